@@ -1,0 +1,1 @@
+"""Train sequence models in plain NumPy, ship them as ONNX, run everything in onnxruntime."""

@@ -1,0 +1,63 @@
+"""The exceptions lucid raises.
+
+Each also inherits the built-in types that NumPy and PyTorch raise in the same place, so code ported from either keeps
+catching what it caught before.
+"""
+
+__all__ = [
+    "AxisError",
+    "DtypeError",
+    "ExportError",
+    "FileError",
+    "GradientError",
+    "LucidError",
+    "RuntimeUnavailableError",
+    "ShapeError",
+    "StateDictError",
+    "TraceError",
+    "VerificationError",
+]
+
+
+class LucidError(Exception):
+    """Any error that lucid itself detects."""
+
+
+class ShapeError(LucidError, ValueError, RuntimeError):
+    """Sizes or ranks that do not fit together (NumPy: ``ValueError``, PyTorch: ``RuntimeError``)."""
+
+
+class DtypeError(LucidError, TypeError, ValueError, RuntimeError):
+    """Dtypes that do not fit together, or that an op does not take."""
+
+
+class AxisError(LucidError, IndexError, ValueError):
+    """An axis or an index out of range."""
+
+
+class GradientError(LucidError, RuntimeError):
+    """A gradient that cannot be computed: no graph, a graph already freed, a value changed in between."""
+
+
+class StateDictError(LucidError, RuntimeError):
+    """A state dict whose names, shapes or dtypes do not fit the module or optimizer."""
+
+
+class TraceError(LucidError, RuntimeError):
+    """A function that cannot be traced, or two traces of it that cannot be one graph."""
+
+
+class ExportError(LucidError, RuntimeError):
+    """A graph that cannot become ONNX."""
+
+
+class VerificationError(ExportError):
+    """An exported model whose results differ from the eager model's, or whose file was altered."""
+
+
+class FileError(LucidError, OSError, ValueError):
+    """A file that cannot be read or written as what it should be."""
+
+
+class RuntimeUnavailableError(LucidError, RuntimeError):
+    """A device or execution provider that this installation of onnxruntime does not have."""

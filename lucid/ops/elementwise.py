@@ -1,0 +1,412 @@
+"""Ops that act on each element by itself. Inputs broadcast as in NumPy; Python numbers take the dtype of the tensor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..tensor import Tensor, op
+from ..tracer.op import Array
+
+__all__ = [
+    "abs",
+    "add",
+    "astype",
+    "clone",
+    "detach",
+    "div",
+    "eq",
+    "exp",
+    "ge",
+    "gt",
+    "le",
+    "log",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "lt",
+    "maximum",
+    "minimum",
+    "mul",
+    "ne",
+    "neg",
+    "pow",
+    "relu",
+    "sigmoid",
+    "sign",
+    "sqrt",
+    "sub",
+    "tanh",
+    "where",
+]
+
+# PyTorch computes inf and nan silently; so do these.
+_quiet = np.errstate(all="ignore")
+
+_BOOLEAN = "the result is bool"
+
+
+@op
+def add(x: Array, y: Array, /) -> Array:
+    """``x + y``.
+
+    >>> lucid.add(lucid.tensor([1.0, 2.0]), 1)
+    tensor([2., 3.])
+    """
+    return np.add(x, y)
+
+
+@add.vjp
+def _(g: Tensor) -> Any:
+    return g, g
+
+
+@op
+def sub(x: Array, y: Array, /) -> Array:
+    """``x - y``.
+
+    >>> lucid.sub(lucid.tensor([1.0, 2.0]), 1)
+    tensor([0., 1.])
+    """
+    return np.subtract(x, y)
+
+
+@sub.vjp
+def _(g: Tensor, needs: tuple[bool, ...]) -> Any:
+    return g, -g if needs[1] else None
+
+
+@op
+def mul(x: Array, y: Array, /) -> Array:
+    """``x * y``.
+
+    >>> lucid.mul(lucid.tensor([1.0, 2.0]), 3)
+    tensor([3., 6.])
+    """
+    return np.multiply(x, y)
+
+
+@mul.vjp
+def _(g: Tensor, x: Any, y: Any, needs: tuple[bool, ...]) -> Any:
+    return g * y if needs[0] else None, g * x if needs[1] else None
+
+
+@op
+@_quiet
+def div(x: Array, y: Array, /) -> Array:
+    """``x / y``, true division.
+
+    >>> lucid.div(lucid.tensor([1.0, 2.0]), 2)
+    tensor([0.5, 1. ])
+    """
+    return np.true_divide(x, y)
+
+
+@div.vjp
+def _(g: Tensor, out: Tensor, y: Any, needs: tuple[bool, ...]) -> Any:
+    gx = g / y
+    return gx, -gx * out if needs[1] else None
+
+
+@op
+@_quiet
+def pow(x: Array, y: Array, /) -> Array:
+    """``x ** y``. The gradient in `y` is taken as 0 where `x` is 0 (PyTorch's choice).
+
+    >>> lucid.pow(lucid.tensor([1.0, 2.0]), 3)
+    tensor([1., 8.])
+    """
+    return np.power(x, y)
+
+
+@pow.vjp
+def _(g: Tensor, x: Any, y: Any, out: Tensor, needs: tuple[bool, ...]) -> Any:
+    gx = gy = None
+    if needs[0]:
+        # x ** (y - 1) is infinite at x = 0, y = 0, where the derivative is 0.
+        gx = g * y * x ** (y - 1) if not isinstance(y, Tensor) and y != 0 else g * where(eq(y, 0), 0.0, y * x ** (y - 1))
+    if needs[1]:
+        positive = gt(x, 0)
+        gy = g * where(positive, out * log(where(positive, x, 1.0)), 0.0)
+    return gx, gy
+
+
+@op
+def neg(x: Array, /) -> Array:
+    """``-x``.
+
+    >>> lucid.neg(lucid.tensor([1.0, -2.0]))
+    tensor([-1.,  2.])
+    """
+    return np.negative(x)
+
+
+@neg.vjp
+def _(g: Tensor) -> Any:
+    return -g
+
+
+@op
+def abs(x: Array, /) -> Array:
+    """``|x|``; its gradient at 0 is 0.
+
+    >>> lucid.abs(lucid.tensor([1.0, -2.0]))
+    tensor([1., 2.])
+    """
+    return np.absolute(x)
+
+
+@abs.vjp
+def _(g: Tensor, x: Tensor) -> Any:
+    return g * sign(x)
+
+
+@op
+def sign(x: Array, /) -> Array:
+    """-1, 0 or 1; its gradient is 0.
+
+    >>> lucid.sign(lucid.tensor([3.0, 0.0, -2.0]))
+    tensor([ 1.,  0., -1.])
+    """
+    return np.sign(x)
+
+
+@sign.vjp
+def _(g: Tensor) -> Any:
+    return g * 0.0
+
+
+@op
+@_quiet
+def exp(x: Array, /) -> Array:
+    """``e ** x``.
+
+    >>> lucid.exp(lucid.tensor([0.0, 1.0]))
+    tensor([1.       , 2.7182817])
+    """
+    return np.exp(x)
+
+
+@exp.vjp
+def _(g: Tensor, out: Tensor) -> Any:
+    return g * out
+
+
+@op
+@_quiet
+def log(x: Array, /) -> Array:
+    """The natural logarithm.
+
+    >>> lucid.log(lucid.tensor([1.0, 10.0]))
+    tensor([0.       , 2.3025851])
+    """
+    return np.log(x)
+
+
+@log.vjp
+def _(g: Tensor, x: Tensor) -> Any:
+    return g / x
+
+
+@op
+@_quiet
+def sqrt(x: Array, /) -> Array:
+    """The square root.
+
+    >>> lucid.sqrt(lucid.tensor([4.0, 9.0]))
+    tensor([2., 3.])
+    """
+    return np.sqrt(x)
+
+
+@sqrt.vjp
+def _(g: Tensor, out: Tensor) -> Any:
+    return g / (out * 2)
+
+
+@op
+def tanh(x: Array, /) -> Array:
+    """The hyperbolic tangent.
+
+    >>> lucid.tanh(lucid.tensor([0.0, 1.0]))
+    tensor([0.       , 0.7615942])
+    """
+    return np.tanh(x)
+
+
+@tanh.vjp
+def _(g: Tensor, out: Tensor) -> Any:
+    return g * (1 - out * out)
+
+
+@op
+@_quiet
+def sigmoid(x: Array, /) -> Array:
+    """``1 / (1 + exp(-x))``, the logistic function.
+
+    >>> lucid.sigmoid(lucid.tensor([0.0, 1.0]))
+    tensor([0.5      , 0.7310586])
+    """
+    return 1 / (1 + np.exp(-x))
+
+
+@sigmoid.vjp
+def _(g: Tensor, out: Tensor) -> Any:
+    return g * (out * (1 - out))
+
+
+@op
+def relu(x: Array, /) -> Array:
+    """``max(x, 0)``; its gradient at 0 is 0, and NaN stays NaN.
+
+    >>> lucid.relu(lucid.tensor([-1.0, 2.0]))
+    tensor([0., 2.])
+    """
+    return np.maximum(x, 0)
+
+
+@relu.vjp
+def _(g: Tensor, out: Tensor) -> Any:
+    return g * (out > 0)
+
+
+@op
+def maximum(x: Array, y: Array, /) -> Array:
+    """The larger of two elements; where they are equal each gets half of the gradient.
+
+    >>> lucid.maximum(lucid.tensor([1.0, 4.0]), lucid.tensor([2.0, 3.0]))
+    tensor([2., 4.])
+    """
+    return np.maximum(x, y)
+
+
+@op
+def minimum(x: Array, y: Array, /) -> Array:
+    """The smaller of two elements; where they are equal each gets half of the gradient.
+
+    >>> lucid.minimum(lucid.tensor([1.0, 4.0]), lucid.tensor([2.0, 3.0]))
+    tensor([1., 3.])
+    """
+    return np.minimum(x, y)
+
+
+@maximum.vjp
+@minimum.vjp
+def _(g: Tensor, x: Any, y: Any, out: Tensor) -> Any:
+    first, second = astype(eq(x, out), g.dtype), astype(eq(y, out), g.dtype)
+    share = g / (first + second)
+    return share * first, share * second
+
+
+@op
+def where(condition: Array, x: Array, y: Array, /) -> Array:
+    """`x` where the condition holds, else `y`.
+
+    >>> lucid.where(lucid.tensor([True, False]), lucid.tensor([1.0, 2.0]), 0.0)
+    tensor([1., 0.])
+    """
+    return np.where(condition, x, y)
+
+
+@where.vjp
+def _(g: Tensor, condition: Tensor, needs: tuple[bool, ...]) -> Any:
+    return (
+        None,
+        where(condition, g, 0.0) if needs[1] else None,
+        where(condition, 0.0, g) if needs[2] else None,
+    )
+
+
+@op
+def clone(x: Array, /) -> Array:
+    """A copy.
+
+    >>> lucid.clone(lucid.tensor([1.0]))
+    tensor([1.])
+    """
+    return np.array(x)
+
+
+@clone.vjp
+def _(g: Tensor) -> Any:
+    return g
+
+
+@op(no_gradient="it cuts the gradient, on purpose")
+def detach(x: Array, /) -> Array:
+    """The same elements, through which no gradient flows."""
+    return x
+
+
+@op
+def astype(x: Array, /, dtype: Any) -> Array:
+    """The elements converted to another dtype.
+
+    >>> lucid.astype(lucid.tensor([1.5, 2.5]), "int64")
+    tensor([1, 2])
+    """
+    with _quiet:
+        return x.astype(dtype)
+
+
+@astype.vjp
+def _(g: Tensor) -> Any:
+    return g
+
+
+# --- comparisons and logic
+
+
+@op(no_gradient=_BOOLEAN)
+def eq(x: Array, y: Array, /) -> Array:
+    """``x == y``."""
+    return np.equal(x, y)
+
+
+@op(no_gradient=_BOOLEAN)
+def ne(x: Array, y: Array, /) -> Array:
+    """``x != y``."""
+    return np.not_equal(x, y)
+
+
+@op(no_gradient=_BOOLEAN)
+def lt(x: Array, y: Array, /) -> Array:
+    """``x < y``."""
+    return np.less(x, y)
+
+
+@op(no_gradient=_BOOLEAN)
+def le(x: Array, y: Array, /) -> Array:
+    """``x <= y``."""
+    return np.less_equal(x, y)
+
+
+@op(no_gradient=_BOOLEAN)
+def gt(x: Array, y: Array, /) -> Array:
+    """``x > y``."""
+    return np.greater(x, y)
+
+
+@op(no_gradient=_BOOLEAN)
+def ge(x: Array, y: Array, /) -> Array:
+    """``x >= y``."""
+    return np.greater_equal(x, y)
+
+
+@op(no_gradient=_BOOLEAN)
+def logical_and(x: Array, y: Array, /) -> Array:
+    """True where both are."""
+    return np.logical_and(x, y)
+
+
+@op(no_gradient=_BOOLEAN)
+def logical_or(x: Array, y: Array, /) -> Array:
+    """True where either is."""
+    return np.logical_or(x, y)
+
+
+@op(no_gradient=_BOOLEAN)
+def logical_not(x: Array, /) -> Array:
+    """True where `x` is false."""
+    return np.logical_not(x)

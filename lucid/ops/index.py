@@ -1,0 +1,165 @@
+"""Ops that pick elements out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import AxisError, DtypeError
+from ..tensor import Tensor, as_tensor, op
+from ..tracer.op import Array, function
+
+__all__ = [
+    "gather",
+    "gather_at",
+    "getitem",
+    "index_add",
+    "index_at",
+    "scatter_add",
+    "slice_add",
+    "slice_at",
+    "take_rows",
+]
+
+
+# --- basic indexing: integers, slices, None, ...
+
+
+@op
+def slice_at(x: Array, /, index: tuple[Any, ...]) -> Array:
+    """``x[index]`` with integers, slices, None and Ellipsis (ONNX Slice, Gather, Unsqueeze)."""
+    return x[index]
+
+
+@slice_at.vjp
+def _(g: Tensor, index: tuple[Any, ...], shapes: Any) -> Any:
+    return slice_add(g, index=index, shape=shapes[0])
+
+
+@op
+def slice_add(g: Array, /, index: tuple[Any, ...], shape: tuple[int, ...]) -> Array:
+    """Zeros of a shape with `g` put in at an index: the gradient of slicing."""
+    result = np.zeros(shape, g.dtype)
+    result[index] = g
+    return result
+
+
+@slice_add.vjp
+def _(g: Tensor, index: tuple[Any, ...]) -> Any:
+    return slice_at(g, index=index)
+
+
+# --- indexing with tensors of integers or bools
+
+
+@op
+def index_at(x: Array, /, *indices: Array, index: tuple[Any, ...]) -> Array:
+    """``x[index]``, where each ``"*"`` in `index` is taken by one of the index tensors."""
+    return x[_fill(index, indices)]
+
+
+@index_at.vjp
+def _(g: Tensor, indices: Any, index: tuple[Any, ...], shapes: Any) -> Any:
+    return (index_add(g, *indices, index=index, shape=shapes[0]), *[None for _ in indices])
+
+
+@op
+def index_add(g: Array, /, *indices: Array, index: tuple[Any, ...], shape: tuple[int, ...]) -> Array:
+    """Zeros of a shape with `g` added at an index, which may name an element more than once."""
+    result = np.zeros(shape, g.dtype)
+    np.add.at(result, _fill(index, indices), g)
+    return result
+
+
+@index_add.vjp
+def _(g: Tensor, indices: Any, index: tuple[Any, ...]) -> Any:
+    return (index_at(g, *indices, index=index), *[None for _ in indices])
+
+
+def _fill(index: tuple[Any, ...], indices: tuple[Any, ...]) -> tuple[Any, ...]:
+    arrays = iter(indices)
+    return tuple(next(arrays) if i == "*" else i for i in index)
+
+
+@function
+def getitem(x: Tensor, index: Any) -> Tensor:
+    """``x[index]`` as in NumPy: integers, slices, None, Ellipsis, and tensors of integers or bools.
+
+    >>> lucid.arange(10)[2:8:3]
+    tensor([2, 5])
+    """
+    items = index if isinstance(index, tuple) else (index,)
+    basic: list[Any] = []
+    tensors: list[Any] = []
+    for item in items:
+        if item is None or item is Ellipsis or isinstance(item, slice):
+            basic.append(slice(*map(_bound, (item.start, item.stop, item.step))) if isinstance(item, slice) else item)
+        elif isinstance(item, (int, np.integer)) and not isinstance(item, bool):
+            basic.append(int(item))
+        elif isinstance(item, (Tensor, np.ndarray, list, bool)):
+            tensor = as_tensor(item)
+            if tensor.dtype.kind not in "iub":
+                raise DtypeError(f"tensors used as an index must be of integers or bools; got {tensor.dtype}")
+            basic.append("*")
+            tensors.append(tensor)
+        else:
+            raise AxisError(f"an index is made of integers, slices, None, ... and tensors; got {type(item).__name__}")
+    if tensors:
+        return index_at(x, *tensors, index=tuple(basic))  # type: ignore[no-any-return]
+    return slice_at(x, index=tuple(basic))  # type: ignore[no-any-return]
+
+
+def _bound(bound: Any) -> int | None:
+    return None if bound is None else bound.__index__()
+
+
+# --- picking along one axis
+
+
+@op
+def gather_at(x: Array, indices: Array, /, dim: int) -> Array:
+    """``out[i][j] = x[indices[i][j]][j]`` for ``dim=0`` and so on (ONNX GatherElements)."""
+    return np.take_along_axis(x, indices, axis=dim)
+
+
+@gather_at.vjp
+def _(g: Tensor, indices: Tensor, dim: int, shapes: Any) -> Any:
+    return scatter_add(g, indices, dim=dim, shape=shapes[0]), None
+
+
+@op
+def scatter_add(g: Array, indices: Array, /, dim: int, shape: tuple[int, ...]) -> Array:
+    """Zeros of a shape with `g` added where `gather` would read (ONNX ScatterElements)."""
+    result = np.zeros(shape, g.dtype)
+    where = list(np.indices(indices.shape, sparse=True))
+    where[dim] = indices
+    np.add.at(result, tuple(where), g)
+    return result
+
+
+@scatter_add.vjp
+def _(g: Tensor, indices: Tensor, dim: int) -> Any:
+    return gather_at(g, indices, dim=dim), None
+
+
+@function
+def gather(x: Tensor, dim: int, index: Any) -> Tensor:
+    """The elements that `index` names along an axis (torch.gather).
+
+    >>> lucid.gather(lucid.tensor([[1.0, 2.0], [3.0, 4.0]]), 1, lucid.tensor([[1], [0]]))
+    tensor([[2.],
+            [3.]])
+    """
+    return gather_at(x, as_tensor(index), dim=dim)  # type: ignore[no-any-return]
+
+
+@op
+def take_rows(weight: Array, indices: Array, /) -> Array:
+    """The rows of a matrix that `indices` name (ONNX Gather)."""
+    return weight[indices]
+
+
+@take_rows.vjp
+def _(g: Tensor, indices: Tensor, shapes: Any) -> Any:
+    return index_add(g, indices, index=("*",), shape=shapes[0]), None

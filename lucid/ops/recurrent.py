@@ -1,0 +1,184 @@
+"""The recurrent ops: a whole sequence through one layer is one op, its loop written by hand.
+
+Letters: T time, N batch, I input, H hidden.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from ..tensor import Tensor, op
+from ..tracer.op import Array
+from .creation import arange
+from .elementwise import eq, ge, where
+from .linalg import matmul
+from .shape import concat, reshape_to, transpose, unsqueeze
+
+__all__ = ["rnn", "rnn_backward"]
+
+Nonlinearity = Literal["tanh", "relu"]
+
+
+@op
+def rnn(
+    x: Array,
+    h0: Array,
+    weight_ih: Array,
+    weight_hh: Array,
+    bias_ih: Array,
+    bias_hh: Array,
+    lengths: Array,
+    /,
+    nonlinearity: Nonlinearity = "tanh",
+) -> Array:
+    """A simple recurrent layer over a whole sequence (ONNX RNN).
+
+    h_t = f(W_ih x_t + b_ih + W_hh h_(t-1) + b_hh)
+
+    Steps at and after a sequence's length count as absent: the output is 0 there, and the last state is the one at the
+    last step that counts. Nothing that stands in the padding, NaN included, reaches any result.
+
+    Shape:
+        x: (T, N, I); h0: (1, N, H) or None for zeros; weight_ih: (H, I); weight_hh: (H, H); bias_ih, bias_hh: (H,) or
+        None; lengths: (N,) integers from 1 to T, or None where all are T.
+        The result: the states of all steps (T, N, H) and the last state (1, N, H).
+    """
+    steps, batch, features = x.shape
+    hidden = weight_hh.shape[0]
+    bias = bias_ih if bias_hh is None else bias_hh if bias_ih is None else bias_ih + bias_hh
+    # The input projection of all steps at once; the loop turns it into the states, in place.
+    out = np.matmul(x.reshape(steps * batch, features), weight_ih.T)
+    if bias is not None:
+        out += bias
+    out = out.reshape(steps, batch, hidden)
+    recurrent = np.ascontiguousarray(weight_hh.T)
+    product = np.empty((batch, hidden), out.dtype)
+    h = None if h0 is None else h0[0]
+    # In the padding anything may come up; it is thrown away below.
+    with np.errstate(all="ignore"):
+        for state in out:
+            if h is not None:
+                np.matmul(h, recurrent, out=product)
+                state += product
+            if nonlinearity == "tanh":
+                np.tanh(state, out=state)
+            else:
+                np.maximum(state, 0, out=state)
+            h = state
+    if lengths is None:
+        return out, out[-1:].copy()
+    out[_padding(lengths, steps)] = 0
+    return out, out[lengths - 1, np.arange(batch)][None]
+
+
+@rnn.vjp
+def _(
+    g: Any,
+    x: Tensor,
+    h0: Any,
+    weight_ih: Tensor,
+    weight_hh: Tensor,
+    lengths: Any,
+    out: Any,
+    needs: tuple[bool, ...],
+    nonlinearity: Nonlinearity,
+) -> Any:
+    output = out[0]
+    steps, batch, hidden = output.shape
+    features = x.shape[2]
+    slope = 1 - output * output if nonlinearity == "tanh" else (output > 0).astype(output.dtype)
+    dz = rnn_backward(_gradient_of_states(g, output, lengths), slope, weight_hh, reverse=True)
+    first = h0 if h0 is not None else (output[:1] * 0.0)
+    dz_rows = reshape_to(dz, shape=(steps * batch, hidden))
+    previous = concat(first, output[:-1], dim=0)
+    if lengths is not None:
+        # The padding may hold anything, and 0 * NaN is NaN.
+        x = where(unsqueeze(_padding_mask(lengths, steps), -1), 0.0, x)
+    gx = gh = gw = gr = gb = None
+    if needs[0]:
+        gx = matmul(dz, weight_ih)
+    if needs[1]:
+        gh = matmul(dz[:1], weight_hh)
+    if needs[2]:
+        gw = matmul(transpose(dz_rows, 0, 1), reshape_to(x, shape=(steps * batch, features)))
+    if needs[3]:
+        gr = matmul(transpose(dz_rows, 0, 1), reshape_to(previous, shape=(steps * batch, hidden)))
+    if needs[4] or needs[5]:
+        gb = dz_rows.sum(0)
+    return gx, gh, gw, gr, gb, gb, None
+
+
+@op
+def rnn_backward(incoming: Array, slope: Array, weight: Array, /, reverse: bool = True) -> Array:
+    """The one sequential part of a recurrent layer's gradient, a linear recurrence through time:
+
+    z_t = (incoming_t + z_(t+1) W) * slope_t, or with z_(t-1) if not `reverse`.
+
+    Its own gradient is the same recurrence run the other way with W transposed, so it can be differentiated again and
+    again.
+
+    Shape:
+        incoming, slope: (T, N, H); weight: (H, H); the result: (T, N, H).
+    """
+    out = np.array(incoming)
+    product = np.empty(out.shape[1:], out.dtype)
+    steps = range(len(out) - 1, -1, -1) if reverse else range(len(out))
+    previous = None
+    with np.errstate(all="ignore"):
+        for t in steps:
+            z = out[t]
+            if previous is not None:
+                np.matmul(previous, weight, out=product)
+                z += product
+            z *= slope[t]
+            previous = z
+    return out
+
+
+@rnn_backward.vjp
+def _(g: Tensor, incoming: Tensor, slope: Tensor, weight: Tensor, out: Tensor, needs: tuple[bool, ...], reverse: bool) -> Any:
+    # With a_t = incoming_t + z_(t+1) W (so z_t = a_t * slope_t), u_t = dL/da_t obeys u_t = (g_t + u_(t-1) W') * slope_t.
+    u = rnn_backward(g, slope, transpose(weight, 0, 1), reverse=not reverse)
+    g_slope = g_weight = None
+    if needs[1] or needs[2]:
+        after = _shifted(out, reverse)
+        if needs[1]:
+            g_slope = (g + _shifted(matmul(u, transpose(weight, 0, 1)), not reverse)) * (incoming + matmul(after, weight))
+        if needs[2]:
+            hidden = weight.shape[0]
+            g_weight = matmul(transpose(after.reshape(-1, hidden), 0, 1), u.reshape(-1, hidden))
+    return u, g_slope, g_weight
+
+
+def _shifted(z: Tensor, reverse: bool) -> Tensor:
+    """z_(t+1) at place t if `reverse`, else z_(t-1); zeros at the end where there is none."""
+    return concat(z[1:], z[:1] * 0.0, dim=0) if reverse else concat(z[:1] * 0.0, z[:-1], dim=0)
+
+
+def _gradient_of_states(g: Any, output: Tensor, lengths: Any) -> Tensor:
+    """The gradients of all states: those of the output, and that of the last state where it was taken from."""
+    g_output, g_last = g
+    steps = output.shape[0]
+    if lengths is None:
+        if g_last is None:
+            return g_output  # type: ignore[no-any-return]
+        rest = output[:-1] * 0.0 if g_output is None else g_output[:-1]
+        last = g_last if g_output is None else g_output[-1:] + g_last
+        return concat(rest, last, dim=0)  # type: ignore[no-any-return]
+    total = output * 0.0 if g_output is None else where(unsqueeze(_padding_mask(lengths, steps), -1), 0.0, g_output)
+    if g_last is None:
+        return total  # type: ignore[no-any-return]
+    is_last = eq(unsqueeze(arange(steps), 1), lengths - 1)
+    return total + where(unsqueeze(is_last, -1), g_last, 0.0)
+
+
+def _padding_mask(lengths: Tensor, steps: int) -> Tensor:
+    """(T, N) bools, True from each sequence's length on, as ops."""
+    return ge(unsqueeze(arange(steps), 1), lengths)
+
+
+def _padding(lengths: np.ndarray[Any, Any], steps: int) -> np.ndarray[Any, Any]:
+    """(T, N) bools, True from each sequence's length on."""
+    return np.arange(steps)[:, None] >= lengths

@@ -1,0 +1,316 @@
+"""Ops that rearrange elements without computing anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import AxisError, ShapeError
+from ..tensor import Tensor, op
+from ..tracer.op import OPS, Array, function
+
+__all__ = [
+    "broadcast_to",
+    "cat",
+    "chunk",
+    "concat",
+    "expand",
+    "expand_to",
+    "flatten",
+    "flip",
+    "permute",
+    "reshape",
+    "reshape_to",
+    "split",
+    "split_to",
+    "squeeze",
+    "stack",
+    "swapaxes",
+    "transpose",
+    "unbind",
+    "unsqueeze",
+]
+
+Dims = int | tuple[int, ...] | list[int] | None
+
+
+def _sizes(shape: tuple[Any, ...]) -> tuple[int, ...]:
+    """A shape given as separate sizes or as one sequence of them."""
+    sizes = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
+    return tuple([n.__index__() for n in sizes])
+
+
+def _normal(dim: int, ndim: int) -> int:
+    """A non-negative axis number."""
+    if not -ndim <= dim < ndim:
+        raise AxisError(f"axis {dim} is out of range for a tensor with {ndim} axes")
+    return dim % ndim
+
+
+# --- reshape
+
+
+@op
+def reshape_to(x: Array, /, shape: tuple[int, ...]) -> Array:
+    """The elements in another shape (ONNX Reshape)."""
+    return np.reshape(x, shape)
+
+
+@reshape_to.vjp
+def _(g: Tensor, shapes: Any) -> Any:
+    return reshape_to(g, shape=shapes[0])
+
+
+@function
+def reshape(x: Tensor, *shape: Any) -> Tensor:
+    """The elements in another shape; one size may be -1, and follows from the others (torch.reshape).
+
+    >>> lucid.reshape(lucid.arange(6), (2, -1))
+    tensor([[0, 1, 2],
+            [3, 4, 5]])
+    """
+    return reshape_to(x, shape=_sizes(shape))
+
+
+@function
+def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """The axes from `start_dim` to `end_dim` as one (torch.flatten).
+
+    >>> lucid.flatten(lucid.ones(2, 3, 4), 1).shape
+    (2, 12)
+    """
+    if not x.ndim:
+        return reshape_to(x, shape=(1,))
+    first, last = _normal(start_dim, x.ndim), _normal(end_dim, x.ndim)
+    if first > last:
+        raise ShapeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
+    merged = 1
+    for n in x.shape[first : last + 1]:
+        merged *= n
+    return reshape_to(x, shape=(*x.shape[:first], merged, *x.shape[last + 1 :]))
+
+
+@op
+def squeeze(x: Array, /, dim: Dims = None) -> Array:
+    """Without axes of size one: those in `dim` that have it, or all (torch.squeeze).
+
+    >>> lucid.squeeze(lucid.ones(1, 3, 1), 0).shape
+    (3, 1)
+    """
+    if dim is None:
+        return np.squeeze(x)
+    dims = tuple(dim) if isinstance(dim, (tuple, list)) else (dim,)
+    return np.squeeze(x, axis=tuple(d for d in dims if x.shape[d] == 1))
+
+
+@squeeze.vjp
+def _(g: Tensor, shapes: Any) -> Any:
+    return reshape_to(g, shape=shapes[0])
+
+
+@op
+def unsqueeze(x: Array, /, dim: int | tuple[int, ...]) -> Array:
+    """With an axis of size one put in at `dim`, or at each of several places of the result (torch.unsqueeze).
+
+    >>> lucid.unsqueeze(lucid.ones(3), 0).shape
+    (1, 3)
+    """
+    return np.expand_dims(x, dim)
+
+
+@unsqueeze.vjp
+def _(g: Tensor, dim: int | tuple[int, ...]) -> Any:
+    return squeeze(g, dim)
+
+
+# --- order of axes
+
+
+@op
+def permute(x: Array, /, dims: tuple[int, ...]) -> Array:
+    """The axes in another order (ONNX Transpose).
+
+    >>> lucid.permute(lucid.ones(2, 3, 4), (2, 0, 1)).shape
+    (4, 2, 3)
+    """
+    return np.transpose(x, dims)
+
+
+@permute.vjp
+def _(g: Tensor, dims: tuple[int, ...]) -> Any:
+    return permute(g, dims=tuple(np.argsort([d % len(dims) for d in dims]).tolist()))
+
+
+@function
+def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
+    """Two axes exchanged (torch.transpose).
+
+    >>> lucid.transpose(lucid.ones(2, 3, 4), 0, 2).shape
+    (4, 3, 2)
+    """
+    dims = list(range(x.ndim))
+    a, b = _normal(dim0, x.ndim), _normal(dim1, x.ndim)
+    dims[a], dims[b] = dims[b], dims[a]
+    return permute(x, dims=tuple(dims))
+
+
+swapaxes = transpose
+
+
+@op
+def flip(x: Array, /, dims: Dims) -> Array:
+    """Reversed along `dims`.
+
+    >>> lucid.flip(lucid.arange(3), 0)
+    tensor([2, 1, 0])
+    """
+    return np.flip(x, tuple(dims) if isinstance(dims, list) else dims)
+
+
+@flip.vjp
+def _(g: Tensor, dims: Dims) -> Any:
+    return flip(g, dims)
+
+
+# --- broadcasting
+
+
+@op
+def expand_to(x: Array, /, shape: tuple[int, ...]) -> Array:
+    """Broadcast to a shape; the result is a read-only view (ONNX Expand)."""
+    return np.broadcast_to(x, shape)
+
+
+@expand_to.vjp
+def _(g: Tensor, shapes: Any) -> Any:
+    return OPS["sum_to"](g, shape=shapes[0])
+
+
+@function
+def expand(x: Tensor, *shape: Any) -> Tensor:
+    """Broadcast to a shape, in which -1 leaves an axis as it is (torch.Tensor.expand).
+
+    >>> lucid.expand(lucid.tensor([[1.0], [2.0]]), -1, 3)
+    tensor([[1., 1., 1.],
+            [2., 2., 2.]])
+    """
+    sizes = _sizes(shape)
+    extra = len(sizes) - x.ndim
+    if extra < 0:
+        raise ShapeError(f"expand: {len(sizes)} sizes for a tensor with {x.ndim} axes; got {sizes} for {x.shape}")
+    if any(n == -1 for n in sizes[:extra]):
+        raise ShapeError(f"expand: -1 stands for an axis that the tensor does not have; got {sizes} for {x.shape}")
+    return expand_to(x, shape=tuple(x.shape[i - extra] if n == -1 else n for i, n in enumerate(sizes)))
+
+
+@function
+def broadcast_to(x: Tensor, shape: Sequence[int]) -> Tensor:
+    """Broadcast to a shape (torch.broadcast_to).
+
+    >>> lucid.broadcast_to(lucid.ones(3), (2, 3)).shape
+    (2, 3)
+    """
+    return expand(x, tuple(shape))
+
+
+# --- joining and splitting
+
+
+@op
+def concat(*tensors: Array, dim: int = 0) -> Array:
+    """Joined along an existing axis (ONNX Concat)."""
+    return np.concatenate(tensors, axis=dim)
+
+
+@concat.vjp
+def _(g: Tensor, dim: int, shapes: Any) -> Any:
+    return split_to(g, sizes=tuple(shape[dim] for shape in shapes), dim=dim)
+
+
+@function
+def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """Joined along an existing axis (torch.cat).
+
+    >>> lucid.cat([lucid.ones(2), lucid.zeros(1)])
+    tensor([1., 1., 0.])
+    """
+    if not len(tensors):
+        raise ShapeError("cat: expected at least one tensor; got none")
+    return concat(*tensors, dim=dim)
+
+
+@function
+def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """Joined along a new axis (torch.stack).
+
+    >>> lucid.stack([lucid.ones(2), lucid.zeros(2)])
+    tensor([[1., 1.],
+            [0., 0.]])
+    """
+    if not len(tensors):
+        raise ShapeError("stack: expected at least one tensor; got none")
+    return concat(*[unsqueeze(x, dim) for x in tensors], dim=dim)
+
+
+@op
+def split_to(x: Array, /, sizes: tuple[int, ...], dim: int = 0) -> Array:
+    """Cut along an axis into parts of the sizes given (ONNX Split)."""
+    parts = []
+    start = 0
+    index: list[Any] = [slice(None)] * x.ndim
+    if x.shape[dim] != sum(sizes):
+        raise ValueError(f"the sizes add up to {sum(sizes)}, but axis {dim} has {x.shape[dim]}")
+    for n in sizes:
+        index[dim] = slice(start, start + n)
+        parts.append(x[tuple(index)])
+        start += n
+    return tuple(parts)
+
+
+@split_to.vjp
+def _(g: Any, out: Any, dim: int) -> Any:
+    gradients = (g,) if isinstance(g, Tensor) else g
+    outs = (out,) if isinstance(out, Tensor) else out
+    return concat(*[o * 0 if p is None else p for p, o in zip(gradients, outs, strict=True)], dim=dim)
+
+
+@function
+def split(x: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    """Cut along an axis into parts of one size (the last may be smaller) or of the sizes given (torch.split).
+
+    >>> [part.shape for part in lucid.split(lucid.ones(5), 2)]
+    [(2,), (2,), (1,)]
+    """
+    n = x.shape[_normal(dim, x.ndim)]
+    if isinstance(split_size_or_sections, int):
+        step = split_size_or_sections
+        if step <= 0:
+            raise ShapeError(f"split: the size of a part must be positive; got {step}")
+        sizes = tuple(min(step, n - i) for i in range(0, n, step)) or (0,)
+    else:
+        sizes = tuple(split_size_or_sections)
+    return split_to(x, sizes=sizes, dim=dim)  # type: ignore[no-any-return]
+
+
+@function
+def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """Cut along an axis into at most `chunks` parts of equal size, but for the last (torch.chunk).
+
+    >>> [part.shape for part in lucid.chunk(lucid.ones(5), 2)]
+    [(3,), (2,)]
+    """
+    if chunks <= 0:
+        raise ShapeError(f"chunk: the number of parts must be positive; got {chunks}")
+    return split(x, max(1, -(-x.shape[_normal(dim, x.ndim)] // chunks)), dim)
+
+
+@function
+def unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
+    """The slices along an axis, without it (torch.unbind).
+
+    >>> [part.item() for part in lucid.unbind(lucid.arange(3))]
+    [0, 1, 2]
+    """
+    return tuple(squeeze(part, dim) for part in split(x, 1, dim))

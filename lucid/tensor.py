@@ -1,0 +1,476 @@
+"""Tensor, and `apply`: the one place where an op runs, is recorded, and gets its error context."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NoReturn, ParamSpec, overload
+
+import numpy as np
+
+from .errors import AxisError, DtypeError, GradientError, LucidError, ShapeError
+from .methods import Methods
+from .tracer.backward import backward as _backward
+from .tracer.mode import MODE
+from .tracer.node import Node, Spec, Value
+from .tracer.op import OPS, Array, Op, declare
+
+__all__ = ["Parameter", "Tensor", "apply", "as_tensor", "from_numpy", "op", "tensor"]
+
+P = ParamSpec("P")
+
+_NUMBERS = (bool, int, float)
+
+
+class Tensor(Methods):
+    """An n-dimensional array that can record what is done with it.
+
+    Made by `lucid.tensor`, `lucid.zeros` and the like; ``Tensor(array)`` wraps a NumPy array without copying it.
+
+    Attributes:
+        grad: the gradient that `backward` collected, or None.
+    """
+
+    __slots__ = ("__weakref__", "_data", "_requires_grad", "_value", "grad")
+
+    # NumPy leaves mixed expressions such as ``array + tensor`` to the Tensor.
+    __array_ufunc__ = None
+
+    def __init__(self, data: np.ndarray[Any, Any], requires_grad: bool = False) -> None:
+        self._data = data
+        self._value: Value | None = None
+        self._requires_grad = False
+        self.grad: Tensor | None = None
+        if requires_grad:
+            self.requires_grad = True
+
+    # --- what it is
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The size of each axis."""
+        return self._data.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The NumPy dtype of the elements."""
+        return self._data.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self._data.ndim
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients are recorded for it. Set it on leaves alone; only floating-point tensors can have it."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, flag: bool) -> None:
+        if flag and self._data.dtype.kind != "f":
+            raise DtypeError(f"only floating-point tensors can require gradients; got {self._data.dtype}")
+        if not flag and not self.is_leaf:
+            raise GradientError("requires_grad can be taken from leaf tensors only; use x.detach() for a copy without")
+        self._requires_grad = bool(flag)
+        if self._value is not None and self._value.node is None:
+            self._value.requires_grad = bool(flag)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Set `requires_grad`, and return the tensor itself."""
+        self.requires_grad = requires_grad
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it was not computed by a recorded op."""
+        return self._value is None or self._value.node is None or not self._requires_grad
+
+    @property
+    def T(self) -> Tensor:
+        """The tensor with its axes in reversed order."""
+        return OPS["permute"](self, dims=tuple(range(self.ndim))[::-1])
+
+    def size(self, dim: int | None = None) -> int | tuple[int, ...]:
+        """The shape, or the size of one axis."""
+        return self.shape if dim is None else self.shape[dim]
+
+    def dim(self) -> int:
+        """The number of axes."""
+        return self._data.ndim
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return self._data.size
+
+    def is_floating_point(self) -> bool:
+        """Whether the elements are floating-point numbers."""
+        return self._data.dtype.kind == "f"
+
+    # --- out of lucid
+
+    def numpy(self) -> np.ndarray[Any, Any]:
+        """The elements as a NumPy array that shares memory with the tensor.
+
+        Raises:
+            GradientError: the tensor requires gradients, which NumPy would lose; use ``x.detach().numpy()``.
+        """
+        if self._requires_grad:
+            raise GradientError("numpy() on a tensor that requires gradients; use x.detach().numpy()")
+        self._leaks("numpy()")
+        return self._data
+
+    def item(self) -> Any:
+        """The only element, as a Python number."""
+        if self._data.size != 1:
+            raise ShapeError(f"item(): only one element can become a Python number; got shape {self.shape}")
+        self._leaks("item()")
+        return self._data.item()
+
+    def tolist(self) -> Any:
+        """The elements as nested lists of Python numbers."""
+        self._leaks("tolist()")
+        return self._data.tolist()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self._data.dtype.kind not in "iu":
+            raise TypeError(f"only integer tensors can be an index; got {self.dtype}")
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        if self._data.size != 1:
+            raise ShapeError(f"the truth value of a tensor of shape {self.shape} is ambiguous; use any() or all()")
+        self._leaks("bool()")
+        return bool(self._data.item())
+
+    def __len__(self) -> int:
+        if not self.ndim:
+            raise TypeError("len() of a tensor without axes")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self.ndim:
+            raise TypeError("iteration over a tensor without axes")
+        return (self[i] for i in range(len(self)))
+
+    def __contains__(self, item: Any) -> bool:
+        self._leaks("in")
+        return bool((self._data == (item._data if isinstance(item, Tensor) else item)).any())
+
+    def __repr__(self) -> str:
+        text = np.array2string(self._data, separator=", ", prefix="tensor(", threshold=200, edgeitems=3)
+        if self._data.dtype not in (np.float32, np.int64, np.bool_):
+            text += f", dtype={self._data.dtype}"
+        if self._requires_grad:
+            node = self._value.node if self._value is not None else None
+            text += f", from={node.op.name}" if node is not None else ", requires_grad=True"
+        return f"tensor({text})"
+
+    def __format__(self, spec: str) -> str:
+        return object.__format__(self, spec) if self.ndim else format(self.item(), spec)
+
+    __hash__ = object.__hash__
+
+    def __setitem__(self, index: Any, value: Any) -> NoReturn:
+        raise TypeError(
+            "a Tensor's elements cannot be assigned, since the graph would not see it; build the result with "
+            "lucid.where, lucid.cat or lucid.stack, or fill a NumPy array first and wrap it with lucid.tensor"
+        )
+
+    # --- gradients
+
+    def backward(
+        self, gradient: Tensor | None = None, retain_graph: bool | None = None, create_graph: bool = False
+    ) -> None:
+        """Add the gradient of this tensor to the `grad` of every leaf it was computed from (torch.Tensor.backward).
+
+        Args:
+            gradient: what arrives from outside, of this tensor's shape; may be omitted for a single element.
+            retain_graph: keep the graph for another backward; as `create_graph` if not given.
+            create_graph: make the gradients differentiable themselves.
+
+        Raises:
+            GradientError: the tensor requires no gradient, `gradient` is missing or has another shape, the graph was
+                freed, or a tensor that it needs was overwritten.
+
+        Example:
+            >>> w = lucid.tensor([1.0, 2.0], requires_grad=True)
+            >>> (w * w).sum().backward()
+            >>> w.grad
+            tensor([2., 4.])
+        """
+        if not self._requires_grad:
+            raise GradientError("backward: this tensor was not computed from any tensor that requires gradients")
+        retain = create_graph if retain_graph is None else retain_graph
+        roots = [(self._value or self._leaf_value(), initial_gradient(self, gradient))]
+        found = _backward(roots, wrap=Tensor._wrap, retain_graph=retain, create_graph=create_graph)
+        for value, g in found.items():
+            leaf = value.leaf() if value.leaf is not None else None
+            if leaf is None:
+                continue
+            if leaf.grad is not None:
+                leaf.grad = OPS["add"](leaf.grad, g) if create_graph else Tensor(leaf.grad._data + g._data)
+            elif create_graph or MODE.get().trace is not None:
+                leaf.grad = g
+            else:
+                # A broadcast view would be read-only, and shared with whatever it was broadcast from.
+                leaf.grad = Tensor(g._data if g._data.flags.writeable and g._data.base is None else g._data.copy())
+
+    def detach(self) -> Tensor:
+        """The same data, cut off from the gradients recorded so far."""
+        if MODE.get().trace is not None:
+            return OPS["detach"](self)  # type: ignore[no-any-return]
+        return Tensor(self._data)
+
+    # --- inside lucid
+
+    @classmethod
+    def _wrap(cls, data: np.ndarray[Any, Any], value: Value | None = None) -> Tensor:
+        result = Tensor(data)
+        if value is not None:
+            result._value = value
+            result._requires_grad = value.requires_grad
+        return result
+
+    def _leaf_value(self) -> Value:
+        """The value that stands for this tensor in graphs; made when first asked for."""
+        if self._value is None:
+            self._value = Value(self._data.shape, self._data.dtype, self._requires_grad)
+            self._value.leaf = weakref.ref(self)
+        return self._value
+
+    def _alias(self) -> Tensor:
+        """A new leaf with the same data."""
+        return Tensor(self._data, self._requires_grad)
+
+    def _assign(self, data: np.ndarray[Any, Any]) -> None:
+        """Overwrite the elements in place; gradients that were to be computed from the old ones are refused from now on."""
+        np.copyto(self._data, data)
+        self._touch()
+
+    def _touch(self) -> None:
+        """Say that the elements were overwritten in place."""
+        if self._value is not None:
+            self._value.version += 1
+
+    def _leaks(self, how: str) -> None:
+        trace = MODE.get().trace
+        if trace is not None:
+            trace.leak(how, self)
+
+
+class Parameter(Tensor):
+    """A tensor that a Module owns and an optimizer changes (torch.nn.Parameter)."""
+
+    __slots__ = ()
+
+    def __init__(self, data: Tensor | np.ndarray[Any, Any], requires_grad: bool = True) -> None:
+        super().__init__(data._data if isinstance(data, Tensor) else np.asarray(data), requires_grad)
+
+    def __repr__(self) -> str:
+        return f"Parameter containing:\n{super().__repr__()}"
+
+
+def initial_gradient(output: Tensor, gradient: Tensor | None) -> Tensor:
+    """The gradient that backward starts from."""
+    if gradient is None:
+        if output._data.size != 1:
+            raise GradientError(
+                f"backward: gradient can be omitted for a single element only; got shape {output.shape}, "
+                "so pass the gradient or reduce the tensor first, with sum() or mean()"
+            )
+        return Tensor(np.ones(output.shape, output.dtype))
+    gradient = as_tensor(gradient)
+    if gradient.shape != output.shape:
+        raise GradientError(f"backward: gradient has shape {gradient.shape}, but the tensor has {output.shape}")
+    return gradient
+
+
+# --- running ops
+
+
+@overload
+def op(forward: Callable[P, Array], /) -> Op[P, Any]: ...
+@overload
+def op(
+    *, no_gradient: str | None = None, no_export: str | None = None
+) -> Callable[[Callable[P, Array]], Op[P, Any]]: ...
+def op(
+    forward: Callable[P, Array] | None = None, /, *, no_gradient: str | None = None, no_export: str | None = None
+) -> Any:
+    """Declare an op: a NumPy function of arrays, callable on Tensors, with a place for its gradient.
+
+    Parameters before ``/`` (or ``*args``) are inputs, all others attributes, see `lucid.tracer.Op`.
+
+    Args:
+        no_gradient: why the op has no gradient, if it has none.
+        no_export: why the op cannot be exported, if it cannot.
+
+    Example:
+        >>> @lucid.op
+        ... def cube(x, /):
+        ...     return x * x * x
+        >>> @cube.vjp
+        ... def _(g, x):
+        ...     return g * 3 * x * x
+        >>> x = lucid.tensor([2.0], requires_grad=True)
+        >>> cube(x).backward()
+        >>> x.grad
+        tensor([12.])
+    """
+    if forward is None:
+        return lambda forward: declare(forward, apply, no_gradient=no_gradient, no_export=no_export)
+    return declare(forward, apply, no_gradient=no_gradient, no_export=no_export)
+
+
+def apply(op: Op[Any, Any], args: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+    """Run an op on Tensors, arrays and numbers. Returns a Tensor, or a tuple of them if the op has several outputs.
+
+    A node is recorded if a trace is under way, or if gradients are enabled and some input requires one.
+    """
+    arrays: list[Any] = []
+    needs_grad = False
+    for a in args:
+        if isinstance(a, Tensor):
+            arrays.append(a._data)
+            if a._requires_grad:
+                needs_grad = True
+        elif a is None or type(a) in _NUMBERS:
+            arrays.append(a)
+        elif isinstance(a, (np.ndarray, np.generic)):
+            arrays.append(np.asarray(a))
+        else:
+            raise DtypeError(f"{op.name}: expected Tensors, arrays or numbers; got {type(a).__name__}")
+    try:
+        result = op.forward(*arrays, **attrs)
+    except LucidError:
+        raise
+    except (ValueError, IndexError, TypeError) as error:
+        _explain(op, arrays, attrs, error)
+    mode = MODE.get()
+    needs_grad = needs_grad and op.rule is not None and mode.grad
+    if type(result) is tuple:
+        results = result
+        if not needs_grad and mode.trace is None:
+            return tuple([Tensor(r if type(r) is np.ndarray else np.asarray(r)) for r in results])
+    else:
+        if type(result) is not np.ndarray:
+            result = np.asarray(result)
+        if not needs_grad and mode.trace is None:
+            return Tensor(result)
+        results = (result,)
+    node = _record(op, args, arrays, attrs, results, needs_grad, mode.trace)
+    outputs = tuple([Tensor._wrap(r, node.value(i)) for i, r in enumerate(results)])
+    return outputs if type(result) is tuple else outputs[0]
+
+
+def _record(
+    op: Op[Any, Any],
+    args: tuple[Any, ...],
+    arrays: list[Any],
+    attrs: dict[str, Any],
+    results: tuple[Any, ...],
+    needs_grad: bool,
+    trace: Any,
+) -> Node:
+    inputs: list[Any] = []
+    for a in args:
+        if isinstance(a, Tensor):
+            if trace is not None:
+                inputs.append(trace.value_of(a))
+            else:
+                inputs.append((a._value or a._leaf_value()) if a._requires_grad else None)
+        elif trace is None or a is None or type(a) in _NUMBERS:
+            inputs.append(a if type(a) in _NUMBERS else None)
+        else:
+            inputs.append(trace.value_of(Tensor(np.asarray(a))))
+    saved, stamp = None, 0
+    if needs_grad:
+        kept = {i: arrays[i] for i in op.kept(len(arrays))}
+        for i in kept:
+            value = inputs[i]
+            if type(value) is Value:
+                stamp += value.version
+        shapes = tuple([a.shape if type(a) is np.ndarray else () for a in arrays]) if op.keeps_shapes else ()
+        saved = (kept, results if op.keeps_out else (), shapes)
+    specs = tuple([Spec(r.shape, r.dtype) for r in results])
+    node = Node(op, tuple(inputs), attrs, specs, needs_grad, saved, stamp)
+    if trace is not None:
+        trace.record(node)
+    return node
+
+
+def _explain(op: Op[Any, Any], arrays: Sequence[Any], attrs: dict[str, Any], error: Exception) -> NoReturn:
+    """Raise the error again as one of lucid's, with the op and what it got."""
+    got = ", ".join(f"{a.dtype}{list(a.shape)}" if isinstance(a, np.ndarray) else repr(a) for a in arrays)
+    options = "".join(f", {name}={value!r}" for name, value in attrs.items())
+    kind = AxisError if isinstance(error, IndexError) else DtypeError if isinstance(error, TypeError) else ShapeError
+    raise kind(f"{op.name}: {error}; got ({got}{options})") from error
+
+
+# --- making tensors
+
+
+def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor with a copy of `data` (torch.tensor).
+
+    Python floats become float32 unless a dtype is given; arrays keep theirs.
+
+    Args:
+        data: a number, nested sequences of numbers, a NumPy array or a Tensor.
+        dtype: a NumPy dtype or its name.
+        requires_grad: record gradients for it.
+
+    Raises:
+        DtypeError: the elements are not numbers.
+
+    Example:
+        >>> lucid.tensor([[1.0, 2.0], [3.0, 4.0]])
+        tensor([[1., 2.],
+                [3., 4.]])
+    """
+    if isinstance(data, Tensor):
+        data = data._data
+    keeps = isinstance(data, (np.ndarray, np.generic))
+    try:
+        array = np.array(data, dtype=dtype)
+    except (ValueError, TypeError) as error:
+        raise DtypeError(f"tensor: {error}") from error
+    if dtype is None and not keeps and array.dtype == np.float64:
+        array = array.astype(np.float32)
+    if array.dtype.kind not in "fiub":
+        raise DtypeError(f"tensor: elements must be numbers or bools; got {array.dtype}")
+    return Tensor(array, requires_grad)
+
+
+def as_tensor(data: Any, dtype: Any = None) -> Tensor:
+    """`data` as a tensor, without a copy if it is one already, or an array (torch.as_tensor).
+
+    >>> lucid.as_tensor(np.arange(3))
+    tensor([0, 1, 2])
+    """
+    if isinstance(data, Tensor) and (dtype is None or data.dtype == dtype):
+        return data
+    if isinstance(data, np.ndarray) and (dtype is None or data.dtype == dtype) and data.dtype.kind in "fiub":
+        return Tensor(data)
+    return tensor(data, dtype)
+
+
+def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
+    """A tensor that shares memory with a NumPy array (torch.from_numpy).
+
+    >>> lucid.from_numpy(np.ones(2, np.float32))
+    tensor([1., 1.])
+    """
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"from_numpy: expected a NumPy array; got {type(array).__name__}")
+    return as_tensor(array)

@@ -1,0 +1,23 @@
+"""The recorder: ops, nodes, values, the walk over them, gradients, traces."""
+
+from .graph import Graph, walk
+from .mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from .node import Location, Node, Spec, Value
+from .op import OPS, Op
+from .trace import trace
+
+__all__ = [
+    "OPS",
+    "Graph",
+    "Location",
+    "Node",
+    "Op",
+    "Spec",
+    "Value",
+    "enable_grad",
+    "is_grad_enabled",
+    "no_grad",
+    "set_grad_enabled",
+    "trace",
+    "walk",
+]

@@ -1,0 +1,143 @@
+"""Reverse-mode differentiation: one walk over the recorded nodes, gradients in, gradients out.
+
+Un-broadcasting, casting back, accumulation, freeing and every check stand here, once; the rules know nothing of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..errors import GradientError
+from .graph import walk
+from .mode import set_grad_enabled
+from .node import FREED, Node, TensorLike, Value
+from .op import OPS
+
+__all__ = ["backward"]
+
+Wrap = Callable[..., Any]
+
+
+def backward(
+    roots: Sequence[tuple[Value, TensorLike]],
+    *,
+    wrap: Wrap,
+    targets: Sequence[Value] | None = None,
+    retain_graph: bool = False,
+    create_graph: bool = False,
+) -> dict[Value, Any]:
+    """The gradients of the leaves above `roots`, or of `targets`.
+
+    Args:
+        roots: pairs of a value and the gradient that arrives at it.
+        wrap: makes a Tensor of an array and, if the gradients are to be differentiable themselves, its Value.
+        targets: the values whose gradients are wanted; every leaf that requires one if not given.
+        retain_graph: keep what the rules saved, so that backward can run again.
+        create_graph: record the gradient computation as well.
+
+    Raises:
+        GradientError: the graph was freed by an earlier backward, or a tensor that it needs was overwritten since.
+    """
+    order = walk((value for value, _ in roots), _flows)
+    wanted = None if targets is None else set(targets)
+    live = None if wanted is None else _reaching(order, wanted)
+    arrived: dict[Node, list[Any]] = {}
+    leaves: dict[Value, Any] = {}
+    found: dict[Value, Any] = {}
+
+    def deliver(value: Value, g: Any) -> None:
+        if g.shape != value.shape:
+            g = OPS["sum_to"](g, shape=value.shape)
+        if g.dtype != value.dtype:
+            g = OPS["astype"](g, dtype=value.dtype)
+        node = value.node
+        if node is None:
+            leaves[value] = OPS["add"](leaves[value], g) if value in leaves else g
+            return
+        slots = arrived.get(node)
+        if slots is None:
+            slots = arrived[node] = [None] * len(node.outputs)
+        slots[value.index] = g if slots[value.index] is None else OPS["add"](slots[value.index], g)
+
+    with set_grad_enabled(create_graph):
+        for value, g in roots:
+            deliver(value, g)
+        for node in reversed(order):
+            gradients = arrived.pop(node, None)
+            if gradients is None:
+                continue
+            if wanted is not None:
+                for index, g in enumerate(gradients):
+                    if g is not None and (value := node.value(index)) in wanted:
+                        found[value] = g
+                if live is not None and node not in live:
+                    continue
+            for input, g in zip(node.inputs, _run_rule(node, gradients, wrap, create_graph), strict=True):
+                if g is not None and type(input) is Value and input.requires_grad:
+                    deliver(input, g)
+            if not retain_graph:
+                node.saved = FREED
+    found.update((value, g) for value, g in leaves.items() if wanted is None or value in wanted)
+    return found
+
+
+def _flows(value: Value) -> bool:
+    return value.requires_grad
+
+
+def _reaching(order: list[Node], wanted: set[Value]) -> set[Node]:
+    """The nodes through which a gradient reaches one of the wanted values."""
+    live: set[Node] = set()
+    for node in order:
+        for value in node.inputs:
+            if type(value) is Value and value.requires_grad and (value in wanted or value.node in live):
+                live.add(node)
+                break
+    return live
+
+
+def _run_rule(node: Node, gradients: list[Any], wrap: Wrap, create_graph: bool) -> tuple[Any, ...]:
+    op = node.op
+    if node.saved is FREED:
+        raise GradientError(
+            f"backward: the graph of {op.name} was freed by an earlier backward; call that one with retain_graph=True "
+            "to go through it again"
+        )
+    kept, outputs, shapes = node.saved
+    leaves = [v for i in kept if type(v := node.inputs[i]) is Value and v.node is None]
+    if node.stamp != sum(v.version for v in leaves):
+        raise GradientError(
+            f"backward: a tensor that the gradient of {op.name} needs was overwritten after the forward pass (one of "
+            f"{', '.join(f'{v.dtype}{list(v.shape)}' for v in leaves)}); run the forward pass again, or change "
+            "parameters only after backward"
+        )
+    link = create_graph or node.trace is not None
+    args: list[Any] = []
+    for kind, key in op.plan:
+        if kind == "g":
+            args.append(gradients[0] if len(gradients) == 1 else tuple(gradients))
+        elif kind == "input":
+            args.append(_rebuilt(node, key, kept[key], wrap, link))
+        elif kind == "out":
+            outs = tuple(wrap(a, node.value(i) if link else None) for i, a in enumerate(outputs))
+            args.append(outs[0] if len(outs) == 1 else outs)
+        elif kind == "needs":
+            args.append(tuple(type(v) is Value and v.requires_grad for v in node.inputs))
+        elif kind == "shapes":
+            args.append(shapes)
+        elif kind == "star":
+            args.append(tuple(_rebuilt(node, i, kept[i], wrap, link) for i in range(key, len(node.inputs))))
+        else:
+            args.append(node.attrs[key])
+    assert op.rule is not None
+    result = op.rule(*args)
+    return result if type(result) is tuple else (result,)
+
+
+def _rebuilt(node: Node, index: int, saved: Any, wrap: Wrap, link: bool) -> Any:
+    """An input of the node as the gradient rule sees it: a Tensor again, or the number or None that was given."""
+    if saved is None or isinstance(saved, (bool, int, float)):
+        return saved
+    value = node.inputs[index]
+    return wrap(saved, value if link and type(value) is Value else None)

@@ -1,0 +1,118 @@
+"""The walk over a graph, and a traced graph that can be printed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from .node import Node, Value
+from .tree import Structure
+
+__all__ = ["Graph", "walk"]
+
+
+def walk(roots: Iterable[Value | None], follow: Callable[[Value], bool] | None = None) -> list[Node]:
+    """The nodes above `roots`, each after the nodes it takes its inputs from.
+
+    Iterative, so a graph may be as deep as memory allows.
+
+    Args:
+        roots: the values to start from.
+        follow: says for a value whether to go on to the node that made it; all are followed if not given.
+    """
+    order: list[Node] = []
+    seen: set[Node] = set()
+    # A node is on the stack twice: first to look at its inputs, then, marked True, to take its place in the order.
+    stack: list[tuple[Node, bool]] = []
+    for root in reversed(list(roots)):
+        if root is not None and root.node is not None and (follow is None or follow(root)):
+            stack.append((root.node, False))
+    while stack:
+        node, done = stack.pop()
+        if done:
+            order.append(node)
+            continue
+        if node in seen:
+            continue
+        seen.add(node)
+        stack.append((node, True))
+        for value in reversed(node.inputs):
+            if type(value) is Value and value.node is not None and value.node not in seen:
+                if follow is None or follow(value):
+                    stack.append((value.node, False))
+    return order
+
+
+class Graph:
+    """What a trace recorded: named inputs, nodes in the order they ran, outputs, and the tensors it closed over.
+
+    Attributes:
+        inputs: the input leaves by name.
+        outputs: the output values by name.
+        nodes: the nodes that the outputs need, each after those it depends on.
+        captured: the tensor of every other leaf: parameters, buffers and constants.
+        labels: a name for each captured leaf (`encoder.rnn.weight_ih_l0`).
+        structure: how `outputs` nest in what the traced function returned.
+        leaks: where traced values were turned into Python numbers or NumPy arrays.
+    """
+
+    def __init__(
+        self,
+        inputs: dict[str, Value],
+        outputs: dict[str, Value],
+        captured: dict[Value, Any],
+        labels: dict[Value, str],
+        structure: Structure,
+        leaks: tuple[Any, ...] = (),
+    ) -> None:
+        self.inputs = inputs
+        self.outputs = outputs
+        known = set(inputs.values()) | captured.keys()
+        self.nodes = tuple(walk(outputs.values(), lambda value: value not in known))
+        used = {value for node in self.nodes for value in node.inputs if type(value) is Value} | set(outputs.values())
+        self.captured = {value: tensor for value, tensor in captured.items() if value in used}
+        self.labels = labels
+        self.structure = structure
+        self.leaks = leaks
+
+    def names(self) -> dict[Value, str]:
+        """A distinct name for each value: inputs and captured leaves by theirs, the others %0, %1, … in order."""
+        names = {value: name for name, value in self.inputs.items()}
+        names.update((value, self.labels[value]) for value in self.captured if value not in names)
+        for node in self.nodes:
+            for index in range(len(node.outputs)):
+                names[node.value(index)] = f"%{len(names) - len(self.inputs) - len(self.captured)}"
+        return names
+
+    def __str__(self) -> str:
+        names = self.names()
+        lines = [f"graph({', '.join(f'{name}: {_type(value)}' for name, value in self.inputs.items())})"]
+        for value, tensor in self.captured.items():
+            kind = "parameter" if getattr(tensor, "requires_grad", False) else "constant"
+            lines.append(f"  {names[value]}: {_type(value)}  {kind}")
+        for node in self.nodes:
+            outputs = ", ".join(names[node.value(i)] for i in range(len(node.outputs)))
+            types = ", ".join(f"{dtype}{_dims(shape)}" for shape, dtype in node.outputs)
+            inputs = ", ".join(names[v] if type(v) is Value else repr(v) for v in node.inputs)
+            attrs = ", ".join(f"{name}={_attribute(attr)}" for name, attr in node.attrs.items())
+            call = f"{node.op.name}({inputs}{'; ' if attrs else ''}{attrs})"
+            lines.append(f"  {outputs}: {types} = {call}{f'  # {node.scope}' if node.scope else ''}")
+        lines.append(f"  return {', '.join(f'{name}={names[value]}' for name, value in self.outputs.items())}")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<Graph of {len(self.nodes)} nodes: ({', '.join(self.inputs)}) -> ({', '.join(self.outputs)})>"
+
+
+def _dims(shape: tuple[Any, ...]) -> str:
+    return f"[{', '.join(map(str, shape))}]"
+
+
+def _type(value: Value) -> str:
+    return f"{value.dtype}{_dims(value.shape)}"
+
+
+def _attribute(attr: Any) -> str:
+    return str(attr) if isinstance(attr, np.dtype) else repr(attr)

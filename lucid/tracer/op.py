@@ -1,0 +1,153 @@
+"""The declaration of an op, and the table of all ops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, ParamSpec, TypeVar
+
+__all__ = ["FUNCTIONS", "OPS", "Array", "Op", "declare", "function"]
+
+# What an op's forward takes and returns: NumPy arrays. Seen from outside the same places take Tensors, and numbers,
+# so the name stays open to both.
+Array = Any
+
+P = ParamSpec("P")
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
+
+OPS: dict[str, Op[Any, Any]] = {}
+"""Every op by its name: operators, gradients and lowerings find an op here."""
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {}
+"""Every op, and every function composed of ops, by its name: Tensor's methods find what they call here."""
+
+_VARARGS = 0x04  # inspect.CO_VARARGS, without importing inspect
+
+
+class Op(Generic[P, R]):
+    """One op: a NumPy forward, a gradient rule written in ops, and what may be done with it.
+
+    The forward's positional-only parameters (before ``/``) and ``*args`` are the op's inputs, the others its attributes.
+    The gradient rule's parameter names say what it needs, and nothing else is kept alive for it:
+
+    - ``g``: the gradient of the output (a tuple, with None for outputs that have none, if there are several outputs);
+    - ``out``: the output (a tuple if several);
+    - ``needs``: one bool an input, True where a gradient is wanted;
+    - ``shapes``: one shape an input, which keeps no array alive;
+    - the name of an input (the starred name: all of those) or of an attribute: its value.
+
+    It returns one gradient for each input, or None where there is none. Shapes and dtypes need not match those of the
+    inputs: what was broadcast is summed, and what was promoted is cast back, by the engine.
+    """
+
+    def __init__(
+        self,
+        forward: Callable[P, Array],
+        execute: Callable[[Op[Any, Any], tuple[Any, ...], dict[str, Any]], R],
+        *,
+        no_gradient: str | None = None,
+        no_export: str | None = None,
+    ) -> None:
+        plain = getattr(forward, "__wrapped__", forward)
+        code = plain.__code__
+        names = code.co_varnames
+        first, positional, keyword = code.co_posonlyargcount, code.co_argcount, code.co_kwonlyargcount
+        star = names[positional + keyword : positional + keyword + 1] if code.co_flags & _VARARGS else ()
+        if star and positional > first:
+            raise TypeError(f"{forward.__name__}: an op with *{star[0]} takes its attributes by keyword only")
+        self.variadic = bool(star)
+        self.name: str = forward.__name__
+        self.forward = forward
+        self.execute = execute
+        self.inputs: tuple[str, ...] = names[:first] + star
+        self.attributes: tuple[str, ...] = names[first : positional + keyword]
+        positional_defaults = plain.__defaults__ or ()
+        with_default = names[positional - len(positional_defaults) : positional]
+        defaults = dict(zip(with_default, positional_defaults, strict=True))
+        defaults.update(plain.__kwdefaults__ or {})
+        self.defaults: dict[str, Any] = {name: defaults[name] for name in self.attributes if name in defaults}
+        self.no_gradient = no_gradient
+        self.no_export = no_export
+        self.rule: Callable[..., Any] | None = None
+        self.plan: tuple[tuple[str, Any], ...] = ()
+        self.keeps_inputs: tuple[int, ...] = ()
+        self.keeps_star = self.keeps_out = self.keeps_shapes = False
+        self.__wrapped__ = plain
+        self.__doc__ = forward.__doc__
+        self.__name__ = self.__qualname__ = forward.__name__
+        self.__module__ = forward.__module__
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        if self.variadic:
+            return self.execute(self, args, {**self.defaults, **kwargs} if self.defaults else kwargs)
+        n = len(self.inputs)
+        if len(args) == n and not kwargs:
+            return self.execute(self, args, self.defaults)
+        return self.execute(self, args[:n], self._bind(args, kwargs))
+
+    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        n = len(self.inputs)
+        given = dict(zip(self.attributes, args[n:], strict=False))
+        twice = given.keys() & kwargs.keys()
+        unknown = kwargs.keys() - set(self.attributes)
+        attrs = {**self.defaults, **given, **kwargs}
+        missing = [name for name in self.attributes if name not in attrs]
+        if twice or unknown or missing or not n <= len(args) <= n + len(self.attributes):
+            raise TypeError(
+                f"{self.name}() takes inputs ({', '.join(self.inputs)}) and attributes ({', '.join(self.attributes)}); "
+                f"got {len(args)} positional arguments and keywords ({', '.join(kwargs)})"
+            )
+        return attrs
+
+    def vjp(self, rule: Callable[..., Any]) -> Callable[..., Any]:
+        """Declare the op's gradient: a vector-Jacobian product, written with ops. A decorator."""
+        code = rule.__code__  # type: ignore[attr-defined]
+        names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        star = self.inputs[-1] if self.variadic else None
+        plan: list[tuple[str, Any]] = []
+        for name in names:
+            if name in ("g", "needs", "out", "shapes"):
+                plan.append((name, None))
+            elif name == star:
+                plan.append(("star", len(self.inputs) - 1))
+            elif name in self.inputs:
+                plan.append(("input", self.inputs.index(name)))
+            elif name in self.attributes:
+                plan.append(("attribute", name))
+            else:
+                known = ("g", "out", "needs", "shapes", *self.inputs, *self.attributes)
+                raise TypeError(f"{self.name}: the gradient asks for {name!r}; there is {', '.join(known)}")
+        self.rule, self.plan = rule, tuple(plan)
+        self.keeps_inputs = tuple(key for kind, key in plan if kind == "input")
+        self.keeps_star = star in names
+        self.keeps_out = "out" in names
+        self.keeps_shapes = "shapes" in names
+        return rule
+
+    def kept(self, count: int) -> tuple[int, ...]:
+        """The positions, among `count` inputs, of those that the gradient rule reads."""
+        return self.keeps_inputs + tuple(range(len(self.inputs) - 1, count)) if self.keeps_star else self.keeps_inputs
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}({', '.join(self.inputs)}; {', '.join(self.attributes)})>"
+
+
+def declare(
+    forward: Callable[P, Array],
+    execute: Callable[[Op[Any, Any], tuple[Any, ...], dict[str, Any]], R],
+    *,
+    no_gradient: str | None = None,
+    no_export: str | None = None,
+) -> Op[P, R]:
+    """Make an op of a NumPy function and enter it into the table, under the function's name."""
+    op: Op[P, R] = Op(forward, execute, no_gradient=no_gradient, no_export=no_export)
+    if op.name in OPS:
+        raise ValueError(f"there is already an op named {op.name!r}, in {OPS[op.name].__module__}")
+    OPS[op.name] = FUNCTIONS[op.name] = op
+    return op
+
+
+def function(composed: F) -> F:
+    """Enter a function composed of ops into the table, under its name. A decorator."""
+    FUNCTIONS[composed.__name__] = composed
+    return composed

@@ -1,0 +1,208 @@
+"""Tracing: run a function once and keep the graph of what it did."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ..errors import TraceError
+from .graph import Graph
+from .mode import MODE, Mode
+from .node import Location, Node, TensorLike, Value
+from .tree import flatten, paths, unflatten
+
+__all__ = ["Leak", "Trace", "input_names", "trace", "user_location"]
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+def user_location() -> Location | None:
+    """The innermost line being executed that is not lucid's own."""
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back  # type: ignore[assignment]
+    if frame is None:
+        return None
+    return Location(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
+
+
+class Leak(tuple[str, "Location | None"]):
+    """A traced value that was turned into something the graph does not see: (how, where)."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        how, where = self
+        return f"{how} at {where}" if where else how
+
+
+class Trace:
+    """A recording under way."""
+
+    def __init__(self) -> None:
+        self.inputs: set[Value] = set()
+        self.captured: dict[Value, TensorLike] = {}
+        self.labels: dict[Value, str] = {}
+        self.leaks: list[Leak] = []
+        self._scopes: list[str] = []
+        self._modules: dict[Any, str] = {}
+
+    def value_of(self, tensor: Any) -> Value:
+        """The value of a tensor in this trace; one that comes from outside is captured, as a constant."""
+        value: Value = tensor._value or tensor._leaf_value()
+        node = value.node
+        if (node is None and value not in self.inputs) or (node is not None and node.trace is not self):
+            self.captured.setdefault(value, tensor)
+        return value
+
+    def sees(self, tensor: TensorLike) -> bool:
+        """Whether the tensor is an input of this trace or was computed in it."""
+        value = tensor._value
+        return value is not None and (value in self.inputs if value.node is None else value.node.trace is self)
+
+    def record(self, node: Node) -> None:
+        """Take a node into this trace."""
+        node.trace = self
+        node.scope = self._scopes[-1] if self._scopes else ""
+        node.location = user_location()
+
+    def leak(self, how: str, tensor: TensorLike) -> None:
+        """Note that a tensor was turned into Python numbers or an array, if it belongs to this trace."""
+        if self.sees(tensor):
+            self.leaks.append(Leak((how, user_location())))
+
+    @contextmanager
+    def scope(self, name: str) -> Iterator[None]:
+        """Nodes recorded inside carry `name` after the name of the scope around."""
+        self._scopes.append(f"{self._scopes[-1]}.{name}" if self._scopes and self._scopes[-1] else name)
+        try:
+            yield
+        finally:
+            self._scopes.pop()
+
+    @contextmanager
+    def module(self, module: Any) -> Iterator[None]:
+        """Nodes recorded inside carry the module's path in the model, whichever way it was called."""
+        if module not in self._modules:
+            self.name_module(module, self._fresh(type(module).__name__.lower()))
+        self._scopes.append(self._modules[module])
+        try:
+            yield
+        finally:
+            self._scopes.pop()
+
+    def name_module(self, module: Any, prefix: str) -> None:
+        """Name a module, all modules in it and their parameters and buffers."""
+        for path, child in module.named_modules():
+            self._modules.setdefault(child, ".".join(filter(None, (prefix, path))))
+        for path, tensor in (*module.named_parameters(), *module.named_buffers()):
+            self.labels.setdefault(tensor._leaf_value(), ".".join(filter(None, (prefix, path))))
+
+    def _fresh(self, name: str) -> str:
+        taken = set(self._modules.values())
+        return next(n for n in (name, *(f"{name}_{i}" for i in range(1, len(taken) + 2))) if n not in taken)
+
+
+def trace(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Graph:
+    """Run a function or a module on example inputs, and return the symbolic graph that the run recorded.
+
+    Every Tensor among the arguments, however nested, becomes an input of the graph, named after its parameter;
+    everything else is a constant. What the function closes over, parameters included, is captured.
+
+    Args:
+        function: a Module or any function of Tensors that returns Tensors, nested as you like.
+        args: its positional arguments.
+        kwargs: its keyword arguments.
+
+    Raises:
+        TraceError: inside another trace, or the function returned no Tensor.
+
+    Example:
+        >>> from lucid.tracer import trace
+        >>> print(trace(lambda x: (x * 2).tanh(), lucid.ones(3)))
+        graph(x: float32[3])
+          %0: float32[3] = mul(x, 2)
+          %1: float32[3] = tanh(%0)
+          return output=%1
+    """
+    if MODE.get().trace is not None:
+        raise TraceError("trace: a trace is already under way here; a traced function cannot start another one")
+    recording = Trace()
+    leaves, structure = flatten((args, kwargs), _is_tensor)
+    fresh = [leaf._alias() for leaf in leaves]
+    values = [tensor._leaf_value() for tensor in fresh]
+    recording.inputs.update(values)
+    names = input_names(function, args, kwargs)
+    is_module = hasattr(function, "named_parameters")
+    if is_module:
+        nested = next((True for path, _ in function.named_modules() if path), False)  # type: ignore[attr-defined]
+        recording.name_module(function, "")
+        if not nested:
+            recording._modules[function] = type(function).__name__.lower()
+    args, kwargs = unflatten(structure, iter(fresh))
+    token = MODE.set(Mode(MODE.get().grad, recording))
+    try:
+        result = function(*args, **kwargs)
+        results, result_structure = flatten(result, _is_tensor)
+        outputs = [recording.value_of(tensor) for tensor in results]
+    finally:
+        MODE.reset(token)
+    if not outputs:
+        raise TraceError(f"trace: the function returned no Tensor, but {type(result).__name__}")
+    for value in recording.captured:
+        recording.labels.setdefault(value, f"constant_{len(recording.labels)}")
+    output_names = getattr(function, "output_names", ()) if is_module else ()
+    if len(output_names) != len(outputs):
+        output_names = [name.removeprefix("_") for name in paths(result_structure, _root(result_structure))]
+    return Graph(
+        dict(zip(names, values, strict=True)),
+        dict(zip(_distinct(output_names), outputs, strict=True)),
+        recording.captured,
+        recording.labels,
+        result_structure,
+        tuple(recording.leaks),
+    )
+
+
+def input_names(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
+    """A name for each Tensor among the arguments: that of its parameter, and the way to it inside nested arguments."""
+    import inspect
+
+    declared = getattr(function, "input_names", ())
+    try:
+        parameters = list(inspect.signature(getattr(function, "forward", function)).parameters.values())
+    except (TypeError, ValueError):
+        parameters = []
+    named: list[str] = []
+    for i in range(len(args)):
+        if i < len(declared):
+            named.append(declared[i])
+        elif i < len(parameters) and parameters[i].kind is not inspect.Parameter.VAR_POSITIONAL:
+            named.append(parameters[i].name)
+        else:
+            named.append(f"input_{i}")
+    names: list[str] = []
+    for name, argument in (*zip(named, args, strict=True), *kwargs.items()):
+        names.extend(paths(flatten(argument, _is_tensor)[1], name))
+    return _distinct(names)
+
+
+def _root(structure: Any) -> str:
+    return "" if structure.kind is not None and issubclass(structure.kind, dict) else "output"
+
+
+def _distinct(names: Any) -> list[str]:
+    seen: dict[str, int] = {}
+    result = []
+    for name in names:
+        count = seen.get(name, 0)
+        seen[name] = count + 1
+        result.append(f"{name}_{count}" if count else name)
+    return result
+
+
+def _is_tensor(x: Any) -> bool:
+    return hasattr(x, "_leaf_value")

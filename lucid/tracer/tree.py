@@ -1,0 +1,107 @@
+"""Nested arguments and results, taken apart into their leaves and put together again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+__all__ = ["LEAF", "Structure", "TreeNode", "flatten", "paths", "unflatten"]
+
+
+@runtime_checkable
+class TreeNode(Protocol):
+    """A container of tensors that is not a tuple, list or dict: it says itself what it is made of."""
+
+    def tree_flatten(self) -> tuple[tuple[Any, ...], Any]:
+        """The parts, and whatever else is needed to rebuild the container."""
+        ...
+
+    @classmethod
+    def tree_unflatten(cls, rest: Any, parts: tuple[Any, ...]) -> Any:
+        """The container made of such parts."""
+        ...
+
+
+class Structure(NamedTuple):
+    """How leaves nest: the type of the container, what it needs beside its parts, and the structure of each part."""
+
+    kind: Any
+    rest: Any
+    parts: tuple[Structure, ...]
+
+    def leaves(self) -> int:
+        """How many leaves there are."""
+        return 1 if self.kind is None else sum(part.leaves() for part in self.parts)
+
+
+LEAF = Structure(None, None, ())
+
+
+def flatten(tree: Any, is_leaf: Callable[[Any], bool]) -> tuple[list[Any], Structure]:
+    """The leaves of tuples, named tuples, lists, dicts and `TreeNode`s, depth first, and how they nest.
+
+    What is no container counts as a constant and stays in the structure, unless `is_leaf` takes it.
+    """
+    if is_leaf(tree):
+        return [tree], LEAF
+    split = _split(tree)
+    if split is None:
+        return [], Structure(_Constant, tree, ())
+    rest, parts = split
+    leaves: list[Any] = []
+    structures = []
+    for part in parts:
+        inner, structure = flatten(part, is_leaf)
+        leaves.extend(inner)
+        structures.append(structure)
+    return leaves, Structure(type(tree), rest, tuple(structures))
+
+
+def unflatten(structure: Structure, leaves: Iterator[Any]) -> Any:
+    """The tree of that structure, its leaves drawn from an iterator."""
+    kind, rest, parts = structure
+    if kind is None:
+        return next(leaves)
+    if kind is _Constant:
+        return rest
+    values = tuple(unflatten(part, leaves) for part in parts)
+    if issubclass(kind, dict):
+        return dict(zip(rest, values, strict=True))
+    if issubclass(kind, tuple):
+        return kind(*values) if hasattr(kind, "_fields") else kind(values)
+    if issubclass(kind, list):
+        return list(values)
+    return kind.tree_unflatten(rest, values)
+
+
+def paths(structure: Structure, root: str = "") -> list[str]:
+    """A name for each leaf: `root`, then the keys, field names or positions that lead to it, joined with underscores."""
+    kind, rest, parts = structure
+    if kind is None:
+        return [root]
+    if kind is _Constant:
+        return []
+    if issubclass(kind, dict):
+        keys = [str(key) for key in rest]
+    elif hasattr(kind, "_fields"):
+        keys = list(kind._fields)
+    elif issubclass(kind, (tuple, list)):
+        keys = [str(i) for i in range(len(parts))]
+    else:
+        keys = list(getattr(kind, "tree_names", map(str, range(len(parts)))))
+    return [path for key, part in zip(keys, parts, strict=True) for path in paths(part, f"{root}_{key}" if root else key)]
+
+
+class _Constant:
+    """Marks what is no tensor and no container."""
+
+
+def _split(tree: Any) -> tuple[Any, tuple[Any, ...]] | None:
+    if isinstance(tree, dict):
+        return tuple(tree), tuple(tree.values())
+    if isinstance(tree, (tuple, list)):
+        return None, tuple(tree)
+    if isinstance(tree, TreeNode):
+        rest, parts = tree.tree_flatten()[::-1]
+        return rest, tuple(parts)
+    return None
