@@ -340,14 +340,14 @@ def detach(x: Array, /) -> Array:
 
 
 @op
+@_quiet
 def astype(x: Array, /, dtype: Any) -> Array:
     """The elements converted to another dtype.
 
     >>> lucid.astype(lucid.tensor([1.5, 2.5]), "int64")
     tensor([1, 2])
     """
-    with _quiet:
-        return x.astype(dtype)
+    return x.astype(dtype)
 
 
 @astype.vjp

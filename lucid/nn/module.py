@@ -1,0 +1,378 @@
+"""Module: a layer or model with parameters, buffers and submodules (torch.nn.Module)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ..errors import StateDictError
+from ..tensor import Parameter, Tensor, as_tensor
+from ..tracer.mode import MODE
+from ..tracer.tree import LEAF, Structure, flatten, unflatten
+
+__all__ = ["Module"]
+
+M = TypeVar("M", bound="Module")
+
+
+class Module:
+    """The base of all layers and models.
+
+    Parameters, buffers and submodules are found among its attributes; `forward` says what a call computes.
+
+    Attributes:
+        training: whether it is in training mode; dropout acts only then.
+
+    Example:
+        >>> class Regression(nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.rnn = nn.RNN(2, 8)
+        ...         self.head = nn.Linear(8, 1)
+        ...     def forward(self, x):
+        ...         output, h_n = self.rnn(x)
+        ...         return self.head(h_n[-1])
+        >>> Regression()(lucid.zeros(5, 3, 2)).shape
+        (3, 1)
+    """
+
+    training: bool
+    _parameters: dict[str, Parameter | None]
+    _buffers: dict[str, Tensor | None]
+    _modules: dict[str, Module | None]
+
+    def __init__(self) -> None:
+        own = self.__dict__
+        own["training"] = True
+        own["_parameters"] = {}
+        own["_buffers"] = {}
+        own["_modules"] = {}
+        own["_last_call"] = None
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What a call computes; each module defines it."""
+        raise NotImplementedError(f"{type(self).__name__} does not define forward()")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        trace = MODE.get().trace
+        if trace is not None:
+            with trace.module(self):
+                return self.forward(*args, **kwargs)
+        self.__dict__["_last_call"] = _summary(args, kwargs)
+        return self.forward(*args, **kwargs)
+
+    # --- attributes
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        own = self.__dict__
+        if isinstance(value, (Parameter, Module)) and "_parameters" not in own:
+            raise AttributeError(f"call super().__init__() in {type(self).__name__}.__init__ before assigning {name!r}")
+        if isinstance(value, Parameter):
+            self._forget(name)
+            own["_parameters"][name] = value
+        elif isinstance(value, Module):
+            self._forget(name)
+            own["_modules"][name] = value
+        elif "_parameters" in own and name in own["_parameters"]:
+            if value is not None:
+                raise TypeError(f"cannot assign {type(value).__name__} as parameter {name!r}; expected Parameter or None")
+            own["_parameters"][name] = None
+        elif "_buffers" in own and name in own["_buffers"]:
+            if value is not None and not isinstance(value, Tensor):
+                raise TypeError(f"cannot assign {type(value).__name__} as buffer {name!r}; expected Tensor or None")
+            own["_buffers"][name] = value
+        elif "_modules" in own and name in own["_modules"] and value is not None:
+            raise TypeError(f"cannot assign {type(value).__name__} as child module {name!r}; expected Module or None")
+        elif "_modules" in own and name in own["_modules"]:
+            own["_modules"][name] = None
+        else:
+            object.__setattr__(self, name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        for table in ("_parameters", "_buffers", "_modules"):
+            entries = self.__dict__.get(table)
+            if entries is not None and name in entries:
+                return entries[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __delattr__(self, name: str) -> None:
+        if not self._forget(name):
+            object.__delattr__(self, name)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *self._parameters, *self._buffers, *self._modules})
+
+    def _forget(self, name: str) -> bool:
+        found = False
+        for table in ("_parameters", "_buffers", "_modules"):
+            found |= self.__dict__[table].pop(name, _MISSING) is not _MISSING
+        return found or (self.__dict__.pop(name, _MISSING) is not _MISSING)
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Add a parameter under a name; None keeps the name for one that is absent."""
+        self._check_name(name)
+        if param is not None and not isinstance(param, Parameter):
+            raise TypeError(f"cannot register {type(param).__name__} as parameter {name!r}; expected Parameter or None")
+        self._parameters[name] = param
+
+    def register_buffer(self, name: str, tensor: Tensor | None) -> None:
+        """Add a tensor that belongs to the state but is not trained."""
+        self._check_name(name)
+        if tensor is not None and not isinstance(tensor, Tensor):
+            raise TypeError(f"cannot register {type(tensor).__name__} as buffer {name!r}; expected Tensor or None")
+        self._buffers[name] = tensor
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """Add a submodule under a name."""
+        self._check_name(name)
+        if module is not None and not isinstance(module, Module):
+            raise TypeError(f"{type(module).__name__} is not a Module")
+        self._modules[name] = module
+
+    def _check_name(self, name: str) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"a name must be a string; got {type(name).__name__}")
+        if "." in name or not name:
+            raise KeyError(f"a name must not be empty nor contain '.'; got {name!r}")
+        if name in self.__dict__ or hasattr(type(self), name):
+            raise KeyError(f"{type(self).__name__} already has an attribute {name!r}")
+
+    # --- what is in it
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """Every module below this one and itself, once, with the path that leads to it."""
+        seen: set[Module] = set()
+
+        def visit(module: Module, path: str) -> Iterator[tuple[str, Module]]:
+            if module in seen:
+                return
+            seen.add(module)
+            yield path, module
+            for name, child in module._modules.items():
+                if child is not None:
+                    yield from visit(child, f"{path}.{name}" if path else name)
+
+        return visit(self, prefix)
+
+    def modules(self) -> Iterator[Module]:
+        """Every module below this one and itself, once."""
+        return (module for _, module in self.named_modules())
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The modules directly below this one."""
+        return ((name, child) for name, child in self._modules.items() if child is not None)
+
+    def children(self) -> Iterator[Module]:
+        """The modules directly below this one."""
+        return (child for _, child in self.named_children())
+
+    def named_parameters(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Parameter]]:
+        """Every parameter, once, with the path that leads to it."""
+        return self._named("_parameters", prefix, recurse, once=True)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """Every parameter, once."""
+        return (parameter for _, parameter in self.named_parameters(recurse=recurse))
+
+    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
+        """Every buffer, once, with the path that leads to it."""
+        return self._named("_buffers", prefix, recurse, once=True)
+
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        """Every buffer, once."""
+        return (buffer for _, buffer in self.named_buffers(recurse=recurse))
+
+    def _named(self, table: str, prefix: str, recurse: bool, once: bool) -> Iterator[tuple[str, Any]]:
+        seen: set[Tensor] = set()
+        for path, module in self._paths(prefix) if recurse else ((prefix, self),):
+            for name, tensor in module.__dict__[table].items():
+                if tensor is not None and not (once and tensor in seen):
+                    seen.add(tensor)
+                    yield f"{path}.{name}" if path else name, tensor
+
+    def _paths(self, prefix: str) -> Iterator[tuple[str, Module]]:
+        """Every path to a module; one that is shared has several."""
+        yield prefix, self
+        for name, child in self.named_children():
+            yield from child._paths(f"{prefix}.{name}" if prefix else name)
+
+    # --- modes
+
+    def train(self: M, mode: bool = True) -> M:
+        """Put this module and all below it into training mode, or out of it."""
+        if not isinstance(mode, bool):
+            raise ValueError(f"training mode must be a bool; got {type(mode).__name__}")
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self: M) -> M:
+        """Put this module and all below it into evaluation mode."""
+        return self.train(False)
+
+    def requires_grad_(self: M, requires_grad: bool = True) -> M:
+        """Record gradients for all parameters, or do not."""
+        for parameter in self.parameters():
+            parameter.requires_grad = requires_grad
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Drop the gradients of all parameters, or set them to zeros."""
+        for parameter in self.parameters():
+            if set_to_none or parameter.grad is None:
+                parameter.grad = None
+            else:
+                parameter.grad = Tensor(np.zeros_like(parameter._data))
+
+    def apply(self: M, fn: Callable[[Module], Any]) -> M:
+        """Call a function on every module below this one and itself, the innermost first."""
+        for child in self.children():
+            child.apply(fn)
+        fn(self)
+        return self
+
+    def to(self: M, dtype: Any) -> M:
+        """Convert all floating-point parameters and buffers to a dtype, in place."""
+        dtype = np.dtype(dtype)
+        if dtype.kind != "f":
+            raise TypeError(f"a module can be converted to floating-point dtypes only; got {dtype}")
+        for tensor in (*self.parameters(), *self.buffers()):
+            if tensor.is_floating_point() and tensor.dtype != dtype:
+                tensor._data = tensor._data.astype(dtype)
+                tensor._value = None
+                if tensor.grad is not None:
+                    tensor.grad = Tensor(tensor.grad._data.astype(dtype))
+        return self
+
+    def float(self: M) -> M:
+        """Convert to float32, in place."""
+        return self.to(np.float32)
+
+    def double(self: M) -> M:
+        """Convert to float64, in place."""
+        return self.to(np.float64)
+
+    # --- state
+
+    def state_dict(self, prefix: str = "") -> dict[str, Tensor]:
+        """All parameters and buffers by name, sharing memory with the module's."""
+        state: dict[str, Tensor] = {}
+        for path, module in self._paths(""):
+            for name, tensor in (*module._parameters.items(), *module._buffers.items()):
+                if tensor is not None:
+                    state[prefix + (f"{path}.{name}" if path else name)] = Tensor(tensor._data)
+        return state
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> tuple[list[str], list[str]]:
+        """Copy values into the parameters and buffers. If anything does not fit, nothing is changed.
+
+        Args:
+            state_dict: tensors or arrays by name: lucid's, or PyTorch's as NumPy arrays.
+            strict: refuse names that are missing or unexpected.
+
+        Returns:
+            The names missing from `state_dict`, and those in it that the module does not have.
+
+        Raises:
+            StateDictError: names (if `strict`), shapes or dtypes do not fit; the message lists them all.
+        """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"expected a mapping from names to tensors; got {type(state_dict).__name__}")
+        own = {
+            name: tensor
+            for table in ("_parameters", "_buffers")
+            for name, tensor in self._named(table, "", True, once=False)
+        }
+        missing = [name for name in own if name not in state_dict]
+        unexpected = [name for name in state_dict if name not in own]
+        problems = []
+        if strict and missing:
+            problems.append(f"missing: {', '.join(missing)}")
+        if strict and unexpected:
+            problems.append(f"unexpected: {', '.join(map(str, unexpected))}")
+        fitting: list[tuple[Tensor, np.ndarray[Any, Any]]] = []
+        for name, tensor in own.items():
+            if name not in state_dict:
+                continue
+            given = state_dict[name]
+            array = given._data if isinstance(given, Tensor) else np.asarray(given)
+            if array.shape != tensor.shape:
+                problems.append(f"{name}: expected shape {tensor.shape}, got {array.shape}")
+            elif (array.dtype.kind == "f") != (tensor.dtype.kind == "f") or array.dtype.kind not in "fiub":
+                problems.append(f"{name}: expected dtype {tensor.dtype}, got {array.dtype}")
+            else:
+                fitting.append((tensor, array))
+        if problems:
+            raise StateDictError(f"state dict does not fit {type(self).__name__}: {'; '.join(problems)}")
+        for tensor, array in fitting:
+            tensor._assign(array)
+        return missing, unexpected
+
+    # --- looks
+
+    def extra_repr(self) -> str:
+        """What to show between the parentheses, beside the submodules."""
+        return ""
+
+    def __repr__(self) -> str:
+        lines = [f"({name}): {child!r}".replace("\n", "\n  ") for name, child in self.named_children()]
+        extra = self.extra_repr()
+        if not lines:
+            return f"{type(self).__name__}({extra})"
+        return "\n  ".join([f"{type(self).__name__}({extra}", *lines]) + "\n)"
+
+
+class _Missing:
+    """Stands for an absent entry where None may be present."""
+
+
+_MISSING = _Missing()
+
+
+class CallSummary:
+    """The shapes and dtypes of a call's tensors, enough to make an example of one; integers are kept as they were."""
+
+    __slots__ = ("leaves", "structure")
+
+    def __init__(self, leaves: tuple[Any, ...], structure: Structure) -> None:
+        self.leaves = leaves
+        self.structure = structure
+
+
+def _summary(args: tuple[Any, ...], kwargs: dict[str, Any]) -> CallSummary:
+    if not kwargs and len(args) == 1 and isinstance(args[0], Tensor):
+        leaves: Any = args
+        structure = _ONE
+    else:
+        leaves, structure = flatten((args, kwargs), _is_tensor)
+    return CallSummary(
+        tuple([x._data if x._data.dtype.kind != "f" else (x._data.shape, x._data.dtype) for x in leaves]), structure
+    )
+
+
+_ONE = Structure(tuple, None, (Structure(tuple, None, (LEAF,)), Structure(dict, (), ())))
+
+
+def _is_tensor(x: Any) -> bool:
+    return isinstance(x, Tensor)
+
+
+def example_of(module: Module) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    """Arguments like those of the module's last call; None if it was never called."""
+    summary: CallSummary | None = module.__dict__.get("_last_call")
+    if summary is None:
+        return None
+    rng = np.random.default_rng(0)
+
+    def tensors() -> Iterator[Tensor]:
+        for leaf in summary.leaves:
+            if isinstance(leaf, np.ndarray):
+                yield as_tensor(leaf)
+            else:
+                shape, dtype = leaf
+                yield Tensor(rng.standard_normal(shape).astype(dtype))
+
+    args, kwargs = unflatten(summary.structure, tensors())
+    return args, kwargs

@@ -1,0 +1,264 @@
+"""The simple recurrent layer, and the base of its family.
+
+Letters: T time, N batch, I input, H hidden, L layers.
+"""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import nullcontext
+from typing import Any, Literal
+
+from ..errors import DtypeError, ShapeError
+from ..ops.creation import zeros
+from ..ops.random import dropout
+from ..ops.recurrent import rnn
+from ..ops.shape import cat, split, squeeze, transpose, unsqueeze
+from ..tensor import Parameter, Tensor
+from ..tracer.mode import current_trace
+from . import init
+from .module import Module
+from .utils.rnn import PackedSequence
+
+__all__ = ["RNN", "RNNBase"]
+
+Mode = Literal["RNN_TANH", "RNN_RELU"]
+
+
+class RNNBase(Module):
+    """What all recurrent layers share: parameters, checks, stacking, and the way through a batch (torch.nn.RNNBase).
+
+    Args:
+        mode: "RNN_TANH" or "RNN_RELU".
+        input_size: I.
+        hidden_size: H.
+        num_layers: L; each layer reads the output of the one before.
+        bias: whether to add b_ih and b_hh.
+        batch_first: whether input and output are (N, T, *) in place of (T, N, *).
+        dropout: in training, the probability to zero an output of any layer but the last.
+        dtype: the dtype of the parameters.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be.
+    """
+
+    input_names = ("x", "h0")
+    output_names = ("output", "h_n")
+
+    def __init__(
+        self,
+        mode: Mode,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        name = type(self).__name__
+        if mode not in ("RNN_TANH", "RNN_RELU"):
+            raise ValueError(f"{name}: mode must be 'RNN_TANH' or 'RNN_RELU'; got {mode!r}")
+        sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
+        for argument, n in sizes.items():
+            if not isinstance(n, int) or isinstance(n, bool):
+                raise TypeError(f"{name}: {argument} must be an int; got {n!r} ({type(n).__name__})")
+            if n <= 0:
+                raise ValueError(f"{name}: {argument} must be positive; got {n}")
+        for argument, flag in {"bias": bias, "batch_first": batch_first}.items():
+            if not isinstance(flag, bool):
+                raise TypeError(f"{name}: {argument} must be a bool; got {flag!r} ({type(flag).__name__})")
+        if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout <= 1:
+            raise ValueError(f"{name}: dropout must be a probability in [0, 1]; got {dropout!r}")
+        if dropout > 0 and num_layers == 1:
+            warnings.warn(
+                f"{name}: dropout acts on the outputs of all layers but the last, so dropout={dropout} does nothing with "
+                "num_layers=1",
+                stacklevel=3 if type(self) is not RNNBase else 2,
+            )
+        self.mode = mode
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.bias = bias
+        self.batch_first = batch_first
+        self.dropout = float(dropout)
+        for k in range(num_layers):
+            features = input_size if k == 0 else hidden_size
+            self.register_parameter(f"weight_ih_l{k}", Parameter(zeros(hidden_size, features, dtype=dtype)))
+            self.register_parameter(f"weight_hh_l{k}", Parameter(zeros(hidden_size, hidden_size, dtype=dtype)))
+            if bias:
+                self.register_parameter(f"bias_ih_l{k}", Parameter(zeros(hidden_size, dtype=dtype)))
+                self.register_parameter(f"bias_hh_l{k}", Parameter(zeros(hidden_size, dtype=dtype)))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw all parameters anew, from U(-1/√H, 1/√H)."""
+        bound = self.hidden_size**-0.5
+        for parameter in self.parameters(recurse=False):
+            init.uniform_(parameter, -bound, bound)
+
+    def forward(self, input: Tensor | PackedSequence, hx: Tensor | None = None) -> tuple[Any, Tensor]:
+        packed = isinstance(input, PackedSequence)
+        x, lengths = (input.padded, input.lengths) if isinstance(input, PackedSequence) else (input, None)
+        self._check_input(x, packed)
+        batched = x.ndim == 3
+        if not batched:
+            x = unsqueeze(x, 1)
+        elif self.batch_first and not packed:
+            x = transpose(x, 0, 1)
+        states = self._initial_states(hx, x, batched)
+        last: list[Tensor] = []
+        for k in range(self.num_layers):
+            if k and self.dropout and self.training:
+                x = dropout(x, self.dropout)
+            with _scope(f"l{k}"):
+                x, h = self._layer(k, x, states[k], lengths)
+            last.append(h)
+        h_n = last[0] if self.num_layers == 1 else cat(last)
+        if not batched:
+            return squeeze(x, 1), squeeze(h_n, 1)
+        if packed:
+            return PackedSequence.of(x, input.lengths, input._sorted), h_n  # type: ignore[union-attr]
+        return (transpose(x, 0, 1) if self.batch_first else x), h_n
+
+    def _layer(self, k: int, x: Tensor, h0: Tensor | None, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+        """One layer over the whole sequence."""
+        own = self._parameters
+        output, h_n = rnn(
+            x,
+            h0,
+            own[f"weight_ih_l{k}"],
+            own[f"weight_hh_l{k}"],
+            own.get(f"bias_ih_l{k}"),
+            own.get(f"bias_hh_l{k}"),
+            lengths,
+            nonlinearity="tanh" if self.mode == "RNN_TANH" else "relu",
+        )
+        return output, h_n
+
+    def _check_input(self, x: Any, packed: bool) -> None:
+        name = type(self).__name__
+        if not isinstance(x, Tensor):
+            raise TypeError(f"{name}: input must be a Tensor or a PackedSequence; got {type(x).__name__}")
+        if x.ndim not in ((3,) if packed else (2, 3)):
+            raise ShapeError(f"{name}: input must have {'3' if packed else '2 or 3'} axes; got shape {x.shape}")
+        leading = "seq_len" if x.ndim == 2 else "batch, seq_len" if self.batch_first and not packed else "seq_len, batch"
+        expected = f"({leading}, {self.input_size})"
+        if x.shape[-1] != self.input_size:
+            raise ShapeError(
+                f"{name}: input has {x.shape[-1]} features in its last axis, but input_size is {self.input_size}; "
+                f"got shape {x.shape}, expected {expected}"
+            )
+        if x.shape[1 if x.ndim == 3 and self.batch_first and not packed else 0] == 0:
+            raise ShapeError(f"{name}: input has no time steps, at least one is needed; got shape {x.shape}, as {expected}")
+        dtype = self._parameters["weight_ih_l0"].dtype  # type: ignore[union-attr]
+        if x.dtype != dtype:
+            raise DtypeError(
+                f"{name}: input has dtype {x.dtype}, but the parameters have {dtype}; convert the input with "
+                f"input.to('{dtype}'), or the module with module.to('{x.dtype}')"
+            )
+
+    def _initial_states(self, hx: Any, x: Tensor, batched: bool) -> list[Tensor | None]:
+        """The first state of each layer, (1, N, H), or None for zeros."""
+        if hx is None:
+            return [None] * self.num_layers
+        name = type(self).__name__
+        if not isinstance(hx, Tensor):
+            raise TypeError(f"{name}: hx must be a Tensor or None; got {type(hx).__name__}")
+        if hx.dtype != x.dtype:
+            raise DtypeError(f"{name}: hx has dtype {hx.dtype}, but input has {x.dtype}")
+        layers, batch, hidden = self.num_layers, x.shape[1], self.hidden_size
+        if not batched:
+            if hx.shape != (layers, hidden):
+                raise ShapeError(f"{name}: hx must be {(layers, hidden)} (num_layers, hidden_size); got {hx.shape}")
+            hx = unsqueeze(hx, 1)
+        elif hx.ndim == 2:
+            if hx.shape != (batch, hidden):
+                raise ShapeError(f"{name}: a 2-D hx must be {(batch, hidden)} (batch, hidden_size); got {hx.shape}")
+            return [unsqueeze(hx, 0), *[None] * (layers - 1)]
+        elif hx.shape != (layers, batch, hidden):
+            raise ShapeError(
+                f"{name}: hx must be {(layers, batch, hidden)} (num_layers, batch, hidden_size); got {hx.shape}"
+            )
+        return [hx] if layers == 1 else list(split(hx, 1))
+
+    def extra_repr(self) -> str:
+        parts = [f"{self.input_size}, {self.hidden_size}"]
+        defaults = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0}
+        parts += [f"{name}={getattr(self, name)}" for name, default in defaults.items() if getattr(self, name) != default]
+        return ", ".join(parts)
+
+
+class RNN(RNNBase):
+    """A simple recurrent layer, or a stack of them (torch.nn.RNN).
+
+    h_t = f(W_ih x_t + b_ih + W_hh h_(t-1) + b_hh)
+
+    Args:
+        input_size: I.
+        hidden_size: H.
+        num_layers: L; each layer reads the output of the one before.
+        nonlinearity: f, "tanh" or "relu".
+        bias: whether to add b_ih and b_hh.
+        batch_first: whether input and output are (N, T, *) in place of (T, N, *). The state never is.
+        dropout: in training, the probability to zero an output of any layer but the last.
+        dtype: the dtype of the parameters; float32 if None.
+
+    Shape:
+        input: (T, N, I), or (N, T, I) if batch_first, or (T, I), or a PackedSequence.
+        hx: (L, N, H), zeros if omitted; (N, H) is the state of the first layer, the others start from zeros. For input
+        (T, I) it is (L, H).
+        output: as the input, with H features; h_n: as hx, (L, N, H).
+        weight_ih_l{k}: (H, I), from the second layer on (H, H); weight_hh_l{k}: (H, H); bias_ih_l{k}, bias_hh_l{k}: (H,);
+        all drawn from U(-1/√H, 1/√H).
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be.
+        ShapeError, DtypeError: at the call, if input or hx does not fit.
+
+    Source: J. L. Elman (1990), "Finding structure in time", Cognitive Science 14; ONNX operator RNN.
+
+    Example:
+        >>> seq = lucid.randn(4, 6, 10)
+        >>> rnn = nn.RNN(input_size=10, hidden_size=12, batch_first=True)
+        >>> output, h_n = rnn(seq)
+        >>> output.shape
+        (4, 6, 12)
+        >>> h_n.shape
+        (1, 4, 12)
+        >>> seq = lucid.randn(5, 3, 8)
+        >>> h0 = lucid.zeros(2, 3, 6)
+        >>> rnn = nn.RNN(input_size=8, hidden_size=6, num_layers=2, nonlinearity="relu", dropout=0.2)
+        >>> output, h_n = rnn(seq, h0)
+        >>> (output.shape, h_n.shape)
+        ((5, 3, 6), (2, 3, 6))
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: Literal["tanh", "relu"] = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        *,
+        dtype: Any = None,
+    ) -> None:
+        if nonlinearity not in ("tanh", "relu"):
+            raise ValueError(f"RNN: nonlinearity must be 'tanh' or 'relu'; got {nonlinearity!r}")
+        mode: Mode = "RNN_TANH" if nonlinearity == "tanh" else "RNN_RELU"
+        super().__init__(mode, input_size, hidden_size, num_layers, bias, batch_first, dropout, dtype)
+        self.nonlinearity = nonlinearity
+
+    def extra_repr(self) -> str:
+        extra = super().extra_repr()
+        return f"{extra}, nonlinearity={self.nonlinearity}" if self.nonlinearity != "tanh" else extra
+
+
+def _scope(name: str) -> Any:
+    trace = current_trace()
+    return nullcontext() if trace is None else trace.scope(name)

@@ -1,0 +1,76 @@
+"""Gradients kept within bounds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from ...errors import GradientError
+from ...tensor import Tensor
+
+__all__ = ["clip_grad_norm_", "clip_grad_value_"]
+
+
+def clip_grad_norm_(
+    parameters: Iterable[Tensor] | Tensor,
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+) -> Tensor:
+    """Scale the gradients of all parameters so that their norm, taken together, is at most `max_norm`.
+
+    Args:
+        parameters: the parameters whose gradients are scaled.
+        max_norm: the largest norm.
+        norm_type: the p of the norm; may be inf.
+        error_if_nonfinite: refuse a norm that is inf or NaN, and change nothing.
+
+    Returns:
+        The norm before.
+
+    Source: R. Pascanu et al. (2013), "On the difficulty of training recurrent neural networks";
+    torch.nn.utils.clip_grad_norm_.
+
+    Example:
+        >>> w = lucid.tensor([3.0, 4.0], requires_grad=True)
+        >>> w.sum().backward(lucid.tensor(10.0))
+        >>> nn.utils.clip_grad_norm_([w], 1.0), w.grad
+        (tensor(14.142136), tensor([0.7071067, 0.7071067]))
+    """
+    tensors = [p for p in _listed(parameters) if p.grad is not None]
+    gradients = [p.grad._data for p in tensors if p.grad is not None]
+    if not gradients:
+        return Tensor(np.zeros((), np.float32))
+    # Squares of float32 are added in float32 as in PyTorch, but array by array, so the order of parameters matters little.
+    if math.isinf(norm_type):
+        norm = max(float(np.abs(g).max(initial=0.0)) for g in gradients)
+    else:
+        norm = sum(float((np.abs(g.astype(np.float64)) ** norm_type).sum()) for g in gradients) ** (1 / norm_type)
+    if error_if_nonfinite and not math.isfinite(norm):
+        raise GradientError(f"clip_grad_norm_: the norm of the gradients is {norm}; no gradient was changed")
+    scale = max_norm / (norm + 1e-6)
+    if not scale >= 1:
+        for p, g in zip(tensors, gradients, strict=True):
+            p.grad = Tensor(g * np.asarray(scale, g.dtype))
+    return Tensor(np.asarray(norm, gradients[0].dtype))
+
+
+def clip_grad_value_(parameters: Iterable[Tensor] | Tensor, clip_value: float) -> None:
+    """Clip each element of the gradients to [-clip_value, clip_value] (torch.nn.utils.clip_grad_value_).
+
+    Example:
+        >>> w = lucid.tensor([3.0, 4.0], requires_grad=True)
+        >>> w.sum().backward(lucid.tensor(10.0))
+        >>> nn.utils.clip_grad_value_([w], 1.0)
+        >>> w.grad
+        tensor([1., 1.])
+    """
+    for p in _listed(parameters):
+        if p.grad is not None:
+            p.grad = Tensor(np.clip(p.grad._data, -clip_value, clip_value))
+
+
+def _listed(parameters: Iterable[Tensor] | Tensor) -> list[Tensor]:
+    return [parameters] if isinstance(parameters, Tensor) else list(parameters)

@@ -1,0 +1,286 @@
+"""Sequences of different length (torch.nn.utils.rnn).
+
+A `PackedSequence` keeps the padded tensor and the lengths. So packing, a recurrent layer and unpacking are recorded and
+exported as one operator with a lengths input, and no shape depends on data. PyTorch's `data` and `batch_sizes` are
+computed when asked for.
+
+Letters: T time, N batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from ...errors import DtypeError, ShapeError
+from ...ops.creation import arange, full
+from ...ops.elementwise import lt, where
+from ...ops.index import getitem, index_add
+from ...ops.shape import cat, reshape, stack, transpose, unsqueeze
+from ...tensor import Tensor, as_tensor
+
+__all__ = [
+    "PackedSequence",
+    "pack_padded_sequence",
+    "pack_sequence",
+    "pad_packed_sequence",
+    "pad_sequence",
+    "unpack_sequence",
+    "unpad_sequence",
+]
+
+
+class PackedSequence:
+    """A batch of sequences of different length (torch.nn.utils.rnn.PackedSequence).
+
+    Made by `pack_padded_sequence` and `pack_sequence`; or, as in PyTorch, from `data`, `batch_sizes` and the orders.
+
+    Args:
+        data: (sum of lengths, *), the steps of all sequences, the first of each, then the second, and so on.
+        batch_sizes: (T,), how many sequences are at least 1, 2, ... steps long.
+        sorted_indices: (N,), where each sequence of the packed order stands in the batch; the same place if None.
+        unsorted_indices: (N,), the inverse of it; follows from it if None.
+
+    Attributes:
+        padded: (T, N, *), the sequences, padded at the end.
+        lengths: (N,), int64.
+    """
+
+    tree_names = ("padded", "lengths")
+
+    padded: Tensor
+    lengths: Tensor
+    _sorted: bool
+
+    def __init__(
+        self, data: Tensor, batch_sizes: Any, sorted_indices: Any = None, unsorted_indices: Any = None
+    ) -> None:
+        sizes = as_tensor(batch_sizes)._data
+        if sizes.ndim != 1 or not sizes.size or sizes.min() < 1 or (np.diff(sizes) > 0).any():
+            raise ShapeError(f"PackedSequence: batch_sizes must be positive and never rise; got {sizes.tolist()}")
+        if data.ndim < 1 or data.shape[0] != sizes.sum():
+            raise ShapeError(f"PackedSequence: batch_sizes add up to {sizes.sum()}; got data of shape {data.shape}")
+        if sorted_indices is None and unsorted_indices is not None:
+            sorted_indices = Tensor(np.argsort(as_tensor(unsorted_indices)._data))
+        steps, batch = len(sizes), int(sizes[0])
+        order = np.arange(batch) if sorted_indices is None else as_tensor(sorted_indices)._data
+        times, places = _positions(sizes, order)
+        shape = (steps, batch, *data.shape[1:])
+        self.padded = index_add(data, Tensor(times), Tensor(places), index=("*", "*"), shape=shape)
+        lengths = np.empty(batch, np.int64)
+        lengths[order] = (sizes[:, None] > np.arange(batch)).sum(0)
+        self.lengths = Tensor(lengths)
+        self._sorted = sorted_indices is None
+
+    @classmethod
+    def of(cls, padded: Tensor, lengths: Tensor, is_sorted: bool = False) -> PackedSequence:
+        """The sequences in a padded tensor (T, N, *)."""
+        packed = cls.__new__(cls)
+        packed.padded = padded
+        packed.lengths = lengths
+        packed._sorted = is_sorted
+        return packed
+
+    @property
+    def data(self) -> Tensor:
+        """(sum of lengths, *), in PyTorch's order: step by step, the longest sequence first."""
+        times, places = _positions(self.batch_sizes._data, self._order())
+        return getitem(self.padded, (Tensor(times), Tensor(places)))
+
+    @property
+    def batch_sizes(self) -> Tensor:
+        """(max of lengths,), how many sequences are at least 1, 2, ... steps long."""
+        lengths = self.lengths._data
+        self.lengths._leaks("batch_sizes")
+        return Tensor((np.arange(int(lengths.max()))[:, None] < lengths).sum(1))
+
+    @property
+    def sorted_indices(self) -> Tensor | None:
+        """(N,), where each sequence of the packed order stands in the batch; None if they came sorted."""
+        return None if self._sorted else Tensor(self._order())
+
+    @property
+    def unsorted_indices(self) -> Tensor | None:
+        """(N,), the inverse of `sorted_indices`."""
+        return None if self._sorted else Tensor(np.argsort(self._order()))
+
+    def _order(self) -> np.ndarray[Any, Any]:
+        lengths = self.lengths._data
+        return np.arange(len(lengths)) if self._sorted else np.argsort(-lengths, kind="stable")
+
+    def tree_flatten(self) -> tuple[tuple[Any, ...], Any]:
+        """The parts: padded and lengths."""
+        return (self.padded, self.lengths), self._sorted
+
+    @classmethod
+    def tree_unflatten(cls, rest: Any, parts: tuple[Any, ...]) -> PackedSequence:
+        """The container made of such parts."""
+        return cls.of(*parts, is_sorted=rest)
+
+    def __repr__(self) -> str:
+        return f"PackedSequence(padded={self.padded!r}, lengths={self.lengths!r})"
+
+
+def pack_padded_sequence(
+    input: Tensor, lengths: Any, batch_first: bool = False, enforce_sorted: bool = True
+) -> PackedSequence:
+    """The sequences in a padded tensor (torch.nn.utils.rnn.pack_padded_sequence).
+
+    Args:
+        input: the sequences, padded at the end with anything.
+        lengths: how many steps of each sequence count: a list, or a tensor of integers.
+        batch_first: whether the batch is the first axis of `input`.
+        enforce_sorted: refuse lengths that are not in decreasing order. lucid needs no order; PyTorch's default.
+
+    Shape:
+        input: (T, N, *), or (N, T, *) if batch_first; lengths: (N,), from 1 to T.
+
+    Raises:
+        ShapeError: the number of lengths is not N, or a length is out of range or out of order.
+        DtypeError: the lengths are not integers.
+
+    Example:
+        >>> x = lucid.tensor([[1.0, 2.0], [3.0, 0.0]])
+        >>> nn.utils.rnn.pack_padded_sequence(x, [2, 1]).data
+        tensor([1., 2., 3.])
+    """
+    if input.ndim < 2:
+        raise ShapeError(f"pack_padded_sequence: input needs a time and a batch axis; got shape {input.shape}")
+    lengths = as_tensor(lengths)
+    if lengths.dtype.kind not in "iu":
+        raise DtypeError(f"pack_padded_sequence: lengths must be integers; got {lengths.dtype}")
+    steps, batch = input.shape[:2][::-1] if batch_first else input.shape[:2]
+    if lengths.shape != (batch,):
+        raise ShapeError(f"pack_padded_sequence: expected a length for each of {batch} sequences; got {lengths.shape}")
+    values = lengths._data
+    if values.size and not (values.min() >= 1 and values.max() <= steps):
+        raise ShapeError(f"pack_padded_sequence: lengths must be from 1 to {steps}; got {values.tolist()}")
+    if enforce_sorted and (np.diff(values) > 0).any():
+        raise ShapeError(
+            "pack_padded_sequence: lengths must be in decreasing order when enforce_sorted is True; got "
+            f"{values.tolist()}; pass enforce_sorted=False, which costs nothing here"
+        )
+    return PackedSequence.of(transpose(input, 0, 1) if batch_first else input, lengths, is_sorted=enforce_sorted)
+
+
+def pad_packed_sequence(
+    sequence: PackedSequence, batch_first: bool = False, padding_value: float = 0.0, total_length: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """The padded tensor and the lengths (torch.nn.utils.rnn.pad_packed_sequence).
+
+    The time axis is that of the tensor that was packed, and not, as in PyTorch, the longest length: no shape depends on
+    data, so the graph is the same for every batch.
+
+    Args:
+        sequence: the sequences.
+        batch_first: whether the batch is to be the first axis.
+        padding_value: what stands after the end of each sequence.
+        total_length: the size of the time axis; no shorter than the longest sequence.
+
+    Shape:
+        The result: (T, N, *), or (N, T, *) if batch_first; and (N,).
+
+    Raises:
+        ValueError: `total_length` is shorter than the longest sequence.
+
+    Example:
+        >>> packed = nn.utils.rnn.pack_sequence([lucid.ones(2), lucid.ones(1)])
+        >>> nn.utils.rnn.pad_packed_sequence(packed, batch_first=True, padding_value=-1.0)
+        (tensor([[ 1.,  1.],
+               [ 1., -1.]]), tensor([2, 1]))
+    """
+    padded, lengths = sequence.padded, sequence.lengths
+    steps = padded.shape[0]
+    if total_length is not None and total_length != steps:
+        longest = int(lengths._data.max())
+        if total_length < longest:
+            raise ShapeError(
+                f"pad_packed_sequence: total_length must be at least the longest length, {longest}; got {total_length}"
+            )
+        if total_length < steps:
+            padded = padded[:total_length]
+        else:
+            more = full((total_length - steps, *padded.shape[1:]), padding_value, dtype=padded.dtype)
+            padded = cat([padded, more])
+        steps = total_length
+    counts = lt(unsqueeze(arange(steps), 1), lengths)
+    counts = reshape(counts, (*counts.shape, *[1] * (padded.ndim - 2)))
+    padded = where(counts, padded, padding_value)
+    return (transpose(padded, 0, 1) if batch_first else padded), lengths
+
+
+def pad_sequence(
+    sequences: Sequence[Tensor],
+    batch_first: bool = False,
+    padding_value: float = 0.0,
+    padding_side: Literal["right", "left"] = "right",
+) -> Tensor:
+    """Sequences of different length as one tensor (torch.nn.utils.rnn.pad_sequence).
+
+    Shape:
+        each sequence: (length, *); the result: (T, N, *), or (N, T, *) if batch_first, T being the longest length.
+
+    Raises:
+        ShapeError: there is no sequence, or they differ in more than their length.
+
+    Example:
+        >>> nn.utils.rnn.pad_sequence([lucid.ones(2), lucid.ones(1)], batch_first=True)
+        tensor([[1., 1.],
+                [1., 0.]])
+    """
+    sequences = list(sequences)
+    if not sequences:
+        raise ShapeError("pad_sequence: expected at least one sequence; got none")
+    if padding_side not in ("right", "left"):
+        raise ValueError(f"pad_sequence: padding_side must be 'right' or 'left'; got {padding_side!r}")
+    if any(s.ndim == 0 or s.shape[1:] != sequences[0].shape[1:] for s in sequences):
+        raise ShapeError(f"pad_sequence: sequences may differ in their first axis alone; got {[s.shape for s in sequences]}")
+    steps = max(s.shape[0] for s in sequences)
+    rows = []
+    for s in sequences:
+        if s.shape[0] < steps:
+            more = full((steps - s.shape[0], *s.shape[1:]), padding_value, dtype=s.dtype)
+            s = cat([s, more] if padding_side == "right" else [more, s])
+        rows.append(s)
+    return stack(rows, 0 if batch_first else 1)
+
+
+def pack_sequence(sequences: Sequence[Tensor], enforce_sorted: bool = True) -> PackedSequence:
+    """Sequences of different length, packed (torch.nn.utils.rnn.pack_sequence).
+
+    Example:
+        >>> nn.utils.rnn.pack_sequence([lucid.ones(2), lucid.ones(1)]).lengths
+        tensor([2, 1])
+    """
+    lengths = [s.shape[0] for s in sequences]
+    return pack_padded_sequence(pad_sequence(sequences), lengths, enforce_sorted=enforce_sorted)
+
+
+def unpad_sequence(padded_sequences: Tensor, lengths: Any, batch_first: bool = False) -> list[Tensor]:
+    """Each sequence of a padded tensor by itself (torch.nn.utils.rnn.unpad_sequence).
+
+    Example:
+        >>> nn.utils.rnn.unpad_sequence(lucid.ones(2, 2), [2, 1])
+        [tensor([1., 1.]), tensor([1.])]
+    """
+    padded = padded_sequences if batch_first else transpose(padded_sequences, 0, 1)
+    return [padded[i, : int(n)] for i, n in enumerate(as_tensor(lengths).tolist())]
+
+
+def unpack_sequence(packed_sequences: PackedSequence) -> list[Tensor]:
+    """Each sequence of a packed batch by itself (torch.nn.utils.rnn.unpack_sequence).
+
+    Example:
+        >>> nn.utils.rnn.unpack_sequence(nn.utils.rnn.pack_sequence([lucid.ones(2), lucid.ones(1)]))
+        [tensor([1., 1.]), tensor([1.])]
+    """
+    return unpad_sequence(packed_sequences.padded, packed_sequences.lengths)
+
+
+def _positions(batch_sizes: np.ndarray[Any, Any], order: np.ndarray[Any, Any]) -> tuple[Any, Any]:
+    """The time and the place in the batch of each step of `PackedSequence.data`."""
+    times = np.repeat(np.arange(len(batch_sizes)), batch_sizes)
+    places = np.concatenate([order[:n] for n in batch_sizes]) if len(batch_sizes) else order[:0]
+    return times, places
