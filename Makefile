@@ -1,0 +1,44 @@
+# Everything happens in .venv, whether or not a virtualenv is active. PYTHON is the interpreter that .venv is made from.
+PYTHON ?= python3
+EXTRAS ?= test
+VENV   := .venv
+RUN    := $(VENV)/bin/python -m
+READY  := $(VENV)/.ready-
+
+.NOTPARALLEL:
+.PHONY: demo test lint format bench install clean
+
+demo: $(READY)plot
+	$(RUN) models.vowels
+
+test: lint
+	$(RUN) pytest -m "slow or not slow" --cov
+
+lint: install
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+
+format: install
+	$(RUN) ruff check --fix .
+	$(RUN) ruff format .
+
+bench: $(READY)bench
+	$(RUN) benchmarks
+
+install: $(READY)$(EXTRAS)
+
+# One stamp for each set of extras; several sets may share .venv.
+.PRECIOUS: $(READY)%
+$(READY)%: pyproject.toml | $(VENV)/.made
+	@echo "installing lucid-onnx[$*] into $(VENV)"
+	@$(RUN) pip install -qq --disable-pip-version-check --no-input -e '.[$*]'
+	@touch $@
+
+$(VENV)/.made:
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info models/out htmlcov .coverage .coverage.* .hypothesis .*_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

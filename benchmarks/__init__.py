@@ -1,0 +1,1 @@
+"""How fast lucid trains and runs, and against what."""
