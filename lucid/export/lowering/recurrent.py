@@ -161,9 +161,10 @@ def _projected(b: Builder, x: Any, weight_ih: Any, bias_ih: Any, bias_hh: Any) -
         return projected
     if bias_ih is None or bias_hh is None:
         return b.op("Add", projected, bias_hh if bias_ih is None else bias_ih)
-    arrays = b.array(bias_ih), b.array(bias_hh)
-    total = b.const(arrays[0] + arrays[1]) if None not in arrays else b.op("Add", bias_ih, bias_hh)  # type: ignore[operator]
-    return b.op("Add", projected, total)
+    first, second = b.array(bias_ih), b.array(bias_hh)
+    if first is None or second is None:
+        return b.op("Add", projected, b.op("Add", bias_ih, bias_hh))
+    return b.op("Add", projected, b.const(first + second, bias_ih.name))
 
 
 def _transposed(b: Builder, weight: Any) -> Any:

@@ -1,0 +1,234 @@
+"""Which axes of the inputs are free, proved by running the model again with those axes changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from itertools import combinations
+from typing import Any, NamedTuple
+
+from ..errors import ExportError, TraceError
+from ..tracer.graph import Graph
+from ..tracer.symbolic import Size, unify
+from ..tracer.trace import trace
+from .example import Axis, Example
+
+__all__ = ["Dynamic", "Proof", "prove"]
+
+Dynamic = str | None | Mapping[str, Mapping[int, str]]
+"""What is asked for: "auto", None, or the name of each free axis by input and axis."""
+
+_STEPS = (7, 1, -1)
+"""How much a size is changed to see whether it is free: the first change that the model can run decides."""
+
+
+class Proof(NamedTuple):
+    """What was proved.
+
+    Attributes:
+        graph: the graph, with `Size`s where something depends on a free axis.
+        axes: the symbol of each free axis.
+        sizes: the example's size of each symbol.
+        fixed: why each other axis is fixed.
+    """
+
+    graph: Graph
+    axes: dict[Axis, str]
+    sizes: dict[str, int]
+    fixed: dict[Axis, str]
+
+
+def prove(function: Callable[..., Any], example: Example, dynamic: Dynamic) -> Proof:
+    """Find the free axes, or check those that were asked for, and unify the runs into one graph.
+
+    Raises:
+        ExportError: a value computed from the inputs was frozen into the graph, or an axis asked for is not free.
+    """
+    prover = _Prover(function, example)
+    if dynamic is None:
+        fixed = dict.fromkeys(prover.all_axes(), "no axis was asked to be dynamic")
+        return Proof(prover.checked({}), {}, {}, fixed)
+    if dynamic == "auto":
+        groups, fixed = prover.search()
+        graph = prover.checked(groups)
+        names = _names(graph, groups)
+        groups = {names[symbol]: axes for symbol, axes in groups.items()}
+    elif isinstance(dynamic, Mapping):
+        groups = _asked(dynamic, example)
+        prover.require(groups)
+        asked = {axis for axes in groups.values() for axis in axes}
+        fixed = {axis: "it was not asked to be dynamic" for axis in prover.all_axes() if axis not in asked}
+    else:
+        raise ValueError(
+            f"to_onnx: dynamic must be 'auto', None, or a mapping such as {{'x': {{0: 'batch'}}}}; got {dynamic!r}"
+        )
+    graph = prover.checked(groups)
+    axes = {axis: symbol for symbol, group in groups.items() for axis in group}
+    return Proof(graph, axes, prover.sizes_of(groups), fixed)
+
+
+class _Prover:
+    def __init__(self, function: Callable[..., Any], example: Example) -> None:
+        self.function = function
+        self.example = example
+        self.base = self.run({})
+        example.note_roles(self.base)
+        self._steps: dict[Axis, int] = {}
+        self._runs: dict[tuple[tuple[Axis, int], ...], Graph] = {(): self.base}
+
+    def run(self, sizes: Mapping[Axis, int]) -> Graph:
+        """The trace of a run with some axes at other sizes."""
+        return self.run_on(self.example.resized(sizes))
+
+    def run_on(self, arrays: dict[str, Any]) -> Graph:
+        """The trace of a run on certain arrays."""
+        args, kwargs = self.example.arguments(arrays)
+        graph = trace(self.function, *args, **kwargs)
+        graph.inputs = dict(zip(self.example.names, graph.inputs.values(), strict=True))
+        return graph
+
+    def traced(self, sizes: Mapping[Axis, int]) -> Graph:
+        """The same, kept for when it is asked for again."""
+        key = tuple(sorted(sizes.items()))
+        if key not in self._runs:
+            self._runs[key] = self.run(sizes)
+        return self._runs[key]
+
+    def all_axes(self) -> list[Axis]:
+        return [(name, axis) for name, array in self.example.arrays.items() for axis in range(array.ndim)]
+
+    def size(self, axis: Axis) -> int:
+        return self.example.arrays[axis[0]].shape[axis[1]]
+
+    def sizes_of(self, groups: Mapping[str, Iterable[Axis]]) -> dict[str, int]:
+        return {symbol: self.size(next(iter(axes))) for symbol, axes in groups.items()}
+
+    def moved(self, axes: Iterable[Axis], step: int) -> dict[Axis, int]:
+        return {axis: self.size(axis) + step for axis in axes}
+
+    def refusal(self, axes: tuple[Axis, ...]) -> str | None:
+        """Why these axes cannot vary together; None if they can."""
+        why = None
+        for step in _STEPS:
+            if self.size(axes[0]) + step < 1:
+                continue
+            try:
+                graph = self.traced(self.moved(axes, step))
+            except Exception as error:  # the user's own code may raise anything at a size it was not made for
+                why = why or f"the model refuses another size: {error}"
+                continue
+            try:
+                n = self.size(axes[0])
+                unify([self.base, graph], [{"n": n}, {"n": n + step}])
+            except TraceError as error:
+                return str(error)
+            self._steps[axes[0]] = step
+            return None
+        return why or "no other size could be tried"
+
+    def search(self) -> tuple[dict[str, tuple[Axis, ...]], dict[Axis, str]]:
+        """All groups of axes that can vary, each together, and why the others cannot."""
+        groups: dict[str, tuple[Axis, ...]] = {}
+        fixed: dict[Axis, str] = {}
+        taken: set[Axis] = set()
+        alone = {}
+        for axis in self.all_axes():
+            if self.size(axis) == 0:
+                alone[axis] = "its size is zero"
+            elif (why := self.refusal((axis,))) is not None:
+                alone[axis] = why
+            else:
+                groups[f"s{len(groups)}"] = (axis,)
+                taken.add(axis)
+        for axis, why in alone.items():
+            if axis in taken:
+                continue
+            partners = [a for a in alone if a != axis and a not in taken and self.size(a) == self.size(axis) > 0]
+            group = self._with_partners(axis, partners)
+            if group is None:
+                fixed[axis] = why
+            else:
+                groups[f"s{len(groups)}"] = group
+                taken.update(group)
+        return groups, fixed
+
+    def _with_partners(self, axis: Axis, partners: list[Axis]) -> tuple[Axis, ...] | None:
+        """The fewest axes of the same size with which an axis can vary."""
+        for count in range(1, min(len(partners), 4) + 1):
+            for chosen in combinations(partners, count):
+                if self.refusal((axis, *chosen)) is None:
+                    return (axis, *chosen)
+        return None
+
+    def require(self, groups: Mapping[str, tuple[Axis, ...]]) -> None:
+        """Refuse a group that cannot vary.
+
+        Raises:
+            ExportError: with what fixed it.
+        """
+        for symbol, axes in groups.items():
+            sizes = {self.size(axis) for axis in axes}
+            if len(sizes) > 1:
+                raise ExportError(f"to_onnx: the axes named {symbol!r} have different sizes in the example: {_listed(axes)}")
+            if (why := self.refusal(axes)) is not None:
+                raise ExportError(f"to_onnx: {_listed(axes)} cannot be dynamic ({symbol!r}): {why}")
+
+    def checked(self, groups: Mapping[str, tuple[Axis, ...]]) -> Graph:
+        """The graph of all runs: the example's, each group changed, and the values changed."""
+        base = self.sizes_of(groups)
+        # At size one an axis looks like one that is broadcast; the graph is better read off at another size.
+        start = {symbol: n if n > 1 else n + self._steps.get(groups[symbol][0], 1) for symbol, n in base.items()}
+        offsets = {axis: start[symbol] for symbol, axes in groups.items() for axis in axes}
+        try:
+            graphs = [self.traced(offsets)]
+            sizes = [start]
+            for symbol, axes in groups.items():
+                other = start[symbol] + self._steps.get(axes[0], 1)
+                graphs.append(self.traced({**offsets, **dict.fromkeys(axes, other)}))
+                sizes.append({**start, symbol: other})
+            graphs.append(self.run_on(self.example.perturbed(self.example.resized(offsets))))
+            sizes.append(start)
+            return unify(graphs, sizes)
+        except TraceError as error:
+            raise ExportError(f"to_onnx: {error}") from error
+
+
+def _asked(dynamic: Mapping[str, Mapping[int, str]], example: Example) -> dict[str, tuple[Axis, ...]]:
+    """The axes that are to have each name.
+
+    Raises:
+        ExportError: there is no such input or axis.
+    """
+    groups: dict[str, list[Axis]] = {}
+    for name, axes in dynamic.items():
+        if name not in example.arrays:
+            raise ExportError(f"to_onnx: dynamic names an input {name!r}; there is {', '.join(example.arrays)}")
+        ndim = example.arrays[name].ndim
+        for axis, symbol in axes.items():
+            if not isinstance(symbol, str) or not symbol:
+                raise ExportError(f"to_onnx: an axis is named by a string; got {symbol!r} for axis {axis} of {name}")
+            if not -ndim <= axis < ndim:
+                raise ExportError(f"to_onnx: {name} has {ndim} axes; dynamic asks for axis {axis}")
+            groups.setdefault(symbol, []).append((name, axis % ndim))
+    return {symbol: tuple(axes) for symbol, axes in groups.items()}
+
+
+def _names(graph: Graph, groups: Mapping[str, tuple[Axis, ...]]) -> dict[str, str]:
+    """Better names for the symbols: time and batch where a recurrent op knows, otherwise after the input."""
+    names: dict[str, str] = {}
+
+    def call(symbol: str, name: str) -> None:
+        if symbol not in names and name not in names.values():
+            names[symbol] = name
+
+    for node in graph.nodes:
+        if "lengths" in node.op.inputs:
+            for n, name in zip(node.outputs[0].shape, ("time", "batch"), strict=False):
+                if isinstance(n, Size) and len(n.symbols) == 1 and n == Size(n.symbols):
+                    call(n.symbols[0], name)
+    for symbol, axes in groups.items():
+        call(symbol, f"{axes[0][0]}_dim_{axes[0][1]}")
+    return names
+
+
+def _listed(axes: Iterable[Axis]) -> str:
+    return " and ".join(f"axis {axis} of {name}" for name, axis in axes)

@@ -1,0 +1,139 @@
+"""Example arguments of a model, and arguments like them at other sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import ExportError
+from ..nn.module import Module, example_of
+from ..nn.rnn import RNNBase
+from ..tensor import Tensor, as_tensor
+from ..tracer.graph import Graph
+from ..tracer.node import Value
+from ..tracer.trace import input_names
+from ..tracer.tree import flatten, unflatten
+
+__all__ = ["Axis", "Example"]
+
+Axis = tuple[str, int]
+"""An axis of an input: (name of the input, number of the axis)."""
+
+Arrays = dict[str, np.ndarray[Any, Any]]
+
+
+class Example:
+    """The arguments of one call: arrays by the name of the input, and all else as it was given.
+
+    Attributes:
+        arrays: the example's own arrays.
+        sequence_lengths: for each input that holds lengths of sequences, the axis that they count along.
+        synthetic: whether the sizes are made up, since neither an example nor an earlier call gave any.
+    """
+
+    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.synthetic = False
+        if not args and not kwargs and isinstance(function, Module):
+            args, kwargs = self._without_arguments(function)
+        args, kwargs = _as_tensors(args), _as_tensors(kwargs)
+        leaves, self._structure = flatten((args, kwargs), _is_tensor)
+        self.names = input_names(function, args, kwargs)
+        self.arrays: Arrays = {name: leaf._data for name, leaf in zip(self.names, leaves, strict=True)}
+        self.sequence_lengths: dict[str, Axis] = {}
+
+    def _without_arguments(self, module: Module) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        last = example_of(module)
+        if last is not None:
+            return last
+        if isinstance(module, RNNBase):
+            self.synthetic = True
+            shape = (2, 3) if module.batch_first else (3, 2)
+            dtype = next(module.parameters()).dtype
+            x = np.random.default_rng(0).standard_normal((*shape, module.input_size)).astype(dtype)
+            return (Tensor(x),), {}
+        raise ExportError(
+            f"to_onnx: {type(module).__name__} was never called, so its inputs are not known; pass example inputs, as in "
+            "to_onnx(model, x), or call the model once"
+        )
+
+    def rename(self, names: Sequence[str]) -> None:
+        """Give the inputs other names.
+
+        Raises:
+            ValueError: they are not as many as the inputs, or not distinct.
+        """
+        if len(names) != len(self.names) or len(set(names)) != len(names):
+            raise ValueError(f"to_onnx: input_names must be {len(self.names)} distinct names; got {list(names)}")
+        self.arrays = dict(zip(names, self.arrays.values(), strict=True))
+        self.names = list(names)
+
+    def arguments(self, arrays: Arrays) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments of a call with these arrays in the example's places."""
+        args, kwargs = unflatten(self._structure, iter([Tensor(arrays[name]) for name in self.names]))
+        return args, kwargs
+
+    def note_roles(self, graph: Graph) -> None:
+        """See from a trace which inputs hold the lengths of sequences."""
+        inputs = {value: name for name, value in graph.inputs.items()}
+        for node in graph.nodes:
+            if "lengths" not in node.op.inputs:
+                continue
+            lengths = _origin(node.inputs[node.op.inputs.index("lengths")])
+            source, axis = _origin(node.inputs[0]), 0
+            maker = node.inputs[0].node if type(node.inputs[0]) is Value else None
+            if maker is not None and maker.op.name == "permute":
+                source, axis = _origin(maker.inputs[0]), maker.attrs["dims"][0]
+            if lengths in inputs and source in inputs:
+                self.sequence_lengths[inputs[lengths]] = (inputs[source], axis)
+
+    def resized(self, sizes: Mapping[Axis, int], seed: int = 0) -> Arrays:
+        """The arrays with some axes at other sizes: repeated or cut, so that token ids stay in range."""
+        rng = np.random.default_rng(seed)
+        arrays = {}
+        for name, array in self.arrays.items():
+            for axis in range(array.ndim):
+                if (n := sizes.get((name, axis), array.shape[axis])) != array.shape[axis]:
+                    array = np.take(array, np.arange(n) % max(1, array.shape[axis]), axis=axis)
+            arrays[name] = array
+        for name, (source, axis) in self.sequence_lengths.items():
+            steps = arrays[source].shape[axis]
+            old = self.arrays[name]
+            if arrays[name].shape == old.shape and steps == self.arrays[source].shape[axis]:
+                continue
+            new = rng.integers(1, steps + 1, arrays[name].shape)
+            new.flat[:1] = steps
+            if (np.diff(old) <= 0).all():
+                new = np.sort(new)[::-1]
+            arrays[name] = np.ascontiguousarray(new.astype(old.dtype))
+        return arrays
+
+    def perturbed(self, arrays: Arrays) -> Arrays:
+        """Other values in the same shapes: what depends on values rather than shapes will differ."""
+        rng = np.random.default_rng(1)
+        changed = {}
+        for name, array in arrays.items():
+            if array.dtype.kind == "f":
+                changed[name] = (array * 0.75 + rng.uniform(0.05, 0.2, array.shape)).astype(array.dtype)
+            elif name in self.sequence_lengths:
+                changed[name] = np.maximum(array - 1, 1)
+            else:
+                changed[name] = np.roll(array, 1)
+        return changed
+
+
+def _origin(value: Any) -> Any:
+    """The value before casts."""
+    while type(value) is Value and value.node is not None and value.node.op.name in ("astype", "clone", "detach"):
+        value = value.node.inputs[0]
+    return value
+
+
+def _as_tensors(tree: Any) -> Any:
+    leaves, structure = flatten(tree, lambda x: isinstance(x, (Tensor, np.ndarray)))
+    return unflatten(structure, iter([as_tensor(leaf) for leaf in leaves]))
+
+
+def _is_tensor(x: Any) -> bool:
+    return isinstance(x, Tensor)

@@ -1,0 +1,91 @@
+"""Exported: a model that became ONNX, with what was proved and measured of it."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import Any
+
+import onnx
+import onnx_ir as ir
+
+from .parity import Report
+
+__all__ = ["Exported"]
+
+
+class Exported:
+    """An ONNX model, verified against the eager one it came from.
+
+    Attributes:
+        model: the model, as onnx_ir has it.
+        path: where it was written, if it was.
+        report: what verification found; None if it was not asked for.
+        axes: for each input, the name of each free axis.
+        fixed: for each input, why each other axis is fixed.
+        opset: the version of the ONNX operator set.
+    """
+
+    def __init__(
+        self,
+        model: ir.Model,
+        opset: int,
+        axes: dict[str, dict[int, str]],
+        fixed: dict[str, dict[int, str]],
+    ) -> None:
+        self.model = model
+        self.opset = opset
+        self.axes = axes
+        self.fixed = fixed
+        self.report: Report | None = None
+        self.path: str | None = None
+
+    @property
+    def proto(self) -> onnx.ModelProto:
+        """The model as protobuf."""
+        return ir.to_proto(self.model)
+
+    @property
+    def input_names(self) -> list[str]:
+        """The names of the inputs, in order."""
+        return [str(value.name) for value in self.model.graph.inputs]
+
+    @property
+    def output_names(self) -> list[str]:
+        """The names of the outputs, in order."""
+        return [str(value.name) for value in self.model.graph.outputs]
+
+    @property
+    def operators(self) -> dict[str, int]:
+        """How many nodes of each ONNX operator there are, subgraphs not counted."""
+        return dict(Counter(node.op_type for node in self.model.graph))
+
+    def serialize(self) -> bytes:
+        """The model as the bytes of an ONNX file."""
+        return self.proto.SerializeToString()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to a file, all of it or nothing."""
+        from ..files import atomic_write
+
+        with atomic_write(path) as file:
+            file.write(self.serialize())
+        self.path = os.fspath(path)
+
+    def __str__(self) -> str:
+        lines = [f"ONNX model, opset {self.opset}, {sum(self.operators.values())} nodes"]
+        for kind, values in (("input", self.model.graph.inputs), ("output", self.model.graph.outputs)):
+            lines += [f"  {kind} {value.name}: {value.type}{_dims(value)}" for value in values]
+        lines.append("  nodes " + ", ".join(f"{n} {op}" if n > 1 else op for op, n in self.operators.items()))
+        for name, reasons in self.fixed.items():
+            lines += [f"  axis {axis} of {name} is fixed: {why}" for axis, why in reasons.items()]
+        if self.report is not None:
+            lines += ["  " + line for line in str(self.report).splitlines()]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<Exported ({', '.join(self.input_names)}) -> ({', '.join(self.output_names)}), opset {self.opset}>"
+
+
+def _dims(value: Any) -> str:
+    return "" if value.shape is None else f"[{', '.join(str(n) for n in value.shape)}]"

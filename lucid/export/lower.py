@@ -1,0 +1,211 @@
+"""From a graph with symbolic sizes to an ONNX model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from ..errors import ExportError
+from ..tracer.graph import Graph
+from ..tracer.node import Node, Value
+from ..tracer.symbolic import Size, evaluate, symbols_of
+from .builder import Builder
+from .lowering import LOWERINGS
+
+__all__ = ["RECURRENT", "lower", "pin", "strategy_of"]
+
+RECURRENT = ("rnn",)
+"""The ops with a choice of lowerings."""
+
+
+def strategy_of(node: Node, lowering: str, time_is_asked: bool) -> str:
+    """How a recurrent node is lowered, if `lowering` is "auto".
+
+    tanh becomes the operator that every runtime knows; relu is unrolled, unless its time axis was asked to be dynamic;
+    float64 is a Scan, since onnxruntime has no RNN operator for it.
+    """
+    if lowering != "auto":
+        return lowering
+    if node.outputs[0].dtype == np.float64:
+        return "scan"
+    if node.attrs.get("nonlinearity") == "relu":
+        return "scan" if time_is_asked and isinstance(node.outputs[0].shape[0], Size) else "unrolled"
+    return "rnn"
+
+
+def pin(graph: Graph, sizes: Mapping[str, int]) -> Graph:
+    """The graph with some symbols replaced by numbers."""
+    places: dict[Value, Value] = {}
+
+    def attribute(old: Any) -> Any:
+        if isinstance(old, Size):
+            if symbols_of(old) <= sizes.keys():
+                return old.at(sizes)
+            kept = tuple(s for s in old.symbols if s not in sizes)
+            factor = evaluate(Size(tuple(s for s in old.symbols if s in sizes)), sizes)
+            return Size(kept, old.coefficient * factor, old.offset)
+        if isinstance(old, (tuple, list)):
+            return type(old)(map(attribute, old))
+        if isinstance(old, slice):
+            return slice(*map(attribute, (old.start, old.stop, old.step)))
+        return old
+
+    inputs = {}
+    for name, value in graph.inputs.items():
+        inputs[name] = places[value] = Value(tuple(map(attribute, value.shape)), value.dtype, value.requires_grad)
+    for node in graph.nodes:
+        operands = tuple(places.get(v, v) if type(v) is Value else attribute(v) for v in node.inputs)
+        outputs = tuple(spec._replace(shape=tuple(map(attribute, spec.shape))) for spec in node.outputs)
+        attrs = {name: attribute(attr) for name, attr in node.attrs.items()}
+        pinned = Node(node.op, operands, attrs, outputs, node.needs_grad)
+        pinned.scope, pinned.location = node.scope, node.location
+        for i in range(len(outputs)):
+            places[node.value(i)] = pinned.value(i)
+    results = {name: places.get(value, value) for name, value in graph.outputs.items()}
+    return Graph(inputs, results, graph.captured, graph.labels, graph.structure, graph.leaks)
+
+
+def lower(graph: Graph, axes: Mapping[tuple[str, int], str], opset: int, strategies: Mapping[Node, str]) -> ir.Model:
+    """The ONNX model of a graph.
+
+    Raises:
+        ExportError: an op cannot be exported; the message has the reason and the user's line.
+    """
+    b = Builder(opset, strategies.__getitem__)
+    values: dict[Value, Any] = {}
+    inputs = []
+    for name, value in graph.inputs.items():
+        b.unique(name)
+        graph_input = ir.Value(name=name)
+        _annotate(graph_input, value)
+        values[value] = graph_input
+        inputs.append(graph_input)
+    for name in graph.outputs:
+        if name not in graph.inputs:
+            b.unique(name)
+    by_name = dict(zip(graph.inputs, inputs, strict=True))
+    for (name, axis), symbol in axes.items():
+        b.symbols.setdefault(symbol, (by_name[name], axis))
+    for value, tensor in graph.captured.items():
+        values[value] = _Constant(tensor._data, graph.labels[value])
+    for node in graph.nodes:
+        b.node = node
+        folded = _fold(node, values)
+        if folded is not None:
+            for i, array in enumerate(folded):
+                values[node.value(i)] = _Constant(array, None)
+            continue
+        operands = [_operand(b, values, v) for v in node.inputs]
+        results = _lowered(b, node, operands)
+        for i, result in enumerate(results):
+            value = node.value(i)
+            if result.producer() is not None and result.shape is None:
+                _annotate(result, value)
+            values[value] = result
+    b.node = None
+    outputs = []
+    for name, value in graph.outputs.items():
+        result = _operand(b, values, value)
+        if result.producer() is None or any(result is output for output in outputs):
+            result = b.op("Identity", result)
+        _annotate(result, value)
+        outputs.append(result)
+    nodes = _without_dead(b.nodes, outputs)
+    used = {v for node in _all_nodes(nodes) for v in node.inputs if v is not None}
+    initializers = [v for v in b.initializers.values() if v in used]
+    for name, output in zip(graph.outputs, outputs, strict=True):
+        output.name = name if name not in graph.inputs else b.unique(f"{name}_out")
+    imports = {"": opset}
+    ir_graph = ir.Graph(inputs, outputs, nodes=nodes, initializers=initializers, opset_imports=imports, name="lucid")
+    version = onnx.helper.find_min_ir_version_for([onnx.helper.make_opsetid("", opset)])
+    return ir.Model(ir_graph, ir_version=version, producer_name="lucid")
+
+
+class _Constant:
+    """A tensor known at export; it becomes an initializer if a node takes it as it is."""
+
+    __slots__ = ("array", "name")
+
+    def __init__(self, array: np.ndarray[Any, Any], name: str | None) -> None:
+        self.array = array
+        self.name = name
+
+
+def _operand(b: Builder, values: Mapping[Value, Any], operand: Any) -> Any:
+    if type(operand) is Value:
+        found = values[operand]
+        return b.const(found.array, found.name) if isinstance(found, _Constant) else found
+    if isinstance(operand, Size):
+        return b.op("Squeeze", b.size(operand), np.array([0]))
+    return operand
+
+
+def _lowered(b: Builder, node: Node, operands: list[Any]) -> tuple[Any, ...]:
+    op = node.op
+    if op.no_export is not None:
+        raise ExportError(f"to_onnx: {op.name} at {node.location} cannot be exported: {op.no_export}")
+    lowering = LOWERINGS.get(op.name)
+    if lowering is None:
+        raise ExportError(
+            f"to_onnx: {op.name} at {node.location} has no lowering; declare one with @lucid.export.lowers({op.name!r})"
+        )
+    try:
+        results = lowering(b, *operands, **node.attrs)
+    except ExportError as error:
+        raise ExportError(f"to_onnx: {op.name} at {node.location}: {error}") from error
+    return results if isinstance(results, tuple) else (results,)
+
+
+def _fold(node: Node, values: Mapping[Value, Any]) -> tuple[Any, ...] | None:
+    """The results of a node whose inputs are all known, computed now."""
+    if node.op.no_export is not None or any(symbols_of(attr) for attr in node.attrs.values()):
+        return None
+    arrays = []
+    for operand in node.inputs:
+        if isinstance(operand, Size):
+            return None
+        if type(operand) is Value:
+            found = values[operand]
+            if not isinstance(found, _Constant):
+                return None
+            arrays.append(found.array)
+        else:
+            arrays.append(operand)
+    result = node.op.forward(*arrays, **node.attrs)
+    return tuple(np.asarray(r) for r in (result if isinstance(result, tuple) else (result,)))
+
+
+def _annotate(target: ir.Value, value: Value) -> None:
+    target.dtype = ir.DataType.from_numpy(value.dtype)
+    target.shape = ir.Shape([n if isinstance(n, int) else None if n is None else str(n) for n in value.shape])
+
+
+def _all_nodes(nodes: Sequence[ir.Node]) -> list[ir.Node]:
+    """The nodes and those in their subgraphs."""
+    found = []
+    for node in nodes:
+        found.append(node)
+        for attribute in node.attributes.values():
+            if attribute.type == ir.AttributeType.GRAPH:
+                found.extend(_all_nodes(list(attribute.as_graph())))
+    return found
+
+
+def _without_dead(nodes: Sequence[ir.Node], outputs: Sequence[ir.Value]) -> list[ir.Node]:
+    """The nodes that the outputs need, in their order; optional outputs nobody reads lose their names."""
+    needed = set(outputs)
+    kept: list[ir.Node] = []
+    for node in reversed(nodes):
+        if not any(v in needed for v in node.outputs):
+            continue
+        if node.op_type in ("RNN", "LSTM", "GRU"):
+            for v in node.outputs:
+                if v not in needed:
+                    v.name = ""
+        kept.append(node)
+        needed.update(v for inner in _all_nodes([node]) for v in inner.inputs if v is not None)
+    return kept[::-1]

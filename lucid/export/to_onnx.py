@@ -1,0 +1,188 @@
+"""to_onnx: from a model to a verified ONNX file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from ..errors import ExportError
+from ..nn.module import Module
+from ..ops.random import get_rng_state, set_rng_state
+from ..tracer.graph import Graph
+from ..tracer.node import Node
+from ..tracer.symbolic import symbols_of
+from .dynamic import Dynamic, Proof, prove
+from .example import Example
+from .exported import Exported
+from .lower import RECURRENT, lower, pin, strategy_of
+from .opset import DEFAULT_OPSET, check_opset
+from .parity import compare
+
+__all__ = ["to_onnx"]
+
+Lowering = Literal["auto", "rnn", "unrolled", "scan"]
+
+
+def to_onnx(
+    model: Callable[..., Any],
+    *example_inputs: Any,
+    path: str | os.PathLike[str] | None = None,
+    input_names: Sequence[str] | None = None,
+    output_names: Sequence[str] | None = None,
+    dynamic: Dynamic = "auto",
+    lowering: Lowering = "auto",
+    opset: int = DEFAULT_OPSET,
+    verify: bool = True,
+    rtol: float | None = None,
+    atol: float | None = None,
+) -> Exported:
+    """Export a model, or any function of Tensors, to ONNX, and compare the two before returning.
+
+    The model is run at the example's sizes and again at others, in evaluation mode; what those runs have in common is
+    proved, and anything that was frozen into the graph by accident is refused. The model, its gradients and the random
+    state are left as they were.
+
+    Args:
+        model: a Module, or a function of Tensors.
+        example_inputs: Tensors or arrays, nested as the model takes them. If there are none, those of the model's last
+            call serve; a bare recurrent layer needs no call at all.
+        path: where to write the model; it is written whole or not at all, and only once verified.
+        input_names: names for the inputs, in place of those of the model's parameters.
+        output_names: names for the outputs.
+        dynamic: "auto" finds every axis that can vary; None fixes all; a mapping such as ``{"x": {0: "time", 1:
+            "batch"}}`` asks for those, and names them.
+        lowering: how recurrent layers are written: "rnn" (one ONNX RNN a layer), "unrolled" (MatMul, Add and the
+            activation for each step, time fixed), "scan" (one Scan a layer); "auto": tanh "rnn", relu "unrolled", or
+            "scan" where a dynamic time axis is asked for; float64 "scan".
+        opset: the version of the ONNX operator set.
+        verify: compare with onnxruntime at the example's sizes, at size one and at larger sizes.
+        rtol: relative tolerance; by default 1.3e-6 in float32.
+        atol: absolute tolerance; by default 1e-5 in float32.
+
+    Raises:
+        ExportError: something cannot be exported, or an axis asked for is not free; with the user's line.
+        VerificationError: the exported model does not agree with the eager one.
+        ValueError, TypeError: an option is not what it should be.
+
+    Example:
+        >>> rnn = nn.RNN(3, 4)
+        >>> exported = lucid.export.to_onnx(rnn, lucid.randn(5, 2, 3))
+        >>> exported.axes
+        {'x': {0: 'time', 1: 'batch'}}
+        >>> exported.operators
+        {'RNN': 1, 'Squeeze': 1}
+    """
+    if lowering not in ("auto", "rnn", "unrolled", "scan"):
+        raise ValueError(f"to_onnx: lowering must be 'auto', 'rnn', 'unrolled' or 'scan'; got {lowering!r}")
+    if not callable(model):
+        raise TypeError(f"to_onnx: expected a Module or a function; got {type(model).__name__}")
+    check_opset(opset)
+    with _left_as_it_was(model):
+        example = Example(model, example_inputs, {})
+        if input_names is not None:
+            example.rename(input_names)
+        proof = prove(model, example, dynamic)
+        proof, strategies = _choose(proof, lowering, dynamic, example)
+        graph = proof.graph
+        if output_names is not None:
+            graph = _renamed_outputs(graph, output_names)
+        lowered = lower(graph, proof.axes, opset, strategies)
+        exported = Exported(lowered, opset, *_by_input(proof))
+        proto = exported.proto
+        try:
+            onnx.checker.check_model(proto, full_check=True)
+        except Exception as error:  # the checker raises types of its own
+            raise ExportError(f"to_onnx: the ONNX checker refuses the model: {error}") from error
+        if verify:
+            names = list(graph.outputs)
+            exported.report = compare(proto.SerializeToString(), model, example, proof.axes, names, rtol, atol)
+    if path is not None:
+        exported.save(path)
+    return exported
+
+
+def _choose(proof: Proof, lowering: str, dynamic: Dynamic, example: Example) -> tuple[Proof, dict[Node, str]]:
+    """The lowering of each recurrent node; the time axis of those that are unrolled becomes fixed."""
+    asked = isinstance(dynamic, Mapping)
+    chosen = [strategy_of(node, lowering, asked) if node.op.name in RECURRENT else None for node in proof.graph.nodes]
+    for node, strategy in zip(proof.graph.nodes, chosen, strict=True):
+        if strategy == "rnn" and node.outputs[0].dtype != np.float32:
+            raise ExportError(
+                f"to_onnx: onnxruntime has no RNN operator for {node.outputs[0].dtype}; use lowering='scan' or 'unrolled'"
+            )
+    unrolled = {
+        symbol
+        for node, strategy in zip(proof.graph.nodes, chosen, strict=True)
+        if strategy == "unrolled"
+        for symbol in symbols_of(node.outputs[0].shape[0])
+    }
+    if unrolled:
+        if asked:
+            raise ExportError(
+                f"to_onnx: axis {', '.join(sorted(unrolled))} is unrolled step by step, so it cannot be dynamic; "
+                "lowering='scan' leaves it free"
+            )
+        if example.synthetic:
+            raise ExportError(
+                "to_onnx: a recurrent layer with relu is unrolled, and no example says over how many time steps; pass "
+                "example inputs or call the model once, or use lowering='scan', which leaves the length free"
+            )
+        pinned = {symbol: proof.sizes[symbol] for symbol in unrolled}
+        reason = "a recurrent layer is unrolled over it; lowering='scan' leaves it free"
+        proof = Proof(
+            pin(proof.graph, pinned),
+            {axis: symbol for axis, symbol in proof.axes.items() if symbol not in unrolled},
+            {symbol: n for symbol, n in proof.sizes.items() if symbol not in unrolled},
+            proof.fixed | {axis: reason for axis, symbol in proof.axes.items() if symbol in unrolled},
+        )
+    strategies = {
+        node: strategy for node, strategy in zip(proof.graph.nodes, chosen, strict=True) if strategy is not None
+    }
+    return proof, strategies
+
+
+def _renamed_outputs(graph: Graph, names: Sequence[str]) -> Graph:
+    if len(names) != len(graph.outputs) or len(set(names)) != len(names):
+        raise ValueError(f"to_onnx: output_names must be {len(graph.outputs)} distinct names; got {list(names)}")
+    outputs = dict(zip(names, graph.outputs.values(), strict=True))
+    return Graph(graph.inputs, outputs, graph.captured, graph.labels, graph.structure, graph.leaks)
+
+
+def _by_input(proof: Proof) -> tuple[dict[str, dict[int, str]], dict[str, dict[int, str]]]:
+    axes: dict[str, dict[int, str]] = {}
+    fixed: dict[str, dict[int, str]] = {}
+    for (name, axis), symbol in sorted(proof.axes.items()):
+        axes.setdefault(name, {})[axis] = symbol
+    for (name, axis), why in sorted(proof.fixed.items()):
+        fixed.setdefault(name, {})[axis] = why
+    return axes, fixed
+
+
+@contextmanager
+def _left_as_it_was(model: Callable[..., Any]) -> Iterator[None]:
+    """Evaluation mode inside; afterwards every flag, buffer, gradient and the random state are what they were."""
+    modules = list(model.modules()) if isinstance(model, Module) else []
+    before = [
+        (m, dict(m.__dict__), dict(m._parameters), dict(m._buffers), dict(m._modules)) for m in modules
+    ]
+    gradients = [(p, p.grad) for m in modules for p in m.parameters(recurse=False)]
+    random = get_rng_state()
+    try:
+        for module in modules:
+            module.training = False
+        yield
+    finally:
+        set_rng_state(random)
+        for parameter, gradient in gradients:
+            parameter.grad = gradient
+        for module, attributes, parameters, buffers, children in before:
+            module.__dict__.clear()
+            module.__dict__.update(attributes)
+            for table, entries in (("_parameters", parameters), ("_buffers", buffers), ("_modules", children)):
+                module.__dict__[table] = entries
