@@ -1,0 +1,20 @@
+"""What every doctest has at hand: `lucid`, `nn` and `np`, and the same random numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lucid
+
+
+@pytest.fixture(autouse=True)
+def _doctest_names(doctest_namespace: dict[str, Any]) -> None:
+    doctest_namespace.update(lucid=lucid, nn=lucid.nn, np=np)
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    lucid.manual_seed(0)
