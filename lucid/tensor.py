@@ -73,8 +73,10 @@ class Tensor(Methods):
         if not flag and not self.is_leaf:
             raise GradientError("requires_grad can be taken from leaf tensors only; use x.detach() for a copy without")
         self._requires_grad = bool(flag)
-        if self._value is not None and self._value.node is None:
+        if self._value is not None:
+            # In a trace even a tensor that was computed without gradients has a node; it becomes a leaf all the same.
             self._value.requires_grad = bool(flag)
+            self._value.leaf = weakref.ref(self)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Set `requires_grad`, and return the tensor itself."""
@@ -299,11 +301,11 @@ def initial_gradient(output: Tensor, gradient: Tensor | None) -> Tensor:
 
 
 @overload
-def op(forward: Callable[P, Array], /) -> Op[P, Any]: ...
+def op(forward: Callable[P, Array], /) -> Op[P, Tensor]: ...
 @overload
 def op(
     *, no_gradient: str | None = None, no_export: str | None = None
-) -> Callable[[Callable[P, Array]], Op[P, Any]]: ...
+) -> Callable[[Callable[P, Array]], Op[P, Tensor]]: ...
 def op(
     forward: Callable[P, Array] | None = None, /, *, no_gradient: str | None = None, no_export: str | None = None
 ) -> Any:

@@ -52,7 +52,7 @@ def backward(
         if g.dtype != value.dtype:
             g = OPS["astype"](g, dtype=value.dtype)
         node = value.node
-        if node is None:
+        if node is None or not node.needs_grad:
             leaves[value] = OPS["add"](leaves[value], g) if value in leaves else g
             return
         slots = arrived.get(node)
@@ -83,7 +83,7 @@ def backward(
 
 
 def _flows(value: Value) -> bool:
-    return value.requires_grad
+    return value.requires_grad and value.node is not None and value.node.needs_grad
 
 
 def _reaching(order: list[Node], wanted: set[Value]) -> set[Node]:

@@ -1,0 +1,251 @@
+"""Gradients asked for by name, and checks of gradients against finite differences (torch.autograd)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .errors import GradientError
+from .tensor import Tensor, initial_gradient
+from .tracer.backward import backward
+from .tracer.mode import enable_grad, is_grad_enabled, no_grad
+
+__all__ = ["enable_grad", "grad", "gradcheck", "gradgradcheck", "is_grad_enabled", "no_grad"]
+
+Tensors = Tensor | Sequence[Tensor]
+
+
+def grad(
+    outputs: Tensors,
+    inputs: Tensors,
+    grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple[Any, ...]:
+    """The gradients of `outputs`, added up, with respect to `inputs` (torch.autograd.grad). No `grad` is touched.
+
+    Args:
+        outputs: a tensor or several.
+        inputs: what to differentiate by: leaves or results of ops.
+        grad_outputs: the gradient that arrives at each output; may be left out for outputs of a single element.
+        retain_graph: keep the graph for another backward; as `create_graph` if not given.
+        create_graph: make the gradients differentiable themselves.
+        allow_unused: give None for an input that no output depends on, instead of an error.
+
+    Raises:
+        GradientError: an output was not computed from tensors that require gradients, an input requires none or was
+            not used, `grad_outputs` is missing or has another shape, or the graph was freed.
+
+    Example:
+        >>> x = lucid.tensor([3.0], requires_grad=True)
+        >>> (dx,) = lucid.autograd.grad(x * x, x, create_graph=True)
+        >>> lucid.autograd.grad(dx, x)
+        (tensor([2.]),)
+    """
+    ys = _tensors("outputs", outputs)
+    xs = _tensors("inputs", inputs)
+    given: Sequence[Tensor | None]
+    if grad_outputs is None:
+        given = [None] * len(ys)
+    else:
+        given = [grad_outputs] if isinstance(grad_outputs, Tensor) else list(grad_outputs)
+    if len(given) != len(ys):
+        raise GradientError(f"grad: one of grad_outputs for each output; got {len(given)} for {len(ys)} outputs")
+    for i, y in enumerate(ys):
+        if not y.requires_grad:
+            raise GradientError(f"grad: output {i} was not computed from any tensor that requires gradients")
+    for i, x in enumerate(xs):
+        if not x.requires_grad:
+            raise GradientError(f"grad: input {i}, of shape {x.shape}, does not require gradients")
+    targets = [x._value or x._leaf_value() for x in xs]
+    found = backward(
+        [(y._value or y._leaf_value(), initial_gradient(y, g)) for y, g in zip(ys, given, strict=True)],
+        wrap=Tensor._wrap,
+        targets=targets,
+        retain_graph=create_graph if retain_graph is None else retain_graph,
+        create_graph=create_graph,
+    )
+    if not allow_unused:
+        for i, (x, target) in enumerate(zip(xs, targets, strict=True)):
+            if target not in found:
+                raise GradientError(
+                    f"grad: no output depends on input {i}, of shape {x.shape}; allow_unused=True gives None for it"
+                )
+    return tuple(found.get(target) for target in targets)
+
+
+def gradcheck(
+    fn: Callable[..., Any],
+    inputs: Tensors,
+    eps: float = 1e-6,
+    atol: float = 1e-6,
+    rtol: float = 1e-4,
+    raise_exception: bool = True,
+) -> bool:
+    """Compare the gradients of a function with central differences, element by element (torch.autograd.gradcheck).
+
+    Args:
+        fn: a function of Tensors that returns a Tensor or several.
+        inputs: its arguments; those that require gradients are checked, and must be float64.
+        eps: the step of the differences.
+        atol: absolute tolerance.
+        rtol: relative tolerance.
+        raise_exception: raise where they differ, instead of returning False.
+
+    Raises:
+        GradientError: they differ; the message has the first place, both numbers and both Jacobians.
+
+    Example:
+        >>> lucid.autograd.gradcheck(lucid.tanh, lucid.tensor([0.5], dtype="float64", requires_grad=True))
+        True
+    """
+    args = _tensors("inputs", inputs)
+    checked = _checked("gradcheck", args)
+    problem = _compare(fn, args, checked, eps, atol, rtol)
+    if problem is not None and raise_exception:
+        raise GradientError(f"gradcheck: {problem}")
+    return problem is None
+
+
+def gradgradcheck(
+    fn: Callable[..., Any],
+    inputs: Tensors,
+    grad_outputs: Sequence[Tensor] | None = None,
+    eps: float = 1e-6,
+    atol: float = 1e-6,
+    rtol: float = 1e-4,
+    raise_exception: bool = True,
+) -> bool:
+    """Compare the second-order gradients of a function with central differences of the first-order ones
+    (torch.autograd.gradgradcheck).
+
+    Args:
+        fn: a function of Tensors that returns a Tensor or several.
+        inputs: its arguments; those that require gradients are checked, and must be float64.
+        grad_outputs: the gradients that arrive at the outputs; fixed irregular numbers if not given.
+        eps: the step of the differences.
+        atol: absolute tolerance.
+        rtol: relative tolerance.
+        raise_exception: raise where they differ, instead of returning False.
+
+    Raises:
+        GradientError: they differ; the message has the first place, both numbers and both Jacobians.
+
+    Example:
+        >>> lucid.autograd.gradgradcheck(lucid.tanh, lucid.tensor([0.5], dtype="float64", requires_grad=True))
+        True
+    """
+    args = _tensors("inputs", inputs)
+    checked = _checked("gradgradcheck", args)
+    outputs = _outputs(fn(*args))
+    if grad_outputs is None:
+        generator = np.random.default_rng(0)
+        grad_outputs = [Tensor(generator.uniform(0.5, 1.5, y.shape)) for y in outputs]
+    arriving = [Tensor(g._data.copy(), requires_grad=True) for g in grad_outputs]
+
+    def first(*all_args: Tensor) -> tuple[Tensor, ...]:
+        given, incoming = all_args[: len(args)], all_args[len(args) :]
+        pairs = [(y, g) for y, g in zip(_outputs(fn(*given)), incoming, strict=True) if y.requires_grad]
+        found = grad(
+            [y for y, _ in pairs],
+            [given[i] for i in checked],
+            [g for _, g in pairs],
+            create_graph=True,
+            allow_unused=True,
+        )
+        return tuple(g for g in found if g is not None and g.requires_grad)
+
+    everything = [*args, *arriving]
+    problem = _compare(first, everything, [*checked, *range(len(args), len(everything))], eps, atol, rtol)
+    if problem is not None and raise_exception:
+        raise GradientError(f"gradgradcheck: {problem}")
+    return problem is None
+
+
+def _tensors(what: str, given: Tensors) -> list[Tensor]:
+    tensors = [given] if isinstance(given, Tensor) else list(given)
+    for i, x in enumerate(tensors):
+        if not isinstance(x, Tensor) and what == "outputs":
+            raise TypeError(f"{what} must be Tensors; number {i} is {type(x).__name__}")
+    return tensors
+
+
+def _checked(name: str, args: Sequence[Any]) -> list[int]:
+    """The positions of the arguments to check."""
+    checked = [i for i, x in enumerate(args) if isinstance(x, Tensor) and x.requires_grad]
+    if not checked:
+        raise GradientError(f"{name}: none of the inputs requires gradients")
+    for i in checked:
+        if args[i].dtype != np.float64:
+            raise GradientError(
+                f"{name}: finite differences need float64, but input {i} is {args[i].dtype}; use x.double() before "
+                "requires_grad_()"
+            )
+    return checked
+
+
+def _outputs(result: Any) -> list[Tensor]:
+    """The floating-point results."""
+    outputs = [result] if isinstance(result, Tensor) else list(result)
+    return [y for y in outputs if isinstance(y, Tensor) and y.is_floating_point()]
+
+
+def _compare(
+    fn: Callable[..., Any], args: Sequence[Any], checked: Sequence[int], eps: float, atol: float, rtol: float
+) -> str | None:
+    """What is wrong with the gradients; None if nothing is."""
+    # Contiguous copies, so that the differences can be taken in place whatever view was given.
+    args = [
+        Tensor(np.array(x._data, order="C"), requires_grad=x.requires_grad) if isinstance(x, Tensor) else x for x in args
+    ]
+    outputs = _outputs(fn(*args))
+    differences = {i: _differences(fn, args, i, [y.shape for y in outputs], eps) for i in checked}
+    for k, y in enumerate(outputs):
+        rows: dict[int, list[np.ndarray[Any, Any]]] = {i: [] for i in checked}
+        for flat in range(y._data.size):
+            one = np.zeros(y.shape, y.dtype)
+            one.reshape(-1)[flat] = 1
+            found: tuple[Any, ...] = (None,) * len(checked)
+            if y.requires_grad:
+                found = grad(y, [args[i] for i in checked], Tensor(one), retain_graph=True, allow_unused=True)
+            for i, g in zip(checked, found, strict=True):
+                if g is not None and g.shape != args[i].shape:
+                    return f"the gradient of input {i} has shape {g.shape}, but the input has {args[i].shape}"
+                rows[i].append(np.zeros(args[i]._data.size) if g is None else g._data.astype(np.float64).reshape(-1))
+        for i in checked:
+            analytic = np.array(rows[i]).reshape(y._data.size, args[i]._data.size)
+            numeric = differences[i][k]
+            close = np.isclose(analytic, numeric, rtol=rtol, atol=atol, equal_nan=True)
+            if not close.all():
+                row, column = (int(n) for n in np.argwhere(~close)[0])
+                return (
+                    f"the gradient of output {k}[{_place(row, y.shape)}] in input {i}[{_place(column, args[i].shape)}] is "
+                    f"{analytic[row, column]:.8g}, but the finite difference is {numeric[row, column]:.8g} (atol={atol}, "
+                    f"rtol={rtol}); the Jacobians are\n{analytic}\nand\n{numeric}"
+                )
+    return None
+
+
+def _differences(
+    fn: Callable[..., Any], args: Sequence[Any], i: int, shapes: Sequence[tuple[int, ...]], eps: float
+) -> list[np.ndarray[Any, Any]]:
+    """For each output its Jacobian in input `i`, by central differences."""
+    flat = args[i]._data.reshape(-1)
+    jacobians = [np.zeros((int(np.prod(shape)), flat.size)) for shape in shapes]
+    for j in range(flat.size):
+        before = flat[j]
+        ends = []
+        for step in (eps, -eps):
+            flat[j] = before + step
+            ends.append([y._data.astype(np.float64).reshape(-1) for y in _outputs(fn(*args))])
+        flat[j] = before
+        for jacobian, high, low in zip(jacobians, *ends, strict=True):
+            jacobian[:, j] = (high - low) / (2 * eps)
+    return jacobians
+
+
+def _place(flat: int, shape: tuple[int, ...]) -> str:
+    return ", ".join(str(int(n)) for n in np.unravel_index(flat, shape)) if shape else ""

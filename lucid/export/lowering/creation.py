@@ -1,0 +1,39 @@
+"""Lowerings of the ops that make tensors of known elements."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from ...tracer.symbolic import Size, symbols_of
+from ..builder import Builder
+from .operands import call, scalar
+from .registry import lowers
+
+# Up to this many elements a tensor stands in the model as a constant; a larger one is made when the model runs.
+_SMALL = 64
+
+
+def filled(b: Builder, shape: tuple[Any, ...], value: Any, dtype: Any) -> ir.Value:
+    """A tensor of one value."""
+    if not symbols_of(shape) and math.prod(shape) <= _SMALL:
+        return b.const(np.full(shape, value, dtype))
+    made: ir.Value = b.op("ConstantOfShape", b.sizes(shape), dtype=dtype, value=ir.tensor(np.full(1, value, dtype)))
+    return made
+
+
+@lowers("fill")
+def _(b: Builder, shape: tuple[Any, ...], value: Any, dtype: Any) -> Any:
+    if isinstance(value, Size):
+        return b.op("Expand", scalar(b, value, dtype), b.sizes(shape))
+    return filled(b, shape, value, dtype)
+
+
+@lowers("count")
+def _(b: Builder, start: Any, stop: Any, step: Any, dtype: Any) -> Any:
+    if not any(isinstance(n, Size) for n in (start, stop, step)):
+        return b.const(np.arange(start, stop, step, dtype=dtype))
+    return call(b, "Range", start, stop, step, dtype=dtype)

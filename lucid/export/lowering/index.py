@@ -1,0 +1,161 @@
+"""Lowerings of basic indexing and of its gradient, which puts elements back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...tracer.symbolic import Size
+from ..builder import Builder
+from .operands import in_shape, scalar
+from .registry import lowers
+from .shape import FIRST, LAST, squeezed, unsqueezed
+from .sizes import Extent, joined, measured, minus
+
+__all__ = ["Items", "aligned", "is_int", "placed", "sliced"]
+
+Items = list[tuple[int | None, Any]]
+"""An index without ``...``: each item with the axis it stands at, None for a new axis."""
+
+
+def aligned(index: tuple[Any, ...], rank: int, widths: list[int]) -> Items:
+    """An index with every axis spelled out.
+
+    Args:
+        index: the items; "*" for an index tensor.
+        rank: how many axes the indexed tensor has.
+        widths: how many axes each index tensor takes.
+    """
+    taken = iter(widths)
+    spans = [0 if i is None or i is Ellipsis else next(taken) if isinstance(i, str) else 1 for i in index]
+    free = rank - sum(spans)
+    items: Items = []
+    axis = 0
+    for item, span in zip((*index, ...) if Ellipsis not in index else index, (*spans, 0), strict=False):
+        if item is Ellipsis:
+            items.extend((axis + i, slice(None)) for i in range(free))
+            axis += free
+        elif item is None:
+            items.append((None, None))
+        else:
+            items.append((axis, item))
+            axis += span
+    return items
+
+
+def is_int(item: Any) -> bool:
+    """Whether an item of an index is a position."""
+    return isinstance(item, (int, Size))
+
+
+def _is_full(cut: slice) -> bool:
+    return cut.start is None and cut.stop is None and cut.step in (None, 1)
+
+
+@lowers("slice_at")
+def _(b: Builder, x: Any, index: tuple[Any, ...]) -> Any:
+    return sliced(b, x, aligned(index, len(in_shape(b)), []))
+
+
+@lowers("slice_add")
+def _(b: Builder, g: Any, index: tuple[Any, ...], shape: tuple[Any, ...]) -> Any:
+    return placed(b, g, in_shape(b), aligned(index, len(shape), []), shape)
+
+
+def sliced(b: Builder, x: Any, items: Items) -> Any:
+    """The elements at an index: Gather for one position, else one Slice, then Squeeze and Unsqueeze."""
+    cuts = [(axis, item) for axis, item in items if isinstance(item, slice) and not _is_full(item)]
+    picks = [(axis, item) for axis, item in items if axis is not None and is_int(item)]
+    gone: list[int] = []
+    if any(isinstance(item, Size) for _, item in picks) or (len(picks) == 1 and not cuts):
+        for axis, item in reversed(picks):
+            x = b.op("Gather", x, scalar(b, item, np.int64), axis=axis)
+        # The axes behind those taken have moved up.
+        cuts = [(axis - sum(a < axis for a, _ in picks), item) for axis, item in cuts if axis is not None]
+    else:
+        gone = [axis for axis, _ in picks]
+        cuts += [(axis, slice(item, item + 1 if item != -1 else None)) for axis, item in picks]
+    for_each = sorted(cuts, key=lambda cut: cut[0] or 0)
+    if for_each:
+        x = _cut(b, x, [item for _, item in for_each], [axis for axis, _ in for_each])
+    left = [item for _, item in items if not is_int(item)]
+    return unsqueezed(b, squeezed(b, x, gone), [i for i, item in enumerate(left) if item is None])
+
+
+def _cut(b: Builder, x: Any, cuts: list[slice], axes: Any) -> Any:
+    steps = [1 if cut.step is None else cut.step for cut in cuts]
+    starts = [(LAST if s < 0 else 0) if cut.start is None else cut.start for cut, s in zip(cuts, steps, strict=True)]
+    stops = [(FIRST if s < 0 else LAST) if cut.stop is None else cut.stop for cut, s in zip(cuts, steps, strict=True)]
+    strides = None if all(s == 1 for s in steps) else np.array(steps)
+    return b.op("Slice", x, b.sizes(starts), b.sizes(stops), np.array(axes), strides)
+
+
+def placed(b: Builder, g: Any, have: tuple[Any, ...], items: Items, shape: tuple[Any, ...]) -> Any:
+    """Zeros of a shape, with `g`, of shape `have`, where the index would read."""
+    left = [item for _, item in items if not is_int(item)]
+    sizes = iter([n for n, item in zip(have, left, strict=True) if item is not None])
+    cuts = [(axis, item) for axis, item in items if axis is not None]
+    g = squeezed(b, g, [i for i, item in enumerate(left) if item is None])
+    g = unsqueezed(b, g, [axis for axis, item in cuts if is_int(item)])
+    before: list[Extent] = [0] * len(shape)
+    after: list[Extent] = [0] * len(shape)
+    for axis, item in cuts:
+        n = shape[axis]
+        if is_int(item):
+            first = item if not _negative(item) else minus(b, n, minus(b, 0, item))
+            before[axis], after[axis] = first, minus(b, n, first, 1)
+            continue
+        m = next(sizes)
+        if _is_full(item):
+            continue
+        if item.step in (None, 1):
+            m = measured(b, g, axis) if m is None else m
+            before[axis] = first = _first(b, item, n, m)
+            after[axis] = minus(b, n, first, m)
+        elif item.step == -1 and item.start is None and item.stop is None:
+            g = b.op("Slice", g, np.array([LAST]), np.array([FIRST]), np.array([axis]), np.array([-1]))
+        else:
+            g = _spread(b, g, axis, item, n, len(shape))
+    if all(isinstance(p, int) and p == 0 for p in before + after):
+        return g
+    return b.op("Pad", g, joined(b, before + after))
+
+
+def _negative(n: Extent | None) -> bool:
+    return n < 0 if isinstance(n, int) else isinstance(n, Size) and n.coefficient < 0 and n.offset <= 0
+
+
+def _first(b: Builder, cut: slice, n: Extent, m: Extent) -> Extent:
+    """Where a slice with step one begins, counted from the front."""
+    start = cut.start
+    if start is None:
+        return 0
+    if isinstance(n, int) and isinstance(start, int):
+        return min(max(start + n, 0) if start < 0 else start, n)
+    if not _negative(start):
+        return start  # type: ignore[no-any-return]
+    # Without an end the slice is the last m, however short the axis.
+    return minus(b, n, m) if cut.stop is None else minus(b, n, minus(b, 0, start))
+
+
+def _spread(b: Builder, g: Any, axis: int, cut: slice, n: Any, rank: int) -> Any:
+    """The elements of a slice with gaps, zeros in the gaps: each place of the result looks up where in the slice it
+    stands; those in the gaps find the zero that is put after the last."""
+    bounds = (cut.start, cut.stop, cut.step)
+    if isinstance(n, int) and not any(isinstance(bound, Size) for bound in bounds):
+        places = np.arange(n)[cut]
+        table = np.full(n, len(places))
+        table[places] = np.arange(len(places))
+        lookup: Any = table
+    else:
+        zero, one = np.array(0), np.array(1)
+        every = b.op("Range", zero, scalar(b, n, np.int64), one, dtype=np.int64)
+        places = _cut(b, every, [cut], [0])
+        count = b.op("Squeeze", b.op("Shape", places, dtype=np.int64), np.array([0]))
+        gaps = b.op("Expand", count, b.size(n))
+        lookup = b.op("ScatterElements", gaps, places, b.op("Range", zero, count, one, dtype=np.int64), axis=0)
+    pads = [0] * (2 * rank)
+    pads[rank + axis] = 1
+    return b.op("Gather", b.op("Pad", g, np.array(pads)), lookup, axis=axis)
+

@@ -1,0 +1,89 @@
+"""What lowerings do with operands: numbers made values, one dtype for all, a way around dtypes that have no kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from ...tracer.symbolic import Size
+from ..builder import Builder
+
+__all__ = ["call", "common", "in_shape", "out_dtype", "out_shape", "scalar", "values"]
+
+Dtype = np.dtype[Any]
+
+# The dtypes that onnxruntime 1.32 has no CPU kernel for though ONNX allows them, by operator.
+_SMALL = "bool int8 int16 uint8 uint16"
+_UNSIGNED = "uint32 uint64"
+_LACKING: dict[str, str] = {
+    **dict.fromkeys(("Add", "Sub", "Mul", "Div", "MatMul"), _SMALL),
+    **dict.fromkeys(("Max", "Min", "Clip"), "bool int16 uint16"),
+    **dict.fromkeys(("Pow", "CumSum", "ReduceProd", "Einsum"), f"{_SMALL} {_UNSIGNED}"),
+    **dict.fromkeys(("ReduceMax", "ReduceMin", "ArgMax", "ArgMin"), f"bool int16 uint16 {_UNSIGNED}"),
+    **dict.fromkeys(("Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Abs", "Sign", "Mod"), "bool"),
+    "Neg": "bool uint8 uint16 uint32 uint64",
+    "Where": "bool int16 uint16 uint64",
+    "Pad": "int16 uint16",
+    "Range": f"bool int8 uint8 uint16 {_UNSIGNED}",
+    "Trilu": f"int8 int16 uint8 uint16 {_UNSIGNED}",
+}
+
+_WIDER = {
+    **dict.fromkeys(_SMALL.split(), np.dtype(np.int32)),
+    **dict.fromkeys(_UNSIGNED.split(), np.dtype(np.int64)),
+}
+
+
+def in_shape(b: Builder, index: int = 0) -> tuple[Any, ...]:
+    """The shape of an input of the node being lowered; a size in it may be a `Size`."""
+    assert b.node is not None
+    return getattr(b.node.inputs[index], "shape", ())
+
+
+def out_shape(b: Builder, index: int = 0) -> tuple[Any, ...]:
+    """The shape of an output of the node being lowered; a size in it may be a `Size`."""
+    assert b.node is not None
+    return b.node.outputs[index].shape
+
+
+def out_dtype(b: Builder, index: int = 0) -> Dtype:
+    """The dtype of an output of the node being lowered."""
+    assert b.node is not None
+    return b.node.outputs[index].dtype
+
+
+def scalar(b: Builder, x: Any, dtype: Any) -> ir.Value:
+    """A number or a `Size` as a value without axes."""
+    if isinstance(x, Size):
+        return b.cast(b.op("Squeeze", b.size(x), np.array([0])), dtype)
+    return b.const(np.asarray(x, dtype))
+
+
+def common(b: Builder, *operands: Any) -> Dtype:
+    """The dtype that NumPy computes in for these operands: Python numbers bow to tensors."""
+    kinds = [b.dtype(x) if isinstance(x, ir.Value) else 0 if isinstance(x, Size) else x for x in operands]
+    return np.result_type(*kinds)
+
+
+def values(b: Builder, operands: Sequence[Any], dtype: Any) -> list[ir.Value]:
+    """Values, numbers and `Size`s as values of one dtype."""
+    return [b.cast(x, dtype) if isinstance(x, ir.Value) else scalar(b, x, dtype) for x in operands]
+
+
+def call(b: Builder, op_type: str, *operands: Any, dtype: Any = None, result: Any = None, **attributes: Any) -> ir.Value:
+    """A node whose inputs are all of one dtype, by way of a wider one where onnxruntime has no kernel.
+
+    Args:
+        op_type: the name of the ONNX operator.
+        operands: values, numbers and `Size`s.
+        dtype: the dtype to compute in; that of the lucid op's result if not given.
+        result: the dtype of the result, if it is another one.
+        attributes: the node's attributes.
+    """
+    dtype = np.dtype(out_dtype(b) if dtype is None else dtype)
+    kernel = _WIDER[dtype.name] if dtype.name in _LACKING.get(op_type, "").split() else dtype
+    made: ir.Value = b.op(op_type, *values(b, operands, kernel), dtype=result or kernel, **attributes)
+    return made if result is not None else b.cast(made, dtype)

@@ -1,0 +1,111 @@
+"""Lowerings of the ops that rearrange elements."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...tracer.symbolic import Size
+from ..builder import Builder
+from .operands import in_shape, out_dtype, out_shape, values
+from .reduce import axes_of
+from .registry import lowers
+
+# ONNX clamps the bounds of a slice, so these stand for "from the first" and "to the last", whichever way it goes.
+LAST, FIRST = np.iinfo(np.int64).max, np.iinfo(np.int64).min
+
+
+def reshaped(b: Builder, x: Any, before: tuple[Any, ...], after: tuple[Any, ...]) -> Any:
+    """`x`, of shape `before`, in the shape `after`. Sizes that vary need no Shape node as long as 0 (as it was) and -1
+    (what is left) say enough."""
+    if before == after and None not in after:
+        return x
+    if 0 in after:
+        # There 0 stands for itself, and -1 would be ambiguous.
+        return b.op("Reshape", x, b.sizes(after), **({"allowzero": 1} if b.opset >= 14 else {}))
+    kept = [isinstance(n, Size) and i < len(before) and before[i] == n for i, n in enumerate(after)]
+    open_ = [isinstance(n, Size) and not kept[i] for i, n in enumerate(after)]
+    if sum(open_) > 1:
+        return b.op("Reshape", x, b.sizes(after))
+    target = [0 if kept[i] else -1 if open_[i] else n for i, n in enumerate(after)]
+    return b.op("Reshape", x, np.array(target, np.int64))
+
+
+def squeezed(b: Builder, x: Any, axes: list[int]) -> Any:
+    """Without axes of size one."""
+    return b.op("Squeeze", x, np.array(axes, np.int64)) if axes else x
+
+
+def unsqueezed(b: Builder, x: Any, axes: list[int]) -> Any:
+    """With axes of size one at these places of the result."""
+    return b.op("Unsqueeze", x, np.array(axes, np.int64)) if axes else x
+
+
+def transposed(b: Builder, x: Any, perm: list[int]) -> Any:
+    """The axes in another order."""
+    if perm == sorted(perm):
+        return x
+    array = b.array(x)
+    if array is not None and not isinstance(x, np.ndarray):
+        return b.const(array.transpose(perm), f"{x.name}.T" if len(perm) == 2 else None)
+    return b.op("Transpose", x, perm=perm)
+
+
+def expanded(b: Builder, x: Any, before: tuple[Any, ...], after: tuple[Any, ...]) -> Any:
+    """`x`, of shape `before`, broadcast to the shape `after`. Expand leaves an axis alone where its target is 1."""
+    extra = len(after) - len(before)
+    target = [1 if i >= extra and before[i - extra] == n else n for i, n in enumerate(after)]
+    if not extra and all(isinstance(n, int) and n == 1 for n in target):
+        return x
+    return b.op("Expand", x, b.sizes(target))
+
+
+@lowers("reshape_to")
+def _(b: Builder, x: Any, shape: tuple[Any, ...]) -> Any:
+    return reshaped(b, x, in_shape(b), out_shape(b))
+
+
+@lowers("squeeze")
+def _(b: Builder, x: Any, dim: Any) -> Any:
+    shape = in_shape(b)
+    axes = axes_of(dim, len(shape)) if dim is not None else list(range(len(shape)))
+    return squeezed(b, x, [axis for axis in axes or [] if isinstance(shape[axis], int) and shape[axis] == 1])
+
+
+@lowers("unsqueeze")
+def _(b: Builder, x: Any, dim: Any) -> Any:
+    return unsqueezed(b, x, axes_of(dim, len(out_shape(b))) or [])
+
+
+@lowers("permute")
+def _(b: Builder, x: Any, dims: tuple[int, ...]) -> Any:
+    return transposed(b, x, [d % len(dims) for d in dims])
+
+
+@lowers("flip")
+def _(b: Builder, x: Any, dims: Any) -> Any:
+    rank = len(in_shape(b))
+    axes = list(range(rank)) if dims is None else sorted({d % rank for d in (dims if isinstance(dims, tuple) else (dims,))})
+    if not axes:
+        return x
+    n = len(axes)
+    return b.op("Slice", x, np.full(n, LAST), np.full(n, FIRST), np.array(axes), np.full(n, -1))
+
+
+@lowers("expand_to")
+def _(b: Builder, x: Any, shape: tuple[Any, ...]) -> Any:
+    return expanded(b, x, in_shape(b), out_shape(b))
+
+
+@lowers("concat")
+def _(b: Builder, *tensors: Any, dim: int) -> Any:
+    parts = values(b, tensors, out_dtype(b))
+    return b.op("Concat", *parts, axis=dim) if len(parts) > 1 else parts[0]
+
+
+@lowers("split_to")
+def _(b: Builder, x: Any, sizes: tuple[Any, ...], dim: int) -> Any:
+    if len(sizes) == 1:
+        return (x,)
+    return b.op("Split", x, b.sizes(sizes), outputs=len(sizes), axis=dim)
