@@ -1,0 +1,52 @@
+"""What a session returns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Outputs"]
+
+Array = np.ndarray[Any, Any]
+
+
+class Outputs(tuple[Array, ...]):
+    """The arrays that a model returned, in order and by name.
+
+    Example:
+        >>> from lucid.runtime import Outputs
+        >>> outputs = Outputs([np.zeros(2), np.ones(1)], ("output", "h_n"))
+        >>> output, h_n = outputs
+        >>> outputs["h_n"] is outputs[1] is h_n
+        True
+        >>> list(outputs.keys())
+        ['output', 'h_n']
+    """
+
+    names: tuple[str, ...]
+
+    def __new__(cls, arrays: Sequence[Array], names: tuple[str, ...]) -> Outputs:
+        self = tuple.__new__(cls, arrays)
+        self.names = names
+        return self
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, str):
+            try:
+                return tuple.__getitem__(self, self.names.index(key))
+            except ValueError:
+                raise KeyError(f"no output is named {key!r}; there is {', '.join(self.names)}") from None
+        return tuple.__getitem__(self, key)
+
+    def keys(self) -> tuple[str, ...]:
+        """The names."""
+        return self.names
+
+    def items(self) -> Iterator[tuple[str, Array]]:
+        """Each name with its array."""
+        return zip(self.names, self, strict=True)
+
+    def __repr__(self) -> str:
+        return f"Outputs({', '.join(f'{name}={array!r}' for name, array in self.items())})"
