@@ -142,9 +142,9 @@ def _difference(
         relative, absolute = tolerance(reference.dtype, rtol, atol)
         if reference.dtype.kind == "f":
             with np.errstate(invalid="ignore"):
-                off = np.abs(result - reference)
+                off = np.asarray(np.abs(result - reference))
             off[(result == reference) | (np.isnan(result) & np.isnan(reference))] = 0
-            bad = ~(off <= absolute + relative * np.abs(reference))
+            bad = np.asarray(~(off <= absolute + relative * np.abs(reference)))
             bad[(result == reference) | (np.isnan(result) & np.isnan(reference))] = False
         else:
             off = (result != reference).astype(np.float64)
