@@ -18,6 +18,35 @@ from .tracer import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 if TYPE_CHECKING:
     from . import export, runtime
 
+__all__ = [
+    "Parameter",
+    "Tensor",
+    "as_tensor",
+    "bool_",
+    "enable_grad",
+    "errors",
+    "export",
+    "float16",
+    "float32",
+    "float64",
+    "from_numpy",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "is_grad_enabled",
+    "nn",
+    "no_grad",
+    "op",
+    "ops",
+    "runtime",
+    "set_grad_enabled",
+    "tensor",
+    "tracer",
+    "uint8",
+]
+__all__ += ops.__all__
+
 __version__ = "0.1.0"
 
 float16 = _np.dtype("float16")

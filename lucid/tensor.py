@@ -89,7 +89,7 @@ class Tensor(Methods):
         return self._value is None or self._value.node is None or not self._requires_grad
 
     @property
-    def T(self) -> Tensor:
+    def T(self) -> Tensor:  # noqa: N802 - NumPy's and PyTorch's name
         """The tensor with its axes in reversed order."""
         return OPS["permute"](self, dims=tuple(range(self.ndim))[::-1])
 
@@ -230,7 +230,7 @@ class Tensor(Methods):
     def detach(self) -> Tensor:
         """The same data, cut off from the gradients recorded so far."""
         if MODE.get().trace is not None:
-            return OPS["detach"](self)  # type: ignore[no-any-return]
+            return OPS["detach"](self)
         return Tensor(self._data)
 
     # --- inside lucid
@@ -255,7 +255,7 @@ class Tensor(Methods):
         return Tensor(self._data, self._requires_grad)
 
     def _assign(self, data: np.ndarray[Any, Any]) -> None:
-        """Overwrite the elements in place; gradients that were to be computed from the old ones are refused from now on."""
+        """Overwrite the elements in place; from now on, gradients that need the old ones are refused."""
         np.copyto(self._data, data)
         self._touch()
 

@@ -82,12 +82,15 @@ class Builder:
             values.pop()
         name = self.unique(f"{self.scope}/{op_type}" if self.scope else op_type)
         first = next((v for v in values if v is not None and v.dtype is not None), None)
-        kind = ir.DataType.from_numpy(np.dtype(dtype)) if dtype is not None else first.dtype if first is not None else None
+        kind: ir.DataType | None = first.dtype if first is not None else None
+        if dtype is not None:
+            kind = ir.DataType.from_numpy(np.dtype(dtype))
         results = [
             ir.Value(name=self.unique(f"{name}_{i}" if outputs > 1 else f"{name}_output")) for i in range(outputs)
         ]
         for result in results:
-            result.dtype = kind
+            if kind is not None:
+                result.dtype = kind
         node = ir.Node(
             "",
             op_type,
@@ -115,7 +118,9 @@ class Builder:
 
     def graph(self, inputs: Sequence[ir.Value], outputs: Sequence[ir.Value]) -> ir.Graph:
         """The subgraph built so far, as an attribute of its node."""
-        return ir.Graph(inputs, outputs, nodes=self.nodes, name=self.unique(f"{self.scope}/body" if self.scope else "body"))
+        return ir.Graph(
+            inputs, outputs, nodes=self.nodes, name=self.unique(f"{self.scope}/body" if self.scope else "body")
+        )
 
     # --- constants
 
@@ -123,10 +128,12 @@ class Builder:
         """A constant. Equal constants are one."""
         root = self._root
         array = np.asarray(array)
-        key = (array.dtype.str, array.shape, sha256(np.ascontiguousarray(array)).digest())
+        key = (array.dtype.str, array.shape, sha256(np.ascontiguousarray(array).data).digest())
         if key not in root._constants:
             chosen = self.unique(name or _describe(array))
-            value = ir.Value(name=chosen, const_value=ir.tensor(np.ascontiguousarray(array).reshape(array.shape), name=chosen))
+            value = ir.Value(
+                name=chosen, const_value=ir.tensor(np.ascontiguousarray(array).reshape(array.shape), name=chosen)
+            )
             value.dtype = ir.DataType.from_numpy(array.dtype)
             value.shape = ir.Shape(array.shape)
             root._constants[key] = root.initializers[chosen] = value
@@ -153,10 +160,10 @@ class Builder:
             return x
         if (array := self.array(x)) is not None:
             return self.const(array.astype(dtype))
-        return self.op("Cast", x, dtype=dtype, to=int(ir.DataType.from_numpy(dtype)))  # type: ignore[no-any-return]
+        return self.op("Cast", x, dtype=dtype, to=int(ir.DataType.from_numpy(dtype)))
 
     def promote(self, *operands: Any) -> tuple[ir.Value, ...]:
-        """Values and Python numbers as values of one dtype, by NumPy's rules: a number takes the dtype of the tensor."""
+        """Values and Python numbers as values of one dtype, by NumPy's rules: a number takes the tensor's."""
         kinds = [x if isinstance(x, (bool, int, float)) else self.dtype(x) for x in operands]
         common = np.result_type(*kinds)
         return tuple(
@@ -196,7 +203,7 @@ class Builder:
                 fixed.append(n)
         if fixed:
             pieces.append(self.const(np.array(fixed, np.int64)))
-        return pieces[0] if len(pieces) == 1 else self.op("Concat", *pieces, axis=0)  # type: ignore[no-any-return]
+        return pieces[0] if len(pieces) == 1 else self.op("Concat", *pieces, axis=0)
 
     def _symbol(self, symbol: str) -> ir.Value:
         if symbol not in self._sizes:

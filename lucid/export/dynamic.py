@@ -168,7 +168,9 @@ class _Prover:
         for symbol, axes in groups.items():
             sizes = {self.size(axis) for axis in axes}
             if len(sizes) > 1:
-                raise ExportError(f"to_onnx: the axes named {symbol!r} have different sizes in the example: {_listed(axes)}")
+                raise ExportError(
+                    f"to_onnx: the axes named {symbol!r} have different sizes in the example: {_listed(axes)}"
+                )
             if (why := self.refusal(axes)) is not None:
                 raise ExportError(f"to_onnx: {_listed(axes)} cannot be dynamic ({symbol!r}): {why}")
 

@@ -54,8 +54,8 @@ class Example:
             x = np.random.default_rng(0).standard_normal((*shape, module.input_size)).astype(dtype)
             return (Tensor(x),), {}
         raise ExportError(
-            f"to_onnx: {type(module).__name__} was never called, so its inputs are not known; pass example inputs, as in "
-            "to_onnx(model, x), or call the model once"
+            f"to_onnx: {type(module).__name__} was never called, so its inputs are not known; pass example inputs, "
+            "as in to_onnx(model, x), or call the model once"
         )
 
     def rename(self, names: Sequence[str]) -> None:

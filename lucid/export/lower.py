@@ -107,8 +107,8 @@ def lower(graph: Graph, axes: Mapping[tuple[str, int], str], opset: int, strateg
                 _annotate(result, value)
             values[value] = result
     b.node = None
-    outputs = []
-    for name, value in graph.outputs.items():
+    outputs: list[ir.Value] = []
+    for value in graph.outputs.values():
         result = _operand(b, values, value)
         if result.producer() is None or any(result is output for output in outputs):
             result = b.op("Identity", result)

@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import numpy as np
 import onnx
-import onnx_ir as ir
 
 from ..errors import ExportError
 from ..nn.module import Module
@@ -114,7 +113,8 @@ def _choose(proof: Proof, lowering: str, dynamic: Dynamic, example: Example) -> 
     for node, strategy in zip(proof.graph.nodes, chosen, strict=True):
         if strategy == "rnn" and node.outputs[0].dtype != np.float32:
             raise ExportError(
-                f"to_onnx: onnxruntime has no RNN operator for {node.outputs[0].dtype}; use lowering='scan' or 'unrolled'"
+                f"to_onnx: onnxruntime has no RNN operator for {node.outputs[0].dtype}; use lowering='scan' or "
+                "'unrolled'"
             )
     unrolled = {
         symbol
@@ -168,9 +168,7 @@ def _by_input(proof: Proof) -> tuple[dict[str, dict[int, str]], dict[str, dict[i
 def _left_as_it_was(model: Callable[..., Any]) -> Iterator[None]:
     """Evaluation mode inside; afterwards every flag, buffer, gradient and the random state are what they were."""
     modules = list(model.modules()) if isinstance(model, Module) else []
-    before = [
-        (m, dict(m.__dict__), dict(m._parameters), dict(m._buffers), dict(m._modules)) for m in modules
-    ]
+    before = [(m, dict(m.__dict__), dict(m._parameters), dict(m._buffers), dict(m._modules)) for m in modules]
     gradients = [(p, p.grad) for m in modules for p in m.parameters(recurse=False)]
     random = get_rng_state()
     try:

@@ -57,10 +57,10 @@ class Linear(Module):
     def forward(self, input: Tensor) -> Tensor:
         if input.ndim == 0 or input.shape[-1] != self.in_features:
             raise ShapeError(
-                f"Linear: input has {input.shape[-1] if input.ndim else 'no'} features in its last axis, but in_features "
-                f"is {self.in_features}; got shape {input.shape}, expected (*, {self.in_features})"
+                f"Linear: input has {input.shape[-1] if input.ndim else 'no'} features in its last axis, but "
+                f"in_features is {self.in_features}; got shape {input.shape}, expected (*, {self.in_features})"
             )
-        return linear(input, self.weight, self.bias)  # type: ignore[no-any-return]
+        return linear(input, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"

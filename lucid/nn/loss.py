@@ -49,7 +49,8 @@ class CrossEntropyLoss(_Loss):
         label_smoothing: how much of each target is spread evenly over all classes, in [0, 1].
 
     Shape:
-        input: scores (N, C), (N, C, ...) or (C,); target: class indices, the same without C, or probabilities, the same.
+        input: scores (N, C), (N, C, ...) or (C,).
+        target: class indices, of the shape of the input without C; or probabilities, of the shape of the input.
 
     Example:
         >>> nn.CrossEntropyLoss()(lucid.zeros(1, 2), lucid.tensor([0]))

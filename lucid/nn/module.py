@@ -77,7 +77,9 @@ class Module:
             own["_modules"][name] = value
         elif "_parameters" in own and name in own["_parameters"]:
             if value is not None:
-                raise TypeError(f"cannot assign {type(value).__name__} as parameter {name!r}; expected Parameter or None")
+                raise TypeError(
+                    f"cannot assign {type(value).__name__} as parameter {name!r}; expected Parameter or None"
+                )
             own["_parameters"][name] = None
         elif "_buffers" in own and name in own["_buffers"]:
             if value is not None and not isinstance(value, Tensor):

@@ -73,8 +73,8 @@ class RNNBase(Module):
             raise ValueError(f"{name}: dropout must be a probability in [0, 1]; got {dropout!r}")
         if dropout > 0 and num_layers == 1:
             warnings.warn(
-                f"{name}: dropout acts on the outputs of all layers but the last, so dropout={dropout} does nothing with "
-                "num_layers=1",
+                f"{name}: dropout acts on the outputs of all layers but the last, so dropout={dropout} does nothing "
+                "with num_layers=1",
                 stacklevel=3 if type(self) is not RNNBase else 2,
             )
         self.mode = mode
@@ -144,7 +144,9 @@ class RNNBase(Module):
             raise TypeError(f"{name}: input must be a Tensor or a PackedSequence; got {type(x).__name__}")
         if x.ndim not in ((3,) if packed else (2, 3)):
             raise ShapeError(f"{name}: input must have {'3' if packed else '2 or 3'} axes; got shape {x.shape}")
-        leading = "seq_len" if x.ndim == 2 else "batch, seq_len" if self.batch_first and not packed else "seq_len, batch"
+        leading = (
+            "seq_len" if x.ndim == 2 else "batch, seq_len" if self.batch_first and not packed else "seq_len, batch"
+        )
         expected = f"({leading}, {self.input_size})"
         if x.shape[-1] != self.input_size:
             raise ShapeError(
@@ -152,7 +154,9 @@ class RNNBase(Module):
                 f"got shape {x.shape}, expected {expected}"
             )
         if x.shape[1 if x.ndim == 3 and self.batch_first and not packed else 0] == 0:
-            raise ShapeError(f"{name}: input has no time steps, at least one is needed; got shape {x.shape}, as {expected}")
+            raise ShapeError(
+                f"{name}: input has no time steps, at least one is needed; got shape {x.shape}, as {expected}"
+            )
         dtype = self._parameters["weight_ih_l0"].dtype  # type: ignore[union-attr]
         if x.dtype != dtype:
             raise DtypeError(
@@ -187,7 +191,9 @@ class RNNBase(Module):
     def extra_repr(self) -> str:
         parts = [f"{self.input_size}, {self.hidden_size}"]
         defaults = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0}
-        parts += [f"{name}={getattr(self, name)}" for name, default in defaults.items() if getattr(self, name) != default]
+        parts += [
+            f"{name}={getattr(self, name)}" for name, default in defaults.items() if getattr(self, name) != default
+        ]
         return ", ".join(parts)
 
 
@@ -211,8 +217,8 @@ class RNN(RNNBase):
         hx: (L, N, H), zeros if omitted; (N, H) is the state of the first layer, the others start from zeros. For input
         (T, I) it is (L, H).
         output: as the input, with H features; h_n: as hx, (L, N, H).
-        weight_ih_l{k}: (H, I), from the second layer on (H, H); weight_hh_l{k}: (H, H); bias_ih_l{k}, bias_hh_l{k}: (H,);
-        all drawn from U(-1/√H, 1/√H).
+        weight_ih_l{k}: (H, I), from the second layer on (H, H); weight_hh_l{k}: (H, H).
+        bias_ih_l{k}, bias_hh_l{k}: (H,). All drawn from U(-1/√H, 1/√H).
 
     Raises:
         TypeError, ValueError: an argument is not what it should be.

@@ -1,5 +1,6 @@
 """The ops, grouped as the lowerings are, and the functions composed of them."""
 
+from . import creation, elementwise, index, linalg, loss, random, recurrent, reduce, shape
 from .creation import *
 from .elementwise import *
 from .index import *
@@ -9,3 +10,14 @@ from .random import *
 from .recurrent import *
 from .reduce import *
 from .shape import *
+
+__all__: list[str] = []
+__all__ += creation.__all__
+__all__ += elementwise.__all__
+__all__ += index.__all__
+__all__ += linalg.__all__
+__all__ += loss.__all__
+__all__ += random.__all__
+__all__ += recurrent.__all__
+__all__ += reduce.__all__
+__all__ += shape.__all__

@@ -163,13 +163,13 @@ def _gradient_of_states(g: Any, output: Tensor, lengths: Any) -> Tensor:
     steps = output.shape[0]
     if lengths is None:
         if g_last is None:
-            return g_output  # type: ignore[no-any-return]
+            return g_output
         rest = output[:-1] * 0.0 if g_output is None else g_output[:-1]
         last = g_last if g_output is None else g_output[-1:] + g_last
-        return concat(rest, last, dim=0)  # type: ignore[no-any-return]
+        return concat(rest, last, dim=0)
     total = output * 0.0 if g_output is None else where(unsqueeze(_padding_mask(lengths, steps), -1), 0.0, g_output)
     if g_last is None:
-        return total  # type: ignore[no-any-return]
+        return total
     is_last = eq(unsqueeze(arange(steps), 1), lengths - 1)
     return total + where(unsqueeze(is_last, -1), g_last, 0.0)
 

@@ -39,9 +39,10 @@ def walk(roots: Iterable[Value | None], follow: Callable[[Value], bool] | None =
         seen.add(node)
         stack.append((node, True))
         for value in reversed(node.inputs):
-            if type(value) is Value and value.node is not None and value.node not in seen:
-                if follow is None or follow(value):
-                    stack.append((value.node, False))
+            if type(value) is not Value or value.node is None or value.node in seen:
+                continue
+            if follow is None or follow(value):
+                stack.append((value.node, False))
     return order
 
 

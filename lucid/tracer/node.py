@@ -71,7 +71,9 @@ class Value:
     def __eq__(self, other: object) -> bool:
         if self is other:
             return True
-        return isinstance(other, Value) and self.node is not None and self.node is other.node and self.index == other.index
+        return (
+            isinstance(other, Value) and self.node is not None and self.node is other.node and self.index == other.index
+        )
 
     def __hash__(self) -> int:
         return object.__hash__(self) if self.node is None else hash((self.node, self.index))

@@ -27,7 +27,7 @@ _VARARGS = 0x04  # inspect.CO_VARARGS, without importing inspect
 class Op(Generic[P, R]):
     """One op: a NumPy forward, a gradient rule written in ops, and what may be done with it.
 
-    The forward's positional-only parameters (before ``/``) and ``*args`` are the op's inputs, the others its attributes.
+    The forward's positional-only parameters (before ``/``) and ``*args`` are the op's inputs, the others attributes.
     The gradient rule's parameter names say what it needs, and nothing else is kept alive for it:
 
     - ``g``: the gradient of the output (a tuple, with None for outputs that have none, if there are several outputs);
@@ -101,7 +101,7 @@ class Op(Generic[P, R]):
 
     def vjp(self, rule: Callable[..., Any]) -> Callable[..., Any]:
         """Declare the op's gradient: a vector-Jacobian product, written with ops. A decorator."""
-        code = rule.__code__  # type: ignore[attr-defined]
+        code = rule.__code__
         names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         star = self.inputs[-1] if self.variadic else None
         plan: list[tuple[str, Any]] = []

@@ -1,8 +1,8 @@
 """Several runs of one function at different sizes, unified into one graph with symbolic sizes.
 
-Shapes are plain ints, and a program may compute with them what it likes. So which sizes are free is proved, not declared:
-the runs must be the same ops, wired alike, with the same constants, and every int that differs between them must follow
-from the sizes that were changed.
+Shapes are plain ints, and a program may compute with them what it likes. So which sizes are free is proved, not
+declared: the runs must be the same ops, wired alike, with the same constants, and every int that differs between them
+must follow from the sizes that were changed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ class Size(NamedTuple):
         product = "*".join(([str(self.coefficient)] if self.coefficient != 1 else []) + list(self.symbols))
         return f"{product}{self.offset:+d}" if self.offset else product
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def evaluate(tree: Any, sizes: Mapping[str, int]) -> Any:
@@ -90,9 +91,7 @@ class _Unifier:
 
     def run(self) -> Graph:
         first = self.graphs[0]
-        inputs = {
-            name: self._place([graph.inputs[name] for graph in self.graphs], known=True) for name in first.inputs
-        }
+        inputs = {name: self._place([graph.inputs[name] for graph in self.graphs], known=True) for name in first.inputs}
         for nodes in zip_longest(*(graph.nodes for graph in self.graphs)):
             self._unify_nodes(nodes)
         outputs = {}
@@ -105,9 +104,9 @@ class _Unifier:
         first = self.node = nodes[0] or next(node for node in nodes if node is not None)
         if any(node is None or node.op is not first.op for node in nodes):
             counts = " and ".join(str(len(graph.nodes)) for graph in self.graphs)
-            self._refuse(
-                f"the recorded operations differ ({counts} of them): a Python loop or branch depends on {self._changed()}, "
-                "and would be frozen as the example took it"
+            raise self._error(
+                f"the recorded operations differ ({counts} of them): a Python loop or branch depends on "
+                f"{self._changed()}, and would be frozen as the example took it"
             )
         inputs = tuple(self._operand([node.inputs[i] for node in nodes]) for i in range(len(first.inputs)))  # type: ignore[union-attr]
         attrs = {
@@ -129,15 +128,15 @@ class _Unifier:
         first = operands[0]
         if type(first) is not Value:
             if any(type(o) is Value or (o is None) != (first is None) for o in operands):
-                self._refuse(f"an input is a tensor in one run and a constant in another, as {self._changed()}")
+                raise self._error(f"an input is a tensor in one run and a constant in another, as {self._changed()}")
             return self._attribute(operands, "a constant")
         if any(type(o) is not Value for o in operands):
-            self._refuse(f"an input is a tensor in one run and a constant in another, as {self._changed()}")
+            raise self._error(f"an input is a tensor in one run and a constant in another, as {self._changed()}")
         places = [self.placed[run].get(o) for run, o in enumerate(operands)]
         if all(place is None for place in places):
             return self._place(operands)
         if any(place is not places[0] and place != places[0] for place in places):
-            self._refuse(f"the operations are wired differently, as {self._changed()}")
+            raise self._error(f"the operations are wired differently, as {self._changed()}")
         return places[0]
 
     def _place(self, leaves: Sequence[Value], known: bool = False) -> Value:
@@ -151,9 +150,10 @@ class _Unifier:
             array = tensors[0]._data
             for tensor in tensors[1:]:
                 if tensor is not tensors[0] and not _same(array, tensor._data):
-                    self._refuse(
-                        f"a tensor made outside of lucid's ops differs between two runs ({array.dtype}{list(array.shape)} "
-                        f"and {tensor._data.dtype}{list(tensor._data.shape)}), as {self._changed()}"
+                    raise self._error(
+                        "a tensor made outside of lucid's ops differs between two runs "
+                        f"({array.dtype}{list(array.shape)} and {tensor._data.dtype}{list(tensor._data.shape)}), "
+                        f"as {self._changed()}"
                     )
             self.captured[unified] = tensors[0]
             self.labels[unified] = self.graphs[0].labels[first]
@@ -163,7 +163,9 @@ class _Unifier:
 
     def _attribute(self, runs: Sequence[Any], what: str) -> Any:
         first = runs[0]
-        if isinstance(first, (tuple, list)) and all(isinstance(r, (tuple, list)) and len(r) == len(first) for r in runs):
+        if isinstance(first, (tuple, list)) and all(
+            isinstance(r, (tuple, list)) and len(r) == len(first) for r in runs
+        ):
             return type(first)(self._attribute(items, what) for items in zip(*runs, strict=True))
         if isinstance(first, slice) and all(isinstance(r, slice) for r in runs):
             bounds = [[r.start for r in runs], [r.stop for r in runs], [r.step for r in runs]]
@@ -173,15 +175,13 @@ class _Unifier:
         if all(type(r) is int for r in runs) and (size := self._size(runs)) is not None:
             return size
         values = " and ".join(dict.fromkeys(map(str, runs)))
-        self._refuse(f"{what} changed ({values}), as {self._changed()}")
+        raise self._error(f"{what} changed ({values}), as {self._changed()}")
 
     def _shape(self, shapes: Sequence[tuple[int, ...]]) -> tuple[Any, ...]:
         """The sizes of a value; None where a size varies in a way that has no formula here."""
         if any(len(shape) != len(shapes[0]) for shape in shapes):
-            self._refuse(f"the number of axes of a value changed, as {self._changed()}")
-        return tuple(
-            ns[0] if all(n == ns[0] for n in ns) else self._size(ns) for ns in zip(*shapes, strict=True)
-        )
+            raise self._error(f"the number of axes of a value changed, as {self._changed()}")
+        return tuple(ns[0] if all(n == ns[0] for n in ns) else self._size(ns) for ns in zip(*shapes, strict=True))
 
     def _size(self, ns: Sequence[int]) -> Size | None:
         """The formula that gives these numbers in these runs, if there is one."""
@@ -202,18 +202,16 @@ class _Unifier:
 
     def _changed(self) -> str:
         base = self.sizes[0]
-        moved = [
-            f"{s} from {base[s]} to {sizes[s]}" for sizes in self.sizes[1:] for s in base if sizes[s] != base[s]
-        ]
+        moved = [f"{s} from {base[s]} to {sizes[s]}" for sizes in self.sizes[1:] for s in base if sizes[s] != base[s]]
         return f"the size of {', '.join(dict.fromkeys(moved))} changed" if moved else "the values of the inputs changed"
 
-    def _refuse(self, why: str) -> Any:
+    def _error(self, why: str) -> TraceError:
         where = f" {self.node.op.name} at {self.node.location}:" if self.node is not None else ""
         leaks = [str(leak) for graph in self.graphs for leak in graph.leaks]
         hint = ""
         if leaks:
             hint = f"; a traced value left the graph through {', '.join(dict.fromkeys(leaks))}"
-        raise TraceError(f"{where.strip()} {why}{hint}".strip())
+        return TraceError(f"{where.strip()} {why}{hint}".strip())
 
 
 def _same(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:

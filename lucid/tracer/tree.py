@@ -75,7 +75,7 @@ def unflatten(structure: Structure, leaves: Iterator[Any]) -> Any:
 
 
 def paths(structure: Structure, root: str = "") -> list[str]:
-    """A name for each leaf: `root`, then the keys, field names or positions that lead to it, joined with underscores."""
+    """A name for each leaf: `root`, then the keys, fields or positions that lead to it, joined with underscores."""
     kind, rest, parts = structure
     if kind is None:
         return [root]
@@ -89,7 +89,9 @@ def paths(structure: Structure, root: str = "") -> list[str]:
         keys = [str(i) for i in range(len(parts))]
     else:
         keys = list(getattr(kind, "tree_names", map(str, range(len(parts)))))
-    return [path for key, part in zip(keys, parts, strict=True) for path in paths(part, f"{root}_{key}" if root else key)]
+    return [
+        path for key, part in zip(keys, parts, strict=True) for path in paths(part, f"{root}_{key}" if root else key)
+    ]
 
 
 class _Constant:

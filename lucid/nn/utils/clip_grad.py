@@ -43,7 +43,7 @@ def clip_grad_norm_(
     gradients = [p.grad._data for p in tensors if p.grad is not None]
     if not gradients:
         return Tensor(np.zeros((), np.float32))
-    # Squares of float32 are added in float32 as in PyTorch, but array by array, so the order of parameters matters little.
+    # In float64: the sum of many squares would lose digits in float32, and the order of parameters would show.
     if math.isinf(norm_type):
         norm = max(float(np.abs(g).max(initial=0.0)) for g in gradients)
     else:

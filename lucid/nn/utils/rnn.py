@@ -117,7 +117,8 @@ class PackedSequence:
     @classmethod
     def tree_unflatten(cls, rest: Any, parts: tuple[Any, ...]) -> PackedSequence:
         """The container made of such parts."""
-        return cls.of(*parts, is_sorted=rest)
+        padded, lengths = parts
+        return cls.of(padded, lengths, is_sorted=rest)
 
     def __repr__(self) -> str:
         return f"PackedSequence(padded={self.padded!r}, lengths={self.lengths!r})"
@@ -236,7 +237,9 @@ def pad_sequence(
     if padding_side not in ("right", "left"):
         raise ValueError(f"pad_sequence: padding_side must be 'right' or 'left'; got {padding_side!r}")
     if any(s.ndim == 0 or s.shape[1:] != sequences[0].shape[1:] for s in sequences):
-        raise ShapeError(f"pad_sequence: sequences may differ in their first axis alone; got {[s.shape for s in sequences]}")
+        raise ShapeError(
+            f"pad_sequence: sequences may differ in their first axis alone; got {[s.shape for s in sequences]}"
+        )
     steps = max(s.shape[0] for s in sequences)
     rows = []
     for s in sequences:
