@@ -1,0 +1,116 @@
+"""SequentialLR: one scheduler after another."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from ...errors import StateDictError
+from ..optimizer import Optimizer
+from .plateau import ReduceLROnPlateau
+from .scheduler import LRScheduler
+
+__all__ = ["SequentialLR"]
+
+
+class SequentialLR(LRScheduler):
+    """One scheduler after another, each from its own epoch 0 on (torch.optim.lr_scheduler.SequentialLR).
+
+    Args:
+        optimizer: the optimizer of all the schedulers.
+        schedulers: the schedulers, in their order.
+        milestones: the epoch at which each but the first begins.
+        last_epoch: the epoch to go on from; -1 to begin.
+
+    Raises:
+        ValueError: there are no schedulers, not one milestone fewer than schedulers, a scheduler of another optimizer,
+            or one that needs a measure.
+
+    Example:
+        >>> optimizer = lucid.optim.SGD([lucid.ones(1)], lr=1.0)
+        >>> warmup = lucid.optim.lr_scheduler.LinearLR(optimizer, start_factor=0.5, total_iters=2)
+        >>> decay = lucid.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
+        >>> scheduler = lucid.optim.lr_scheduler.SequentialLR(optimizer, [warmup, decay], milestones=[2])
+        >>> rates = []
+        >>> for _ in range(5):
+        ...     rates.append(scheduler.get_last_lr()[0])
+        ...     scheduler.step()
+        >>> rates
+        [0.5, 0.75, 1.0, 0.5, 0.25]
+    """
+
+    _unsaved: ClassVar[frozenset[str]] = LRScheduler._unsaved | {"schedulers"}
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        schedulers: Sequence[LRScheduler],
+        milestones: Sequence[int],
+        last_epoch: int = -1,
+    ) -> None:
+        if not schedulers:
+            raise ValueError("SequentialLR: expected at least one scheduler; got none")
+        if len(milestones) != len(schedulers) - 1:
+            raise ValueError(
+                f"SequentialLR: {len(schedulers)} schedulers need {len(schedulers) - 1} milestones; "
+                f"got {len(milestones)}"
+            )
+        for number, scheduler in enumerate(schedulers):
+            if isinstance(scheduler, ReduceLROnPlateau):
+                raise ValueError("SequentialLR: ReduceLROnPlateau needs a measure at each step; use it by itself")
+            if scheduler.optimizer is not optimizer:
+                raise ValueError(f"SequentialLR: scheduler {number} belongs to another optimizer")
+        self.schedulers = list(schedulers)
+        self.milestones = list(milestones)
+        super().__init__(optimizer, last_epoch)
+
+    def _begin(self) -> None:
+        self._begun = True
+        self.last_epoch += 1
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["initial_lr"]
+        for scheduler in self.schedulers:
+            scheduler._undo()
+        first = self.schedulers[bisect_right(self.milestones, 0)]
+        first._begin()
+        self._last_lr = first.get_last_lr()
+
+    def _restart(self) -> None:
+        self.last_epoch = 0
+        self.schedulers[0]._restart()
+        self._last_lr = self.schedulers[0].get_last_lr()
+
+    def _undo(self) -> None:
+        self.last_epoch -= 1
+        for scheduler in self.schedulers:
+            scheduler._undo()
+
+    def step(self) -> None:
+        self.last_epoch += 1
+        number = bisect_right(self.milestones, self.last_epoch)
+        scheduler = self.schedulers[number]
+        if number and self.milestones[number - 1] == self.last_epoch:
+            scheduler._restart()
+        else:
+            scheduler.step()
+        self._last_lr = scheduler.get_last_lr()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "schedulers": [scheduler.state_dict() for scheduler in self.schedulers]}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        parts = state_dict.get("schedulers", ())
+        if len(parts) != len(self.schedulers):
+            raise StateDictError(
+                f"state dict does not fit SequentialLR: it is for {len(parts)} schedulers, not {len(self.schedulers)}"
+            )
+        before = self.state_dict()["schedulers"]
+        try:
+            for scheduler, part in zip(self.schedulers, parts, strict=True):
+                scheduler.load_state_dict(part)
+            super().load_state_dict(state_dict)
+        except StateDictError:
+            for scheduler, part in zip(self.schedulers, before, strict=True):
+                scheduler.load_state_dict(part)
+            raise

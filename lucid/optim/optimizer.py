@@ -1,0 +1,317 @@
+"""Optimizer: parameters in groups, the state of each, and the one loop that updates them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..errors import ShapeError, StateDictError, TraceError
+from ..tensor import Tensor
+from ..tracer.mode import MODE, enable_grad
+from ..tracer.op import Array
+
+__all__ = ["Optimizer", "at_least", "below_one"]
+
+# An update makes about ten arrays of a parameter's size. In blocks of this many elements they stay in the cache: twice
+# as fast as a whole parameter of four million elements at once, and no slower for smaller ones.
+_BLOCK = 1 << 16
+
+
+class Optimizer:
+    """The base of all optimizers (torch.optim.Optimizer).
+
+    An optimizer is three functions: `check`, `slots` and `update`. The last is the mathematics, written once: a pure
+    function of a parameter, its gradient and its state, made of operators and of `lucid.optim.arithmetic`. `step` runs
+    it on NumPy arrays; a trace runs it on Tensors, so the same update can be part of an exported training graph.
+
+    Args:
+        params: the parameters, or dicts with the key ``params`` and options that differ from the defaults.
+        defaults: the options of groups that do not say otherwise.
+
+    Attributes:
+        param_groups: one dict a group: ``params`` and all options. A scheduler changes them between steps.
+        state: for each parameter that was updated, its state tensors by name; ``step``, if there is one, is a number.
+        defaults: the options that a new group gets.
+
+    Raises:
+        TypeError: `params` is not an iterable of Tensors or dicts.
+        ValueError: there are no parameters, one was computed from others or comes twice, or an option is out of range.
+    """
+
+    def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
+        if isinstance(params, (Tensor, np.ndarray, Mapping)):
+            raise TypeError(f"params must be an iterable of Tensors or of dicts; got {type(params).__name__}")
+        self.defaults = defaults
+        self.param_groups: list[dict[str, Any]] = []
+        self.state: dict[Tensor, dict[str, Any]] = {}
+        given = list(params)
+        if not given:
+            raise ValueError(f"{type(self).__name__}: got an empty parameter list")
+        for group in given if isinstance(given[0], Mapping) else [{"params": given}]:
+            self.add_param_group(group)
+
+    # --- what an optimizer is
+
+    @staticmethod
+    def check(options: Mapping[str, Any]) -> None:
+        """Raise ValueError for options that are out of range."""
+
+    @staticmethod
+    def slots(options: Mapping[str, Any]) -> dict[str, float]:
+        """What a parameter's state is made of: the name of each tensor, and the number it is filled with at first."""
+        return {}
+
+    @staticmethod
+    def update(*args: Any, **kwargs: Any) -> tuple[Array, dict[str, Array]]:
+        """One step: ``update(p, g, state, **options) -> (new p, new state)``, for arrays or Tensors.
+
+        Where Tensors are given, ``state["step"]`` is one without axes, float64; `lr` may be one too.
+        """
+        raise NotImplementedError("an optimizer defines update()")
+
+    # --- using it
+
+    def add_param_group(self, param_group: Mapping[str, Any]) -> None:
+        """Add parameters with options of their own.
+
+        Args:
+            param_group: ``params``, a Tensor or an iterable of them, and the options that differ from the defaults.
+        """
+        if not isinstance(param_group, Mapping):
+            raise TypeError(f"a parameter group must be a dict; got {type(param_group).__name__}")
+        if "params" not in param_group:
+            raise ValueError(f"a parameter group needs the key 'params'; got {', '.join(map(repr, param_group))}")
+        params = param_group["params"]
+        if isinstance(params, (set, frozenset)):
+            raise TypeError("parameters must come in an order that stays the same; got a set, pass a list")
+        params = [params] if isinstance(params, Tensor) else list(params)
+        if not params:
+            raise ValueError(f"{type(self).__name__}: a parameter group is empty")
+        known = {p for group in self.param_groups for p in group["params"]}
+        for p in params:
+            if not isinstance(p, Tensor):
+                raise TypeError(
+                    f"{type(self).__name__} can only optimize Tensors; one of the params is {type(p).__name__}"
+                )
+            if not p.is_leaf:
+                raise ValueError(f"can't optimize a tensor that was computed from others; got one of shape {p.shape}")
+            if p in known:
+                raise ValueError(f"a parameter may be given only once; the one of shape {p.shape} comes again")
+            known.add(p)
+        group = {"params": params, **self.defaults, **{k: v for k, v in param_group.items() if k != "params"}}
+        self.check(self.options(group))
+        self.param_groups.append(group)
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Drop the gradients of all parameters, or set them to zeros."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    p.grad = None if set_to_none else Tensor(np.zeros_like(p.grad._data))
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update every parameter that has a gradient, in place.
+
+        Args:
+            closure: clears the gradients, computes the loss, calls `backward` and returns the loss; run first if given.
+
+        Returns:
+            What the closure returned.
+
+        Raises:
+            ShapeError: a gradient has another shape than its parameter; nothing was changed.
+            TraceError: a trace is under way, which would not see the update.
+        """
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
+        if MODE.get().trace is not None:
+            raise TraceError(f"{type(self).__name__}.step: parameters cannot be changed inside a trace; trace update()")
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None and p.grad.shape != p.shape:
+                    raise ShapeError(f"step: a gradient has shape {p.grad.shape}, but its parameter has {p.shape}")
+        with np.errstate(all="ignore"):
+            for group in self.param_groups:
+                options = self.options(group)
+                for p in group["params"]:
+                    if p.grad is not None:
+                        self._step(p, p.grad._data, self.prepare(p, options), options)
+        return loss
+
+    def options(self, group: Mapping[str, Any]) -> dict[str, Any]:
+        """The options of a group that `update` takes, as Python numbers."""
+        return {name: _plain(group[name]) for name in self.defaults}
+
+    def prepare(self, p: Tensor, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The state of a parameter, with all that an update under these options needs."""
+        slots = self.slots(options)
+        state = self.state.get(p)
+        if state is None or state.keys() != slots.keys():
+            state = self.state[p] = {**slots, **{k: v for k, v in (state or {}).items() if k in slots}}
+            for name, start in slots.items():
+                if name != "step" and not isinstance(state[name], Tensor):
+                    state[name] = Tensor(np.full(p.shape, start, p.dtype))
+        return state
+
+    def _step(self, p: Tensor, g: np.ndarray[Any, Any], state: dict[str, Any], options: dict[str, Any]) -> None:
+        data = p._data
+        arrays = {name: tensor._data for name, tensor in state.items() if name != "step"}
+        if data.size <= _BLOCK or not data.flags.c_contiguous:
+            new = self._run(data, g, arrays, state, options)
+        else:
+            data, g = data.reshape(-1), g.reshape(-1)
+            arrays = {name: array.reshape(-1) for name, array in arrays.items()}
+            for i in range(0, data.size, _BLOCK):
+                part = slice(i, i + _BLOCK)
+                parts = {name: array[part] for name, array in arrays.items()}
+                new = self._run(data[part], g[part], parts, state, options)
+        if "step" in state:
+            state["step"] = new["step"]
+        p._touch()
+
+    def _run(
+        self,
+        p: np.ndarray[Any, Any],
+        g: np.ndarray[Any, Any],
+        arrays: dict[str, np.ndarray[Any, Any]],
+        state: dict[str, Any],
+        options: dict[str, Any],
+    ) -> dict[str, Any]:
+        updated, new = self.update(p, g, {**state, **arrays}, **options)
+        np.copyto(p, updated)
+        for name, array in arrays.items():
+            np.copyto(array, new[name])
+        return new
+
+    # --- state
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of all parameters and the options, with parameters numbered in the order of the groups.
+
+        Laid out as PyTorch's: ``{"state": {0: {"exp_avg": ...}, ...}, "param_groups": [{"lr": ..., "params": [0]}]}``.
+        The tensors share memory with the optimizer's.
+        """
+        groups = []
+        state: dict[int, dict[str, Any]] = {}
+        count = 0
+        for group in self.param_groups:
+            indices = list(range(count, count + len(group["params"])))
+            count += len(indices)
+            groups.append({**{k: v for k, v in group.items() if k != "params"}, "params": indices})
+            state.update(
+                (i, dict(self.state[p])) for i, p in zip(indices, group["params"], strict=True) if p in self.state
+            )
+        return {"state": state, "param_groups": groups}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over state and options of an optimizer of the same kind. If anything does not fit, nothing changes.
+
+        Args:
+            state_dict: what `state_dict` returned; NumPy arrays may stand for tensors.
+
+        Raises:
+            StateDictError: groups, names or shapes do not fit; the message lists them all.
+            ValueError: an option is out of range.
+        """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"expected a mapping with 'state' and 'param_groups'; got {type(state_dict).__name__}")
+        if not {"state", "param_groups"} <= state_dict.keys():
+            raise StateDictError(
+                f"expected the keys 'state' and 'param_groups'; got {', '.join(map(repr, state_dict))}"
+            )
+        saved_groups, saved_state = state_dict["param_groups"], state_dict["state"]
+        have, given = ([len(g["params"]) for g in groups] for groups in (self.param_groups, saved_groups))
+        if have != given:
+            raise StateDictError(
+                f"state dict does not fit {type(self).__name__}: groups of {given} parameters, not {have}"
+            )
+        problems: list[str] = []
+        new_groups: list[dict[str, Any]] = []
+        new_state: dict[Tensor, dict[str, Any]] = {}
+        indices: set[Any] = set()
+        for number, (group, saved) in enumerate(zip(self.param_groups, saved_groups, strict=True)):
+            missing = [name for name in self.defaults if name not in saved]
+            if missing:
+                problems.append(f"group {number} lacks {', '.join(missing)}")
+                continue
+            new = {**saved, "params": group["params"]}
+            for name, default in self.defaults.items():
+                if isinstance(default, tuple):
+                    new[name] = tuple(new[name])
+            options = self.options(new)
+            self.check(options)
+            slots = self.slots(options)
+            new_groups.append(new)
+            for index, p in zip(saved["params"], group["params"], strict=True):
+                indices.add(index)
+                entries = {k: v for k, v in saved_state.get(index, {}).items() if v is not None}
+                if entries:
+                    new_state[p] = _fit(entries, p, slots, f"parameter {index}", problems)
+        problems += [
+            f"parameter {i} is in no group" for i in saved_state if i not in indices and len(new_groups) == len(have)
+        ]
+        if problems:
+            raise StateDictError(f"state dict does not fit {type(self).__name__}: {'; '.join(problems)}")
+        for group, new in zip(self.param_groups, new_groups, strict=True):
+            group.clear()
+            group.update(new)
+        self.state = new_state
+
+    def __repr__(self) -> str:
+        lines = [f"{type(self).__name__}("]
+        for number, group in enumerate(self.param_groups):
+            options = ", ".join(f"{name}={value!r}" for name, value in group.items() if name != "params")
+            lines.append(f"  ({number}): {len(group['params'])} parameters, {options}")
+        return "\n".join([*lines, ")"])
+
+
+def _fit(
+    entries: Mapping[str, Any], p: Tensor, slots: Mapping[str, float], where: str, problems: list[str]
+) -> dict[str, Any]:
+    """The saved state of a parameter as its own; what does not fit is added to `problems`."""
+    missing = [name for name in slots if name not in entries]
+    unexpected = [str(name) for name in entries if name not in slots]
+    if missing:
+        problems.append(f"{where} lacks {', '.join(missing)}")
+    if unexpected:
+        problems.append(f"{where} has an unexpected {', '.join(unexpected)}")
+    state: dict[str, Any] = {}
+    for name in slots:
+        if name not in entries:
+            continue
+        entry = entries[name]
+        array = entry._data if isinstance(entry, Tensor) else np.asarray(entry)
+        shape = () if name == "step" else p.shape
+        if array.shape != shape or array.dtype.kind not in "fiu":
+            problems.append(f"{where}: {name} should have shape {shape}, got {array.dtype}{list(array.shape)}")
+        elif name == "step":
+            state[name] = float(array.item())
+        else:
+            state[name] = Tensor(np.array(array, p.dtype, order="C"))
+    return state
+
+
+def _plain(option: Any) -> Any:
+    """NumPy's float64 would make float64 of every float32 array it meets; a Python float does not."""
+    return option.item() if isinstance(option, np.generic) else option
+
+
+def at_least(low: float, options: Mapping[str, Any], *names: str) -> None:
+    """Raise ValueError unless each of the options is a number, and not below `low`."""
+    for name in names:
+        value = options[name]
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise TypeError(f"{name} must be a number; got {type(value).__name__}")
+        if not value >= low or math.isinf(value):
+            raise ValueError(f"{name} must be at least {low:g}, and finite; got {value}")
+
+
+def below_one(name: str, value: Any) -> None:
+    """Raise ValueError unless the value is in [0, 1)."""
+    if not 0 <= value < 1:
+        raise ValueError(f"{name} must be in [0, 1); got {value}")
