@@ -44,6 +44,7 @@ def prove(function: Callable[..., Any], example: Example, dynamic: Dynamic) -> P
         ExportError: a value computed from the inputs was frozen into the graph, or an axis asked for is not free.
     """
     prover = _Prover(function, example)
+    prover.require_no_values()
     if dynamic is None:
         fixed = dict.fromkeys(prover.all_axes(), "no axis was asked to be dynamic")
         return Proof(prover.checked({}), {}, {}, fixed)
@@ -92,6 +93,17 @@ class _Prover:
         if key not in self._runs:
             self._runs[key] = self.run(sizes)
         return self._runs[key]
+
+    def require_no_values(self) -> None:
+        """Refuse a program into which a value computed from the inputs was frozen.
+
+        Raises:
+            ExportError: with where it was.
+        """
+        try:
+            unify([self.base, self.run_on(self.example.perturbed(self.example.arrays))], [{}, {}])
+        except TraceError as error:
+            raise ExportError(f"to_onnx: {error}") from error
 
     def all_axes(self) -> list[Axis]:
         return [(name, axis) for name, array in self.example.arrays.items() for axis in range(array.ndim)]
@@ -175,7 +187,7 @@ class _Prover:
                 raise ExportError(f"to_onnx: {_listed(axes)} cannot be dynamic ({symbol!r}): {why}")
 
     def checked(self, groups: Mapping[str, tuple[Axis, ...]]) -> Graph:
-        """The graph of all runs: the example's, each group changed, and the values changed."""
+        """The graph of all runs: the example's, and each group changed."""
         base = self.sizes_of(groups)
         # At size one an axis looks like one that is broadcast; the graph is better read off at another size.
         start = {symbol: n if n > 1 else n + self._steps.get(groups[symbol][0], 1) for symbol, n in base.items()}
@@ -187,8 +199,6 @@ class _Prover:
                 other = start[symbol] + self._steps.get(axes[0], 1)
                 graphs.append(self.traced({**offsets, **dict.fromkeys(axes, other)}))
                 sizes.append({**start, symbol: other})
-            graphs.append(self.run_on(self.example.perturbed(self.example.resized(offsets))))
-            sizes.append(start)
             return unify(graphs, sizes)
         except TraceError as error:
             raise ExportError(f"to_onnx: {error}") from error

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx_ir as ir
+from onnx_ir.passes.common import CommonSubexpressionEliminationPass
 
 from ..errors import ExportError
 from ..tracer.graph import Graph
@@ -122,7 +123,9 @@ def lower(graph: Graph, axes: Mapping[tuple[str, int], str], opset: int, strateg
     imports = {"": opset}
     ir_graph = ir.Graph(inputs, outputs, nodes=nodes, initializers=initializers, opset_imports=imports, name="lucid")
     version = onnx.helper.find_min_ir_version_for([onnx.helper.make_opsetid("", opset)])
-    return ir.Model(ir_graph, ir_version=version, producer_name="lucid")
+    model = ir.Model(ir_graph, ir_version=version, producer_name="lucid")
+    CommonSubexpressionEliminationPass()(model)
+    return model
 
 
 class _Constant:

@@ -9,7 +9,6 @@ import numpy as np
 
 from ..errors import VerificationError
 from ..tensor import Tensor
-from ..tracer.mode import no_grad
 from ..tracer.tree import flatten
 from .example import Axis, Example
 
@@ -97,8 +96,8 @@ def compare(
         arrays = example.resized({axis: sizes[symbol] for axis, symbol in axes.items()}, seed=number)
         args, kwargs = example.arguments(arrays)
         try:
-            with no_grad():
-                expected = [t._data for t in flatten(function(*args, **kwargs), _is_tensor)[0]]
+            # Gradients stay enabled: the function may ask for some.
+            expected = [t._data for t in flatten(function(*args, **kwargs), _is_tensor)[0]]
         except Exception as error:  # what a user's model may raise at a size it was not made for
             if not number:
                 raise

@@ -120,7 +120,7 @@ class RNNBase(Module):
         if not batched:
             return squeeze(x, 1), squeeze(h_n, 1)
         if packed:
-            return PackedSequence.of(x, input.lengths, input._sorted), h_n  # type: ignore[union-attr]
+            return PackedSequence.of(x, input.lengths, input._sorted, is_zero_padded=True), h_n  # type: ignore[union-attr]
         return (transpose(x, 0, 1) if self.batch_first else x), h_n
 
     def _layer(self, k: int, x: Tensor, h0: Tensor | None, lengths: Tensor | None) -> tuple[Tensor, Tensor]:

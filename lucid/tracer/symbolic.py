@@ -128,15 +128,15 @@ class _Unifier:
         first = operands[0]
         if type(first) is not Value:
             if any(type(o) is Value or (o is None) != (first is None) for o in operands):
-                raise self._error(f"an input is a tensor in one run and a constant in another, as {self._changed()}")
+                raise self._error(f"an input is a tensor in one run and a constant in another with {self._changed()}")
             return self._attribute(operands, "a constant")
         if any(type(o) is not Value for o in operands):
-            raise self._error(f"an input is a tensor in one run and a constant in another, as {self._changed()}")
+            raise self._error(f"an input is a tensor in one run and a constant in another with {self._changed()}")
         places = [self.placed[run].get(o) for run, o in enumerate(operands)]
         if all(place is None for place in places):
             return self._place(operands)
         if any(place is not places[0] and place != places[0] for place in places):
-            raise self._error(f"the operations are wired differently, as {self._changed()}")
+            raise self._error(f"the operations are wired differently with {self._changed()}")
         return places[0]
 
     def _place(self, leaves: Sequence[Value], known: bool = False) -> Value:
@@ -152,8 +152,8 @@ class _Unifier:
                 if tensor is not tensors[0] and not _same(array, tensor._data):
                     raise self._error(
                         "a tensor made outside of lucid's ops differs between two runs "
-                        f"({array.dtype}{list(array.shape)} and {tensor._data.dtype}{list(tensor._data.shape)}), "
-                        f"as {self._changed()}"
+                        f"({array.dtype}{list(array.shape)} and {tensor._data.dtype}{list(tensor._data.shape)}) "
+                        f"with {self._changed()}"
                     )
             self.captured[unified] = tensors[0]
             self.labels[unified] = self.graphs[0].labels[first]
@@ -175,12 +175,12 @@ class _Unifier:
         if all(type(r) is int for r in runs) and (size := self._size(runs)) is not None:
             return size
         values = " and ".join(dict.fromkeys(map(str, runs)))
-        raise self._error(f"{what} changed ({values}), as {self._changed()}")
+        raise self._error(f"{what} changed ({values}) with {self._changed()}")
 
     def _shape(self, shapes: Sequence[tuple[int, ...]]) -> tuple[Any, ...]:
         """The sizes of a value; None where a size varies in a way that has no formula here."""
         if any(len(shape) != len(shapes[0]) for shape in shapes):
-            raise self._error(f"the number of axes of a value changed, as {self._changed()}")
+            raise self._error(f"the number of axes of a value changed with {self._changed()}")
         return tuple(ns[0] if all(n == ns[0] for n in ns) else self._size(ns) for ns in zip(*shapes, strict=True))
 
     def _size(self, ns: Sequence[int]) -> Size | None:
@@ -201,9 +201,10 @@ class _Unifier:
         return None
 
     def _changed(self) -> str:
+        """What was changed between the runs."""
         base = self.sizes[0]
         moved = [f"{s} from {base[s]} to {sizes[s]}" for sizes in self.sizes[1:] for s in base if sizes[s] != base[s]]
-        return f"the size of {', '.join(dict.fromkeys(moved))} changed" if moved else "the values of the inputs changed"
+        return f"a size ({', '.join(dict.fromkeys(moved))})" if moved else "the values of the inputs"
 
     def _error(self, why: str) -> TraceError:
         where = f" {self.node.op.name} at {self.node.location}:" if self.node is not None else ""

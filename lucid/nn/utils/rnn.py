@@ -53,6 +53,7 @@ class PackedSequence:
     padded: Tensor
     lengths: Tensor
     _sorted: bool
+    _zero_padded: bool
 
     def __init__(
         self, data: Tensor, batch_sizes: Any, sorted_indices: Any = None, unsorted_indices: Any = None
@@ -73,14 +74,18 @@ class PackedSequence:
         lengths[order] = (sizes[:, None] > np.arange(batch)).sum(0)
         self.lengths = Tensor(lengths)
         self._sorted = sorted_indices is None
+        self._zero_padded = True
 
     @classmethod
-    def of(cls, padded: Tensor, lengths: Tensor, is_sorted: bool = False) -> PackedSequence:
-        """The sequences in a padded tensor (T, N, *)."""
+    def of(
+        cls, padded: Tensor, lengths: Tensor, is_sorted: bool = False, is_zero_padded: bool = False
+    ) -> PackedSequence:
+        """The sequences in a padded tensor (T, N, *); what is known of it need not be computed again."""
         packed = cls.__new__(cls)
         packed.padded = padded
         packed.lengths = lengths
         packed._sorted = is_sorted
+        packed._zero_padded = is_zero_padded
         return packed
 
     @property
@@ -112,13 +117,13 @@ class PackedSequence:
 
     def tree_flatten(self) -> tuple[tuple[Any, ...], Any]:
         """The parts: padded and lengths."""
-        return (self.padded, self.lengths), self._sorted
+        return (self.padded, self.lengths), (self._sorted, self._zero_padded)
 
     @classmethod
     def tree_unflatten(cls, rest: Any, parts: tuple[Any, ...]) -> PackedSequence:
         """The container made of such parts."""
         padded, lengths = parts
-        return cls.of(padded, lengths, is_sorted=rest)
+        return cls.of(padded, lengths, *rest)
 
     def __repr__(self) -> str:
         return f"PackedSequence(padded={self.padded!r}, lengths={self.lengths!r})"
@@ -206,9 +211,10 @@ def pad_packed_sequence(
             more = full((total_length - steps, *padded.shape[1:]), padding_value, dtype=padded.dtype)
             padded = cat([padded, more])
         steps = total_length
-    counts = lt(unsqueeze(arange(steps), 1), lengths)
-    counts = reshape(counts, (*counts.shape, *[1] * (padded.ndim - 2)))
-    padded = where(counts, padded, padding_value)
+    if padding_value != 0 or not sequence._zero_padded:
+        counts = lt(unsqueeze(arange(steps), 1), lengths)
+        counts = reshape(counts, (*counts.shape, *[1] * (padded.ndim - 2)))
+        padded = where(counts, padded, padding_value)
     return (transpose(padded, 0, 1) if batch_first else padded), lengths
 
 
