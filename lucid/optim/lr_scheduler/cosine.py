@@ -38,11 +38,9 @@ class CosineAnnealingLR(LRScheduler):
 
     def get_lr(self) -> list[float]:
         epoch, low = self.last_epoch, self.eta_min
-        if epoch == 0:
+        if not self._begun:
             return self._current()
         rise = 1 + math.cos(math.pi * epoch / self.T_max)
-        if not self._begun:
-            return [low + (base - low) * rise / 2 for base in self.base_lrs]
         before = 1 + math.cos(math.pi * (epoch - 1) / self.T_max)
         if (epoch - 1 - self.T_max) % (2 * self.T_max) == 0:
             # Here the step before was at the bottom, and there is nothing to multiply.

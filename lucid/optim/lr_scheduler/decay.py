@@ -165,7 +165,7 @@ class LinearLR(LRScheduler):
         epoch = self.last_epoch
         if epoch == 0:
             return [lr * self.start_factor for lr in self._current()]
-        if epoch > self.total_iters:
+        if not self._begun or epoch > self.total_iters:
             return self._current()
         slope = self.end_factor - self.start_factor
         before = self.total_iters * self.start_factor + (epoch - 1) * slope
@@ -188,4 +188,4 @@ class ExponentialLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
-        return [lr * self.gamma if self.last_epoch > 0 else lr for lr in self._current()]
+        return [lr * self.gamma if self._begun else lr for lr in self._current()]

@@ -60,7 +60,7 @@ class LRScheduler:
         self._set(self.get_lr())
 
     def _begin(self) -> None:
-        """Set the first learning rates."""
+        """Set the first learning rates: going on from an epoch, mostly those that the optimizer has."""
         self._begun = False
         LRScheduler.step(self)
         self._begun = True
