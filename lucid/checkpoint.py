@@ -1,0 +1,163 @@
+"""Checkpoints: all that a training run goes on from, in one file."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .errors import FileError, StateDictError
+from .io import read, write
+from .ops.random import get_rng_state, set_rng_state
+from .tensor import Tensor
+
+__all__ = ["load_checkpoint", "save_checkpoint"]
+
+_FORMAT = "lucid_checkpoint"
+_VERSION = 1
+
+
+def save_checkpoint(path: str | os.PathLike[str], *, random_state: bool = True, **parts: Any) -> None:
+    """Write the state of a training run to one safetensors file, whole or not at all.
+
+    A run that was killed, at whatever moment, goes on from the file as if it had not been, to the last bit.
+
+    Args:
+        path: the file; a former one is replaced.
+        random_state: keep the state of lucid's random generator.
+        parts: what to keep, by names of your choice, such as ``model=model, optimizer=optimizer, scheduler=scheduler,
+            loader=loader``. Of whatever has a `state_dict`, that; everything else as it is: numbers, strings, bools,
+            None, tensors, arrays, and lists, tuples and dicts of them.
+
+    Raises:
+        TypeError: a part has something else in it.
+        FileNotFoundError: the folder does not exist.
+
+    Example:
+        >>> import os, tempfile
+        >>> model = nn.Linear(2, 1)
+        >>> optimizer = lucid.optim.SGD(model.parameters(), lr=0.1)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "run.safetensors")
+        ...     lucid.save_checkpoint(path, model=model, optimizer=optimizer, epoch=3)
+        ...     lucid.load_checkpoint(path, model=model, optimizer=optimizer)
+        {'epoch': 3}
+    """
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    state: dict[str, Any] = {"version": _VERSION, "parts": {}, "values": {}}
+    for name, part in parts.items():
+        stateful = hasattr(part, "state_dict")
+        kind = "parts" if stateful else "values"
+        state[kind][name] = _encode(part.state_dict() if stateful else part, name, arrays)
+    # After the parts: asked for its state, a loader that has not begun draws its seed.
+    if random_state:
+        state["random"] = _encode(get_rng_state(), "random", arrays)
+    write(arrays, path, {_FORMAT: json.dumps(state)})
+
+
+def load_checkpoint(path: str | os.PathLike[str], *, random_state: bool = True, **parts: Any) -> dict[str, Any]:
+    """Take over the state of a training run from a checkpoint. If anything does not fit, nothing changes.
+
+    Args:
+        path: the file.
+        random_state: set lucid's random generator to the state it had, if the file has it.
+        parts: the objects to load into, by the names they were saved under. Those left out are not loaded: a model
+            alone can be had from the checkpoint of a whole run.
+
+    Returns:
+        The other values, by name.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        FileError: it is truncated, or not a checkpoint.
+        StateDictError: a part is not in the file, or does not fit.
+    """
+    arrays, metadata = read(path)
+    if _FORMAT not in metadata:
+        raise FileError(f"{os.fspath(path)} is not a checkpoint; lucid.load reads its tensors")
+    try:
+        state = json.loads(metadata[_FORMAT])
+        if state["version"] != _VERSION:
+            raise FileError(f"{os.fspath(path)} is a checkpoint of version {state['version']}, not {_VERSION}")
+        saved = {name: _decode(entry, arrays) for name, entry in state["parts"].items()}
+        values = {name: _decode(entry, arrays) for name, entry in state["values"].items()}
+        random = _decode(state["random"], arrays) if "random" in state else None
+    except FileError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        raise FileError(f"{os.fspath(path)} is damaged: its state does not fit its tensors ({error!r})") from error
+    for name, part in parts.items():
+        if not hasattr(part, "load_state_dict"):
+            raise TypeError(f"load_checkpoint: {name} has no load_state_dict; values are returned, not passed")
+        if name not in saved:
+            raise StateDictError(f"{os.fspath(path)} has no part {name!r}; it has {', '.join(saved) or 'none'}")
+    _load(parts, saved)
+    if random_state and random is not None:
+        set_rng_state(random)
+    return values
+
+
+def _load(parts: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
+    """Load every part, or none."""
+    before: list[tuple[Any, Any]] = []
+    random = get_rng_state()
+    try:
+        for name, part in parts.items():
+            kept: dict[str, np.ndarray[Any, Any]] = {}
+            encoded = _encode(part.state_dict(), name, kept)
+            before.append((part, _decode(encoded, {key: array.copy() for key, array in kept.items()})))
+            part.load_state_dict(saved[name])
+    except BaseException:
+        for part, state in before:
+            part.load_state_dict(state)
+        raise
+    finally:
+        set_rng_state(random)
+
+
+def _encode(value: Any, path: str, arrays: dict[str, np.ndarray[Any, Any]]) -> Any:
+    """A value as JSON; tensors and arrays go into `arrays`, under a name made of the way to them."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (Tensor, np.ndarray)):
+        name = path
+        while name in arrays:
+            name += "_"
+        arrays[name] = value._data if isinstance(value, Tensor) else value
+        return {"tensor" if isinstance(value, Tensor) else "array": name}
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, list):
+        return [_encode(item, f"{path}.{i}", arrays) for i, item in enumerate(value)]
+    if isinstance(value, tuple):
+        return {"tuple": [_encode(item, f"{path}.{i}", arrays) for i, item in enumerate(value)]}
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, (str, int)):
+                raise TypeError(f"save_checkpoint: {path} has the key {key!r}; keys must be strings or integers")
+        return {"dict": [[key, _encode(item, f"{path}.{key}", arrays)] for key, item in value.items()]}
+    raise TypeError(
+        f"save_checkpoint: {path} is {type(value).__name__}; a checkpoint holds numbers, strings, tensors, and lists, "
+        "tuples and dicts of them"
+    )
+
+
+def _decode(entry: Any, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Any:
+    """The value that `_encode` made an entry of."""
+    if isinstance(entry, list):
+        return [_decode(item, arrays) for item in entry]
+    if not isinstance(entry, dict):
+        return entry
+    ((kind, content),) = entry.items()
+    if kind == "tensor":
+        return Tensor(arrays[content])
+    if kind == "array":
+        return arrays[content]
+    if kind == "tuple":
+        return tuple(_decode(item, arrays) for item in content)
+    if kind == "dict":
+        return {key: _decode(item, arrays) for key, item in content}
+    raise ValueError(f"unknown entry {kind!r}")

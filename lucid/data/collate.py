@@ -1,0 +1,124 @@
+"""Collating: many samples made into one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import DtypeError, ShapeError
+from ..tensor import Tensor, as_tensor, tensor
+
+__all__ = ["default_collate", "pad_collate"]
+
+
+def default_collate(samples: Sequence[Any]) -> Any:
+    """Stack tensors, arrays and numbers along a new first axis, field by field (torch.utils.data.default_collate).
+
+    Tuples, lists and dicts keep their form; strings and bytes become a list. Python floats become float32, as
+    everywhere in lucid (PyTorch: float64).
+
+    Shape: each sample (*) → (N, *)
+
+    Raises:
+        ShapeError: the samples differ in shape; `pad_collate` is for sequences of different length.
+        DtypeError: there is a sample of another type.
+
+    Example:
+        >>> lucid.data.default_collate([(lucid.tensor([1.0, 2.0]), 0), (lucid.tensor([3.0, 4.0]), 1)])
+        (tensor([[1., 2.],
+                [3., 4.]]), tensor([0, 1]))
+    """
+    first = _first(samples)
+    if isinstance(first, (Tensor, np.ndarray, np.generic)):
+        arrays = [_array(sample) for sample in samples]
+        if len({array.shape for array in arrays}) > 1:
+            shapes = ", ".join(str(array.shape) for array in arrays)
+            raise ShapeError(
+                f"default_collate: samples need the same shape; got {shapes}. Pass "
+                "collate_fn=lucid.data.pad_collate for sequences of different length"
+            )
+        return as_tensor(np.stack(arrays))
+    if isinstance(first, (bool, int, float)):
+        return tensor(list(samples))
+    if isinstance(first, (str, bytes)):
+        return list(samples)
+    return _by_field(samples, default_collate)
+
+
+def pad_collate(samples: Sequence[Any], *, batch_first: bool = False, padding_value: float = 0.0) -> Any:
+    """Pad sequences to the longest, and keep their lengths.
+
+    Each sequence, that is each tensor or array with at least one axis, becomes a pair (padded, lengths). Tuples, lists
+    and dicts of sequences and other things keep their form; the other things become what `default_collate` makes of
+    them. A sample (sequence, label) so becomes ``((padded, lengths), labels)``. Use `functools.partial` for options.
+
+    Shape:
+        each sequence: (T, *), T may differ
+        padded: (T_max, N, *), or (N, T_max, *) if `batch_first`
+        lengths: (N,), int64
+
+    Args:
+        samples: the samples.
+        batch_first: put the batch axis before the time axis, as in `nn.RNN`.
+        padding_value: what stands behind the end of a shorter sequence.
+
+    Raises:
+        ShapeError: the sequences differ in more than their length.
+
+    Example:
+        >>> (padded, lengths), labels = lucid.data.pad_collate([(np.array([1, 2, 3]), 0), (np.array([4]), 1)])
+        >>> padded.T, lengths, labels
+        (tensor([[1, 2, 3],
+                [4, 0, 0]]), tensor([3, 1]), tensor([0, 1]))
+    """
+    first = _first(samples)
+    if isinstance(first, (Tensor, np.ndarray)) and first.ndim:
+        return _padded([_array(sample) for sample in samples], batch_first, padding_value)
+    if isinstance(first, (tuple, list, Mapping)):
+        return _by_field(
+            samples, lambda field: pad_collate(field, batch_first=batch_first, padding_value=padding_value)
+        )
+    return default_collate(samples)
+
+
+def _padded(arrays: list[np.ndarray[Any, Any]], batch_first: bool, padding_value: float) -> tuple[Tensor, Tensor]:
+    rest = arrays[0].shape[1:]
+    if any(not array.ndim or array.shape[1:] != rest for array in arrays):
+        shapes = ", ".join(str(array.shape) for array in arrays)
+        raise ShapeError(f"pad_collate: sequences may differ in their first axis only; got shapes {shapes}")
+    lengths = np.array([len(array) for array in arrays], np.int64)
+    padded = np.full((len(arrays), lengths.max(), *rest), padding_value, np.result_type(*arrays))
+    for row, array in zip(padded, arrays, strict=True):
+        row[: len(array)] = array
+    if not batch_first:
+        padded = np.ascontiguousarray(padded.swapaxes(0, 1))
+    return Tensor(padded), Tensor(lengths)
+
+
+def _by_field(samples: Sequence[Any], collate: Callable[[Sequence[Any]], Any]) -> Any:
+    first = samples[0]
+    if isinstance(first, Mapping):
+        if any(sample.keys() != first.keys() for sample in samples):
+            raise ShapeError(f"samples need the same keys; the first has {', '.join(map(repr, first))}")
+        return {key: collate([sample[key] for sample in samples]) for key in first}
+    if isinstance(first, (tuple, list)):
+        if len({len(sample) for sample in samples}) > 1:
+            raise ShapeError(f"samples need the same number of fields; got {[len(sample) for sample in samples]}")
+        fields = [collate(field) for field in zip(*samples, strict=True)]
+        return type(first)(*fields) if hasattr(first, "_fields") else type(first)(fields)
+    raise DtypeError(
+        "samples must be tensors, arrays, numbers, strings, or tuples, lists or dicts of them; "
+        f"got {type(first).__name__}"
+    )
+
+
+def _first(samples: Sequence[Any]) -> Any:
+    if not len(samples):
+        raise ShapeError("expected at least one sample; got none")
+    return samples[0]
+
+
+def _array(sample: Any) -> np.ndarray[Any, Any]:
+    return sample._data if isinstance(sample, Tensor) else np.asarray(sample)
