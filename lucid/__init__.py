@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as _np
 
-from . import errors, nn, ops, tracer
+from . import autograd, data, errors, nn, ops, optim, tracer
+from .autograd import grad
+from .checkpoint import load_checkpoint, save_checkpoint
+from .io import load, save
 from .ops import *
 from .tensor import Parameter, Tensor, as_tensor, from_numpy, op, tensor
 from .tracer import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
@@ -22,7 +25,9 @@ __all__ = [
     "Parameter",
     "Tensor",
     "as_tensor",
+    "autograd",
     "bool_",
+    "data",
     "enable_grad",
     "errors",
     "export",
@@ -30,16 +35,22 @@ __all__ = [
     "float32",
     "float64",
     "from_numpy",
+    "grad",
     "int8",
     "int16",
     "int32",
     "int64",
     "is_grad_enabled",
+    "load",
+    "load_checkpoint",
     "nn",
     "no_grad",
     "op",
     "ops",
+    "optim",
     "runtime",
+    "save",
+    "save_checkpoint",
     "set_grad_enabled",
     "tensor",
     "tracer",

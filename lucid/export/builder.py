@@ -25,6 +25,7 @@ class Builder:
         opset: the version of the ONNX operator set that is written.
         strategy_of: says how a recurrent node is lowered: "rnn", "unrolled" or "scan".
         node: the node of the lucid graph that is being lowered.
+        wished: the name that each constant would have if no other had it.
     """
 
     def __init__(self, opset: int, strategy_of: Callable[[Any], str]) -> None:
@@ -33,6 +34,7 @@ class Builder:
         self.node: Node | None = None
         self.nodes: list[ir.Node] = []
         self.initializers: dict[str, ir.Value] = {}
+        self.wished: dict[ir.Value, str] = {}
         self.symbols: dict[str, tuple[ir.Value, int]] = {}
         self._arrays: dict[ir.Value, np.ndarray[Any, Any]] = {}
         self._constants: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = {}
@@ -138,6 +140,7 @@ class Builder:
             value.shape = ir.Shape(array.shape)
             root._constants[key] = root.initializers[chosen] = value
             root._arrays[value] = array
+            root.wished[value] = name or chosen
         return root._constants[key]
 
     def array(self, x: Any) -> np.ndarray[Any, Any] | None:

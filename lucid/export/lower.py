@@ -118,6 +118,12 @@ def lower(graph: Graph, axes: Mapping[tuple[str, int], str], opset: int, strateg
     nodes = _without_dead(b.nodes, outputs)
     used = {v for node in _all_nodes(nodes) for v in node.inputs if v is not None}
     initializers = [v for v in b.initializers.values() if v in used]
+    # A weight that was folded into another one is gone, and its name is free again.
+    names = {v.name for v in initializers} | {v.name for v in inputs}
+    for constant in initializers:
+        if b.wished[constant] not in names:
+            constant.name = b.wished[constant]
+            names.add(constant.name)
     for name, output in zip(graph.outputs, outputs, strict=True):
         output.name = name if name not in graph.inputs else b.unique(f"{name}_out")
     imports = {"": opset}

@@ -152,8 +152,9 @@ def _difference(
         if bad.any():
             place = tuple(int(i) for i in np.argwhere(bad)[0])
             raise VerificationError(
-                f"to_onnx: output {name!r} differs at {where}: {result[place]} in onnxruntime, {reference[place]} eagerly, "
-                f"at index {place}; {int(bad.sum())} of {bad.size} elements are beyond rtol={relative}, atol={absolute}"
+                f"to_onnx: output {name!r} differs at {where}: {result[place]} in onnxruntime, but {reference[place]} "
+                f"eagerly, at index {place}; {int(bad.sum())} of {bad.size} elements are beyond rtol={relative}, "
+                f"atol={absolute}"
             )
         greatest = max(greatest, float(off.max()))
     return greatest

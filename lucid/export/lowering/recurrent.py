@@ -32,7 +32,15 @@ def _(
 
 
 def _operator(
-    b: Builder, x: Any, h0: Any, weight_ih: Any, weight_hh: Any, bias_ih: Any, bias_hh: Any, lengths: Any, activation: str
+    b: Builder,
+    x: Any,
+    h0: Any,
+    weight_ih: Any,
+    weight_hh: Any,
+    bias_ih: Any,
+    bias_hh: Any,
+    lengths: Any,
+    activation: str,
 ) -> Any:
     """One ONNX RNN. Its output has a direction axis, (T, 1, N, H), which is squeezed out."""
     dtype = b.dtype(x)
@@ -60,7 +68,15 @@ def _operator(
 
 
 def _unrolled(
-    b: Builder, x: Any, h0: Any, weight_ih: Any, weight_hh: Any, bias_ih: Any, bias_hh: Any, lengths: Any, activation: str
+    b: Builder,
+    x: Any,
+    h0: Any,
+    weight_ih: Any,
+    weight_hh: Any,
+    bias_ih: Any,
+    bias_hh: Any,
+    lengths: Any,
+    activation: str,
 ) -> Any:
     """MatMul, Add and the activation for each step. States stay (1, N, H), so nothing needs to be squeezed."""
     assert b.node is not None
@@ -83,7 +99,15 @@ def _unrolled(
 
 
 def _scan(
-    b: Builder, x: Any, h0: Any, weight_ih: Any, weight_hh: Any, bias_ih: Any, bias_hh: Any, lengths: Any, activation: str
+    b: Builder,
+    x: Any,
+    h0: Any,
+    weight_ih: Any,
+    weight_hh: Any,
+    bias_ih: Any,
+    bias_hh: Any,
+    lengths: Any,
+    activation: str,
 ) -> Any:
     """One MatMul for the input projection of all steps, then a Scan over Gemm and the activation."""
     assert b.node is not None
