@@ -117,12 +117,12 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray[Any, Any]],
 def _array_of(name: Any, value: Any) -> np.ndarray[Any, Any]:
     if not isinstance(name, str):
         raise TypeError(f"save: names must be strings; got {name!r}")
-    if not isinstance(value, (Tensor, np.ndarray)):
+    if not isinstance(value, (Tensor, np.ndarray, np.generic)):
         raise TypeError(
             f"save: {name!r} is no tensor but {type(value).__name__}; numbers and nested states go into "
             "lucid.save_checkpoint"
         )
-    return value._data if isinstance(value, Tensor) else value
+    return value._data if isinstance(value, Tensor) else np.asarray(value)
 
 
 def _array_from(name: str, entry: dict[str, Any]) -> np.ndarray[Any, Any]:

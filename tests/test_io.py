@@ -1,0 +1,330 @@
+"""Files: what is saved comes back bit for bit, and nothing half-written or wrong is ever taken for whole."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+import lucid
+from lucid.errors import DtypeError, FileError
+from lucid.files import atomic_write
+from lucid.io import load, read, save
+
+PATHS = {**os.environ, "PYTHONPATH": str(Path(lucid.__file__).parents[1])}
+DTYPES = ["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?"]
+
+
+def entries(folder: Path) -> list[str]:
+    return sorted(os.listdir(folder))
+
+
+# --- there and back
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(), (0,), (3, 0, 2), (1,), (2, 3, 4)])
+def test_every_dtype_and_shape(dtype: str, shape: tuple[int, ...], tmp_path: Path) -> None:
+    array = (np.random.default_rng(0).integers(0, 2**8, shape) * 1.25).astype(dtype)
+    save({"x": array, "y": lucid.tensor(array)}, tmp_path / "a")
+    for tensor in load(tmp_path / "a").values():
+        assert isinstance(tensor, lucid.Tensor)
+        assert (tensor.dtype, tensor.shape) == (np.dtype(dtype), shape)
+        assert tensor.numpy().tobytes() == array.tobytes()
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.dictionaries(
+        st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(lambda name: name != "__metadata__"),
+        arrays.arrays(st.sampled_from([np.float32, np.float64, np.int64, np.bool_]), arrays.array_shapes(min_dims=0)),
+    )
+)
+def test_any_names_and_values(tmp_path: Path, state: dict[str, np.ndarray]) -> None:
+    save(state, tmp_path / "a")
+    loaded = load(tmp_path / "a")
+    assert loaded.keys() == state.keys()
+    for name, array in state.items():
+        assert loaded[name].numpy().tobytes() == array.tobytes()
+        assert loaded[name].dtype == array.dtype
+
+
+def test_a_module(tmp_path: Path) -> None:
+    first, second = lucid.nn.RNN(2, 3, num_layers=2), lucid.nn.RNN(2, 3, num_layers=2)
+    save(first.state_dict(), tmp_path / "a")
+    second.load_state_dict(load(tmp_path / "a"))
+    for p, q in zip(first.parameters(), second.parameters(), strict=True):
+        np.testing.assert_array_equal(p.detach().numpy(), q.detach().numpy())
+
+
+def test_a_parameter_saves_its_values_and_not_its_gradients(tmp_path: Path) -> None:
+    w = lucid.nn.Parameter(lucid.tensor([1.0, 2.0]))
+    save({"w": w}, tmp_path / "a")
+    loaded = load(tmp_path / "a")["w"]
+    assert (loaded.tolist(), loaded.requires_grad) == ([1.0, 2.0], False)
+
+
+def test_views_and_shared_memory(tmp_path: Path) -> None:
+    base = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    state = {
+        "base": base,
+        "again": base,
+        "transposed": base.T,
+        "slice": base[:, ::-2, 1:3],
+        "fortran": np.asfortranarray(base[0]),
+        "broadcast": np.broadcast_to(np.float32(7), (2, 2)),
+        "swapped": base.astype(">f4"),
+    }
+    save(state, tmp_path / "a")
+    loaded = load(tmp_path / "a")
+    for name, array in state.items():
+        np.testing.assert_array_equal(loaded[name].numpy(), array)
+        assert loaded[name].dtype == np.float32
+        loaded[name].numpy()[...] = -1  # what was loaded belongs to nobody else
+    assert base.sum() == 276
+
+
+def test_metadata(tmp_path: Path) -> None:
+    save({"x": np.ones(1)}, tmp_path / "a", metadata={"made by": "a test", "ü": "\n"})
+    assert read(tmp_path / "a")[1] == {"made by": "a test", "ü": "\n"}
+    save({"x": np.ones(1)}, tmp_path / "a")
+    assert read(tmp_path / "a")[1] == {}
+
+
+def test_nothing_at_all(tmp_path: Path) -> None:
+    save({}, tmp_path / "a")
+    assert load(tmp_path / "a") == {}
+
+
+def test_pytorch_reads_what_is_saved_and_the_other_way_round(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import load_file, save_file
+
+    ours = {dtype: (np.arange(6).reshape(2, 3) % 2).astype(dtype) for dtype in DTYPES}
+    save(ours, tmp_path / "a")
+    for name, tensor in load_file(tmp_path / "a").items():
+        np.testing.assert_array_equal(tensor.numpy(), ours[name], strict=True)
+    x = torch.tensor([[1.0, -2.5], [3e38, 1e-40]])
+    theirs = {"f": x, "h": x.half(), "b": x.bfloat16(), "i": torch.arange(3), "flag": torch.tensor(True)}
+    save_file(theirs, tmp_path / "b")
+    for name, tensor in load(tmp_path / "b").items():
+        expected = theirs[name].float() if name == "b" else theirs[name]
+        np.testing.assert_array_equal(tensor.numpy(), expected.numpy(), strict=True)
+    save_file({"tiny": x.to(torch.float8_e4m3fn)}, tmp_path / "c")
+    with pytest.raises(DtypeError, match="load: 'tiny' has dtype F8_E4M3, which NumPy lacks"):
+        load(tmp_path / "c")
+
+
+# --- what is refused
+
+
+@pytest.mark.parametrize(
+    ("state", "error", "message"),
+    [
+        ([np.ones(1)], TypeError, "expected a mapping from names to tensors; got list"),
+        ({3: np.ones(1)}, TypeError, "names must be strings; got 3"),
+        (
+            {"epoch": 3},
+            TypeError,
+            "'epoch' is no tensor but int; numbers and nested states go into lucid.save_checkpoint",
+        ),
+        ({"model": {"w": np.ones(1)}}, TypeError, "'model' is no tensor but dict"),
+        ({"none": None}, TypeError, "'none' is no tensor but NoneType"),
+        ({"c": np.ones(1, complex)}, DtypeError, "'c' has dtype complex128; a file holds floats up to 64 bits"),
+        ({"o": np.array([{}])}, DtypeError, "'o' has dtype object"),
+        ({"s": np.array(["a"])}, DtypeError, "'s' has dtype <U1"),
+        ({"__metadata__": np.ones(1)}, ValueError, "the format keeps the name '__metadata__' for itself"),
+    ],
+)
+def test_what_cannot_be_saved_leaves_no_file(state: Any, error: type[Exception], message: str, tmp_path: Path) -> None:
+    with pytest.raises(error, match=message):
+        save(state, tmp_path / "a")
+    assert entries(tmp_path) == []
+
+
+@pytest.mark.parametrize("metadata", [{"a": 1}, {1: "a"}])
+def test_metadata_that_is_no_string(metadata: Any, tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="metadata must be strings by strings; got"):
+        save({}, tmp_path / "a", metadata=metadata)
+    assert entries(tmp_path) == []
+
+
+def test_a_file_cut_off_anywhere(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    save({"x": np.arange(5.0), "y": np.ones((2, 2), np.float16)}, path, metadata={"k": "v"})
+    whole = path.read_bytes()
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        with pytest.raises(FileError, match="a is truncated or not a safetensors file: "):
+            load(path)
+    path.write_bytes(whole + b"\0")
+    with pytest.raises(FileError, match="truncated or not a safetensors file"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"hello, world; this is no tensor at all",
+        b"\x80\x04\x95pickle",
+        b"\xff" * 100,
+        (10).to_bytes(8, "little") + b"not json!!",
+        (2).to_bytes(8, "little") + b"[]",
+        (60).to_bytes(8, "little") + b'{"x":{"dtype":"F32","shape":[9],"data_offsets":[0,4]}}'.ljust(60) + b"1234",
+        (60).to_bytes(8, "little") + b'{"x":{"dtype":"Q32","shape":[1],"data_offsets":[0,4]}}'.ljust(60) + b"1234",
+    ],
+)
+def test_a_file_that_is_something_else(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(content)
+    with pytest.raises(FileError, match="a is truncated or not a safetensors file: "):
+        load(tmp_path / "a")
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=200), st.booleans())
+def test_any_bytes(tmp_path: Path, content: bytes, framed: bool) -> None:
+    if framed:
+        content = len(content).to_bytes(8, "little") + content
+    (tmp_path / "a").write_bytes(content)
+    with pytest.raises(FileError):
+        load(tmp_path / "a")
+
+
+def test_files_that_are_not_there(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        load(tmp_path / "nowhere")
+    with pytest.raises(IsADirectoryError):
+        load(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"the folder does not exist: .*none"):
+        save({}, tmp_path / "none" / "a")
+    with pytest.raises(IsADirectoryError, match="it is a folder"):
+        save({}, tmp_path)
+    assert entries(tmp_path) == []
+
+
+# --- all or nothing
+
+
+def test_atomic_write(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    with atomic_write(path) as file:
+        file.write(b"first")
+        assert not path.exists()
+    assert path.read_bytes() == b"first"
+    with atomic_write(str(path)) as file:
+        file.write(b"2nd")
+        assert path.read_bytes() == b"first"
+    assert path.read_bytes() == b"2nd"
+    assert entries(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_failure_leaves_the_old_file_and_nothing_else(error: type[BaseException], tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+
+    def fail() -> None:
+        with atomic_write(path) as file:
+            file.write(b"half of the n")
+            raise error
+
+    with pytest.raises(error):
+        fail()
+    assert path.read_bytes() == b"old"
+    assert entries(tmp_path) == ["a"]
+
+
+def test_a_disk_that_fails_at_the_last_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a"
+    save({"x": np.zeros(3)}, path)
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        save({"x": np.ones(3)}, path)
+    assert load(path)["x"].tolist() == [0, 0, 0]
+    assert entries(tmp_path) == ["a"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such permissions")
+def test_permissions_are_those_of_the_old_file_or_the_usual_ones(tmp_path: Path) -> None:
+    (tmp_path / "usual").write_bytes(b"")
+    save({}, tmp_path / "a")
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "usual").stat().st_mode
+    (tmp_path / "a").chmod(0o640)
+    save({}, tmp_path / "a")
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="on Windows links need a privilege")
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    link = tmp_path / "latest"
+    link.symlink_to(tmp_path / "real" / "a")
+    save({"x": np.ones(1)}, link)
+    assert link.is_symlink()
+    assert load(tmp_path / "real" / "a")["x"].tolist() == [1.0]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no locks to tell by")
+def test_what_a_killed_process_left_goes_away_and_what_is_being_written_does_not(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    program = (
+        "import os, sys\nfrom lucid.files import atomic_write\n"
+        "with atomic_write(sys.argv[1]) as file:\n"
+        "    file.write(b'half')\n    file.flush()\n    os.kill(os.getpid(), 9)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", program, str(path)], env=PATHS, check=False)
+    assert killed.returncode == -9
+    assert len(entries(tmp_path)) == 1
+    with atomic_write(path) as outer:
+        assert len(entries(tmp_path)) == 1
+        with atomic_write(path) as inner:
+            inner.write(b"inner")
+            assert len(entries(tmp_path)) == 2
+        assert path.read_bytes() == b"inner"
+        outer.write(b"outer")
+    assert path.read_bytes() == b"outer"
+    assert entries(tmp_path) == ["a"]
+
+
+def test_readers_never_see_half_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    save({"x": np.full(10_000, 0)}, path)
+    stop = threading.Event()
+    seen: list[set[int]] = []
+
+    def look() -> None:
+        while not stop.is_set():
+            seen.append(set(load(path)["x"].tolist()))
+
+    threads = [threading.Thread(target=look) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for i in range(1, 60):
+        save({"x": np.full(10_000, i)}, path)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert seen
+    assert all(len(values) == 1 for values in seen)
+
+
+def test_importing_lucid_imports_no_safetensors() -> None:
+    program = (
+        "import sys, lucid, lucid.io, lucid.checkpoint, lucid.data, lucid.optim\n"
+        "assert not {'safetensors', 'onnx', 'onnxruntime', 'tqdm'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", program], env=PATHS, check=True)
