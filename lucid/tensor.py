@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, ParamSpec, overload
 
 import numpy as np
 
-from .errors import AxisError, DtypeError, GradientError, LucidError, ShapeError
+from .conversions import Conversions
+from .errors import DtypeError, GradientError, LucidError
 from .methods import Methods
 from .tracer.backward import backward as _backward
-from .tracer.mode import MODE
-from .tracer.node import Node, Spec, Value
+from .tracer.hooks import Handle
+from .tracer.mode import MODE, set_grad_enabled
+from .tracer.node import Value
 from .tracer.op import OPS, Array, Op, declare
+from .tracer.record import NUMBERS, record
 
 __all__ = ["Parameter", "Tensor", "apply", "as_tensor", "from_numpy", "op", "tensor"]
 
 P = ParamSpec("P")
 
-_NUMBERS = (bool, int, float)
 
-
-class Tensor(Methods):
+class Tensor(Methods, Conversions):
     """An n-dimensional array that can record what is done with it.
 
     Made by `lucid.tensor`, `lucid.zeros` and the like; ``Tensor(array)`` wraps a NumPy array without copying it.
@@ -37,7 +38,7 @@ class Tensor(Methods):
     __array_ufunc__ = None
 
     def __init__(self, data: np.ndarray[Any, Any], requires_grad: bool = False) -> None:
-        self._data = data
+        self._data = data if type(data) is np.ndarray else _plain(data)
         self._value: Value | None = None
         self._requires_grad = False
         self.grad: Tensor | None = None
@@ -86,7 +87,7 @@ class Tensor(Methods):
     @property
     def is_leaf(self) -> bool:
         """Whether it was not computed by a recorded op."""
-        return self._value is None or self._value.node is None or not self._requires_grad
+        return self._value is None or self._value.is_leaf or not self._requires_grad
 
     @property
     def T(self) -> Tensor:  # noqa: N802 - NumPy's and PyTorch's name
@@ -109,51 +110,6 @@ class Tensor(Methods):
         """Whether the elements are floating-point numbers."""
         return self._data.dtype.kind == "f"
 
-    # --- out of lucid
-
-    def numpy(self) -> np.ndarray[Any, Any]:
-        """The elements as a NumPy array that shares memory with the tensor.
-
-        Raises:
-            GradientError: the tensor requires gradients, which NumPy would lose; use ``x.detach().numpy()``.
-        """
-        if self._requires_grad:
-            raise GradientError("numpy() on a tensor that requires gradients; use x.detach().numpy()")
-        self._leaks("numpy()")
-        return self._data
-
-    def item(self) -> Any:
-        """The only element, as a Python number."""
-        if self._data.size != 1:
-            raise ShapeError(f"item(): only one element can become a Python number; got shape {self.shape}")
-        self._leaks("item()")
-        return self._data.item()
-
-    def tolist(self) -> Any:
-        """The elements as nested lists of Python numbers."""
-        self._leaks("tolist()")
-        return self._data.tolist()
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        return np.array(self.numpy(), dtype=dtype, copy=copy)
-
-    def __float__(self) -> float:
-        return float(self.item())
-
-    def __int__(self) -> int:
-        return int(self.item())
-
-    def __index__(self) -> int:
-        if self._data.dtype.kind not in "iu":
-            raise TypeError(f"only integer tensors can be an index; got {self.dtype}")
-        return int(self.item())
-
-    def __bool__(self) -> bool:
-        if self._data.size != 1:
-            raise ShapeError(f"the truth value of a tensor of shape {self.shape} is ambiguous; use any() or all()")
-        self._leaks("bool()")
-        return bool(self._data.item())
-
     def __len__(self) -> int:
         if not self.ndim:
             raise TypeError("len() of a tensor without axes")
@@ -163,22 +119,6 @@ class Tensor(Methods):
         if not self.ndim:
             raise TypeError("iteration over a tensor without axes")
         return (self[i] for i in range(len(self)))
-
-    def __contains__(self, item: Any) -> bool:
-        self._leaks("in")
-        return bool((self._data == (item._data if isinstance(item, Tensor) else item)).any())
-
-    def __repr__(self) -> str:
-        text = np.array2string(self._data, separator=", ", prefix="tensor(", threshold=200, edgeitems=3)
-        if self._data.dtype not in (np.float32, np.int64, np.bool_):
-            text += f", dtype={self._data.dtype}"
-        if self._requires_grad:
-            node = self._value.node if self._value is not None else None
-            text += f", from={node.op.name}" if node is not None else ", requires_grad=True"
-        return f"tensor({text})"
-
-    def __format__(self, spec: str) -> str:
-        return object.__format__(self, spec) if self.ndim else format(self.item(), spec)
 
     __hash__ = object.__hash__
 
@@ -213,19 +153,72 @@ class Tensor(Methods):
         if not self._requires_grad:
             raise GradientError("backward: this tensor was not computed from any tensor that requires gradients")
         retain = create_graph if retain_graph is None else retain_graph
-        roots = [(self._value or self._leaf_value(), initial_gradient(self, gradient))]
+        first = initial_gradient(self, gradient)
+        roots = [(self._value or self._leaf_value(), first)]
         found = _backward(roots, wrap=Tensor._wrap, retain_graph=retain, create_graph=create_graph)
-        for value, g in found.items():
-            leaf = value.leaf() if value.leaf is not None else None
-            if leaf is None:
-                continue
-            if leaf.grad is not None:
-                leaf.grad = OPS["add"](leaf.grad, g) if create_graph else Tensor(leaf.grad._data + g._data)
-            elif create_graph or MODE.get().trace is not None:
-                leaf.grad = g
-            else:
-                # A broadcast view would be read-only, and shared with whatever it was broadcast from.
-                leaf.grad = Tensor(g._data if g._data.flags.writeable and g._data.base is None else g._data.copy())
+        # A rule may hand on the gradient it was given, so that several leaves get the same one.
+        shared = {first}
+        with set_grad_enabled(create_graph):
+            for value, g in found.items():
+                leaf = value.leaf() if value.leaf is not None else None
+                if leaf is None:
+                    continue
+                if leaf.grad is not None:
+                    leaf.grad = OPS["add"](leaf.grad, g)
+                elif create_graph or MODE.get().trace is not None:
+                    leaf.grad = g
+                else:
+                    # A broadcast view would be read-only, and shared with whatever it was broadcast from.
+                    own = g not in shared and g._data.flags.writeable and g._data.base is None
+                    leaf.grad = Tensor(g._data if own else g._data.copy())
+                    shared.add(g)
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Handle:
+        """Call a function with the gradient of this tensor whenever backward has it (torch.Tensor.register_hook).
+
+        Args:
+            hook: gets the gradient; what it returns, if not None, takes the gradient's place.
+
+        Returns:
+            A handle, whose `remove` takes the hook away again.
+
+        Raises:
+            GradientError: the tensor requires no gradient.
+
+        Example:
+            >>> w = lucid.tensor([1.0, 2.0], requires_grad=True)
+            >>> with w.register_hook(lambda g: g * 10):
+            ...     w.sum().backward()
+            >>> w.grad
+            tensor([10., 10.])
+        """
+        if not self._requires_grad:
+            raise GradientError("register_hook: this tensor requires no gradient, so the hook would never be called")
+        return (self._value or self._leaf_value()).hook_table().add(hook)
+
+    def retain_grad(self) -> None:
+        """Let `backward` collect `grad` here too, though it is no leaf (torch.Tensor.retain_grad).
+
+        Raises:
+            GradientError: the tensor requires no gradient.
+
+        Example:
+            >>> x = lucid.tensor([3.0], requires_grad=True)
+            >>> y = x * 2
+            >>> y.retain_grad()
+            >>> (y * y).backward()
+            >>> y.grad
+            tensor([12.])
+        """
+        if not self._requires_grad:
+            raise GradientError("retain_grad: this tensor requires no gradient")
+        if not self.is_leaf and self._value is not None:
+            self._value.hook_table().keeper = weakref.ref(self)
+
+    @property
+    def retains_grad(self) -> bool:
+        """Whether it is no leaf but collects `grad` all the same."""
+        return not self.is_leaf and self._value is not None and self._value.hook_table().keeper is not None
 
     def detach(self) -> Tensor:
         """The same data, cut off from the gradients recorded so far."""
@@ -254,6 +247,20 @@ class Tensor(Methods):
         """A new leaf with the same data."""
         return Tensor(self._data, self._requires_grad)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles are leaves of their own: a graph knows the tensor it was recorded with, and no other."""
+        if not self.is_leaf:
+            raise GradientError("only leaf tensors can be copied or pickled; use x.detach() for the data alone")
+        return _rebuilt, (type(self), self._data, self._requires_grad, self.grad)
+
+    def _replace(self, data: np.ndarray[Any, Any]) -> None:
+        """Take other data, perhaps of another dtype. Graphs recorded before do not reach the tensor any more."""
+        before, self._data, self._value = self._value, data, None
+        if before is not None:
+            before.version += 1
+            before.leaf = None
+            self._leaf_value().hooks = before.hooks
+
     def _assign(self, data: np.ndarray[Any, Any]) -> None:
         """Overwrite the elements in place; from now on, gradients that need the old ones are refused."""
         np.copyto(self._data, data)
@@ -263,11 +270,6 @@ class Tensor(Methods):
         """Say that the elements were overwritten in place."""
         if self._value is not None:
             self._value.version += 1
-
-    def _leaks(self, how: str) -> None:
-        trace = MODE.get().trace
-        if trace is not None:
-            trace.leak(how, self)
 
 
 class Parameter(Tensor):
@@ -280,6 +282,19 @@ class Parameter(Tensor):
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
+
+
+def _rebuilt(kind: type[Tensor], data: np.ndarray[Any, Any], requires_grad: bool, grad: Tensor | None) -> Tensor:
+    tensor = kind(data, requires_grad)
+    tensor.grad = grad
+    return tensor
+
+
+def _plain(data: Any) -> np.ndarray[Any, Any]:
+    """Scalars and subclasses of arrays as arrays; a matrix would multiply differently."""
+    if not isinstance(data, (np.ndarray, np.generic)):
+        raise TypeError(f"Tensor() wraps a NumPy array; got {type(data).__name__}; use lucid.tensor()")
+    return np.asarray(data)
 
 
 def initial_gradient(output: Tensor, gradient: Tensor | None) -> Tensor:
@@ -346,9 +361,12 @@ def apply(op: Op[Any, Any], args: tuple[Any, ...], attrs: dict[str, Any]) -> Any
             arrays.append(a._data)
             if a._requires_grad:
                 needs_grad = True
-        elif a is None or type(a) in _NUMBERS:
+        elif a is None or type(a) in NUMBERS:
             arrays.append(a)
-        elif isinstance(a, (np.ndarray, np.generic)):
+        elif isinstance(a, np.generic):
+            # As in PyTorch a NumPy scalar is a number: it takes the dtype of the tensors, and no part in choosing it.
+            return apply(op, tuple([x.item() if isinstance(x, np.generic) else x for x in args]), attrs)
+        elif isinstance(a, np.ndarray):
             arrays.append(np.asarray(a))
         else:
             raise DtypeError(f"{op.name}: expected Tensors, arrays or numbers; got {type(a).__name__}")
@@ -357,7 +375,7 @@ def apply(op: Op[Any, Any], args: tuple[Any, ...], attrs: dict[str, Any]) -> Any
     except LucidError:
         raise
     except (ValueError, IndexError, TypeError) as error:
-        _explain(op, arrays, attrs, error)
+        op.explain(arrays, attrs, error)
     mode = MODE.get()
     needs_grad = needs_grad and op.rule is not None and mode.grad
     if type(result) is tuple:
@@ -370,53 +388,11 @@ def apply(op: Op[Any, Any], args: tuple[Any, ...], attrs: dict[str, Any]) -> Any
         if not needs_grad and mode.trace is None:
             return Tensor(result)
         results = (result,)
-    node = _record(op, args, arrays, attrs, results, needs_grad, mode.trace)
+    if mode.trace is not None:
+        args = tuple([Tensor(a) if isinstance(a, np.ndarray) else a for a in args])
+    node = record(op, args, arrays, attrs, results, needs_grad, mode.trace)
     outputs = tuple([Tensor._wrap(r, node.value(i)) for i, r in enumerate(results)])
     return outputs if type(result) is tuple else outputs[0]
-
-
-def _record(
-    op: Op[Any, Any],
-    args: tuple[Any, ...],
-    arrays: list[Any],
-    attrs: dict[str, Any],
-    results: tuple[Any, ...],
-    needs_grad: bool,
-    trace: Any,
-) -> Node:
-    inputs: list[Any] = []
-    for a in args:
-        if isinstance(a, Tensor):
-            if trace is not None:
-                inputs.append(trace.value_of(a))
-            else:
-                inputs.append((a._value or a._leaf_value()) if a._requires_grad else None)
-        elif trace is None or a is None or type(a) in _NUMBERS:
-            inputs.append(a if type(a) in _NUMBERS else None)
-        else:
-            inputs.append(trace.value_of(Tensor(np.asarray(a))))
-    saved, stamp = None, 0
-    if needs_grad:
-        kept = {i: arrays[i] for i in op.kept(len(arrays))}
-        for i in kept:
-            value = inputs[i]
-            if type(value) is Value:
-                stamp += value.version
-        shapes = tuple([a.shape if type(a) is np.ndarray else () for a in arrays]) if op.keeps_shapes else ()
-        saved = (kept, results if op.keeps_out else (), shapes)
-    specs = tuple([Spec(r.shape, r.dtype) for r in results])
-    node = Node(op, tuple(inputs), attrs, specs, needs_grad, saved, stamp)
-    if trace is not None:
-        trace.record(node)
-    return node
-
-
-def _explain(op: Op[Any, Any], arrays: Sequence[Any], attrs: dict[str, Any], error: Exception) -> NoReturn:
-    """Raise the error again as one of lucid's, with the op and what it got."""
-    got = ", ".join(f"{a.dtype}{list(a.shape)}" if isinstance(a, np.ndarray) else repr(a) for a in arrays)
-    options = "".join(f", {name}={value!r}" for name, value in attrs.items())
-    kind = AxisError if isinstance(error, IndexError) else DtypeError if isinstance(error, TypeError) else ShapeError
-    raise kind(f"{op.name}: {error}; got ({got}{options})") from error
 
 
 # --- making tensors

@@ -27,7 +27,7 @@ def backward(
     retain_graph: bool = False,
     create_graph: bool = False,
 ) -> dict[Value, Any]:
-    """The gradients of the leaves above `roots`, or of `targets`.
+    """The gradients of the leaves above `roots` and of what else keeps its gradient, or of `targets`.
 
     Args:
         roots: pairs of a value and the gradient that arrives at it.
@@ -52,7 +52,7 @@ def backward(
         if g.dtype != value.dtype:
             g = OPS["astype"](g, dtype=value.dtype)
         node = value.node
-        if node is None or not node.needs_grad:
+        if node is None or value.is_leaf:
             leaves[value] = OPS["add"](leaves[value], g) if value in leaves else g
             return
         slots = arrived.get(node)
@@ -67,6 +67,14 @@ def backward(
             gradients = arrived.pop(node, None)
             if gradients is None:
                 continue
+            if node.hooks is not None:
+                for index, hooks in node.hooks.items():
+                    if gradients[index] is not None:
+                        gradients[index] = g = hooks.run(gradients[index])
+                        if wanted is None and hooks.keeper is not None:
+                            value = node.value(index)
+                            value.leaf = hooks.keeper
+                            found[value] = g
             if wanted is not None:
                 for index, g in enumerate(gradients):
                     if g is not None and (value := node.value(index)) in wanted:
@@ -78,12 +86,15 @@ def backward(
                     deliver(input, g)
             if not retain_graph:
                 node.saved = FREED
+        for value, g in leaves.items():
+            if value.hooks and (wanted is None or value in wanted):
+                leaves[value] = value.hooks.run(g)
     found.update((value, g) for value, g in leaves.items() if wanted is None or value in wanted)
     return found
 
 
 def _flows(value: Value) -> bool:
-    return value.requires_grad and value.node is not None and value.node.needs_grad
+    return value.requires_grad and not value.is_leaf
 
 
 def _reaching(order: list[Node], wanted: set[Value]) -> set[Node]:
@@ -105,12 +116,12 @@ def _run_rule(node: Node, gradients: list[Any], wrap: Wrap, create_graph: bool) 
             "to go through it again"
         )
     kept, outputs, shapes = node.saved
-    leaves = [v for i in kept if type(v := node.inputs[i]) is Value and v.node is None]
-    if node.stamp != sum(v.version for v in leaves):
+    owners = [v.owner() for i in kept if type(v := node.inputs[i]) is Value]
+    if node.stamp != sum(v.version for v in owners):
         raise GradientError(
             f"backward: a tensor that the gradient of {op.name} needs was overwritten after the forward pass (one of "
-            f"{', '.join(f'{v.dtype}{list(v.shape)}' for v in leaves)}); run the forward pass again, or change "
-            "parameters only after backward"
+            f"{', '.join(f'{v.dtype}{list(v.shape)}' for v in owners if v.is_leaf)}); run the forward pass again, or "
+            "change parameters only after backward"
         )
     link = create_graph or node.trace is not None
     args: list[Any] = []

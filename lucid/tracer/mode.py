@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from collections.abc import Callable, Generator
+from contextvars import ContextVar
+from types import GeneratorType
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 if TYPE_CHECKING:
     from .trace import Trace
@@ -35,8 +36,59 @@ def current_trace() -> Trace | None:
     return MODE.get().trace
 
 
-class set_grad_enabled:  # noqa: N801 - PyTorch's name
-    """Record gradients, or do not: a context manager and a decorator (torch.set_grad_enabled).
+class _GradMode:
+    """Switches recording for gradients on or off: in a ``with`` block, or in all calls of a decorated function."""
+
+    def __init__(self, mode: bool) -> None:
+        self.mode = bool(mode)
+        self._before: list[bool] = []
+
+    def __enter__(self) -> None:
+        self._before.append(_switch(self.mode))
+
+    def __exit__(self, *exc: object) -> None:
+        _switch(self._before.pop())
+
+    def __call__(self, function: F) -> F:
+        mode = self.mode
+
+        @functools.wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            with _GradMode(mode):
+                result = function(*args, **kwargs)
+            return _each_step(mode, result) if isinstance(result, GeneratorType) else result
+
+        return cast("F", wrapped)
+
+
+def _switch(grad: bool) -> bool:
+    """Switch recording for gradients, and say what it was. A trace that began or ended meanwhile is left alone."""
+    before = MODE.get()
+    MODE.set(Mode(grad, before.trace))
+    return before.grad
+
+
+def _each_step(mode: bool, steps: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    """A generator whose body runs in a mode, while the caller, between its steps, stays in its own."""
+    resume: Callable[[], Any] = functools.partial(next, steps)
+    try:
+        while True:
+            try:
+                with _GradMode(mode):
+                    made = resume()
+            except StopIteration as stop:
+                return stop.value
+            try:
+                resume = functools.partial(steps.send, (yield made))
+            except Exception as error:
+                resume = functools.partial(steps.throw, error)
+    finally:
+        with _GradMode(mode):
+            steps.close()
+
+
+class set_grad_enabled(_GradMode):  # noqa: N801 - PyTorch's name
+    """Record gradients, or do not: a statement, a context manager or a decorator (torch.set_grad_enabled).
 
     >>> x = lucid.ones(2, requires_grad=True)
     >>> with lucid.set_grad_enabled(False):
@@ -46,27 +98,22 @@ class set_grad_enabled:  # noqa: N801 - PyTorch's name
     """
 
     def __init__(self, mode: bool) -> None:
-        self.mode = bool(mode)
-        self._tokens: list[Token[Mode]] = []
+        super().__init__(mode)
+        # In force at once: it may be a statement by itself.
+        self._at_once = [_switch(self.mode)]
 
     def __enter__(self) -> None:
-        self._tokens.append(MODE.set(Mode(self.mode, MODE.get().trace)))
-
-    def __exit__(self, *exc: object) -> None:
-        MODE.reset(self._tokens.pop())
+        super().__enter__()
+        if self._at_once:
+            self._before[-1] = self._at_once.pop()
 
     def __call__(self, function: F) -> F:
-        mode = self.mode
-
-        @functools.wraps(function)
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            with set_grad_enabled(mode):
-                return function(*args, **kwargs)
-
-        return wrapped  # type: ignore[return-value]
+        if self._at_once:
+            _switch(self._at_once.pop())
+        return super().__call__(function)
 
 
-class no_grad(set_grad_enabled):  # noqa: N801 - PyTorch's name
+class no_grad(_GradMode):  # noqa: N801 - PyTorch's name
     """Record no gradients: a context manager and a decorator (torch.no_grad).
 
     >>> x = lucid.ones(2, requires_grad=True)
@@ -80,7 +127,7 @@ class no_grad(set_grad_enabled):  # noqa: N801 - PyTorch's name
         super().__init__(False)
 
 
-class enable_grad(set_grad_enabled):  # noqa: N801 - PyTorch's name
+class enable_grad(_GradMode):  # noqa: N801 - PyTorch's name
     """Record gradients again, inside `no_grad`: a context manager and a decorator (torch.enable_grad).
 
     >>> x = lucid.ones(2, requires_grad=True)

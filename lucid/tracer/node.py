@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
+from .hooks import Hooks
+
 if TYPE_CHECKING:
     from .op import Op
 
@@ -49,7 +51,7 @@ class Value:
     outputs alive. A value without a node is a leaf: a parameter, an input, a constant.
     """
 
-    __slots__ = ("__weakref__", "dtype", "index", "leaf", "node", "requires_grad", "shape", "version")
+    __slots__ = ("__weakref__", "dtype", "hooks", "index", "leaf", "node", "requires_grad", "shape", "version")
 
     def __init__(
         self,
@@ -64,9 +66,33 @@ class Value:
         self.requires_grad = requires_grad
         self.node = node
         self.index = index
-        # Only leaves have these two: the tensor whose `grad` collects, and how often its data were overwritten.
+        # Only leaves have these: the tensor whose `grad` collects, how often its data were overwritten, its hooks.
         self.leaf: weakref.ref[Any] | None = None
         self.version = 0
+        self.hooks: Hooks | None = None
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether gradients end here: no node made it, or one that only a trace asked for."""
+        return self.node is None or not self.node.needs_grad
+
+    def owner(self) -> Value:
+        """The value whose memory this one shows: itself, or what it is a view of."""
+        value = self
+        while value.node is not None and value.node.views:
+            value = value.node.inputs[0]
+        return value
+
+    def hook_table(self) -> Hooks:
+        """The hooks on its gradient; made when first asked for."""
+        if self.is_leaf:
+            if self.hooks is None:
+                self.hooks = Hooks()
+            return self.hooks
+        assert self.node is not None
+        if self.node.hooks is None:
+            self.node.hooks = {}
+        return self.node.hooks.setdefault(self.index, Hooks())
 
     def __eq__(self, other: object) -> bool:
         if self is other:
@@ -98,6 +124,8 @@ class Node:
             trace, that no gradient flows to.
         saved: what the gradient rule asked for: (arrays of inputs by position, arrays of outputs, shapes of inputs).
         stamp: the sum of the versions of the leaves kept; it differs once one of them was overwritten.
+        views: whether the outputs show the memory of the first input, and so change when it is overwritten.
+        hooks: the hooks on the gradient of each output, if there are any.
         needs_grad: whether gradients flow through; a node that only a trace asked for has False.
         trace: the trace that recorded this node, if any; `scope` and `location` are known only then.
     """
@@ -105,6 +133,7 @@ class Node:
     __slots__ = (
         "__weakref__",
         "attrs",
+        "hooks",
         "inputs",
         "location",
         "needs_grad",
@@ -114,6 +143,7 @@ class Node:
         "scope",
         "stamp",
         "trace",
+        "views",
     )
 
     def __init__(
@@ -133,6 +163,8 @@ class Node:
         self.needs_grad = needs_grad
         self.saved = saved
         self.stamp = stamp
+        self.views = False
+        self.hooks: dict[int, Hooks] | None = None
         self.trace: Any = None
         self.scope = ""
         self.location: Location | None = None

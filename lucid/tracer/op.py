@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Generic, ParamSpec, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, NoReturn, ParamSpec, TypeVar
+
+from ..errors import AxisError, DtypeError, ShapeError
 
 __all__ = ["FUNCTIONS", "OPS", "Array", "Op", "declare", "function"]
 
@@ -127,6 +129,15 @@ class Op(Generic[P, R]):
     def kept(self, count: int) -> tuple[int, ...]:
         """The positions, among `count` inputs, of those that the gradient rule reads."""
         return self.keeps_inputs + tuple(range(len(self.inputs) - 1, count)) if self.keeps_star else self.keeps_inputs
+
+    def explain(self, arrays: Sequence[Any], attrs: dict[str, Any], error: Exception) -> NoReturn:
+        """Raise an error of the forward again as one of lucid's, with the op and what it got."""
+        got = ", ".join(f"{a.dtype}{list(a.shape)}" if hasattr(a, "dtype") else repr(a) for a in arrays)
+        options = "".join(f", {name}={value!r}" for name, value in attrs.items())
+        kind: type[Exception] = ShapeError
+        if isinstance(error, (IndexError, TypeError)):
+            kind = AxisError if isinstance(error, IndexError) else DtypeError
+        raise kind(f"{self.name}: {error}; got ({got}{options})") from error
 
     def __repr__(self) -> str:
         return f"<op {self.name}({', '.join(self.inputs)}; {', '.join(self.attributes)})>"

@@ -1,0 +1,87 @@
+"""The ways out of lucid: a Tensor as a NumPy array, as Python numbers, as text."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+
+from .errors import GradientError, ShapeError
+from .tracer.mode import MODE
+from .tracer.node import TensorLike, Value
+
+__all__ = ["Conversions"]
+
+
+class Conversions:
+    """Mixin: what turns a Tensor into something that no graph sees. A trace takes note of each."""
+
+    __slots__ = ()
+
+    _data: np.ndarray[Any, Any]
+    _requires_grad: bool
+    _value: Value | None
+
+    def numpy(self) -> np.ndarray[Any, Any]:
+        """The elements as a NumPy array that shares memory with the tensor.
+
+        Raises:
+            GradientError: the tensor requires gradients, which NumPy would lose; use ``x.detach().numpy()``.
+        """
+        if self._requires_grad:
+            raise GradientError("numpy() on a tensor that requires gradients; use x.detach().numpy()")
+        self._leaks("numpy()")
+        return self._data
+
+    def item(self) -> Any:
+        """The only element, as a Python number."""
+        if self._data.size != 1:
+            raise ShapeError(f"item(): only one element can become a Python number; got shape {self._data.shape}")
+        self._leaks("item()")
+        return self._data.item()
+
+    def tolist(self) -> Any:
+        """The elements as nested lists of Python numbers."""
+        self._leaks("tolist()")
+        return self._data.tolist()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self._data.dtype.kind not in "iu":
+            raise TypeError(f"only integer tensors can be an index; got {self._data.dtype}")
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        if self._data.size != 1:
+            raise ShapeError(f"a tensor of shape {self._data.shape} has no one truth value; use any() or all()")
+        self._leaks("bool()")
+        return bool(self._data.item())
+
+    def __contains__(self, item: Any) -> bool:
+        self._leaks("in")
+        return bool((self._data == getattr(item, "_data", item)).any())
+
+    def __repr__(self) -> str:
+        text = np.array2string(self._data, separator=", ", prefix="tensor(", threshold=200, edgeitems=3)
+        if self._data.dtype not in (np.float32, np.int64, np.bool_):
+            text += f", dtype={self._data.dtype}"
+        if self._requires_grad:
+            node = self._value.node if self._value is not None else None
+            text += f", from={node.op.name}" if node is not None else ", requires_grad=True"
+        return f"tensor({text})"
+
+    def __format__(self, spec: str) -> str:
+        return object.__format__(self, spec) if self._data.ndim else format(self.item(), spec)
+
+    def _leaks(self, how: str) -> None:
+        trace = MODE.get().trace
+        if trace is not None:
+            trace.leak(how, cast("TensorLike", self))
