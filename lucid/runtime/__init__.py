@@ -3,5 +3,7 @@
 from .device import Device, find_device
 from .outputs import Outputs
 from .session import Session
+from .spec import Spec
+from .stream import Stream
 
-__all__ = ["Device", "Outputs", "Session", "find_device"]
+__all__ = ["Device", "Outputs", "Session", "Spec", "Stream", "find_device"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ class Outputs(tuple[Array, ...]):
 
     Example:
         >>> from lucid.runtime import Outputs
-        >>> outputs = Outputs([np.zeros(2), np.ones(1)], ("output", "h_n"))
+        >>> outputs = Outputs.of([np.zeros(2), np.ones(1)], ("output", "h_n"))
         >>> output, h_n = outputs
         >>> outputs["h_n"] is outputs[1] is h_n
         True
@@ -27,17 +27,19 @@ class Outputs(tuple[Array, ...]):
 
     names: tuple[str, ...]
 
-    def __new__(cls, arrays: Sequence[Array], names: tuple[str, ...]) -> Outputs:
-        self = tuple.__new__(cls, arrays)
-        self.names = names
-        return self
+    @classmethod
+    def of(cls, arrays: Iterable[Array], names: tuple[str, ...]) -> Outputs:
+        """Arrays and their names."""
+        # No __new__ of its own: a call of one step takes microseconds, and that would be half of one.
+        outputs = cls(arrays)
+        outputs.names = names
+        return outputs
 
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, str):
-            try:
-                return tuple.__getitem__(self, self.names.index(key))
-            except ValueError:
-                raise KeyError(f"no output is named {key!r}; there is {', '.join(self.names)}") from None
+            if key not in self.names:
+                raise KeyError(f"no output is named {key!r}; there is {', '.join(self.names)}")
+            key = self.names.index(key)
         return tuple.__getitem__(self, key)
 
     def keys(self) -> tuple[str, ...]:
@@ -47,6 +49,9 @@ class Outputs(tuple[Array, ...]):
     def items(self) -> Iterator[tuple[str, Array]]:
         """Each name with its array."""
         return zip(self.names, self, strict=True)
+
+    def __reduce__(self) -> Any:
+        return Outputs.of, (tuple(self), self.names)
 
     def __repr__(self) -> str:
         return f"Outputs({', '.join(f'{name}={array!r}' for name, array in self.items())})"

@@ -3,62 +3,278 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import onnxruntime
 
-from ..errors import FileError
+from ..errors import FileError, LucidError, ShapeError
 from ..export.exported import Exported
-from ..tensor import Tensor
+from .arguments import ordered
+from .buffer import Binding, Buffer
 from .device import Device, find_device, require
 from .outputs import Outputs
+from .recurrence import recurrence_of
+from .source import read_model
+from .spec import Shape, as_array, check_shapes, evaluate, resolve, sample, specs_of
+from .stream import Stream
 
 __all__ = ["Session"]
 
 Array = np.ndarray[Any, Any]
 
+_KEPT = 8
+"""For how many different shapes of the inputs buffers are kept."""
+
 
 class Session:
-    """An ONNX model, ready to run.
+    """An ONNX model, ready to run; safe to call from several threads at once.
+
+    Inputs are checked before onnxruntime sees them. From the second call with the same shapes on, inputs and outputs
+    stand in buffers bound to onnxruntime once, a set of them for each thread that calls at the same time. What a call
+    returns is a copy, so no later call overwrites it.
 
     Args:
         model: the path of a model, what `lucid.export.to_onnx` returned, or the bytes of a file.
         device: "cpu", "cuda", "cuda:1" and so on, or "auto": CUDA where there is any.
+        threads: over how many threads an operator is spread; onnxruntime's own choice if None.
+
+    Attributes:
+        device: where it runs.
+        inputs: name, dtype and shape of each input; a size that is free is a name.
+        outputs: the same of each output.
+        metadata: the texts that the file has about itself.
 
     Raises:
-        FileError: there is no such file, or it is no model that onnxruntime can load.
+        FileError: there is no such file, or it is damaged, no model, or asks for data outside of its folder.
         RuntimeUnavailableError: there is no such device.
 
     Example:
         >>> rnn = nn.RNN(3, 4)
         >>> session = lucid.runtime.Session(lucid.export.to_onnx(rnn, lucid.randn(5, 2, 3)))
+        >>> print(session)
+        Session on cpu: (x: float32(time, batch, 3)) -> (output: float32(time, batch, 4), h_n: float32(1, batch, 4))
         >>> output, h_n = session(lucid.randn(7, 6, 3))
         >>> output.shape
         (7, 6, 4)
         >>> session(x=lucid.randn(7, 6, 3))["h_n"].shape
         (1, 6, 4)
+        >>> session(lucid.randn(7, 6, 2))
+        Traceback (most recent call last):
+        lucid.errors.ShapeError: axis 2 of input 'x' must be 3; got 2, shape (7, 6, 2), expected (time, batch, 3)
     """
 
-    def __init__(self, model: str | os.PathLike[str] | Exported | bytes, device: str | Device = "cpu") -> None:
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | Exported | bytes,
+        device: str | Device = "cpu",
+        *,
+        threads: int | None = None,
+    ) -> None:
+        if threads is not None and (not isinstance(threads, int) or isinstance(threads, bool) or threads < 1):
+            raise ValueError(f"Session: threads must be a positive int or None; got {threads!r}")
         self.device = find_device(device)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
-        source: Any = model.serialize() if isinstance(model, Exported) else model
-        if not isinstance(source, bytes):
-            source = os.fspath(source)
-            if not os.path.isfile(source):
-                raise FileError(f"Session: there is no file {source!r}")
-        try:
-            self._session = onnxruntime.InferenceSession(source, options, providers=self.device.providers)
-        except Exception as error:  # onnxruntime raises types of its own
-            raise FileError(f"Session: onnxruntime cannot load the model: {error}") from error
-        require(self.device, self._session)
-        self.input_names = tuple(i.name for i in self._session.get_inputs())
-        self.output_names = tuple(o.name for o in self._session.get_outputs())
+        source = read_model(model)
+        self._session = _load(source.model, source.name, self.device, threads)
+        self.inputs = specs_of(self._session.get_inputs(), "input")
+        self.outputs = specs_of(self._session.get_outputs(), "output")
+        self.input_names = tuple(spec.name for spec in self.inputs)
+        self.output_names = tuple(spec.name for spec in self.outputs)
+        self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
+        self.recurrence = recurrence_of(source.proto)
+        self._lengths = [
+            (i, spec.name, self.recurrence.lengths[spec.name])
+            for i, spec in enumerate(self.inputs)
+            if spec.name in self.recurrence.lengths
+        ]
+        # The bindings at rest, by the shapes of the inputs, those used last at the end.
+        self._bindings: dict[tuple[Shape, ...], list[Binding]] = {}
+        self._lock = threading.Lock()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Outputs:
-        """Run the model on arrays or Tensors, in the order of its inputs or by name."""
-        feed = dict(zip(self.input_names, args, strict=False)) | kwargs
-        arrays = {name: x._data if isinstance(x, Tensor) else np.asarray(x) for name, x in feed.items()}
-        return Outputs(self._session.run(None, arrays), self.output_names)
+        """Run the model.
+
+        Args:
+            args: the inputs in order: arrays or Tensors of the model's dtype, or lists, which are converted.
+            kwargs: inputs by name.
+
+        Raises:
+            TypeError: an input is missing, given twice or unknown.
+            ShapeError, DtypeError: an input does not fit; the message names it and the axis at fault.
+        """
+        given = args if not kwargs and len(args) == len(self.inputs) else ordered(self.inputs, args, kwargs)
+        arrays = [as_array(x, spec) for x, spec in zip(given, self.inputs, strict=True)]
+        shapes = tuple([array.shape for array in arrays])
+        bindings = self._bindings.get(shapes)
+        if bindings is None:
+            self.check(shapes)
+        if self._lengths:
+            self.check_lengths(arrays)
+        try:
+            if bindings is None:
+                results = [
+                    np.asarray(y) for y in self._session.run(None, dict(zip(self.input_names, arrays, strict=True)))
+                ]
+                self._remember(shapes)
+            else:
+                try:
+                    binding = bindings.pop()
+                except IndexError:
+                    binding = self._bind(shapes)
+                results = binding(arrays)
+                bindings.append(binding)
+        except LucidError:
+            raise
+        except Exception as error:  # onnxruntime raises types of its own
+            raise LucidError(f"onnxruntime failed on inputs of shapes {list(shapes)}: {error}") from error
+        return Outputs.of(results, self.output_names)
+
+    def warmup(self, **sizes: int) -> Session:
+        """Run the model on made-up inputs, so that the first call with these sizes is as fast as the others.
+
+        Args:
+            sizes: the sizes of free axes by name, such as ``batch=32, time=100``; those not given are 1.
+
+        Returns:
+            The session itself.
+
+        Raises:
+            ValueError: there is no free axis of that name.
+        """
+        arrays = self.sample(**sizes)
+        for _ in range(2):  # the second call makes the buffers
+            self(*arrays)
+        return self
+
+    def sample(self, **sizes: int) -> list[Array]:
+        """Made-up inputs of certain sizes: random numbers; zeros for integers; full lengths.
+
+        Raises:
+            ValueError: there is no free axis of that name.
+        """
+        unknown = sizes.keys() - self.axes
+        if unknown:
+            names = ", ".join(self.axes) or "none"
+            raise ValueError(f"there is no free axis {', '.join(sorted(unknown))}; there is {names}")
+        whole = dict.fromkeys(self.axes, 1) | sizes
+        lengths = {name: evaluate(steps, whole) or 1 for _, name, steps in self._lengths}
+        return sample(self.inputs, whole, lengths)
+
+    def stream(self, batch: int | None = None, state: Mapping[str, str] | None = None) -> Stream:
+        """Run sequences piece by piece: the recurrent state is carried from call to call, on the device.
+
+        Args:
+            batch: how many sequences run side by side; 1 if None.
+            state: for each input that is a state, the output that is its next value, such as ``{"h": "h_n"}``. If None,
+                those pairs that are named as ``h0`` and ``h_n``, ``c0`` and ``c_n``, ``hidden_0`` and ``hidden_n``.
+
+        Raises:
+            ValueError: the model has no such states.
+            ShapeError: its batch is fixed at another size.
+            LucidError: pieces would not give what the whole gives: a layer reads time backwards, or keeps a state to
+                itself.
+
+        Example:
+            >>> rnn = nn.RNN(3, 4)
+            >>> x = lucid.randn(10, 2, 3)
+            >>> session = lucid.runtime.Session(lucid.export.to_onnx(rnn, x, lucid.zeros(1, 2, 4)))
+            >>> stream = session.stream(batch=2)
+            >>> pieces = [stream(x[:3])["output"], stream(x[3:4])["output"], stream(x[4:])["output"]]
+            >>> bool(np.allclose(np.concatenate(pieces), rnn(x)[0].detach(), atol=1e-6))
+            True
+        """
+        return Stream(self, batch, state)
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The names of the free axes."""
+        return tuple(dict.fromkeys(n for spec in self.inputs for n in spec.shape if isinstance(n, str)))
+
+    def check(self, shapes: Sequence[Shape], known: Mapping[str, int] | None = None) -> dict[str, int]:
+        """The sizes of the free axes, given the shapes of the inputs.
+
+        Raises:
+            ShapeError: the shapes do not fit the inputs or each other, or a sequence has no steps.
+        """
+        sizes = check_shapes(self.inputs, shapes, known)
+        for steps in self.recurrence.time:
+            # onnxruntime's RNN would return zeros for the state, and its Scan fails.
+            if (n := evaluate(steps, sizes)) is not None and n < 1:
+                axis = next(
+                    (
+                        f"axis {spec.shape.index(steps)} of input {spec.name!r}"
+                        for spec in self.inputs
+                        if steps in spec.shape
+                    ),
+                    f"axis {steps!r}",
+                )
+                raise ShapeError(f"{axis} is {n}, but a recurrent layer runs over it: at least one step is needed")
+        return sizes
+
+    def check_lengths(self, arrays: Sequence[Array]) -> None:
+        """Refuse lengths that onnxruntime takes but that have no meaning.
+
+        Raises:
+            ShapeError: a length is below one or beyond the number of steps.
+        """
+        sizes = check_shapes(self.inputs, [array.shape for array in arrays])
+        for i, name, steps in self._lengths:
+            values, most = arrays[i], evaluate(steps, sizes)
+            if values.size and (values.min() < 1 or (most is not None and values.max() > most)):
+                limit = "the number of steps" if most is None else most
+                raise ShapeError(f"input {name!r} must hold lengths from 1 to {limit}; got {values.tolist()}")
+
+    def _remember(self, shapes: tuple[Shape, ...]) -> None:
+        """From the next call with these shapes on, use buffers."""
+        with self._lock:
+            while len(self._bindings) >= _KEPT:
+                self._bindings.pop(next(iter(self._bindings)))
+            self._bindings.setdefault(shapes, [])
+
+    def _bind(self, shapes: tuple[Shape, ...]) -> Binding:
+        with self._lock:  # the shapes used last are dropped last
+            if (bindings := self._bindings.pop(shapes, None)) is not None:
+                self._bindings[shapes] = bindings
+        sizes = check_shapes(self.inputs, shapes)
+        inputs = {
+            spec.name: Buffer(self.device, shape, spec.dtype) for spec, shape in zip(self.inputs, shapes, strict=True)
+        }
+        return self.bind(inputs, self.output_buffers(sizes))
+
+    def bind(
+        self,
+        inputs: Mapping[str, Buffer],
+        outputs: Mapping[str, Buffer | None],
+        read: Mapping[str, Buffer] | None = None,
+        written: Mapping[str, Buffer] | None = None,
+    ) -> Binding:
+        """A `Binding` of this session."""
+        return Binding(self._session, self.device, inputs, outputs, read, written)
+
+    def output_buffers(self, sizes: Mapping[str, int]) -> dict[str, Buffer | None]:
+        """A buffer for each output whose shape follows from the sizes of the free axes."""
+        buffers: dict[str, Buffer | None] = {}
+        for spec in self.outputs:
+            shape = resolve(spec, sizes)
+            buffers[spec.name] = None if shape is None else Buffer(self.device, shape, spec.dtype)
+        return buffers
+
+    def __repr__(self) -> str:
+        inputs, outputs = (", ".join(map(str, specs)) for specs in (self.inputs, self.outputs))
+        return f"Session on {self.device}: ({inputs}) -> ({outputs})"
+
+
+def _load(model: bytes | str, name: str, device: Device, threads: int | None) -> Any:
+    options = onnxruntime.SessionOptions()
+    # Errors arrive as exceptions; printed as well, they would be seen twice.
+    options.log_severity_level = 4
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    try:
+        session = onnxruntime.InferenceSession(model, options, providers=device.providers)
+    except Exception as error:  # onnxruntime raises types of its own
+        raise FileError(f"{name} cannot be loaded by onnxruntime: {error}") from error
+    require(device, session)
+    return session

@@ -1,0 +1,99 @@
+"""Memory that onnxruntime reads and writes in place, on any device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from .device import Device
+
+__all__ = ["Binding", "Buffer"]
+
+Array = np.ndarray[Any, Any]
+
+
+class Buffer:
+    """Memory of one shape and dtype on a device, zeros at first.
+
+    Attributes:
+        value: as onnxruntime knows it.
+        array: the same memory as NumPy sees it; None if it is not on a CPU.
+    """
+
+    __slots__ = ("array", "value")
+
+    def __init__(self, device: Device, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        zeros = np.zeros(shape, dtype)
+        # On a CPU the OrtValue stands on the array's own memory, so filling it needs no call into onnxruntime.
+        self.value = onnxruntime.OrtValue.ortvalue_from_numpy(zeros, device.kind, device.number)
+        self.array = zeros if device.kind == "cpu" else None
+
+    def put(self, x: Array) -> None:
+        """Copy an array of the same shape and dtype into it."""
+        if self.array is not None:
+            self.array[...] = x
+        else:
+            self.value.update_inplace(np.ascontiguousarray(x))
+
+    def get(self) -> Array:
+        """A copy of what it holds."""
+        return self.array.copy() if self.array is not None else np.asarray(self.value.numpy())
+
+
+class Binding:
+    """A session's inputs and outputs, bound to buffers.
+
+    Args:
+        session: onnxruntime's session.
+        device: where the model runs.
+        inputs: the buffers that each call fills.
+        outputs: the buffers that each call returns copies of; None for one whose shape is known only when computed.
+        read: the buffers of inputs that are left as they are.
+        written: the buffers of outputs that are not returned.
+    """
+
+    __slots__ = ("inputs", "io", "known", "outputs", "run")
+
+    def __init__(
+        self,
+        session: Any,
+        device: Device,
+        inputs: Mapping[str, Buffer],
+        outputs: Mapping[str, Buffer | None],
+        read: Mapping[str, Buffer] | None = None,
+        written: Mapping[str, Buffer] | None = None,
+    ) -> None:
+        self.inputs = tuple(inputs.values())
+        self.outputs = tuple(outputs.values())
+        self.known = None not in self.outputs
+        self.io = session.io_binding()
+        for name, buffer in {**inputs, **(read or {})}.items():
+            self.io.bind_ortvalue_input(name, buffer.value)
+        for name, output in {**outputs, **(written or {})}.items():
+            if output is None:
+                self.io.bind_output(name, device.kind, device.number)
+            else:
+                self.io.bind_ortvalue_output(name, output.value)
+        self.run = _call(session, self.io)
+
+    def __call__(self, arrays: Sequence[Array]) -> list[Array]:
+        """Run the model; the results are copies, so no later call overwrites them."""
+        for buffer, x in zip(self.inputs, arrays, strict=True):
+            buffer.put(x)
+        self.run()
+        if self.known:
+            return [buffer.get() for buffer in self.outputs if buffer is not None]
+        return [np.array(value.numpy()) for value in self.io.get_outputs()[: len(self.outputs)]]
+
+
+def _call(session: Any, io: Any) -> Callable[[], None]:
+    """What runs a session on a binding."""
+    try:
+        # The public method does no more than this, but the Python call costs a tenth of what one step of a model does.
+        return partial(session._sess.run_with_iobinding, io._iobinding, None)
+    except AttributeError:
+        return partial(session.run_with_iobinding, io)

@@ -1,0 +1,131 @@
+"""What recurrent operators in a model ask of its inputs, read off its graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import onnx
+
+__all__ = ["Recurrence", "recurrence_of"]
+
+_LAYERS = {"RNN": (5,), "LSTM": (5, 6), "GRU": (5,)}
+"""The positions of the initial states among an operator's inputs."""
+
+_PASSES_ON = ("Cast", "Identity", "Squeeze", "Unsqueeze", "Reshape", "Flatten")
+
+
+class Recurrence(NamedTuple):
+    """The recurrent operators of a model.
+
+    Attributes:
+        time: the sizes that must be at least one: the time axes.
+        lengths: the inputs that hold lengths of sequences, each with the size that bounds it, if that is known.
+        states: for each recurrent operator and each state of it, the graph's inputs that its first value depends on.
+        backwards: the operators that read time from its end.
+    """
+
+    time: tuple[str, ...] = ()
+    lengths: Mapping[str, str | int | None] = {}
+    states: tuple[tuple[str, frozenset[str]], ...] = ()
+    backwards: tuple[str, ...] = ()
+
+
+def recurrence_of(model: onnx.ModelProto) -> Recurrence:
+    """Read a model's recurrent operators; those inside of subgraphs and functions are not looked at."""
+    graph = model.graph
+    layers = [node for node in graph.node if node.op_type in (*_LAYERS, "Scan") and node.domain in ("", "ai.onnx")]
+    if not layers:
+        return Recurrence()
+    makers = {name: node for node in graph.node for name in node.output if name}
+    inputs = {value.name for value in graph.input} - {tensor.name for tensor in graph.initializer}
+    shapes = _shapes(model, [name for node in layers for name in _sequences(node)])
+    time: dict[str, None] = {}
+    lengths: dict[str, str | int | None] = {}
+    states = []
+    backwards = []
+    for node in layers:
+        label = node.name or node.op_type
+        steps = None
+        for name in _sequences(node):
+            shape = shapes.get(name)
+            steps = shape[0] if shape else None
+            if isinstance(steps, str):
+                time[steps] = None
+        attributes = {a.name: a for a in node.attribute}
+        if node.op_type == "Scan":
+            count = len(node.input) - attributes["num_scan_inputs"].i if "num_scan_inputs" in attributes else 0
+            initial = list(node.input)[: max(count, 0)]
+            directions = attributes["scan_input_directions"].ints if "scan_input_directions" in attributes else ()
+            if any(directions):
+                backwards.append(label)
+        else:
+            initial = [node.input[i] if i < len(node.input) else "" for i in _LAYERS[node.op_type]]
+            if "direction" in attributes and attributes["direction"].s != b"forward":
+                backwards.append(label)
+            if len(node.input) > 4 and (source := _origin(node.input[4], makers)) in inputs:
+                lengths[source] = steps
+        states += [(label, frozenset(_ancestors(name, makers) & inputs)) for name in initial]
+    for value in graph.input:
+        # Where there is no operator that takes them, the name has to tell.
+        dims = value.type.tensor_type.shape.dim
+        integer = value.type.tensor_type.elem_type in (onnx.TensorProto.INT64, onnx.TensorProto.INT32)
+        if value.name.endswith("lengths") and value.name in inputs and integer and len(dims) == 1:
+            lengths.setdefault(value.name, next(iter(time), None))
+    return Recurrence(tuple(time), lengths, tuple(states), tuple(backwards))
+
+
+def _sequences(node: onnx.NodeProto) -> list[str]:
+    """What a recurrent operator reads step by step."""
+    if node.op_type != "Scan":
+        return list(node.input[:1])
+    count = next((a.i for a in node.attribute if a.name == "num_scan_inputs"), 0)
+    return list(node.input[len(node.input) - count :]) if 0 < count <= len(node.input) else []
+
+
+def _shapes(model: onnx.ModelProto, names: Iterable[str]) -> dict[str, tuple[str | int | None, ...]]:
+    """The shapes of values, inferred if the model does not say."""
+    names = set(names)
+    found = _declared(model.graph, names)
+    if names - found.keys():
+        try:
+            found |= _declared(onnx.shape_inference.infer_shapes(model).graph, names)
+        except Exception:  # what onnx cannot infer stays unknown, and onnxruntime has the last word
+            return found
+    return found
+
+
+def _declared(graph: onnx.GraphProto, names: set[str]) -> dict[str, tuple[str | int | None, ...]]:
+    shapes = {}
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        if value.name in names and value.type.tensor_type.HasField("shape"):
+            dims = value.type.tensor_type.shape.dim
+            shapes[value.name] = tuple(
+                [dim.dim_value if dim.HasField("dim_value") else dim.dim_param or None for dim in dims]
+            )
+    return shapes
+
+
+def _origin(name: str, makers: Mapping[str, onnx.NodeProto]) -> str:
+    """The value before casts and reshapes."""
+    for _ in range(len(makers)):
+        node = makers.get(name)
+        if node is None or node.op_type not in _PASSES_ON:
+            break
+        name = node.input[0]
+    return name
+
+
+def _ancestors(name: str, makers: Mapping[str, onnx.NodeProto]) -> set[str]:
+    """Every value that one depends on by its data, and itself; a `Shape` of a value does not depend on its data."""
+    seen: set[str] = set()
+    left = [name] if name else []
+    while left:
+        name = left.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        node = makers.get(name)
+        if node is not None and node.op_type != "Shape":
+            left.extend(node.input)
+    return seen
