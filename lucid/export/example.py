@@ -16,7 +16,7 @@ from ..tracer.node import Value
 from ..tracer.trace import input_names
 from ..tracer.tree import flatten, unflatten
 
-__all__ = ["Axis", "Example"]
+__all__ = ["Arrays", "Axis", "Example"]
 
 Axis = tuple[str, int]
 """An axis of an input: (name of the input, number of the axis)."""
@@ -106,7 +106,7 @@ class Example:
             new.flat[:1] = steps
             if (np.diff(old) <= 0).all():
                 new = np.sort(new)[::-1]
-            arrays[name] = np.ascontiguousarray(new.astype(old.dtype))
+            arrays[name] = np.asarray(new.astype(old.dtype), order="C")
         return arrays
 
     def perturbed(self, arrays: Arrays) -> Arrays:

@@ -10,12 +10,18 @@ import numpy as np
 from ..errors import VerificationError
 from ..tensor import Tensor
 from ..tracer.tree import flatten
-from .example import Axis, Example
+from .example import Arrays, Axis, Example
 
 __all__ = ["Check", "Report", "compare", "tolerance"]
 
 _TOLERANCES = {"float16": (1e-3, 1e-3), "float32": (1.3e-6, 1e-5), "float64": (1e-10, 1e-12)}
 """Relative and absolute tolerance by dtype: torch.testing's for float16 and float32, tighter for float64."""
+
+_REDUCED = {"float16": (5e-3, 5e-3), "int8": (5e-2, 5e-2)}
+"""The same by precision of the model, the absolute one as a share of the greatest magnitude of the output."""
+
+_FLOATS = {"tensor(float16)": np.float16, "tensor(float)": np.float32, "tensor(double)": np.float64}
+"""NumPy's dtype for onnxruntime's."""
 
 
 class Check(NamedTuple):
@@ -40,12 +46,18 @@ class Report(NamedTuple):
         outputs: the names of the outputs compared.
         rtol: the relative tolerance; None for that of each output's dtype.
         atol: the absolute tolerance; likewise.
+        tolerances: the relative and the absolute tolerance that were applied to each output.
+        precision: what the model was converted to; None if it was not.
+        bytes: how large the model was before it was converted, and after; None if it was not.
     """
 
     checks: tuple[Check, ...]
     outputs: tuple[str, ...]
     rtol: float | None
     atol: float | None
+    tolerances: dict[str, tuple[float, float]] = {}  # noqa: RUF012 - never changed
+    precision: str | None = None
+    bytes: tuple[int, int] | None = None
 
     @property
     def difference(self) -> float:
@@ -58,7 +70,15 @@ class Report(NamedTuple):
             text = ", ".join(f"{symbol}={n}" for symbol, n in sizes.items()) or "as the example"
             rows.append((text, note if difference is None else f"{difference:.1e}"))
         width = max(len(row[0]) for row in rows)
-        return "\n".join(f"{left.ljust(width)}  {right}" for left, right in rows)
+        lines = [f"{left.ljust(width)}  {right}" for left, right in rows]
+        if self.bytes is not None:
+            lines.append(f"{self.precision}: {self.bytes[1]:,} bytes, from {self.bytes[0]:,}")
+        return "\n".join(lines)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same, for JSON."""
+        checks = [check._asdict() for check in self.checks]
+        return {**self._asdict(), "checks": checks, "difference": self.difference}
 
 
 def tolerance(dtype: np.dtype[Any], rtol: float | None, atol: float | None) -> tuple[float, float]:
@@ -75,21 +95,26 @@ def compare(
     output_names: Sequence[str],
     rtol: float | None,
     atol: float | None,
+    precision: str | None = None,
 ) -> Report:
     """Run the function eagerly and the model in onnxruntime, and compare names, shapes, dtypes and values.
 
-    At the example's sizes, with all free axes at one, and at larger sizes that the export never traced.
+    At the example's sizes, with all free axes at one, and at larger sizes that the export never traced. A model that
+    was converted to another precision may have other dtypes.
 
     Raises:
         VerificationError: they differ, or no sizes but the example's could be compared though axes are free.
     """
     session = _session(model)
+    found = [output.name for output in session.get_outputs()]
+    if found != list(output_names):
+        raise VerificationError(f"to_onnx: the outputs are named {found}; expected {list(output_names)}")
     base = {symbol: example.arrays[name].shape[axis] for (name, axis), symbol in axes.items()}
     larger = {symbol: 2 * n + 3 + i for i, (symbol, n) in enumerate(base.items())}
     wanted = [base, dict.fromkeys(base, 1), larger]
     if len(base) > 1:
         wanted += [{**larger, symbol: 1} for symbol in base]
-    checks: list[Check] = []
+    runs: list[tuple[dict[str, int], Arrays, list[np.ndarray[Any, Any]] | str]] = []
     for number, sizes in enumerate(wanted):
         if number and sizes == base:
             continue
@@ -97,55 +122,76 @@ def compare(
         args, kwargs = example.arguments(arrays)
         try:
             # Gradients stay enabled: the function may ask for some.
-            expected = [t._data for t in flatten(function(*args, **kwargs), _is_tensor)[0]]
+            runs.append((sizes, arrays, [t._data for t in flatten(function(*args, **kwargs), _is_tensor)[0]]))
         except Exception as error:  # what a user's model may raise at a size it was not made for
             if not number:
                 raise
-            checks.append(Check(sizes, None, f"the eager model refuses: {error}"))
-            continue
-        checks.append(Check(sizes, _difference(session, arrays, expected, output_names, sizes, rtol, atol)))
-    if base and all(check.difference is None for check in checks[1:]):
+            runs.append((sizes, arrays, f"the eager model refuses: {error}"))
+    expected = [references for _, _, references in runs if not isinstance(references, str)]
+    if base and len(expected) == 1 < len(runs):
         raise VerificationError(
             "to_onnx: the eager model accepts none of the other sizes tried, so free axes could not be verified: "
-            f"{checks[-1].note}"
+            f"{runs[-1][2]}"
         )
-    return Report(tuple(checks), tuple(output_names), rtol, atol)
+    tolerances = {
+        name: _tolerance(list(references), precision, rtol, atol)
+        for name, references in zip(output_names, zip(*expected, strict=True), strict=True)
+    }
+    checks = []
+    for sizes, arrays, references in runs:
+        if isinstance(references, str):
+            checks.append(Check(sizes, None, references))
+        else:
+            checks.append(Check(sizes, _difference(session, arrays, references, sizes, tolerances, precision)))
+    return Report(tuple(checks), tuple(output_names), rtol, atol, tolerances, precision)
+
+
+def _tolerance(
+    references: Sequence[np.ndarray[Any, Any]], precision: str | None, rtol: float | None, atol: float | None
+) -> tuple[float, float]:
+    """The tolerances for one output, by what it is at all sizes."""
+    dtype = references[0].dtype
+    if dtype.kind != "f" or precision not in _REDUCED:
+        return tolerance(dtype if precision != "float32" else np.dtype(np.float32), rtol, atol)
+    relative, share = _REDUCED[precision]
+    finite = [reference[np.isfinite(reference)] for reference in references]
+    greatest = max((float(np.abs(values).max()) for values in finite if values.size), default=0.0)
+    return relative if rtol is None else rtol, share * greatest if atol is None else atol
 
 
 def _difference(
     session: Any,
-    arrays: Mapping[str, np.ndarray[Any, Any]],
+    arrays: Arrays,
     expected: Sequence[np.ndarray[Any, Any]],
-    names: Sequence[str],
     sizes: Mapping[str, int],
-    rtol: float | None,
-    atol: float | None,
+    tolerances: Mapping[str, tuple[float, float]],
+    precision: str | None,
 ) -> float:
     where = ", ".join(f"{symbol}={n}" for symbol, n in sizes.items()) or "the example's sizes"
-    found = [output.name for output in session.get_outputs()]
-    if found != list(names):
-        raise VerificationError(f"to_onnx: the outputs are named {found}; expected {list(names)}")
-    feed = {i.name: np.ascontiguousarray(arrays[i.name]) for i in session.get_inputs()}
+    feed = {i.name: np.asarray(arrays[i.name], order="C") for i in session.get_inputs()}
+    if precision is not None:
+        feed = {i.name: feed[i.name].astype(_FLOATS.get(i.type, feed[i.name].dtype)) for i in session.get_inputs()}
     try:
         results = session.run(None, feed)
     except Exception as error:  # onnxruntime raises types of its own
         raise VerificationError(f"to_onnx: onnxruntime failed at {where}: {error}") from error
     greatest = 0.0
-    for name, result, reference in zip(names, results, expected, strict=True):
-        if result.shape != reference.shape or result.dtype != reference.dtype:
+    for (name, (relative, absolute)), result, reference in zip(tolerances.items(), results, expected, strict=True):
+        kinds = (result.dtype, reference.dtype) if precision is None else (result.dtype.kind, reference.dtype.kind)
+        if result.shape != reference.shape or kinds[0] != kinds[1]:
             raise VerificationError(
                 f"to_onnx: output {name!r} is {result.dtype}{list(result.shape)} in onnxruntime, but "
                 f"{reference.dtype}{list(reference.shape)} eagerly, at {where}"
             )
         if not result.size:
             continue
-        relative, absolute = tolerance(reference.dtype, rtol, atol)
         if reference.dtype.kind == "f":
-            with np.errstate(invalid="ignore"):
-                off = np.asarray(np.abs(result - reference))
-            off[(result == reference) | (np.isnan(result) & np.isnan(reference))] = 0
+            with np.errstate(invalid="ignore", over="ignore"):
+                off = np.asarray(np.abs(result.astype(reference.dtype) - reference))
+            same = (result == reference) | (np.isnan(result) & np.isnan(reference))
+            off[same] = 0
             bad = np.asarray(~(off <= absolute + relative * np.abs(reference)))
-            bad[(result == reference) | (np.isnan(result) & np.isnan(reference))] = False
+            bad[same] = False
         else:
             off = (result != reference).astype(np.float64)
             bad = result != reference
@@ -153,8 +199,8 @@ def _difference(
             place = tuple(int(i) for i in np.argwhere(bad)[0])
             raise VerificationError(
                 f"to_onnx: output {name!r} differs at {where}: {result[place]} in onnxruntime, but {reference[place]} "
-                f"eagerly, at index {place}; {int(bad.sum())} of {bad.size} elements are beyond rtol={relative}, "
-                f"atol={absolute}"
+                f"eagerly, at index {place}; {int(bad.sum())} of {bad.size} elements are beyond rtol={relative:g}, "
+                f"atol={absolute:g}"
             )
         greatest = max(greatest, float(off.max()))
     return greatest
