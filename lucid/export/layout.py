@@ -1,0 +1,94 @@
+"""A model taken apart: its structure, and the weights that can stand in a file of their own."""
+
+from __future__ import annotations
+
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from .digest import Digests, digests, initializers
+
+__all__ = ["LIMIT", "Layout", "fits", "lay_out"]
+
+LIMIT = 2**31 - 1
+"""How many bytes protobuf can write at most."""
+
+_SMALL = 1024
+"""Tensors of fewer bytes stay in the model: shape inference reads sizes and axes there."""
+
+_PAGE, _LARGE = 4096, 2**20
+"""Tensors from 1 MiB on begin at a page, so that onnxruntime can map them into memory."""
+
+
+class Layout(NamedTuple):
+    """A model whose large initializers have a place in a data file.
+
+    Attributes:
+        proto: the model; each large initializer is a reference to its place in a file still to be named.
+        tensors: what stands in the data file, by the place where it begins.
+        bytes: about how large the model is with everything in one file; never less than it is.
+    """
+
+    proto: onnx.ModelProto
+    tensors: dict[int, ir.TensorProtocol]
+    bytes: int
+
+    def contents(self, tensor: onnx.TensorProto) -> np.ndarray[Any, Any]:
+        """The elements of one of the model's tensors."""
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            offset = next(int(entry.value) for entry in tensor.external_data if entry.key == "offset")
+            return self.tensors[offset].numpy()
+        return onnx.numpy_helper.to_array(tensor)
+
+    def digests(self) -> Digests:
+        """The digests of the model."""
+        return digests(self.proto, self.contents)
+
+    def write_data(self, file: BinaryIO) -> None:
+        """Write the data file."""
+        for offset, tensor in self.tensors.items():
+            file.write(b"\0" * (offset - file.tell()))
+            array = tensor.numpy()
+            if array.dtype.byteorder == ">" or array.dtype.itemsize * array.size != tensor.nbytes:
+                file.write(tensor.tobytes())  # packed or big-endian: the bytes differ from those in memory
+            else:
+                file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+
+    def name_data(self, location: str) -> None:
+        """Say in the model what the data file is called."""
+        for _, tensor in initializers(self.proto):
+            for entry in tensor.external_data:
+                if entry.key == "location":
+                    entry.value = location
+
+
+def fits(model: ir.Model, limit: int = LIMIT) -> bool:
+    """Whether a model can be written in one piece."""
+    tensors = [value.const_value for graph in model.graphs() for value in graph.initializers.values()]
+    weights = sum(tensor.nbytes for tensor in tensors if tensor is not None)
+    # The structure is never a GiB, and to measure it takes a while.
+    return (limit == LIMIT and weights < limit // 2) or lay_out(model).bytes <= limit
+
+
+def lay_out(model: ir.Model) -> Layout:
+    """Take a model apart, without a copy of its weights."""
+    clone = model.clone()
+    tensors: dict[int, ir.TensorProtocol] = {}
+    end = 0
+    for value in (value for graph in clone.graphs() for value in graph.initializers.values()):
+        tensor = value.const_value
+        if tensor is None or tensor.nbytes < _SMALL or tensor.dtype == ir.DataType.STRING:
+            continue
+        align = _PAGE if tensor.nbytes >= _LARGE else 16
+        offset = -(-end // align) * align
+        end = offset + tensor.nbytes
+        tensors[offset] = tensor
+        assert isinstance(tensor.shape, ir.Shape)
+        value.const_value = ir.ExternalTensor(
+            "weights", offset, tensor.nbytes, tensor.dtype, shape=tensor.shape, name=str(value.name)
+        )
+    proto = ir.to_proto(clone)
+    # A reference takes more bytes than the header of the tensor it stands for.
+    return Layout(proto, tensors, proto.ByteSize() + sum(tensor.nbytes for tensor in tensors.values()))
