@@ -9,7 +9,11 @@ from typing import Any
 import onnx
 import onnx_ir as ir
 
+from ..errors import FileError
+from .files import write
+from .layout import fits
 from .parity import Report
+from .precision import Precision
 
 __all__ = ["Exported"]
 
@@ -24,6 +28,7 @@ class Exported:
         axes: for each input, the name of each free axis.
         fixed: for each input, why each other axis is fixed.
         opset: the version of the ONNX operator set.
+        precision: what the model was converted to: "float32", "float16" or "int8"; None if it was not.
     """
 
     def __init__(
@@ -37,6 +42,7 @@ class Exported:
         self.opset = opset
         self.axes = axes
         self.fixed = fixed
+        self.precision: Precision | None = None
         self.report: Report | None = None
         self.path: str | None = None
 
@@ -44,6 +50,11 @@ class Exported:
     def proto(self) -> onnx.ModelProto:
         """The model as protobuf."""
         return ir.to_proto(self.model)
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the file says of itself: the user's own metadata, and lucid's."""
+        return dict(self.model.metadata_props)
 
     @property
     def input_names(self) -> list[str]:
@@ -61,15 +72,30 @@ class Exported:
         return dict(Counter(node.op_type for node in self.model.graph))
 
     def serialize(self) -> bytes:
-        """The model as the bytes of an ONNX file."""
-        return self.proto.SerializeToString()
+        """The model as the bytes of an ONNX file.
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model to a file, all of it or nothing."""
-        from ..files import atomic_write
+        Raises:
+            FileError: it is larger than the 2 GiB that protobuf can write; `save` writes the weights beside it then.
+        """
+        if not fits(self.model):
+            raise FileError("the model is too large for one file of 2 GiB; save it, then its weights stand beside it")
+        return self.proto.SerializeToString(deterministic=True)
 
-        with atomic_write(path) as file:
-            file.write(self.serialize())
+    def save(self, path: str | os.PathLike[str], external_data: bool | None = None) -> None:
+        """Write the model to a file, all of it or nothing.
+
+        Weights beside the model stand in ``<name of the model>.<digest>.data``. A crash leaves the old model with the
+        old weights or the new one with the new ones.
+
+        Args:
+            path: where to write it.
+            external_data: whether the weights stand in a file beside it; if None, only above protobuf's 2 GiB.
+
+        Raises:
+            FileError: one file is asked for, and the model is too large for it.
+            OSError: the disk is full, the folder does not exist, and so on; what stood at `path` still stands there.
+        """
+        write(self.model, path, external_data)
         self.path = os.fspath(path)
 
     def __str__(self) -> str:

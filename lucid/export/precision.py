@@ -1,0 +1,257 @@
+"""Fewer bits: a model converted to float32, float16 or int8."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from ..errors import ExportError
+from .files import load, write
+from .layout import fits
+
+__all__ = ["PRECISIONS", "Precision", "convert"]
+
+Precision = Literal["float32", "float16", "int8"]
+
+PRECISIONS = ("float32", "float16", "int8")
+
+_NARROWED = {
+    "float32": {ir.DataType.DOUBLE: ir.DataType.FLOAT},
+    "float16": {ir.DataType.DOUBLE: ir.DataType.FLOAT16, ir.DataType.FLOAT: ir.DataType.FLOAT16},
+}
+"""Which dtype becomes which."""
+
+_QUANTIZABLE = ["MatMul", "Gather"]
+"""Products with constant weights, to which Gemm is turned first, and rows of constant tables. Not Conv: onnxruntime has
+no kernel for it with signed weights on a CPU."""
+
+
+def convert(model: ir.Model, precision: Precision, float32_io: bool) -> ir.Model:
+    """The model at another precision.
+
+    Args:
+        model: the model; left as it is.
+        precision: "float32" turns float64 into it; "float16" turns all floats into it, weights, what is computed, and
+            the bodies of scans; "int8" keeps the weights of products and tables in it, and quantizes the other factor
+            of each product anew whenever it runs. All else stays float32.
+        float32_io: with "float16", whether the inputs and outputs of the model are float32.
+
+    Raises:
+        ExportError: it cannot be converted; with what stands in the way.
+    """
+    converted = model.clone()
+    if precision == "int8":
+        _Narrower(converted, _NARROWED["float32"]).narrow()
+        return _quantized(converted)
+    narrower = _Narrower(converted, _NARROWED[precision])
+    narrower.narrow()
+    if precision == "float16" and float32_io:
+        narrower.keep_inputs()
+        narrower.keep_outputs()
+    return converted
+
+
+class _Narrower:
+    """Turns floats into narrower ones, in the main graph of a model and in all graphs inside it."""
+
+    def __init__(self, model: ir.Model, narrowed: dict[ir.DataType, ir.DataType]) -> None:
+        self.model = model
+        self.narrowed = narrowed
+        self.graphs = list(model.graphs())
+        self.before: dict[ir.Value, ir.DataType] = {}
+        values = [v for graph in self.graphs for v in (*graph.inputs, *graph.initializers.values())]
+        values += [v for graph in self.graphs for node in graph for v in node.outputs]
+        self.values = values
+        self.taken = {value.name for value in values} | {node.name for graph in self.graphs for node in graph}
+
+    def narrow(self) -> None:
+        """Convert everything, inputs and outputs too; an operator that lacks the dtype gets Casts around it."""
+        for value in self.values:
+            if value.dtype in self.narrowed:
+                self.before[value] = value.dtype
+                value.dtype = self.narrowed[value.dtype]
+            if value.const_value is not None and value.is_initializer():
+                value.const_value = self.tensor(value.const_value, str(value.name))
+        for graph in self.graphs:
+            for node in list(graph):
+                self.attributes(node)
+                self.bridge(node)
+
+    def keep_inputs(self) -> None:
+        """Give the inputs back as float32."""
+        graph = self.model.graph
+        for value in graph.inputs:
+            if value in self.before:
+                users = list(value.uses())
+                cast = self.cast(value, ir.DataType.FLOAT16)
+                value.dtype = ir.DataType.FLOAT
+                if users:
+                    graph.insert_before(next(iter(graph)), cast)
+                for user, index in users:
+                    user.replace_input_with(index, cast.outputs[0])
+
+    def keep_outputs(self) -> None:
+        """Give the outputs back as float32."""
+        graph = self.model.graph
+        for index, value in enumerate(graph.outputs):
+            if value in self.before:
+                cast = self.cast(value, ir.DataType.FLOAT)
+                graph.append(cast)
+                self.exchange(graph, index, cast)
+
+    def exchange(self, graph: ir.Graph, index: int, cast: ir.Node) -> None:
+        """Put the result of a Cast in the place of the graph output that it casts, name included."""
+        (old,), (new,) = cast.inputs, cast.outputs
+        assert old is not None
+        name, old.name = old.name, new.name
+        new.name = name
+        graph.outputs[index] = new
+
+    def tensor(self, tensor: ir.TensorProtocol, name: str) -> ir.TensorProtocol:
+        """A constant, narrowed.
+
+        Raises:
+            ExportError: an element is too large for it, or a single number becomes zero.
+        """
+        if tensor.dtype not in self.narrowed:
+            return tensor
+        wide = tensor.numpy()
+        dtype = self.narrowed[tensor.dtype].numpy()
+        with np.errstate(over="ignore"):
+            array = wide.astype(dtype)
+        lost = np.isinf(array) & np.isfinite(wide)
+        if lost.any():
+            raise ExportError(
+                f"to_onnx: {name} holds {wide[lost].flat[0]:g}, beyond the greatest {dtype}, {np.finfo(dtype).max:g}; "
+                "scale it, or keep the model in float32"
+            )
+        if array.size == 1 and array.any() != wide.any():
+            raise ExportError(
+                f"to_onnx: {name} is {wide.flat[0]:g}, which becomes zero in {dtype}; use a larger number, or keep the "
+                "model in float32"
+            )
+        return ir.tensor(array, name=tensor.name)
+
+    def attributes(self, node: ir.Node) -> None:
+        """Narrow what the attributes of a node say of dtypes, and the tensors in them."""
+        for name, attribute in list(node.attributes.items()):
+            if attribute.type == ir.AttributeType.TENSOR:
+                node.attributes[name] = ir.AttrTensor(name, self.tensor(attribute.as_tensor(), f"{node.name}.{name}"))
+            elif name in ("to", "dtype") and attribute.type == ir.AttributeType.INT:
+                dtype = ir.DataType(attribute.as_int())
+                node.attributes[name] = ir.AttrInt64(name, int(self.narrowed.get(dtype, dtype)))
+
+    def bridge(self, node: ir.Node) -> None:
+        """Casts around a node, where its operator does not take the narrow dtype, or always makes the wide one."""
+        graph = node.graph
+        assert isinstance(graph, ir.Graph)
+        inputs = [slot for slot in _slots(node, "inputs") if slot.value in self.before]
+        outputs = [slot for slot in _slots(node, "outputs") if slot.value in self.before]
+        lacking = {slot.kind for slot in (*inputs, *outputs) if _name(slot.value.dtype) not in slot.allowed}
+        for index, value, kind, _ in inputs:
+            if kind in lacking:
+                cast = self.cast(value, self.before[value])
+                graph.insert_before(node, cast)
+                node.replace_input_with(index, cast.outputs[0])
+        for _, value, kind, _ in outputs:
+            if kind in lacking:
+                users = list(value.uses())
+                wide = self.before.pop(value)
+                cast = self.cast(value, value.dtype)
+                value.dtype = self.before[cast.outputs[0]] = wide
+                graph.insert_after(node, cast)
+                for user, index in users:
+                    user.replace_input_with(index, cast.outputs[0])
+                for index, output in enumerate(graph.outputs):
+                    if output is value:
+                        self.exchange(graph, index, cast)
+
+    def cast(self, value: ir.Value, dtype: Any) -> ir.Node:
+        """A Cast of a value, not yet in any graph."""
+        result = ir.Value(name=self.fresh(f"{value.name}_{dtype.name.lower()}"), shape=value.shape)
+        result.dtype = dtype
+        name = self.fresh(f"{value.name}/Cast")
+        return ir.Node("", "Cast", [value], [ir.AttrInt64("to", int(dtype))], outputs=[result], name=name)
+
+    def fresh(self, name: str) -> str:
+        chosen, count = name, 0
+        while chosen in self.taken:
+            count += 1
+            chosen = f"{name}_{count}"
+        self.taken.add(chosen)
+        return chosen
+
+
+class _Slot(NamedTuple):
+    """An input or output of a node: its place, its value, the name of its type, and the types it may have."""
+
+    place: int
+    value: ir.Value
+    kind: str
+    allowed: set[str]
+
+
+def _slots(node: ir.Node, side: Literal["inputs", "outputs"]) -> list[_Slot]:
+    """The inputs or outputs of a node, with what its operator says of them; none if that is not known."""
+    assert node.graph is not None
+    version = node.version or node.graph.opset_imports.get(node.domain, 0)
+    try:
+        schema = onnx.defs.get_schema(node.op_type, version, node.domain)
+    except onnx.defs.SchemaError:
+        return []
+    formal = getattr(schema, side)
+    allowed = {c.type_param_str: set(c.allowed_type_strs) for c in schema.type_constraints}
+    slots = []
+    for index, value in enumerate(getattr(node, side)):
+        if value is not None and formal:
+            kind = formal[min(index, len(formal) - 1)].type_str
+            slots.append(_Slot(index, value, kind, allowed.get(kind, {kind})))
+    return slots
+
+
+def _name(dtype: ir.DataType | None) -> str:
+    """A dtype as ONNX's operators name it."""
+    return "" if dtype is None else f"tensor({dtype.name.lower()})"
+
+
+def _quantized(model: ir.Model) -> ir.Model:
+    """The model with int8 weights, by onnxruntime's dynamic quantization.
+
+    Raises:
+        ExportError: there is nothing to quantize, or onnxruntime cannot.
+    """
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder, "model.onnx"), Path(folder, "quantized.onnx")
+        # Else it advises, by way of a logger, to optimize the model first, which would dissolve the scans.
+        model.metadata_props["onnx.quant.pre_process"] = "onnxruntime.quant"
+        write(model, source)
+        try:
+            quantize_dynamic(
+                source,
+                target,
+                op_types_to_quantize=_QUANTIZABLE,
+                per_channel=True,
+                reduce_range=True,  # 7 bits: with 8, sums of products saturate on CPUs without VNNI
+                weight_type=QuantType.QInt8,
+                use_external_data_format=not fits(model),
+                extra_options={"EnableSubgraph": True, "MatMulConstBOnly": True},
+            )
+        except Exception as error:  # onnxruntime raises types of its own
+            raise ExportError(f"to_onnx: onnxruntime cannot quantize the model: {error}") from error
+        quantized = load(target)
+        ir.external_data.load_to_model(quantized)
+    operators = {node.op_type for graph in quantized.graphs() for node in graph}
+    if not operators & {"MatMulInteger", "DequantizeLinear"}:
+        raise ExportError(
+            "to_onnx: there is nothing to quantize: int8 needs a product with a constant matrix, or a constant table; "
+            "a recurrent layer has one if it is lowered as 'scan' or 'unrolled'"
+        )
+    quantized.producer_name, quantized.doc_string = "lucid", None
+    return quantized
