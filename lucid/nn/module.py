@@ -69,28 +69,22 @@ class Module:
         own = self.__dict__
         if isinstance(value, (Parameter, Module)) and "_parameters" not in own:
             raise AttributeError(f"call super().__init__() in {type(self).__name__}.__init__ before assigning {name!r}")
-        if isinstance(value, Parameter):
-            self._forget(name)
-            own["_parameters"][name] = value
-        elif isinstance(value, Module):
-            self._forget(name)
-            own["_modules"][name] = value
-        elif "_parameters" in own and name in own["_parameters"]:
-            if value is not None:
-                raise TypeError(
-                    f"cannot assign {type(value).__name__} as parameter {name!r}; expected Parameter or None"
-                )
-            own["_parameters"][name] = None
-        elif "_buffers" in own and name in own["_buffers"]:
-            if value is not None and not isinstance(value, Tensor):
-                raise TypeError(f"cannot assign {type(value).__name__} as buffer {name!r}; expected Tensor or None")
-            own["_buffers"][name] = value
-        elif "_modules" in own and name in own["_modules"] and value is not None:
-            raise TypeError(f"cannot assign {type(value).__name__} as child module {name!r}; expected Module or None")
-        elif "_modules" in own and name in own["_modules"]:
-            own["_modules"][name] = None
-        else:
-            object.__setattr__(self, name, value)
+        for table, kind, what in _TABLES:
+            entries = own.get(table, {})
+            if isinstance(value, kind) and kind is not Tensor:
+                # One that is replaced keeps its place in the order.
+                if name not in entries:
+                    self._forget(name)
+                entries[name] = value
+                return
+            if name in entries:
+                if value is not None and not isinstance(value, kind):
+                    raise TypeError(
+                        f"cannot assign {type(value).__name__} as {what} {name!r}; expected {kind.__name__} or None"
+                    )
+                entries[name] = value
+                return
+        object.__setattr__(self, name, value)
 
     def __getattr__(self, name: str) -> Any:
         for table in ("_parameters", "_buffers", "_modules"):
@@ -107,56 +101,55 @@ class Module:
         return sorted({*super().__dir__(), *self._parameters, *self._buffers, *self._modules})
 
     def _forget(self, name: str) -> bool:
-        found = False
-        for table in ("_parameters", "_buffers", "_modules"):
-            found |= self.__dict__[table].pop(name, _MISSING) is not _MISSING
-        return found or (self.__dict__.pop(name, _MISSING) is not _MISSING)
+        own = self.__dict__
+        entries = (own.get("_parameters", {}), own.get("_buffers", {}), own.get("_modules", {}), own)
+        return any(table.pop(name, _MISSING) is not _MISSING for table in entries)
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Add a parameter under a name; None keeps the name for one that is absent."""
-        self._check_name(name)
+        self._check_name(name, "_parameters")
         if param is not None and not isinstance(param, Parameter):
             raise TypeError(f"cannot register {type(param).__name__} as parameter {name!r}; expected Parameter or None")
         self._parameters[name] = param
 
     def register_buffer(self, name: str, tensor: Tensor | None) -> None:
         """Add a tensor that belongs to the state but is not trained."""
-        self._check_name(name)
+        self._check_name(name, "_buffers")
         if tensor is not None and not isinstance(tensor, Tensor):
             raise TypeError(f"cannot register {type(tensor).__name__} as buffer {name!r}; expected Tensor or None")
         self._buffers[name] = tensor
 
     def add_module(self, name: str, module: Module | None) -> None:
         """Add a submodule under a name."""
-        self._check_name(name)
+        self._check_name(name, "_modules")
         if module is not None and not isinstance(module, Module):
             raise TypeError(f"{type(module).__name__} is not a Module")
         self._modules[name] = module
 
-    def _check_name(self, name: str) -> None:
+    def _check_name(self, name: str, table: str) -> None:
+        if table not in self.__dict__:
+            raise AttributeError(f"call super().__init__() in {type(self).__name__}.__init__ before adding {name!r}")
         if not isinstance(name, str):
             raise TypeError(f"a name must be a string; got {type(name).__name__}")
         if "." in name or not name:
             raise KeyError(f"a name must not be empty nor contain '.'; got {name!r}")
-        if name in self.__dict__ or hasattr(type(self), name):
+        if hasattr(self, name) and name not in self.__dict__[table]:
             raise KeyError(f"{type(self).__name__} already has an attribute {name!r}")
 
     # --- what is in it
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
         """Every module below this one and itself, once, with the path that leads to it."""
+        # A stack, for a function nested here that calls itself would be a reference cycle around all modules seen.
         seen: set[Module] = set()
-
-        def visit(module: Module, path: str) -> Iterator[tuple[str, Module]]:
-            if module in seen:
-                return
-            seen.add(module)
-            yield path, module
-            for name, child in module._modules.items():
-                if child is not None:
-                    yield from visit(child, f"{path}.{name}" if path else name)
-
-        return visit(self, prefix)
+        stack = [(prefix, self)]
+        while stack:
+            path, module = stack.pop()
+            if module not in seen:
+                seen.add(module)
+                yield path, module
+                children = [(f"{path}.{name}" if path else name, child) for name, child in module.named_children()]
+                stack.extend(reversed(children))
 
     def modules(self) -> Iterator[Module]:
         """Every module below this one and itself, once."""
@@ -188,7 +181,8 @@ class Module:
 
     def _named(self, table: str, prefix: str, recurse: bool, once: bool) -> Iterator[tuple[str, Any]]:
         seen: set[Tensor] = set()
-        for path, module in self._paths(prefix) if recurse else ((prefix, self),):
+        paths = self.named_modules(prefix) if once else self._paths(prefix)
+        for path, module in paths if recurse else ((prefix, self),):
             for name, tensor in module.__dict__[table].items():
                 if tensor is not None and not (once and tensor in seen):
                     seen.add(tensor)
@@ -242,8 +236,7 @@ class Module:
             raise TypeError(f"a module can be converted to floating-point dtypes only; got {dtype}")
         for tensor in (*self.parameters(), *self.buffers()):
             if tensor.is_floating_point() and tensor.dtype != dtype:
-                tensor._data = tensor._data.astype(dtype)
-                tensor._value = None
+                tensor._replace(tensor._data.astype(dtype))
                 if tensor.grad is not None:
                     tensor.grad = Tensor(tensor.grad._data.astype(dtype))
         return self
@@ -302,7 +295,7 @@ class Module:
             array = given._data if isinstance(given, Tensor) else np.asarray(given)
             if array.shape != tensor.shape:
                 problems.append(f"{name}: expected shape {tensor.shape}, got {array.shape}")
-            elif (array.dtype.kind == "f") != (tensor.dtype.kind == "f") or array.dtype.kind not in "fiub":
+            elif not _fits(array.dtype, tensor.dtype):
                 problems.append(f"{name}: expected dtype {tensor.dtype}, got {array.dtype}")
             else:
                 fitting.append((tensor, array))
@@ -324,6 +317,18 @@ class Module:
         if not lines:
             return f"{type(self).__name__}({extra})"
         return "\n  ".join([f"{type(self).__name__}({extra}", *lines]) + "\n)"
+
+
+def _fits(given: np.dtype[Any], own: np.dtype[Any]) -> bool:
+    """Whether elements may be copied from one dtype to another: precision may change, the kind of number may not."""
+    return (given.kind == "f") == (own.kind == "f") and given.kind in "fiub" and np.can_cast(given, own, "same_kind")
+
+
+_TABLES = (
+    ("_parameters", Parameter, "parameter"),
+    ("_modules", Module, "child module"),
+    ("_buffers", Tensor, "buffer"),
+)
 
 
 class _Missing:
