@@ -1,0 +1,61 @@
+"""Report: the table that a model ends with, the pictures it draws, and how long a call takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+__all__ = ["COLOURS", "GREY", "INK", "draw", "milliseconds", "table"]
+
+INK = "#22313f"
+GREY = "#aab4bd"
+COLOURS = ("#1f5f99", "#d9722e", "#2f8f6b", "#8a5fa8", "#b5892b")
+"""The colours of the pictures: text, what stands back, and one a line."""
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as text, the first one being the heading: names to the left, all else to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
+    return "\n".join([lines[0], "-" * (sum(widths) + 2 * len(widths) - 2), *lines[1:]])
+
+
+def milliseconds(run: Callable[[], object], calls: int = 1, repeats: int = 5) -> float:
+    """How long each of the calls that `run` makes takes: the fastest of several times."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return 1e3 * min(times) / calls
+
+
+def draw(path: Path, width: float, height: float, fill: Callable[[Any], None]) -> None:
+    """Write a picture: `fill` gets the empty figure of matplotlib, which is loaded only now, without a display."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    style: Any = {
+        "font.size": 9.5,
+        "text.color": INK,
+        "axes.edgecolor": GREY,
+        "axes.labelcolor": INK,
+        "axes.spines.right": False,
+        "axes.spines.top": False,
+        "axes.titlelocation": "left",
+        "axes.titlesize": 11,
+        "axes.titleweight": "bold",
+        "axes.titlepad": 10,
+        "legend.frameon": False,
+        "xtick.color": INK,
+        "ytick.color": INK,
+    }
+    with mpl.rc_context(style):
+        figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
+        FigureCanvasAgg(figure)
+        fill(figure)
+        figure.savefig(path, dpi=150)
