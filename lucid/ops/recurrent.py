@@ -20,8 +20,12 @@ __all__ = ["rnn", "rnn_backward"]
 
 Nonlinearity = Literal["tanh", "relu"]
 
+# The padding may hold anything, and whatever comes of it is thrown away. Elsewhere inf and nan come silently, too.
+quiet = np.errstate(all="ignore")
+
 
 @op
+@quiet
 def rnn(
     x: Array,
     h0: Array,
@@ -56,20 +60,18 @@ def rnn(
     recurrent = np.ascontiguousarray(weight_hh.T)
     product = np.empty((batch, hidden), out.dtype)
     h = None if h0 is None else h0[0]
-    # In the padding anything may come up; it is thrown away below.
-    with np.errstate(all="ignore"):
-        for state in out:
-            if h is not None:
-                np.matmul(h, recurrent, out=product)
-                state += product
-            if nonlinearity == "tanh":
-                np.tanh(state, out=state)
-            else:
-                np.maximum(state, 0, out=state)
-            h = state
+    for state in out:
+        if h is not None:
+            np.matmul(h, recurrent, out=product)
+            state += product
+        if nonlinearity == "tanh":
+            np.tanh(state, out=state)
+        else:
+            np.maximum(state, 0, out=state)
+        h = state
     if lengths is None:
         return out, out[-1:].copy()
-    out[_padding(lengths, steps)] = 0
+    out[padding(lengths, steps)] = 0
     return out, out[lengths - 1, np.arange(batch)][None]
 
 
@@ -89,13 +91,12 @@ def _(
     steps, batch, hidden = output.shape
     features = x.shape[2]
     slope = 1 - output * output if nonlinearity == "tanh" else (output > 0).astype(output.dtype)
-    dz = rnn_backward(_gradient_of_states(g, output, lengths), slope, weight_hh, reverse=True)
-    first = h0 if h0 is not None else (output[:1] * 0.0)
+    dz = rnn_backward(gradient_of_states(g, output, lengths), slope, weight_hh, reverse=True)
     dz_rows = reshape_to(dz, shape=(steps * batch, hidden))
-    previous = concat(first, output[:-1], dim=0)
+    previous = before(h0, output)
     if lengths is not None:
         # The padding may hold anything, and 0 * NaN is NaN.
-        x = where(unsqueeze(_padding_mask(lengths, steps), -1), 0.0, x)
+        x = where(unsqueeze(padding_mask(lengths, steps), -1), 0.0, x)
     gx = gh = gw = gr = gb = None
     if needs[0]:
         gx = matmul(dz, weight_ih)
@@ -111,6 +112,7 @@ def _(
 
 
 @op
+@quiet
 def rnn_backward(incoming: Array, slope: Array, weight: Array, /, reverse: bool = True) -> Array:
     """The one sequential part of a recurrent layer's gradient, a linear recurrence through time:
 
@@ -126,40 +128,59 @@ def rnn_backward(incoming: Array, slope: Array, weight: Array, /, reverse: bool 
     product = np.empty(out.shape[1:], out.dtype)
     steps = range(len(out) - 1, -1, -1) if reverse else range(len(out))
     previous = None
-    with np.errstate(all="ignore"):
-        for t in steps:
-            z = out[t]
-            if previous is not None:
-                np.matmul(previous, weight, out=product)
-                z += product
-            z *= slope[t]
-            previous = z
+    for t in steps:
+        z = out[t]
+        if previous is not None:
+            np.matmul(previous, weight, out=product)
+            z += product
+        z *= slope[t]
+        previous = z
     return out
 
 
 @rnn_backward.vjp
-def _(g: Tensor, incoming: Tensor, slope: Tensor, weight: Tensor, out: Tensor, needs: tuple[bool, ...], reverse: bool) -> Any:
-    # With a_t = incoming_t + z_(t+1) W (so z_t = a_t * slope_t), u_t = dL/da_t obeys u_t = (g_t + u_(t-1) W') * slope_t.
+def _(
+    g: Tensor, incoming: Tensor, slope: Tensor, weight: Tensor, out: Tensor, needs: tuple[bool, ...], reverse: bool
+) -> Any:
+    # With a_t = incoming_t + z_(t+1) W (so z_t = a_t * slope_t), u_t = dL/da_t obeys
+    # u_t = (g_t + u_(t-1) W') * slope_t.
     u = rnn_backward(g, slope, transpose(weight, 0, 1), reverse=not reverse)
     g_slope = g_weight = None
     if needs[1] or needs[2]:
-        after = _shifted(out, reverse)
+        after = shifted(out, reverse)
         if needs[1]:
-            g_slope = (g + _shifted(matmul(u, transpose(weight, 0, 1)), not reverse)) * (incoming + matmul(after, weight))
+            g_slope = (g + shifted(matmul(u, transpose(weight, 0, 1)), not reverse)) * (
+                incoming + matmul(after, weight)
+            )
         if needs[2]:
             hidden = weight.shape[0]
             g_weight = matmul(transpose(after.reshape(-1, hidden), 0, 1), u.reshape(-1, hidden))
     return u, g_slope, g_weight
 
 
-def _shifted(z: Tensor, reverse: bool) -> Tensor:
+def shifted(z: Tensor, reverse: bool) -> Tensor:
     """z_(t+1) at place t if `reverse`, else z_(t-1); zeros at the end where there is none."""
     return concat(z[1:], z[:1] * 0.0, dim=0) if reverse else concat(z[:1] * 0.0, z[:-1], dim=0)
 
 
-def _gradient_of_states(g: Any, output: Tensor, lengths: Any) -> Tensor:
-    """The gradients of all states: those of the output, and that of the last state where it was taken from."""
+def before(first: Any, states: Tensor) -> Tensor:
+    """The state before each step, starting from `first`, or from zeros if it is None."""
+    return concat(states[:1] * 0.0 if first is None else first, states[:-1], dim=0)
+
+
+def block_size(states: np.ndarray[Any, Any]) -> int:
+    """How many steps to treat at once: few enough to stay in a processor's cache, many if a step is small."""
+    return max(1, min(len(states), 16384 // max(1, states[0].size)))
+
+
+def gradient_of_states(g: Any, output: Tensor, lengths: Any) -> Any:
+    """The gradients of all states: those of the output, and that of the last state where it was taken from.
+
+    None if neither has one.
+    """
     g_output, g_last = g
+    if g_output is None and g_last is None:
+        return None
     steps = output.shape[0]
     if lengths is None:
         if g_last is None:
@@ -167,18 +188,18 @@ def _gradient_of_states(g: Any, output: Tensor, lengths: Any) -> Tensor:
         rest = output[:-1] * 0.0 if g_output is None else g_output[:-1]
         last = g_last if g_output is None else g_output[-1:] + g_last
         return concat(rest, last, dim=0)
-    total = output * 0.0 if g_output is None else where(unsqueeze(_padding_mask(lengths, steps), -1), 0.0, g_output)
+    total = output * 0.0 if g_output is None else where(unsqueeze(padding_mask(lengths, steps), -1), 0.0, g_output)
     if g_last is None:
         return total
     is_last = eq(unsqueeze(arange(steps), 1), lengths - 1)
     return total + where(unsqueeze(is_last, -1), g_last, 0.0)
 
 
-def _padding_mask(lengths: Tensor, steps: int) -> Tensor:
+def padding_mask(lengths: Tensor, steps: int) -> Tensor:
     """(T, N) bools, True from each sequence's length on, as ops."""
     return ge(unsqueeze(arange(steps), 1), lengths)
 
 
-def _padding(lengths: np.ndarray[Any, Any], steps: int) -> np.ndarray[Any, Any]:
+def padding(lengths: np.ndarray[Any, Any], steps: int) -> np.ndarray[Any, Any]:
     """(T, N) bools, True from each sequence's length on."""
     return np.arange(steps)[:, None] >= lengths

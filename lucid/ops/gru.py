@@ -1,0 +1,344 @@
+"""Gated recurrent units: a whole sequence through one layer is one op, its loop written by hand.
+
+Letters: T time, N batch, I input, H hidden. The gates stand in PyTorch's order, r z n, and each has an array of its
+own, (T, N, H), so that a step of it is contiguous in memory.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..tensor import Tensor, op
+from ..tracer.op import Array
+from .elementwise import where
+from .linalg import matmul
+from .recurrent import before, block_size, gradient_of_states, padding, padding_mask, quiet, shifted
+from .shape import concat, reshape_to, split, stack, transpose, unbind, unsqueeze
+
+__all__ = ["gru", "gru_backward", "gru_tangent"]
+
+
+@op
+@quiet
+def gru(
+    x: Array,
+    h0: Array,
+    weight_ih: Array,
+    weight_hh: Array,
+    bias_ih: Array,
+    bias_hh: Array,
+    lengths: Array,
+    /,
+) -> Array:
+    """A layer of gated recurrent units over a whole sequence (ONNX GRU with linear_before_reset=1).
+
+    r = σ(W_ir x_t + b_ir + W_hr h_(t-1) + b_hr)
+    z = σ(W_iz x_t + b_iz + W_hz h_(t-1) + b_hz)
+    n = tanh(W_in x_t + b_in + r (W_hn h_(t-1) + b_hn))
+    h_t = (1 - z) n + z h_(t-1)
+
+    Steps at and after a sequence's length count as absent: the results are 0 there, and the last state is the one at
+    the last step that counts. Nothing that stands in the padding, NaN included, reaches any result.
+
+    Shape:
+        x: (T, N, I); h0: (1, N, H) or None for zeros; weight_ih: (3H, I); weight_hh: (3H, H); bias_ih, bias_hh: (3H,)
+        or None; lengths: (N,) integers from 1 to T, or None where all are T.
+        The result: the states of all steps (T, N, H) and the last state (1, N, H); and for the gradient the gates
+        r, z, n of all steps (3, T, N, H), and what r is multiplied with (T, N, H).
+    """
+    steps, batch, features = x.shape
+    hidden = weight_hh.shape[1]
+    gates = np.matmul(x.reshape(steps * batch, features), _by_gate(weight_ih, hidden))
+    inner = np.zeros((steps, batch, hidden), gates.dtype)
+    if bias_ih is not None:
+        gates += _by_gate(bias_ih[:, None], hidden)
+    if bias_hh is not None:
+        gates[:2] += _by_gate(bias_hh[:, None], hidden)[:2]
+        inner += bias_hh[2 * hidden :]
+    gates = gates.reshape(3, steps, batch, hidden)
+    recurrent = _by_gate(weight_hh, hidden)
+    output = np.empty_like(inner)
+    h = np.zeros_like(output[0]) if h0 is None else h0[0]
+    product = np.empty_like(gates[:, 0])
+    buffer = np.empty_like(h)
+    by_step = gates.swapaxes(0, 1)
+    for s, (r, z, n), q, h_t in zip(by_step[:, :2], by_step, inner, output, strict=True):
+        np.matmul(h, recurrent, out=product)
+        s += product[:2]
+        np.tanh(s, out=s)
+        s += 1
+        s *= 0.5
+        q += product[2]
+        np.multiply(r, q, out=buffer)
+        n += buffer
+        np.tanh(n, out=n)
+        np.subtract(h, n, out=h_t)
+        h_t *= z
+        h_t += n
+        h = h_t
+    if lengths is None:
+        return output, output[-1:].copy(), gates, inner
+    absent = padding(lengths, steps)
+    for results in (output, inner, *gates):
+        results[absent] = 0
+    return output, output[lengths - 1, np.arange(batch)][None], gates, inner
+
+
+@gru.vjp
+def _(
+    g: Any,
+    x: Tensor,
+    h0: Any,
+    weight_ih: Tensor,
+    weight_hh: Tensor,
+    lengths: Any,
+    out: Any,
+    needs: tuple[bool, ...],
+) -> Any:
+    g_output, g_h, g_gates, g_inner = g
+    output, _, gates, inner = out
+    steps, batch, hidden = output.shape
+    g_states = gradient_of_states((g_output, g_h), output, lengths)
+    if g_states is None:
+        g_states = output * 0.0
+    previous = before(h0, output)
+    direct = None
+    if g_gates is not None or g_inner is not None:
+        direct = _direct(g_gates, g_inner, gates, inner, lengths)
+        g_states = g_states + matmul(shifted(direct[0], True), weight_hh)
+    da, dn, dh = gru_backward(g_states, gates, inner, previous, weight_hh)
+    gh = dh[:1] * gates[1, :1] + matmul(da[:1], weight_hh) if needs[1] else None
+    if direct is not None:
+        da, dn = da + direct[0], dn + direct[1]
+        gh = gh + matmul(direct[0][:1], weight_hh) if needs[1] else None
+    rows = reshape_to(da, shape=(steps * batch, 3 * hidden))
+    rows_rz, rows_n = rows[:, : 2 * hidden], reshape_to(dn, shape=(steps * batch, hidden))
+    if lengths is not None:
+        # The padding may hold anything, and 0 * NaN is NaN.
+        x = where(unsqueeze(padding_mask(lengths, steps), -1), 0.0, x)
+    gx = gw = gr = g_bias_ih = g_bias_hh = None
+    if needs[0]:
+        gx = matmul(rows_rz, weight_ih[: 2 * hidden]) + matmul(rows_n, weight_ih[2 * hidden :])
+        gx = reshape_to(gx, shape=x.shape)
+    if needs[2]:
+        inputs = reshape_to(x, shape=(steps * batch, x.shape[2]))
+        gw = concat(matmul(transpose(rows_rz, 0, 1), inputs), matmul(transpose(rows_n, 0, 1), inputs))
+    if needs[3]:
+        gr = matmul(transpose(rows, 0, 1), reshape_to(previous, shape=(steps * batch, hidden)))
+    if needs[4] or needs[5]:
+        g_bias_hh = rows.sum(0)
+        g_bias_ih = concat(g_bias_hh[: 2 * hidden], rows_n.sum(0))
+    return gx, gh, gw, gr, g_bias_ih, g_bias_hh, None
+
+
+def _direct(g_gates: Any, g_inner: Any, gates: Tensor, inner: Tensor, lengths: Any) -> tuple[Tensor, Tensor]:
+    """What arrives at gates and inner themselves, as gradients of what `gru_backward` gives as da and dn."""
+    r, z, n = unbind(gates)
+    none = inner * 0.0
+    g_r, g_z, g_n = (none, none, none) if g_gates is None else unbind(g_gates)
+    dn = g_n * (1 - n * n)
+    dr = (g_r + dn * inner) * r * (1 - r)
+    dq = dn * r if g_inner is None else dn * r + g_inner
+    da = concat(dr, g_z * z * (1 - z), dq, dim=-1)
+    if lengths is None:
+        return da, dn
+    absent = unsqueeze(padding_mask(lengths, inner.shape[0]), -1)
+    return where(absent, 0.0, da), where(absent, 0.0, dn)
+
+
+@op
+@quiet
+def gru_backward(g_states: Array, gates: Array, inner: Array, previous: Array, weight: Array, /) -> Array:
+    """The one sequential part of a GRU's gradient: a recurrence, backward in time and linear in what arrives.
+
+    dh_t = g_states_t + z_(t+1) dh_(t+1) + da_(t+1) W
+    da_t = k_t dh_t
+    dn_t = (1-z)(1-n²) dh_t
+
+    with k = (k_q q (1-r), (h_(t-1) - n) z (1-z), k_q) and k_q = (1-z)(1-n²) r, where q is what r is multiplied
+    with. As a linear map from g_states to dh its adjoint is `gru_tangent`; so both can be differentiated again and
+    again.
+
+    Shape:
+        g_states: (T, N, H); gates: (3, T, N, H); inner: q, (T, N, H); previous: the state before each step (T, N, H);
+        weight: W_hh, (3H, H).
+        The result: the gradients da of r's and z's pre-activations and of q (T, N, 3H), dn of n's pre-activation
+        (T, N, H), and dh of the states (T, N, H).
+    """
+    steps, batch, hidden = inner.shape
+    da = np.empty((steps, batch, 3 * hidden), inner.dtype)
+    dn = np.empty_like(inner)
+    dh = np.empty_like(inner)
+    by_gate = da.reshape(steps, batch, 3, hidden).transpose(0, 2, 1, 3)
+    size = block_size(inner)
+    k = np.empty((3, size, batch, hidden), inner.dtype)
+    carry, product = np.zeros_like(inner[0]), np.zeros_like(inner[0])
+    for stop in range(steps, 0, -size):
+        start = max(0, stop - size)
+        _coefficients(gates, inner, previous, start, stop, k[:, : stop - start], dn[start:stop])
+        for t in range(stop - 1, start - 1, -1):
+            dh_t = dh[t]
+            np.add(g_states[t], product, out=dh_t)
+            dh_t += carry
+            np.multiply(k[:, t - start], dh_t, out=by_gate[t])
+            np.multiply(gates[1, t], dh_t, out=carry)
+            np.matmul(da[t], weight, out=product)
+        dn[start:stop] *= dh[start:stop]
+    return da, dn, dh
+
+
+@gru_backward.vjp
+def _(
+    g: Any,
+    g_states: Tensor,
+    gates: Tensor,
+    inner: Tensor,
+    previous: Tensor,
+    weight: Tensor,
+    out: Any,
+    needs: tuple[bool, ...],
+) -> Any:
+    g_a, g_n, g_h = g
+    da, _, dh = out
+    u = dh * 0.0 if g_h is None else g_h
+    if g_a is not None or g_n is not None:
+        k_r, k_z, k_q, k_n = _coefficient_tensors(gates, inner, previous)
+        if g_n is not None:
+            u = u + g_n * k_n
+        if g_a is not None:
+            a_r, a_z, a_q = split(g_a, inner.shape[2], -1)
+            u = u + a_r * k_r + a_z * k_z + a_q * k_q
+    states = gru_tangent(u, gates, inner, previous, weight)
+    return states, *_second(states, g_a, g_n, da, dh, gates, inner, previous, weight, needs[1:])
+
+
+@op
+@quiet
+def gru_tangent(u: Array, gates: Array, inner: Array, previous: Array, weight: Array, /) -> Array:
+    """How a GRU's states change with its states: a recurrence, forward in time and linear.
+
+    λ_t = u_t + z_t λ_(t-1) + k_r α_r + k_z α_z + k_q α_q  with  α = λ_(t-1) W'
+
+    with k as in `gru_backward`, whose adjoint this is.
+
+    Shape:
+        u: (T, N, H); the others as there. The result: (T, N, H).
+    """
+    steps, batch, hidden = inner.shape
+    states = np.empty_like(inner)
+    size = block_size(inner)
+    k = np.empty((3, size, batch, hidden), inner.dtype)
+    unused = np.empty((size, batch, hidden), inner.dtype)
+    a = np.empty((batch, 3 * hidden), inner.dtype)
+    by_gate = a.reshape(batch, 3, hidden).swapaxes(0, 1)
+    buffer, state = np.empty_like(inner[0]), np.zeros_like(inner[0])
+    recurrent = np.ascontiguousarray(weight.T)
+    for start in range(0, steps, size):
+        stop = min(steps, start + size)
+        _coefficients(gates, inner, previous, start, stop, k[:, : stop - start], unused[: stop - start])
+        for t in range(start, stop):
+            np.matmul(state, recurrent, out=a)
+            by_gate *= k[:, t - start]
+            np.multiply(gates[1, t], state, out=buffer)
+            state = states[t]
+            np.sum(by_gate, axis=0, out=state)
+            state += buffer
+            state += u[t]
+    return states
+
+
+@gru_tangent.vjp
+def _(
+    g: Tensor,
+    gates: Tensor,
+    inner: Tensor,
+    previous: Tensor,
+    weight: Tensor,
+    out: Tensor,
+    needs: tuple[bool, ...],
+) -> Any:
+    da, _, dh = gru_backward(g, gates, inner, previous, weight)
+    return dh, *_second(out, None, None, da, dh, gates, inner, previous, weight, needs[1:])
+
+
+def _coefficients(gates: Array, inner: Array, previous: Array, start: int, stop: int, k: Array, k_n: Array) -> None:
+    """Fill in the coefficients of the steps from `start` to `stop`, of all at once."""
+    r, z, n = gates[:, start:stop]
+    k_r, k_z, k_q = k
+    # First in k_q: h_(t-1) - n, for k_z.
+    np.subtract(previous[start:stop], n, out=k_q)
+    np.subtract(1, gates[:2, start:stop], out=k[:2])
+    np.multiply(n, n, out=k_n)
+    np.subtract(1, k_n, out=k_n)
+    k_n *= k_z
+    k_z *= z
+    k_z *= k_q
+    np.multiply(k_n, r, out=k_q)
+    k_r *= k_q
+    k_r *= inner[start:stop]
+
+
+def _coefficient_tensors(gates: Tensor, inner: Tensor, previous: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The coefficients of r, z, q and n, as ops."""
+    r, z, n = unbind(gates)
+    k_n = (1 - z) * (1 - n * n)
+    k_q = k_n * r
+    return k_q * inner * (1 - r), (previous - n) * z * (1 - z), k_q, k_n
+
+
+def _second(
+    states: Tensor,
+    g_a: Any,
+    g_n: Any,
+    da: Tensor,
+    dh: Tensor,
+    gates: Tensor,
+    inner: Tensor,
+    previous: Tensor,
+    weight: Tensor,
+    needs: tuple[bool, ...],
+) -> Any:
+    """The gradients of gates, inner, previous and weight: the same for `gru_backward` and its adjoint.
+
+    Both are one bilinear form, of u with its λ on one side and of g_states with its dh on the other. In it each
+    coefficient stands between a factor of the one side and a factor of the other.
+    """
+    hidden = inner.shape[2]
+    earlier = shifted(states, False)
+    g_gates = g_inner = g_previous = g_weight = None
+    if needs[3]:
+        g_weight = matmul(transpose(da.reshape(-1, 3 * hidden), 0, 1), earlier.reshape(-1, hidden))
+    if needs[0] or needs[1] or needs[2]:
+        r, z, n = unbind(gates)
+        a = matmul(earlier, transpose(weight, 0, 1))
+        a_r, a_z, a_q = split(a if g_a is None else a + g_a, hidden, -1)
+        c_r, c_z, c_q = a_r * dh, a_z * dh, a_q * dh
+        slope = 1 - n * n
+        # The coefficients of r and q have that of n as a factor.
+        c_n = c_r * inner * r * (1 - r) + c_q * r
+        if g_n is not None:
+            c_n = c_n + g_n * dh
+        k_n = (1 - z) * slope
+        change = c_z * z * (1 - z)
+        g_gates = stack(
+            [
+                c_r * k_n * inner * (1 - 2 * r) + c_q * k_n,
+                c_z * (previous - n) * (1 - 2 * z) - c_n * slope + earlier * dh,
+                -2 * c_n * (1 - z) * n - change,
+            ]
+        )
+        g_inner = c_r * k_n * r * (1 - r)
+        g_previous = change
+    return g_gates, g_inner, g_previous, g_weight
+
+
+def _by_gate(weight: Array, hidden: int) -> Array:
+    """Each gate's part of a weight, transposed: (3, features, H).
+
+    Those of r and z are halved: σ(a) = (1 + tanh(a / 2)) / 2, and tanh is one pass.
+    """
+    result = np.array(weight.reshape(3, hidden, -1).swapaxes(1, 2), order="C")
+    result[:2] *= 0.5
+    return result

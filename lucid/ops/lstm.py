@@ -1,0 +1,341 @@
+"""Long short-term memory: a whole sequence through one layer is one op, its loop written by hand.
+
+Letters: T time, N batch, I input, H hidden. Inside, the gates stand in the order o i f g: so the three that a sigmoid
+makes stand together, and so do the three that act on the cell. PyTorch's order, i f g o, is that one turned by one
+place. Each gate has an array of its own, (T, N, H), so that a step of it is contiguous in memory: that is what the
+loops' time depends on, beside the matrix products.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..tensor import Tensor, op
+from ..tracer.op import Array
+from .elementwise import tanh, where
+from .linalg import matmul
+from .recurrent import before, block_size, gradient_of_states, padding, padding_mask, quiet, shifted
+from .shape import concat, reshape_to, split, stack, transpose, unbind, unsqueeze
+
+__all__ = ["lstm", "lstm_backward", "lstm_tangent"]
+
+
+@op
+@quiet
+def lstm(
+    x: Array,
+    h0: Array,
+    c0: Array,
+    weight_ih: Array,
+    weight_hh: Array,
+    bias_ih: Array,
+    bias_hh: Array,
+    lengths: Array,
+    /,
+) -> Array:
+    """A long short-term memory layer over a whole sequence (ONNX LSTM).
+
+    i, f, g, o = W_ih x_t + b_ih + W_hh h_(t-1) + b_hh
+    c_t = σ(f) c_(t-1) + σ(i) tanh(g)
+    h_t = σ(o) tanh(c_t)
+
+    Steps at and after a sequence's length count as absent: the results are 0 there, and the last states are those at
+    the last step that counts. Nothing that stands in the padding, NaN included, reaches any result.
+
+    Shape:
+        x: (T, N, I); h0, c0: (1, N, H) or None for zeros; weight_ih: (4H, I); weight_hh: (4H, H); bias_ih, bias_hh:
+        (4H,) or None; lengths: (N,) integers from 1 to T, or None where all are T.
+        The result: the states of all steps (T, N, H), the last state (1, N, H), the last cell (1, N, H); and for the
+        gradient the gates σ(o), σ(i), σ(f), tanh(g) of all steps (4, T, N, H) and all cells (T, N, H).
+    """
+    steps, batch, features = x.shape
+    hidden = weight_hh.shape[1]
+    bias = bias_ih if bias_hh is None else bias_hh if bias_ih is None else bias_ih + bias_hh
+    gates = np.matmul(x.reshape(steps * batch, features), _by_gate(weight_ih, hidden))
+    if bias is not None:
+        gates += _by_gate(bias[:, None], hidden)
+    gates = gates.reshape(4, steps, batch, hidden)
+    recurrent = _by_gate(weight_hh, hidden)
+    output = np.empty((steps, batch, hidden), gates.dtype)
+    cells = np.empty_like(output)
+    h = np.zeros_like(output[0]) if h0 is None else h0[0]
+    c = np.zeros_like(output[0]) if c0 is None else c0[0]
+    product = np.empty_like(gates[:, 0])
+    buffer = np.empty_like(output[0])
+    by_step = gates.swapaxes(0, 1)
+    for a, s, (o, i, f, g), c_t, h_t in zip(by_step, by_step[:, :3], by_step, cells, output, strict=True):
+        np.matmul(h, recurrent, out=product)
+        a += product
+        np.tanh(a, out=a)
+        s += 1
+        s *= 0.5
+        np.multiply(i, g, out=c_t)
+        np.multiply(f, c, out=buffer)
+        c_t += buffer
+        np.tanh(c_t, out=buffer)
+        np.multiply(o, buffer, out=h_t)
+        h, c = h_t, c_t
+    if lengths is None:
+        return output, output[-1:].copy(), cells[-1:].copy(), gates, cells
+    absent = padding(lengths, steps)
+    for results in (output, cells, *gates):
+        results[absent] = 0
+    last = lengths - 1, np.arange(batch)
+    return output, output[last][None], cells[last][None], gates, cells
+
+
+@lstm.vjp
+def _(
+    g: Any,
+    x: Tensor,
+    h0: Any,
+    c0: Any,
+    weight_ih: Tensor,
+    weight_hh: Tensor,
+    lengths: Any,
+    out: Any,
+    needs: tuple[bool, ...],
+) -> Any:
+    g_output, g_h, g_c, g_gates, g_cells = g
+    output, _, _, gates, cells = out
+    steps, batch, hidden = output.shape
+    weight = _turned(weight_hh, hidden)
+    g_states = gradient_of_states((g_output, g_h), output, lengths)
+    if g_states is None:
+        g_states = output * 0.0
+    direct = None
+    if g_gates is not None:
+        o, i, f, candidate = unbind(gates)
+        slopes = o * (1 - o), i * (1 - i), f * (1 - f), 1 - candidate * candidate
+        direct = concat(*[d * slope for d, slope in zip(unbind(g_gates), slopes, strict=True)], dim=-1)
+        if lengths is not None:
+            direct = where(unsqueeze(padding_mask(lengths, steps), -1), 0.0, direct)
+        g_states = g_states + matmul(shifted(direct, True), weight)
+    da, dc = lstm_backward(g_states, gradient_of_states((g_cells, g_c), cells, lengths), gates, cells, c0, weight)
+    if direct is not None:
+        da = da + direct
+    rows = reshape_to(da, shape=(steps * batch, 4 * hidden))
+    if lengths is not None:
+        # The padding may hold anything, and 0 * NaN is NaN.
+        x = where(unsqueeze(padding_mask(lengths, steps), -1), 0.0, x)
+    gx = gh = gc = gw = gr = gb = None
+    if needs[0]:
+        gx = reshape_to(matmul(rows, _turned(weight_ih, hidden)), shape=x.shape)
+    if needs[1]:
+        gh = matmul(da[:1], weight)
+    if needs[2]:
+        gc = dc[:1] * gates[2, :1]
+    if needs[3]:
+        gw = _back(matmul(transpose(rows, 0, 1), reshape_to(x, shape=(steps * batch, x.shape[2]))), hidden)
+    if needs[4]:
+        previous = reshape_to(before(h0, output), shape=(steps * batch, hidden))
+        gr = _back(matmul(transpose(rows, 0, 1), previous), hidden)
+    if needs[5] or needs[6]:
+        gb = _back(rows.sum(0), hidden)
+    return gx, gh, gc, gw, gr, gb, gb, None
+
+
+@op
+@quiet
+def lstm_backward(g_states: Array, g_cells: Array, gates: Array, cells: Array, c0: Array, weight: Array, /) -> Array:
+    """The one sequential part of an LSTM's gradient: a recurrence, backward in time and linear in what arrives.
+
+    dh_t = g_states_t + da_(t+1) W
+    dc_t = g_cells_t + p_t dh_t + f_(t+1) dc_(t+1)
+    da_t = k_t (dh_t, dc_t, dc_t, dc_t)
+
+    with k = (o(1-o) tanh(c_t), i(1-i) g, f(1-f) c_(t-1), (1-g²) i) and p = o (1 - tanh²(c_t)). As a linear map its
+    adjoint is `lstm_tangent`; the two are each other's gradients, so both can be differentiated again and again.
+
+    Shape:
+        g_states: (T, N, H); g_cells: (T, N, H) or None for zeros; gates: (4, T, N, H); cells: (T, N, H); c0: (1, N, H)
+        or None; weight: W_hh with its rows in the order o i f g, (4H, H).
+        The result: the gradients of the pre-activations, in that order too (T, N, 4H), and of the cells (T, N, H).
+    """
+    steps, batch, hidden = cells.shape
+    da = np.empty((steps, batch, 4 * hidden), cells.dtype)
+    dc = np.empty_like(cells)
+    by_gate = da.reshape(steps, batch, 4, hidden).transpose(0, 2, 1, 3)
+    size = block_size(cells)
+    k = np.empty((4, size, batch, hidden), cells.dtype)
+    p = np.empty((size, batch, hidden), cells.dtype)
+    dh, carry, product = np.empty_like(cells[0]), np.zeros_like(cells[0]), np.zeros_like(cells[0])
+    for stop in range(steps, 0, -size):
+        start = max(0, stop - size)
+        _coefficients(gates, cells, c0, start, stop, k[:, : stop - start], p[: stop - start])
+        for t in range(stop - 1, start - 1, -1):
+            dc_t, a, k_t = dc[t], by_gate[t], k[:, t - start]
+            np.add(g_states[t], product, out=dh)
+            np.multiply(p[t - start], dh, out=dc_t)
+            dc_t += carry
+            if g_cells is not None:
+                dc_t += g_cells[t]
+            np.multiply(k_t[0], dh, out=a[0])
+            np.multiply(k_t[1:], dc_t, out=a[1:])
+            np.multiply(gates[2, t], dc_t, out=carry)
+            np.matmul(da[t], weight, out=product)
+    return da, dc
+
+
+@lstm_backward.vjp
+def _(
+    g: Any,
+    g_states: Tensor,
+    g_cells: Any,
+    gates: Tensor,
+    cells: Tensor,
+    c0: Any,
+    weight: Tensor,
+    out: Any,
+    needs: tuple[bool, ...],
+) -> Any:
+    da, dc = out
+    u = da * 0.0 if g[0] is None else g[0]
+    dotted = lstm_tangent(u, g[1], gates, cells, c0, weight)
+    return (*dotted, *_second(u, dotted, g_states, da, dc, gates, cells, c0, weight, needs[2:]))
+
+
+@op
+@quiet
+def lstm_tangent(u: Array, v: Array, gates: Array, cells: Array, c0: Array, weight: Array, /) -> Array:
+    """How an LSTM's states and cells change with its pre-activations: a recurrence, forward in time and linear.
+
+    α_t = u_t + λ_(t-1) W'
+    μ_t = v_t + k_i α_i + k_f α_f + k_g α_g + f_t μ_(t-1)
+    λ_t = k_o α_o + p_t μ_t
+
+    with k and p as in `lstm_backward`, whose adjoint this is.
+
+    Shape:
+        u: (T, N, 4H); v: (T, N, H) or None for zeros; the others as there. The result: λ and μ, each (T, N, H).
+    """
+    steps, batch, hidden = cells.shape
+    states = np.empty_like(cells)
+    changes = np.empty_like(cells)
+    size = block_size(cells)
+    k = np.empty((4, size, batch, hidden), cells.dtype)
+    p = np.empty((size, batch, hidden), cells.dtype)
+    a, buffer = np.empty_like(u[0]), np.empty_like(cells[0])
+    by_gate = a.reshape(batch, 4, hidden).swapaxes(0, 1)
+    recurrent = np.ascontiguousarray(weight.T)
+    state, change = np.zeros_like(cells[0]), np.zeros_like(cells[0])
+    for start in range(0, steps, size):
+        stop = min(steps, start + size)
+        _coefficients(gates, cells, c0, start, stop, k[:, : stop - start], p[: stop - start])
+        for t in range(start, stop):
+            np.matmul(state, recurrent, out=a)
+            a += u[t]
+            by_gate *= k[:, t - start]
+            np.multiply(gates[2, t], change, out=buffer)
+            state, change = states[t], changes[t]
+            np.sum(by_gate[1:], axis=0, out=change)
+            change += buffer
+            if v is not None:
+                change += v[t]
+            np.multiply(p[t - start], change, out=state)
+            state += by_gate[0]
+    return states, changes
+
+
+@lstm_tangent.vjp
+def _(
+    g: Any,
+    u: Tensor,
+    v: Any,
+    gates: Tensor,
+    cells: Tensor,
+    c0: Any,
+    weight: Tensor,
+    out: Any,
+    needs: tuple[bool, ...],
+) -> Any:
+    g_states = out[0] * 0.0 if g[0] is None else g[0]
+    da, dc = lstm_backward(g_states, g[1], gates, cells, c0, weight)
+    return (da, dc, *_second(u, out, g_states, da, dc, gates, cells, c0, weight, needs[2:]))
+
+
+def _coefficients(gates: Array, cells: Array, c0: Array, start: int, stop: int, k: Array, p: Array) -> None:
+    """Fill in the coefficients k and p of the steps from `start` to `stop`, of all at once."""
+    o, i, _, g = gates[:, start:stop]
+    k_o, k_i, k_f, k_g = k
+    np.subtract(1, gates[:3, start:stop], out=k[:3])
+    k[:3] *= gates[:3, start:stop]
+    np.tanh(cells[start:stop], out=p)
+    k_o *= p
+    p *= p
+    np.subtract(1, p, out=p)
+    p *= o
+    k_i *= g
+    if start:
+        k_f *= cells[start - 1 : stop - 1]
+    else:
+        k_f[0] *= 0 if c0 is None else c0[0]
+        k_f[1:] *= cells[: stop - 1]
+    np.multiply(g, g, out=k_g)
+    np.subtract(1, k_g, out=k_g)
+    k_g *= i
+
+
+def _second(
+    u: Tensor,
+    dotted: Any,
+    g_states: Tensor,
+    da: Tensor,
+    dc: Tensor,
+    gates: Tensor,
+    cells: Tensor,
+    c0: Any,
+    weight: Tensor,
+    needs: tuple[bool, ...],
+) -> Any:
+    """The gradients of gates, cells, c0 and weight: the same for `lstm_backward` and its adjoint.
+
+    Both are one bilinear form, of (u, v) with their λ, μ on one side and of (g_states, g_cells) with their da, dc on
+    the other. In it each coefficient stands between a factor of the one side and a factor of the other.
+    """
+    states, changes = dotted
+    hidden = cells.shape[2]
+    g_gates = g_cells = g_c0 = g_weight = None
+    earlier = shifted(states, False)
+    if needs[3]:
+        g_weight = matmul(transpose(da.reshape(-1, 4 * hidden), 0, 1), earlier.reshape(-1, hidden))
+    if needs[0] or needs[1] or needs[2]:
+        o, i, f, g = unbind(gates)
+        a_o, a_i, a_f, a_g = split(u + matmul(earlier, transpose(weight, 0, 1)), hidden, -1)
+        dh = g_states + matmul(shifted(da, True), weight)
+        k_o, k_i, k_f, k_g, p = a_o * dh, a_i * dc, a_f * dc, a_g * dc, changes * dh
+        t, previous = tanh(cells), before(c0, cells)
+        g_gates = stack(
+            [
+                k_o * t * (1 - 2 * o) + p * (1 - t * t),
+                k_i * g * (1 - 2 * i) + k_g * (1 - g * g),
+                k_f * previous * (1 - 2 * f) + shifted(changes, False) * dc,
+                k_i * i * (1 - i) - 2 * k_g * g * i,
+            ]
+        )
+        g_previous = k_f * f * (1 - f)
+        g_cells = (k_o * o * (1 - o) - 2 * p * o * t) * (1 - t * t) + shifted(g_previous, True)
+        g_c0 = g_previous[:1]
+    return g_gates, g_cells, g_c0, g_weight
+
+
+def _by_gate(weight: Array, hidden: int) -> Array:
+    """Each gate's part of a weight, transposed, in the order o i f g: (4, features, H).
+
+    Those of o, i and f are halved: σ(a) = (1 + tanh(a / 2)) / 2, so one tanh serves all four.
+    """
+    result = np.array(np.roll(weight, hidden, 0).reshape(4, hidden, -1).swapaxes(1, 2), order="C")
+    result[:3] *= 0.5
+    return result
+
+
+def _turned(weight: Tensor, hidden: int) -> Tensor:
+    """Rows in the order o i f g, from PyTorch's i f g o."""
+    return concat(weight[3 * hidden :], weight[: 3 * hidden])
+
+
+def _back(weight: Tensor, hidden: int) -> Tensor:
+    """Rows in PyTorch's order, from o i f g."""
+    return concat(weight[hidden:], weight[:hidden])
