@@ -56,7 +56,7 @@ class Binding:
         written: the buffers of outputs that are not returned.
     """
 
-    __slots__ = ("inputs", "io", "known", "outputs", "run")
+    __slots__ = ("device", "inputs", "io", "outputs", "run", "unknown")
 
     def __init__(
         self,
@@ -69,8 +69,9 @@ class Binding:
     ) -> None:
         self.inputs = tuple(inputs.values())
         self.outputs = tuple(outputs.values())
-        self.known = None not in self.outputs
         self.io = session.io_binding()
+        self.device = device
+        self.unknown = [name for name, output in outputs.items() if output is None]
         for name, buffer in {**inputs, **(read or {})}.items():
             self.io.bind_ortvalue_input(name, buffer.value)
         for name, output in {**outputs, **(written or {})}.items():
@@ -84,9 +85,13 @@ class Binding:
         """Run the model; the results are copies, so no later call overwrites them."""
         for buffer, x in zip(self.inputs, arrays, strict=True):
             buffer.put(x)
-        self.run()
-        if self.known:
+        if not self.unknown:
+            self.run()
             return [buffer.get() for buffer in self.outputs if buffer is not None]
+        for name in self.unknown:
+            # Bound again: onnxruntime would take the memory of the last run, which may be too small.
+            self.io.bind_output(name, self.device.kind, self.device.number)
+        self.run()
         return [np.array(value.numpy()) for value in self.io.get_outputs()[: len(self.outputs)]]
 
 

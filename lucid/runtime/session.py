@@ -40,6 +40,7 @@ class Session:
         model: the path of a model, what `lucid.export.to_onnx` returned, or the bytes of a file.
         device: "cpu", "cuda", "cuda:1" and so on, or "auto": CUDA where there is any.
         threads: over how many threads an operator is spread; onnxruntime's own choice if None.
+        verify: whether to hold a file that lucid wrote against the digests in it.
 
     Attributes:
         device: where it runs.
@@ -49,6 +50,7 @@ class Session:
 
     Raises:
         FileError: there is no such file, or it is damaged, no model, or asks for data outside of its folder.
+        VerificationError: it was altered after lucid wrote it.
         RuntimeUnavailableError: there is no such device.
 
     Example:
@@ -72,11 +74,12 @@ class Session:
         device: str | Device = "cpu",
         *,
         threads: int | None = None,
+        verify: bool = True,
     ) -> None:
         if threads is not None and (not isinstance(threads, int) or isinstance(threads, bool) or threads < 1):
             raise ValueError(f"Session: threads must be a positive int or None; got {threads!r}")
         self.device = find_device(device)
-        source = read_model(model)
+        source = read_model(model, verify)
         self._session = _load(source.model, source.name, self.device, threads)
         self.inputs = specs_of(self._session.get_inputs(), "input")
         self.outputs = specs_of(self._session.get_outputs(), "output")
@@ -92,6 +95,8 @@ class Session:
         # The bindings at rest, by the shapes of the inputs, those used last at the end.
         self._bindings: dict[tuple[Shape, ...], list[Binding]] = {}
         self._lock = threading.Lock()
+        # Whether the shapes of outputs are what the model says.
+        self._known = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Outputs:
         """Run the model.
@@ -107,29 +112,41 @@ class Session:
         given = args if not kwargs and len(args) == len(self.inputs) else ordered(self.inputs, args, kwargs)
         arrays = [as_array(x, spec) for x, spec in zip(given, self.inputs, strict=True)]
         shapes = tuple([array.shape for array in arrays])
-        bindings = self._bindings.get(shapes)
-        if bindings is None:
+        kept = self._bindings.get(shapes)
+        if kept is None:
             self.check(shapes)
         if self._lengths:
             self.check_lengths(arrays)
         try:
-            if bindings is None:
-                results = [
-                    np.asarray(y) for y in self._session.run(None, dict(zip(self.input_names, arrays, strict=True)))
-                ]
-                self._remember(shapes)
-            else:
-                try:
-                    binding = bindings.pop()
-                except IndexError:
-                    binding = self._bind(shapes)
-                results = binding(arrays)
-                bindings.append(binding)
-        except LucidError:
-            raise
+            results = self._run(arrays) if kept is None else self._run_bound(shapes, arrays, kept)
         except Exception as error:  # onnxruntime raises types of its own
             raise LucidError(f"onnxruntime failed on inputs of shapes {list(shapes)}: {error}") from error
+        if kept is None:
+            self._remember(shapes)
         return Outputs.of(results, self.output_names)
+
+    def _run(self, arrays: Sequence[Array]) -> list[Array]:
+        """Run the model without buffers. onnxruntime makes NumPy scalars of results without axes."""
+        results = self._session.run(None, dict(zip(self.input_names, arrays, strict=True)))
+        return [np.asarray(result) for result in results]
+
+    def _run_bound(self, shapes: tuple[Shape, ...], arrays: Sequence[Array], kept: list[Binding]) -> list[Array]:
+        """Run the model in the buffers that are kept for such inputs."""
+        try:
+            binding = kept.pop()
+        except IndexError:  # other threads are using them, or there are none yet
+            binding = self._bind(shapes)
+        try:
+            results = binding(arrays)
+        except Exception:  # onnxruntime raises types of its own
+            # The shapes of outputs may depend on data, whatever the model says of them; then they can have no buffers.
+            results = self._run(arrays)
+            self._known = False
+            for made in list(self._bindings.values()):
+                made.clear()
+            return results
+        kept.append(binding)
+        return results
 
     def warmup(self, **sizes: int) -> Session:
         """Run the model on made-up inputs, so that the first call with these sizes is as fast as the others.
@@ -258,7 +275,8 @@ class Session:
         buffers: dict[str, Buffer | None] = {}
         for spec in self.outputs:
             shape = resolve(spec, sizes)
-            buffers[spec.name] = None if shape is None else Buffer(self.device, shape, spec.dtype)
+            known = self._known and shape is not None
+            buffers[spec.name] = Buffer(self.device, shape or (), spec.dtype) if known else None
         return buffers
 
     def __repr__(self) -> str:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 import onnx
-from google.protobuf.message import DecodeError
 
-from ..errors import FileError
+from ..errors import VerificationError
+from ..export.digest import GRAPH, WEIGHTS, digests, messages
 from ..export.exported import Exported
+from ..export.files import folder_of, parse, read
+from ..export.metadata import PREFIX
+from ..export.tensors import Contents
 
 __all__ = ["Source", "read_model"]
 
@@ -20,8 +23,8 @@ class Source(NamedTuple):
 
     Attributes:
         name: what to call it in messages.
-        proto: the model, without the tensors that are kept in other files.
-        model: what onnxruntime is to load: the bytes, or the path where there are other files.
+        proto: the model; weights beside it are not read.
+        model: what onnxruntime is to load: the bytes, or the path where there are weights beside it.
     """
 
     name: str
@@ -29,92 +32,57 @@ class Source(NamedTuple):
     model: bytes | str
 
 
-def read_model(model: str | os.PathLike[str] | Exported | bytes) -> Source:
-    """Read a model, and refuse what is none, and data outside of its folder.
+def read_model(model: str | os.PathLike[str] | Exported | bytes, verify: bool = True) -> Source:
+    """Read a model, and refuse what is none, what is damaged, and weights that are not its own.
+
+    Args:
+        model: its path, an `Exported`, or the bytes of a file.
+        verify: whether to hold a file that has lucid's digests against them.
 
     Raises:
-        FileError: it cannot be read, is not an ONNX model, or asks for a file that is not beside it.
-        TypeError: it is neither a path, an `Exported` nor bytes.
+        FileError: it cannot be read, is no ONNX model, is damaged, or asks for files that are not its own.
+        VerificationError: it was altered after lucid wrote it.
+        TypeError: it is none of these.
     """
     if isinstance(model, Exported):
-        name, data, folder = "the exported model", model.serialize(), None
-    elif isinstance(model, (bytes, bytearray, memoryview)):
-        name, data, folder = "the model", bytes(model), None
+        data = model.serialize()
+        return Source("the exported model", onnx.ModelProto.FromString(data), data)
+    if isinstance(model, (bytes, bytearray, memoryview)):
+        name, folder, data = "the model", Path(), bytes(model)
+        proto = parse(data, name)
     elif isinstance(model, (str, os.PathLike)):
-        name, folder = repr(os.fspath(model)), os.path.dirname(os.path.abspath(model))
-        try:
-            with open(model, "rb") as file:
-                data = file.read()
-        except (OSError, ValueError) as error:  # ValueError: a null character in the path
-            raise FileError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        name, folder = os.fspath(model), folder_of(model)
+        proto, data = read(model), b""
     else:
         raise TypeError(f"expected the path of a model, an Exported or bytes; got {type(model).__name__}")
-    proto = _parsed(data, name)
-    locations = _external(proto)
-    if not locations:
-        return Source(name, proto, data)
-    if folder is None:
-        raise FileError(f"{name} keeps tensors in other files ({locations[0]}), so it can be loaded from its path only")
-    for location in locations:
-        _check_location(location, folder, name)
-    return Source(name, proto, os.path.abspath(os.fspath(model)))  # type: ignore[arg-type]
+    if verify:
+        _verify(proto, folder, name)
+    if not data and _stands_alone(proto):
+        # Not read again from its path: what was checked is what runs.
+        data = proto.SerializeToString()
+    return Source(name, proto, data or os.path.abspath(name))
 
 
-def _parsed(data: bytes, name: str) -> onnx.ModelProto:
-    if not data:
-        raise FileError(f"{name} is empty")
-    proto = onnx.ModelProto()
-    try:
-        proto.ParseFromString(data)
-    except DecodeError as error:
-        raise FileError(f"{name} is not an ONNX model, or is damaged: {error}") from error
-    if not proto.ir_version or not proto.opset_import or not (proto.graph.node or proto.graph.output):
-        raise FileError(f"{name} is not an ONNX model, or is damaged: it has no version, operator set or graph")
-    return proto
+def _verify(proto: onnx.ModelProto, folder: Path, name: str) -> None:
+    recorded = {entry.key: entry.value for entry in proto.metadata_props}
+    if not any(key.startswith(PREFIX) for key in recorded):
+        return
+    found = digests(proto, Contents(folder))
+    parts = []
+    if recorded.get(WEIGHTS) != found.weights:
+        parts.append("the weights")
+    if recorded.get(GRAPH) != found.graph:
+        parts.append("the graph or the metadata")
+    if parts:
+        raise VerificationError(
+            f"{name} is not as lucid wrote it: {' and '.join(parts)} were altered, or the file is damaged; "
+            "Session(..., verify=False) runs a model that was altered on purpose"
+        )
 
 
-def _external(proto: onnx.ModelProto) -> list[str]:
-    """The files that the model's tensors are kept in, as it names them."""
-    locations: dict[str, None] = {}
-    for tensor in _tensors(proto):
-        if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
-            entries = {entry.key: entry.value for entry in tensor.external_data}
-            locations[entries.get("location", "")] = None
-    return list(locations)
-
-
-def _tensors(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
-    """Every tensor, wherever it stands."""
-    graphs: list[Any] = [proto.graph, *(t.initialization for t in proto.training_info)]
-    graphs += [t.algorithm for t in proto.training_info]
-    nodes = [node for function in proto.functions for node in function.node]
-    attributes = [a for function in proto.functions for a in function.attribute_proto]
-    while graphs or nodes or attributes:
-        if graphs:
-            graph = graphs.pop()
-            nodes.extend(graph.node)
-            yield from graph.initializer
-            for sparse in graph.sparse_initializer:
-                yield from (sparse.values, sparse.indices)
-        elif nodes:
-            attributes.extend(nodes.pop().attribute)
-        else:
-            attribute = attributes.pop()
-            yield from (attribute.t, *attribute.tensors)
-            for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
-                yield from (sparse.values, sparse.indices)
-            graphs.extend([attribute.g, *attribute.graphs])
-
-
-def _check_location(location: str, folder: str, name: str) -> None:
-    """Refuse a file that is not a plain one in the model's folder or below."""
-    parts = location.replace("\\", "/").split("/")
-    if not location or os.path.isabs(location) or not parts[0] or ".." in parts or ":" in parts[0] or "\0" in location:
-        raise FileError(f"{name} asks for data in {location!r}; only files in the model's own folder are read")
-    path = folder
-    for part in parts:
-        path = os.path.join(path, part)
-        if os.path.islink(path):
-            raise FileError(f"{name} asks for data in {location!r}, which is a link; only plain files are read")
-    if not os.path.isfile(path):
-        raise FileError(f"{name} keeps tensors in {location!r}, but there is no such file beside it")
+def _stands_alone(proto: onnx.ModelProto) -> bool:
+    return not any(
+        message.data_location == onnx.TensorProto.EXTERNAL
+        for message in messages(proto)
+        if isinstance(message, onnx.TensorProto)
+    )
