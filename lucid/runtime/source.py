@@ -9,7 +9,7 @@ from typing import NamedTuple
 import onnx
 
 from ..errors import VerificationError
-from ..export.digest import GRAPH, WEIGHTS, digests, messages
+from ..export.digest import GRAPH, TENSORS, WEIGHTS, digests, messages
 from ..export.exported import Exported
 from ..export.files import folder_of, parse, read
 from ..export.metadata import PREFIX
@@ -68,12 +68,8 @@ def _verify(proto: onnx.ModelProto, folder: Path, name: str) -> None:
     if not any(key.startswith(PREFIX) for key in recorded):
         return
     found = digests(proto, Contents(folder))
-    parts = []
-    if recorded.get(WEIGHTS) != found.weights:
-        parts.append("the weights")
-    if recorded.get(GRAPH) != found.graph:
-        parts.append("the graph or the metadata")
-    if parts:
+    what = {WEIGHTS: "the weights", GRAPH: "the graph or the metadata", TENSORS: "the digests"}
+    if parts := [part for key, part in what.items() if recorded.get(key) != found.metadata[key]]:
         raise VerificationError(
             f"{name} is not as lucid wrote it: {' and '.join(parts)} were altered, or the file is damaged; "
             "Session(..., verify=False) runs a model that was altered on purpose"
