@@ -68,10 +68,14 @@ def _verify(proto: onnx.ModelProto, folder: Path, name: str) -> None:
     if not any(key.startswith(PREFIX) for key in recorded):
         return
     found = digests(proto, Contents(folder))
-    what = {WEIGHTS: "the weights", GRAPH: "the graph or the metadata", TENSORS: "the digests"}
-    if parts := [part for key, part in what.items() if recorded.get(key) != found.metadata[key]]:
+    parts = []
+    if recorded.get(WEIGHTS) != found.weights or recorded.get(TENSORS) != found.metadata[TENSORS]:
+        parts.append("the weights")
+    if recorded.get(GRAPH) != found.graph:
+        parts.append("the graph or the metadata")
+    if parts:
         raise VerificationError(
-            f"{name} is not as lucid wrote it: {' and '.join(parts)} were altered, or the file is damaged; "
+            f"{name} is not as lucid wrote it: {' and '.join(parts)} do not fit the digests in it; "
             "Session(..., verify=False) runs a model that was altered on purpose"
         )
 
