@@ -65,7 +65,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             file.close()  # Windows moves no open file
         os.replace(file.name, target)
     except BaseException:
-        file.close()
+        with suppress(OSError):  # to close is to write what is left, and a full disk refuses that again
+            file.close()
         with suppress(FileNotFoundError):
             os.unlink(file.name)
         raise
