@@ -4,12 +4,16 @@ from ..tensor import Parameter
 from . import functional, init, utils
 from .container import Sequential
 from .dropout import Dropout
+from .gru import GRU
 from .linear import Linear
 from .loss import CrossEntropyLoss, MSELoss
+from .lstm import LSTM
 from .module import Module
 from .rnn import RNN, RNNBase
 
 __all__ = [
+    "GRU",
+    "LSTM",
     "RNN",
     "CrossEntropyLoss",
     "Dropout",

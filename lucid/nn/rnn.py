@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 from ..errors import DtypeError, ShapeError
 from ..ops.creation import zeros
+from ..ops.gru import gru
+from ..ops.lstm import lstm
 from ..ops.random import dropout
 from ..ops.recurrent import rnn
 from ..ops.shape import cat, split, squeeze, transpose, unsqueeze
@@ -22,28 +24,34 @@ from .utils.rnn import PackedSequence
 
 __all__ = ["RNN", "RNNBase"]
 
-Mode = Literal["RNN_TANH", "RNN_RELU"]
+Mode = Literal["RNN_TANH", "RNN_RELU", "LSTM", "GRU"]
+
+State = tuple[Tensor | None, ...]
+"""The state of one layer, each part (1, N, H), or None for zeros: h, or h and c."""
+
+_GATES: dict[str, int] = {"RNN_TANH": 1, "RNN_RELU": 1, "LSTM": 4, "GRU": 3}
 
 
 class RNNBase(Module):
     """What all recurrent layers share: parameters, checks, stacking, and the way through a batch (torch.nn.RNNBase).
 
     Args:
-        mode: "RNN_TANH" or "RNN_RELU".
+        mode: "RNN_TANH", "RNN_RELU", "LSTM" or "GRU".
         input_size: I.
         hidden_size: H.
         num_layers: L; each layer reads the output of the one before.
         bias: whether to add b_ih and b_hh.
         batch_first: whether input and output are (N, T, *) in place of (T, N, *).
         dropout: in training, the probability to zero an output of any layer but the last.
+        bidirectional: must be False: layers run forward in time.
         dtype: the dtype of the parameters.
 
     Raises:
         TypeError, ValueError: an argument is not what it should be.
     """
 
-    input_names = ("x", "h0")
-    output_names = ("output", "h_n")
+    input_names: tuple[str | tuple[str, ...], ...] = ("x", "h0")
+    output_names: tuple[str | tuple[str, ...], ...] = ("output", "h_n")
 
     def __init__(
         self,
@@ -54,21 +62,21 @@ class RNNBase(Module):
         bias: bool = True,
         batch_first: bool = False,
         dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
         dtype: Any = None,
     ) -> None:
         super().__init__()
         name = type(self).__name__
-        if mode not in ("RNN_TANH", "RNN_RELU"):
-            raise ValueError(f"{name}: mode must be 'RNN_TANH' or 'RNN_RELU'; got {mode!r}")
-        sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
-        for argument, n in sizes.items():
-            if not isinstance(n, int) or isinstance(n, bool):
-                raise TypeError(f"{name}: {argument} must be an int; got {n!r} ({type(n).__name__})")
-            if n <= 0:
-                raise ValueError(f"{name}: {argument} must be positive; got {n}")
-        for argument, flag in {"bias": bias, "batch_first": batch_first}.items():
-            if not isinstance(flag, bool):
-                raise TypeError(f"{name}: {argument} must be a bool; got {flag!r} ({type(flag).__name__})")
+        if mode not in _GATES:
+            raise ValueError(f"{name}: mode must be one of {', '.join(map(repr, _GATES))}; got {mode!r}")
+        check_sizes(name, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
+        check_flags(name, bias=bias, batch_first=batch_first, bidirectional=bidirectional)
+        if bidirectional:
+            raise ValueError(
+                f"{name}: bidirectional=True is not supported, layers run forward in time; run a second layer on the "
+                "reversed sequence, lucid.flip(x, 0), flip its output and join the two with lucid.cat"
+            )
         if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout <= 1:
             raise ValueError(f"{name}: dropout must be a probability in [0, 1]; got {dropout!r}")
         if dropout > 0 and num_layers == 1:
@@ -84,13 +92,14 @@ class RNNBase(Module):
         self.bias = bias
         self.batch_first = batch_first
         self.dropout = float(dropout)
+        rows = _GATES[mode] * hidden_size
         for k in range(num_layers):
             features = input_size if k == 0 else hidden_size
-            self.register_parameter(f"weight_ih_l{k}", Parameter(zeros(hidden_size, features, dtype=dtype)))
-            self.register_parameter(f"weight_hh_l{k}", Parameter(zeros(hidden_size, hidden_size, dtype=dtype)))
+            self.register_parameter(f"weight_ih_l{k}", Parameter(zeros(rows, features, dtype=dtype)))
+            self.register_parameter(f"weight_hh_l{k}", Parameter(zeros(rows, hidden_size, dtype=dtype)))
             if bias:
-                self.register_parameter(f"bias_ih_l{k}", Parameter(zeros(hidden_size, dtype=dtype)))
-                self.register_parameter(f"bias_hh_l{k}", Parameter(zeros(hidden_size, dtype=dtype)))
+                self.register_parameter(f"bias_ih_l{k}", Parameter(zeros(rows, dtype=dtype)))
+                self.register_parameter(f"bias_hh_l{k}", Parameter(zeros(rows, dtype=dtype)))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -99,8 +108,9 @@ class RNNBase(Module):
         for parameter in self.parameters(recurse=False):
             init.uniform_(parameter, -bound, bound)
 
-    def forward(self, input: Tensor | PackedSequence, hx: Tensor | None = None) -> tuple[Any, Tensor]:
+    def forward(self, input: Tensor | PackedSequence, hx: Any = None) -> tuple[Any, Any]:
         packed = isinstance(input, PackedSequence)
+        x: Any
         x, lengths = (input.padded, input.lengths) if isinstance(input, PackedSequence) else (input, None)
         self._check_input(x, packed)
         batched = x.ndim == 3
@@ -109,34 +119,36 @@ class RNNBase(Module):
         elif self.batch_first and not packed:
             x = transpose(x, 0, 1)
         states = self._initial_states(hx, x, batched)
-        last: list[Tensor] = []
+        last: list[State] = []
         for k in range(self.num_layers):
             if k and self.dropout and self.training:
                 x = dropout(x, self.dropout)
             with _scope(f"l{k}"):
-                x, h = self._layer(k, x, states[k], lengths)
-            last.append(h)
-        h_n = last[0] if self.num_layers == 1 else cat(last)
+                x, state = self._layer(k, x, states[k], lengths)
+            last.append(state)
+        final = tuple([parts[0] if self.num_layers == 1 else cat(parts) for parts in zip(*last, strict=True)])
         if not batched:
-            return squeeze(x, 1), squeeze(h_n, 1)
-        if packed:
-            return PackedSequence.of(x, input.lengths, input._sorted, is_zero_padded=True), h_n  # type: ignore[union-attr]
-        return (transpose(x, 0, 1) if self.batch_first else x), h_n
+            x, final = squeeze(x, 1), tuple([squeeze(part, 1) for part in final])
+        elif packed:
+            x = PackedSequence.of(x, input.lengths, input._sorted, is_zero_padded=True)  # type: ignore[union-attr]
+        elif self.batch_first:
+            x = transpose(x, 0, 1)
+        return x, final if self.mode == "LSTM" else final[0]
 
-    def _layer(self, k: int, x: Tensor, h0: Tensor | None, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _layer(self, k: int, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
         """One layer over the whole sequence."""
         own = self._parameters
-        output, h_n = rnn(
-            x,
-            h0,
-            own[f"weight_ih_l{k}"],
-            own[f"weight_hh_l{k}"],
-            own.get(f"bias_ih_l{k}"),
-            own.get(f"bias_hh_l{k}"),
-            lengths,
-            nonlinearity="tanh" if self.mode == "RNN_TANH" else "relu",
-        )
-        return output, h_n
+        weight_ih, weight_hh = own[f"weight_ih_l{k}"], own[f"weight_hh_l{k}"]
+        bias_ih, bias_hh = own.get(f"bias_ih_l{k}"), own.get(f"bias_hh_l{k}")
+        if self.mode == "LSTM":
+            output, h, c, _, _ = lstm(x, state[0], state[1], weight_ih, weight_hh, bias_ih, bias_hh, lengths)
+            return output, (h, c)
+        if self.mode == "GRU":
+            output, h, _, _ = gru(x, state[0], weight_ih, weight_hh, bias_ih, bias_hh, lengths)
+            return output, (h,)
+        activation: Literal["tanh", "relu"] = "tanh" if self.mode == "RNN_TANH" else "relu"
+        output, h = rnn(x, state[0], weight_ih, weight_hh, bias_ih, bias_hh, lengths, nonlinearity=activation)
+        return output, (h,)
 
     def _check_input(self, x: Any, packed: bool) -> None:
         name = type(self).__name__
@@ -164,27 +176,39 @@ class RNNBase(Module):
                 f"input.to('{dtype}'), or the module with module.to('{x.dtype}')"
             )
 
-    def _initial_states(self, hx: Any, x: Tensor, batched: bool) -> list[Tensor | None]:
-        """The first state of each layer, (1, N, H), or None for zeros."""
+    def _initial_states(self, hx: Any, x: Tensor, batched: bool) -> list[State]:
+        """The first state of each layer."""
+        if self.mode != "LSTM":
+            return list(zip(self._initial_state("hx", hx, x, batched)))
+        if hx is None:
+            return [(None, None)] * self.num_layers
+        if not isinstance(hx, (tuple, list)) or len(hx) != 2:
+            got = f"{len(hx)} parts" if isinstance(hx, (tuple, list)) else type(hx).__name__
+            raise TypeError(f"{type(self).__name__}: hx must be a tuple (h_0, c_0) or None; got {got}")
+        parts = [self._initial_state(name, part, x, batched) for name, part in zip(("h_0", "c_0"), hx, strict=True)]
+        return list(zip(*parts, strict=True))
+
+    def _initial_state(self, what: str, hx: Any, x: Tensor, batched: bool) -> list[Tensor | None]:
+        """One part of the first state of each layer, (1, N, H), or None for zeros."""
         if hx is None:
             return [None] * self.num_layers
         name = type(self).__name__
         if not isinstance(hx, Tensor):
-            raise TypeError(f"{name}: hx must be a Tensor or None; got {type(hx).__name__}")
+            raise TypeError(f"{name}: {what} must be a Tensor or None; got {type(hx).__name__}")
         if hx.dtype != x.dtype:
-            raise DtypeError(f"{name}: hx has dtype {hx.dtype}, but input has {x.dtype}")
+            raise DtypeError(f"{name}: {what} has dtype {hx.dtype}, but input has {x.dtype}")
         layers, batch, hidden = self.num_layers, x.shape[1], self.hidden_size
         if not batched:
             if hx.shape != (layers, hidden):
-                raise ShapeError(f"{name}: hx must be {(layers, hidden)} (num_layers, hidden_size); got {hx.shape}")
+                raise ShapeError(f"{name}: {what} must be {(layers, hidden)} (num_layers, hidden_size); got {hx.shape}")
             hx = unsqueeze(hx, 1)
         elif hx.ndim == 2:
             if hx.shape != (batch, hidden):
-                raise ShapeError(f"{name}: a 2-D hx must be {(batch, hidden)} (batch, hidden_size); got {hx.shape}")
+                raise ShapeError(f"{name}: a 2-D {what} must be {(batch, hidden)} (batch, hidden_size); got {hx.shape}")
             return [unsqueeze(hx, 0), *[None] * (layers - 1)]
         elif hx.shape != (layers, batch, hidden):
             raise ShapeError(
-                f"{name}: hx must be {(layers, batch, hidden)} (num_layers, batch, hidden_size); got {hx.shape}"
+                f"{name}: {what} must be {(layers, batch, hidden)} (num_layers, batch, hidden_size); got {hx.shape}"
             )
         return [hx] if layers == 1 else list(split(hx, 1))
 
@@ -210,6 +234,7 @@ class RNN(RNNBase):
         bias: whether to add b_ih and b_hh.
         batch_first: whether input and output are (N, T, *) in place of (T, N, *). The state never is.
         dropout: in training, the probability to zero an output of any layer but the last.
+        bidirectional: must be False: layers run forward in time.
         dtype: the dtype of the parameters; float32 if None.
 
     Shape:
@@ -251,18 +276,37 @@ class RNN(RNNBase):
         bias: bool = True,
         batch_first: bool = False,
         dropout: float = 0.0,
+        bidirectional: bool = False,
         *,
         dtype: Any = None,
     ) -> None:
         if nonlinearity not in ("tanh", "relu"):
             raise ValueError(f"RNN: nonlinearity must be 'tanh' or 'relu'; got {nonlinearity!r}")
         mode: Mode = "RNN_TANH" if nonlinearity == "tanh" else "RNN_RELU"
-        super().__init__(mode, input_size, hidden_size, num_layers, bias, batch_first, dropout, dtype)
+        super().__init__(
+            mode, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype=dtype
+        )
         self.nonlinearity = nonlinearity
 
     def extra_repr(self) -> str:
         extra = super().extra_repr()
         return f"{extra}, nonlinearity={self.nonlinearity}" if self.nonlinearity != "tanh" else extra
+
+
+def check_sizes(name: str, **sizes: Any) -> None:
+    """Refuse sizes that are not positive ints."""
+    for argument, n in sizes.items():
+        if not isinstance(n, int) or isinstance(n, bool):
+            raise TypeError(f"{name}: {argument} must be an int; got {n!r} ({type(n).__name__})")
+        if n <= 0:
+            raise ValueError(f"{name}: {argument} must be positive; got {n}")
+
+
+def check_flags(name: str, **flags: Any) -> None:
+    """Refuse flags that are not bools."""
+    for argument, flag in flags.items():
+        if not isinstance(flag, bool):
+            raise TypeError(f"{name}: {argument} must be a bool; got {flag!r} ({type(flag).__name__})")
 
 
 def _scope(name: str) -> Any:

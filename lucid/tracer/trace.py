@@ -12,7 +12,7 @@ from ..errors import TraceError
 from .graph import Graph
 from .mode import MODE, Mode
 from .node import Location, Node, TensorLike, Value
-from .tree import flatten, paths, unflatten
+from .tree import Structure, flatten, paths, unflatten
 
 __all__ = ["Leak", "Trace", "input_names", "trace", "user_location"]
 
@@ -154,8 +154,11 @@ def trace(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Graph:
         raise TraceError(f"trace: the function returned no Tensor, but {type(result).__name__}")
     for value in recording.captured:
         recording.labels.setdefault(value, f"constant_{len(recording.labels)}")
-    output_names = getattr(function, "output_names", ()) if is_module else ()
-    if len(output_names) != len(outputs):
+    declared = getattr(function, "output_names", ()) if is_module else ()
+    parts = result_structure.parts if isinstance(result, (tuple, list)) else (result_structure,)
+    if len(declared) == len(parts):
+        output_names = [name for part, root in zip(parts, declared, strict=True) for name in _named(part, root)]
+    else:
         output_names = [name.removeprefix("_") for name in paths(result_structure, _root(result_structure))]
     return Graph(
         dict(zip(names, values, strict=True)),
@@ -176,7 +179,8 @@ def input_names(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
         parameters = list(inspect.signature(getattr(function, "forward", function)).parameters.values())
     except (TypeError, ValueError):
         parameters = []
-    named: list[str] = []
+    # For an argument that holds several tensors a module may declare a name for each.
+    named: list[str | tuple[str, ...]] = []
     for i in range(len(args)):
         if i < len(declared):
             named.append(declared[i])
@@ -186,8 +190,15 @@ def input_names(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
             named.append(f"input_{i}")
     names: list[str] = []
     for name, argument in (*zip(named, args, strict=True), *kwargs.items()):
-        names.extend(paths(flatten(argument, _is_tensor)[1], name))
+        names.extend(_named(flatten(argument, _is_tensor)[1], name))
     return _distinct(names)
+
+
+def _named(structure: Structure, declared: str | tuple[str, ...]) -> list[str]:
+    """A name for each leaf: several names serve as many leaves, one serves as the root of all."""
+    if isinstance(declared, str):
+        return paths(structure, declared)
+    return list(declared) if len(declared) == structure.leaves() else paths(structure, "_".join(declared))
 
 
 def _root(structure: Any) -> str:
