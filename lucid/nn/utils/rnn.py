@@ -16,7 +16,7 @@ import numpy as np
 
 from ...errors import DtypeError, ShapeError
 from ...ops.creation import arange, full
-from ...ops.elementwise import lt, where
+from ...ops.elementwise import astype, lt, where
 from ...ops.index import getitem, index_add
 from ...ops.shape import cat, reshape, stack, transpose, unsqueeze
 from ...tensor import Tensor, as_tensor
@@ -59,7 +59,9 @@ class PackedSequence:
         self, data: Tensor, batch_sizes: Any, sorted_indices: Any = None, unsorted_indices: Any = None
     ) -> None:
         sizes = as_tensor(batch_sizes)._data
-        if sizes.ndim != 1 or not sizes.size or sizes.min() < 1 or (np.diff(sizes) > 0).any():
+        if sizes.dtype.kind not in "iu":
+            raise DtypeError(f"PackedSequence: batch_sizes must be integers; got {sizes.dtype}")
+        if sizes.ndim != 1 or not sizes.size or sizes.min() < 1 or (sizes[1:] > sizes[:-1]).any():
             raise ShapeError(f"PackedSequence: batch_sizes must be positive and never rise; got {sizes.tolist()}")
         if data.ndim < 1 or data.shape[0] != sizes.sum():
             raise ShapeError(f"PackedSequence: batch_sizes add up to {sizes.sum()}; got data of shape {data.shape}")
@@ -67,6 +69,8 @@ class PackedSequence:
             sorted_indices = Tensor(np.argsort(as_tensor(unsorted_indices)._data))
         steps, batch = len(sizes), int(sizes[0])
         order = np.arange(batch) if sorted_indices is None else as_tensor(sorted_indices)._data
+        if order.shape != (batch,) or (np.sort(order) != np.arange(batch)).any():
+            raise ShapeError(f"PackedSequence: the indices must order {batch} sequences; got {order.tolist()}")
         times, places = _positions(sizes, order)
         shape = (steps, batch, *data.shape[1:])
         self.padded = index_add(data, Tensor(times), Tensor(places), index=("*", "*"), shape=shape)
@@ -157,13 +161,17 @@ def pack_padded_sequence(
     lengths = as_tensor(lengths)
     if lengths.dtype.kind not in "iu":
         raise DtypeError(f"pack_padded_sequence: lengths must be integers; got {lengths.dtype}")
+    if lengths.dtype != np.int64:
+        lengths = astype(lengths, np.dtype(np.int64))
     steps, batch = input.shape[:2][::-1] if batch_first else input.shape[:2]
     if lengths.shape != (batch,):
         raise ShapeError(f"pack_padded_sequence: expected a length for each of {batch} sequences; got {lengths.shape}")
     values = lengths._data
-    if values.size and not (values.min() >= 1 and values.max() <= steps):
+    if not batch:
+        raise ShapeError(f"pack_padded_sequence: expected at least one sequence; got shape {input.shape}")
+    if values.min() < 1 or values.max() > steps:
         raise ShapeError(f"pack_padded_sequence: lengths must be from 1 to {steps}; got {values.tolist()}")
-    if enforce_sorted and (np.diff(values) > 0).any():
+    if enforce_sorted and (values[1:] > values[:-1]).any():
         raise ShapeError(
             "pack_padded_sequence: lengths must be in decreasing order when enforce_sorted is True; got "
             f"{values.tolist()}; pass enforce_sorted=False, which costs nothing here"
@@ -198,6 +206,8 @@ def pad_packed_sequence(
                [ 1., -1.]]), tensor([2, 1]))
     """
     padded, lengths = sequence.padded, sequence.lengths
+    # A number of another kind would change the dtype.
+    padding_value = padded.dtype.type(padding_value).item()
     steps = padded.shape[0]
     if total_length is not None and total_length != steps:
         longest = int(lengths._data.max())
