@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import chain, count
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,13 @@ class Graph:
     def names(self) -> dict[Value, str]:
         """A distinct name for each value: inputs and captured leaves by theirs, the others %0, %1, … in order."""
         names = {value: name for name, value in self.inputs.items()}
-        names.update((value, self.labels[value]) for value in self.captured if value not in names)
+        taken = set(names.values())
+        for value in self.captured:
+            if value not in names:
+                label = self.labels[value]
+                # A model may call an input "weight", as one of its parameters is called.
+                names[value] = next(n for n in chain([label], (f"{label}_{i}" for i in count(1))) if n not in taken)
+                taken.add(names[value])
         for node in self.nodes:
             for index in range(len(node.outputs)):
                 names[node.value(index)] = f"%{len(names) - len(self.inputs) - len(self.captured)}"

@@ -94,7 +94,11 @@ class _Unifier:
         inputs = {name: self._place([graph.inputs[name] for graph in self.graphs], known=True) for name in first.inputs}
         for nodes in zip_longest(*(graph.nodes for graph in self.graphs)):
             self._unify_nodes(nodes)
+        self.node = None
         outputs = {}
+        if any(graph.outputs.keys() != first.outputs.keys() for graph in self.graphs):
+            counts = " and ".join(str(len(graph.outputs)) for graph in self.graphs)
+            raise self._error(f"the number of outputs changed ({counts}) with {self._changed()}")
         for name in first.outputs:
             self.node = first.outputs[name].node
             outputs[name] = self._operand([graph.outputs.get(name) for graph in self.graphs])
@@ -108,6 +112,9 @@ class _Unifier:
                 f"the recorded operations differ ({counts} of them): a Python loop or branch depends on "
                 f"{self._changed()}, and would be frozen as the example took it"
             )
+        if any(len(node.inputs) != len(first.inputs) for node in nodes if node is not None):
+            counts = " and ".join(str(len(node.inputs)) for node in nodes if node is not None)
+            raise self._error(f"the number of inputs changed ({counts}) with {self._changed()}")
         inputs = tuple(self._operand([node.inputs[i] for node in nodes]) for i in range(len(first.inputs)))  # type: ignore[union-attr]
         attrs = {
             name: self._attribute([node.attrs[name] for node in nodes], f"the attribute {name!r}")  # type: ignore[union-attr]
@@ -190,6 +197,7 @@ class _Unifier:
         moved = sorted(
             {s for n, sizes in zip(ns, self.sizes, strict=True) if n != ns[0] for s in base if sizes[s] != base[s]}
         )
+        found: list[Size] = []
         for powers in product((1, 2), repeat=len(moved)) if 1 <= len(moved) <= 3 else ():
             symbols = tuple(s for s, power in zip(moved, powers, strict=True) for _ in range(power))
             at = [math.prod(sizes[s] for s in symbols) for sizes in self.sizes]
@@ -197,8 +205,9 @@ class _Unifier:
             if rise % run == 0:
                 size = Size(symbols, rise // run, ns[0] - rise // run * at[0])
                 if all(size.at(sizes) == n for n, sizes in zip(ns, self.sizes, strict=True)):
-                    return size
-        return None
+                    found.append(size)
+        # Where 3 becomes 4, 9 that becomes 16 is a square, and not 7 times that size less 12.
+        return min(found, key=lambda size: abs(size.offset), default=None)
 
     def _changed(self) -> str:
         """What was changed between the runs."""

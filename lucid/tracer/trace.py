@@ -101,6 +101,11 @@ class Trace:
         for path, tensor in (*module.named_parameters(), *module.named_buffers()):
             self.labels.setdefault(tensor._leaf_value(), ".".join(filter(None, (prefix, path))))
 
+    def forget(self) -> None:
+        """Let go of tensors and modules: nodes know their trace, and a tensor that was kept knows its node."""
+        self.captured = {}
+        self._modules = {}
+
     def _fresh(self, name: str) -> str:
         taken = set(self._modules.values())
         return next(n for n in (name, *(f"{name}_{i}" for i in range(1, len(taken) + 2))) if n not in taken)
@@ -160,7 +165,7 @@ def trace(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Graph:
         output_names = [name for part, root in zip(parts, declared, strict=True) for name in _named(part, root)]
     else:
         output_names = [name.removeprefix("_") for name in paths(result_structure, _root(result_structure))]
-    return Graph(
+    graph = Graph(
         dict(zip(names, values, strict=True)),
         dict(zip(_distinct(output_names), outputs, strict=True)),
         recording.captured,
@@ -168,6 +173,8 @@ def trace(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Graph:
         result_structure,
         tuple(recording.leaks),
     )
+    recording.forget()
+    return graph
 
 
 def input_names(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
