@@ -475,7 +475,11 @@ def test_a_crash_at_any_moment_leaves_the_old_pair_or_the_new_one(external: bool
     exported(seed=1).save(tmp_path / "other")
     (tmp_path / "out").mkdir()
     done = subprocess.run(
-        [sys.executable, "-c", CRASH, tmp_path, str(external)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", CRASH, tmp_path, str(external)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(lucid.__file__).parent.parent)},
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= (10 if external else 5)

@@ -25,6 +25,7 @@ from ..files import atomic_write
 from .digest import messages
 from .layout import LIMIT, fits, lay_out
 from .tensors import check_tensor
+from .wiring import check_wiring
 
 __all__ = ["folder_of", "load", "parse", "read", "staged", "write"]
 
@@ -116,10 +117,11 @@ def load(path: str | os.PathLike[str]) -> ir.Model:
     """
     proto = read(path)
     try:
+        check_wiring(proto)
         model = ir.from_proto(proto)
         ir.external_data.set_base_dir(model.graph, folder_of(path))
     except Exception as error:  # onnx_ir raises many types for what it does not understand
-        raise FileError(f"{os.fspath(path)} is no model that onnx_ir understands: {error}") from error
+        raise FileError(f"{os.fspath(path)} is damaged: {error}") from error
     return model
 
 
@@ -182,6 +184,8 @@ def folder_of(path: str | os.PathLike[str]) -> Path:
 def _check_texts(message: Message) -> None:
     if isinstance(message, onnx.TensorProto):
         texts: list[Any] = [message.name, message.doc_string]
+        for entry in (*message.external_data, *message.metadata_props):
+            texts += [entry.key, entry.value]
     else:
         texts = []
         for field, value in message.ListFields():
