@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from hashlib import sha256
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
-from ..tracer.node import Node
+from ..tracer.node import Node, Value
 from ..tracer.symbolic import Size
 
 __all__ = ["Builder", "Operand"]
@@ -25,6 +25,7 @@ class Builder:
         opset: the version of the ONNX operator set that is written.
         strategy_of: says how a recurrent node is lowered: "rnn", "unrolled" or "scan".
         node: the node of the lucid graph that is being lowered.
+        read: the values of the lucid graph that some node or output reads.
         wished: the name that each constant would have if no other had it.
     """
 
@@ -32,6 +33,7 @@ class Builder:
         self.opset = opset
         self.strategy_of = strategy_of
         self.node: Node | None = None
+        self.read: Container[Value] = ()
         self.nodes: list[ir.Node] = []
         self.initializers: dict[str, ir.Value] = {}
         self.wished: dict[ir.Value, str] = {}
@@ -49,6 +51,10 @@ class Builder:
         while root._parent is not None:
             root = root._parent
         return root
+
+    def is_read(self, output: int) -> bool:
+        """Whether an output of the node being lowered is of use: a lowering may give None for one that is not."""
+        return self.node is not None and self.node.value(output) in self.read
 
     # --- names
 
@@ -108,6 +114,7 @@ class Builder:
         """A builder for the body of a Scan or Loop inside this graph; it may use this graph's values."""
         inner = Builder(self.opset, self.strategy_of)
         inner.node = self.node
+        inner.read = self.read
         inner._parent = self
         return inner
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,21 +17,43 @@ from ..tracer.symbolic import Size, evaluate, symbols_of
 from .builder import Builder
 from .lowering import LOWERINGS
 
-__all__ = ["RECURRENT", "lower", "pin", "strategy_of"]
+__all__ = ["RECURRENT", "lower", "pin", "read_values", "strategy_of"]
 
-RECURRENT = ("rnn",)
-"""The ops with a choice of lowerings."""
+RECURRENT = {"rnn": 2, "lstm": 3, "gru": 2}
+"""The ops with a choice of lowerings, and how many of their outputs ONNX's operator gives."""
 
 
-def strategy_of(node: Node, lowering: str, time_is_asked: bool) -> str:
+def read_values(graph: Graph) -> set[Value]:
+    """The values that some node or output reads."""
+    read = {value for node in graph.nodes for value in node.inputs if type(value) is Value}
+    return read | set(graph.outputs.values())
+
+
+def strategy_of(node: Node, lowering: str, time_is_asked: bool, read: Container[Value]) -> str:
     """How a recurrent node is lowered, if `lowering` is "auto".
 
-    tanh becomes the operator that every runtime knows; relu is unrolled, unless its time axis was asked to be dynamic;
-    float64 is a Scan, since onnxruntime has no RNN operator for it.
+    tanh, LSTM and GRU become the operator that every runtime knows; relu is unrolled, unless its time axis was asked to
+    be dynamic; float64 is a Scan, since onnxruntime has no such operators for it, and so is a layer whose gates a
+    gradient reads, since the operators do not give them.
+
+    Raises:
+        ExportError: the operator was asked for, where onnxruntime has none.
     """
+    op = node.op.name
+    dtype = node.outputs[0].dtype
+    gates_are_read = any(node.value(i) in read for i in range(RECURRENT[op], len(node.outputs)))
+    if lowering == "rnn" and dtype != np.float32:
+        raise ExportError(
+            f"to_onnx: onnxruntime has no {op.upper()} operator for {dtype}; use lowering='scan' or 'unrolled'"
+        )
+    if lowering == "rnn" and gates_are_read:
+        raise ExportError(
+            f"to_onnx: a gradient reads the gates of {op} at {node.location}, which ONNX's {op.upper()} does not "
+            "give; use lowering='scan'"
+        )
     if lowering != "auto":
         return lowering
-    if node.outputs[0].dtype == np.float64:
+    if dtype == np.float64 or gates_are_read:
         return "scan"
     if node.attrs.get("nonlinearity") == "relu":
         return "scan" if time_is_asked and isinstance(node.outputs[0].shape[0], Size) else "unrolled"
@@ -77,6 +99,7 @@ def lower(graph: Graph, axes: Mapping[tuple[str, int], str], opset: int, strateg
         ExportError: an op cannot be exported; the message has the reason and the user's line.
     """
     b = Builder(opset, strategies.__getitem__)
+    b.read = read_values(graph)
     values: dict[Value, Any] = {}
     inputs = []
     for name, value in graph.inputs.items():
@@ -104,6 +127,8 @@ def lower(graph: Graph, axes: Mapping[tuple[str, int], str], opset: int, strateg
         results = _lowered(b, node, operands)
         for i, result in enumerate(results):
             value = node.value(i)
+            if result is None:  # nothing reads it
+                continue
             if result.producer() is not None and result.shape is None:
                 _annotate(result, value)
             values[value] = result

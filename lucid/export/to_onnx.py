@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
-import numpy as np
 import onnx
 
 from ..errors import ExportError
@@ -21,7 +20,7 @@ from .example import Example
 from .exported import Exported
 from .files import staged
 from .layout import lay_out
-from .lower import RECURRENT, lower, pin, strategy_of
+from .lower import RECURRENT, lower, pin, read_values, strategy_of
 from .metadata import check_metadata, stamp
 from .opset import DEFAULT_OPSET, check_opset
 from .parity import compare
@@ -64,9 +63,9 @@ def to_onnx(
         output_names: names for the outputs.
         dynamic: "auto" finds every axis that can vary; None fixes all; a mapping such as ``{"x": {0: "time", 1:
             "batch"}}`` asks for those, and names them.
-        lowering: how recurrent layers are written: "rnn" (one ONNX RNN a layer), "unrolled" (MatMul, Add and the
-            activation for each step, time fixed), "scan" (one Scan a layer); "auto": tanh "rnn", relu "unrolled", or
-            "scan" where a dynamic time axis is asked for; float64 "scan".
+        lowering: how recurrent layers are written: "rnn" (one ONNX RNN, LSTM or GRU a layer), "unrolled" (MatMul, Add
+            and the activations for each step, time fixed), "scan" (one Scan a layer); "auto": "rnn", but an RNN with
+            relu "unrolled", or "scan" where a dynamic time axis is asked for, and float64 "scan".
         opset: the version of the ONNX operator set.
         precision: None keeps the dtypes of the model. "float32" converts float64. "float16" converts all floats: half
             the size, and speed on devices that have it (onnxruntime computes in float32 on a CPU). "int8" keeps the
@@ -139,13 +138,9 @@ def to_onnx(
 def _choose(proof: Proof, lowering: str, dynamic: Dynamic, example: Example) -> tuple[Proof, dict[Node, str]]:
     """The lowering of each recurrent node; the time axis of those that are unrolled becomes fixed."""
     asked = isinstance(dynamic, Mapping)
-    chosen = [strategy_of(node, lowering, asked) if node.op.name in RECURRENT else None for node in proof.graph.nodes]
-    for node, strategy in zip(proof.graph.nodes, chosen, strict=True):
-        if strategy == "rnn" and node.outputs[0].dtype != np.float32:
-            raise ExportError(
-                f"to_onnx: onnxruntime has no RNN operator for {node.outputs[0].dtype}; use lowering='scan' or "
-                "'unrolled'"
-            )
+    nodes = proof.graph.nodes
+    read = read_values(proof.graph)
+    chosen = [strategy_of(node, lowering, asked, read) if node.op.name in RECURRENT else None for node in nodes]
     unrolled = {
         symbol
         for node, strategy in zip(proof.graph.nodes, chosen, strict=True)
@@ -160,7 +155,7 @@ def _choose(proof: Proof, lowering: str, dynamic: Dynamic, example: Example) -> 
             )
         if example.synthetic:
             raise ExportError(
-                "to_onnx: a recurrent layer with relu is unrolled, and no example says over how many time steps; pass "
+                "to_onnx: a recurrent layer is unrolled, and no example says over how many time steps; pass "
                 "example inputs or call the model once, or use lowering='scan', which leaves the length free"
             )
         pinned = {symbol: proof.sizes[symbol] for symbol in unrolled}

@@ -1,0 +1,206 @@
+"""What the lowerings of all recurrent layers share. Letters: T time, N batch, I input, H hidden."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from ...errors import ExportError
+from ...tracer.symbolic import Size
+from ..builder import Builder
+
+__all__ = [
+    "at_last",
+    "biases",
+    "blocks",
+    "counting",
+    "layer_shape",
+    "previous",
+    "projected",
+    "scan",
+    "start",
+    "steps_of",
+    "transposed",
+    "unsqueezed",
+    "zeroed",
+]
+
+Step = Callable[[Builder, Sequence[ir.Value], Sequence[ir.Value]], tuple[Sequence[ir.Value], Sequence[ir.Value]]]
+
+
+def layer_shape(b: Builder, output: int = 0) -> tuple[Any, Any, int]:
+    """T, N and H of the layer being lowered, which are the shape of one of its outputs."""
+    assert b.node is not None
+    steps, batch, hidden = b.node.outputs[output].shape
+    return steps, batch, int(hidden)
+
+
+# --- loops
+
+
+def scan(
+    b: Builder,
+    states: Mapping[str, ir.Value],
+    inputs: Mapping[str, ir.Value],
+    step: Step,
+    count: int,
+    *,
+    reverse: bool = False,
+    axes: Sequence[int] = (),
+) -> tuple[ir.Value, ...]:
+    """A Scan over the first axis of `inputs`, all of rank 3. Returns the last states, then the collected outputs.
+
+    Args:
+        states: what goes from step to step, by name, with its first value, each (N, H).
+        inputs: what is read step by step, by name.
+        step: makes the body, given its builder, the states and the inputs of a step: the next states and the outputs.
+        count: how many outputs there are.
+        reverse: whether time runs backward.
+        axes: the place of the time axis in each output; the first one if not given.
+    """
+    dtype = b.dtype(next(iter(inputs.values())))
+    body = b.subgraph()
+    held = [body.argument(name, dtype, 2) for name in states]
+    read = [body.argument(name, dtype, 2) for name in inputs]
+    following, outputs = step(body, held, read)
+    results: list[ir.Value] = []
+    for value in (*following, *outputs):
+        # An output of a body is a value of its own, made in it.
+        results.append(body.op("Identity", value) if value in results or value.producer() is None else value)
+    directions: dict[str, Any] = {}
+    if reverse:
+        directions = {"scan_input_directions": [1] * len(read), "scan_output_directions": [1] * count}
+    if any(axes):
+        directions["scan_output_axes"] = list(axes)
+    made = b.op(
+        "Scan",
+        *states.values(),
+        *inputs.values(),
+        outputs=len(results),
+        dtype=dtype,
+        body=body.graph([*held, *read], results),
+        num_scan_inputs=len(read),
+        **directions,
+    )
+    return made if isinstance(made, tuple) else (made,)
+
+
+def start(b: Builder, state: ir.Value | None, dtype: Any, output: int = 0) -> ir.Value:
+    """A layer's first state (N, H), from (1, N, H) or from None, which stands for zeros."""
+    if state is not None:
+        return b.op("Squeeze", state, np.array([0]))
+    _, batch, hidden = layer_shape(b, output)
+    zero = ir.tensor(np.zeros(1, dtype))
+    return b.op("ConstantOfShape", b.sizes((batch, hidden)), dtype=dtype, value=zero)
+
+
+def steps_of(b: Builder, sequence: ir.Value) -> list[ir.Value]:
+    """Each step of a sequence of fixed length, (1, N, *)."""
+    steps, _, _ = layer_shape(b)
+    if isinstance(steps, Size):
+        raise ExportError(f"the unrolled lowering needs a fixed number of time steps; got {steps}")
+    if steps == 1:
+        return [sequence]
+    return list(b.op("Split", sequence, np.ones(steps, np.int64), outputs=steps, axis=0))
+
+
+def previous(b: Builder, first: ir.Value | None, states: ir.Value, output: int = 0) -> ir.Value:
+    """The state before each step (T, N, H)."""
+    if first is None:
+        first = b.op("Unsqueeze", start(b, None, b.dtype(states), output), np.array([0]))
+    earlier = b.op("Slice", states, np.array([0]), np.array([-1]), np.array([0]))
+    return b.op("Concat", first, earlier, axis=0)
+
+
+# --- sequences of different length
+
+
+def counting(b: Builder, lengths: ir.Value) -> ir.Value:
+    """(T, N, 1) bools, True before each sequence's length."""
+    steps, _, _ = layer_shape(b)
+    zero, one = np.array(0, np.int64), np.array(1, np.int64)
+    if isinstance(steps, Size):
+        times: Any = b.op("Range", zero, b.op("Squeeze", b.size(steps), np.array([0])), one, dtype=np.int64)
+    else:
+        times = np.arange(steps)
+    column = b.op("Unsqueeze", times, np.array([1, 2]))
+    return b.op("Less", column, _row(b, lengths), dtype=np.bool_)
+
+
+def zeroed(b: Builder, x: ir.Value, counts: ir.Value) -> ir.Value:
+    """`x` with zeros where a step does not count."""
+    return b.op("Where", counts, x, np.zeros((), b.dtype(x)), dtype=b.dtype(x))
+
+
+def at_last(b: Builder, states: ir.Value, lengths: ir.Value) -> ir.Value:
+    """The states at the last step that counts, (1, N, H)."""
+    _, batch, hidden = layer_shape(b)
+    index = b.op("Sub", _row(b, lengths), np.array(1, np.int64))
+    index = b.op("Expand", index, b.sizes((1, batch, hidden)))
+    return b.op("GatherElements", states, index, axis=0)
+
+
+def _row(b: Builder, lengths: ir.Value) -> ir.Value:
+    return b.op("Unsqueeze", b.cast(lengths, np.int64), np.array([0, 2]))
+
+
+# --- weights: constants are rearranged at export, others by nodes
+
+
+def projected(b: Builder, x: ir.Value, weight: ir.Value, *parts: ir.Value | None) -> ir.Value:
+    """W x_t and biases for all steps at once."""
+    result: ir.Value = b.op("MatMul", x, transposed(b, weight))
+    given = [part for part in parts if part is not None]
+    if not given:
+        return result
+    arrays = [b.array(part) for part in given]
+    if any(array is None for array in arrays):
+        bias = given[0] if len(given) == 1 else b.op("Add", *given)
+    else:
+        bias = b.const(sum(arrays), given[0].name)  # type: ignore[arg-type]
+    return b.op("Add", result, bias)
+
+
+def blocks(b: Builder, weight: ir.Value, order: Sequence[int]) -> ir.Value:
+    """The weight of a layer with its gates in another order."""
+    hidden = layer_shape(b)[2]
+    count = len(order)
+    if tuple(order) == tuple(range(count)):
+        return weight
+    if (array := b.array(weight)) is not None:
+        return b.const(np.concatenate([np.split(array, count)[i] for i in order]), weight.name)
+    parts = b.op("Split", weight, np.full(count, hidden, np.int64), outputs=count, axis=0)
+    return b.op("Concat", *[parts[i] for i in order], axis=0)
+
+
+def biases(b: Builder, order: Sequence[int], dtype: Any, *parts: ir.Value | None) -> ir.Value | None:
+    """The biases as ONNX's recurrent operators take them: b_ih, then b_hh, in one row; None if there is neither."""
+    if all(part is None for part in parts):
+        return None
+    hidden = layer_shape(b)[2]
+    zeros = np.zeros(len(order) * hidden, dtype)
+    pieces = [zeros if part is None else blocks(b, part, order) for part in parts]
+    arrays = [b.array(piece) for piece in pieces]
+    if any(array is None for array in arrays):
+        return b.op("Unsqueeze", b.op("Concat", *pieces, axis=0), np.array([0]))
+    name = next(part.name for part in parts if part is not None)
+    return b.const(np.concatenate(arrays)[None], name)  # type: ignore[arg-type]
+
+
+def transposed(b: Builder, weight: ir.Value) -> ir.Value:
+    """A matrix with its axes exchanged."""
+    array = b.array(weight)
+    if array is not None:
+        return b.const(array.T, f"{weight.name}.T")
+    return b.op("Transpose", weight, perm=[1, 0])
+
+
+def unsqueezed(b: Builder, weight: ir.Value) -> ir.Value:
+    """With an axis of size one in front, ONNX's axis of directions."""
+    array = b.array(weight)
+    if array is not None:
+        return b.const(array[None], weight.name)
+    return b.op("Unsqueeze", weight, np.array([0]))
