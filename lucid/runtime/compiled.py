@@ -1,0 +1,339 @@
+"""compile: a module that runs in onnxruntime."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from ..errors import ExportError, GradientError, LucidError, ShapeError
+from ..export.exported import Exported
+from ..export.to_onnx import to_onnx
+from ..nn.module import Module
+from ..tensor import Tensor
+from ..tracer.mode import MODE
+from ..tracer.trace import input_names
+from ..tracer.tree import Structure, flatten, unflatten
+from .device import Device, find_device
+from .session import Session
+from .snapshot import Snapshot
+from .spec import Shape, evaluate
+
+__all__ = ["Compiled", "compile"]
+
+Array = np.ndarray[Any, Any]
+Shapes = tuple[Shape, ...]
+
+_EXPORTS = 16
+"""How often one way of calling a model is exported for shapes that no earlier export takes."""
+
+_KEPT = 64
+"""For how many shapes the session is remembered."""
+
+_UNROLLED = 8
+"""The most time steps that unrolling is tried for: each number of them needs an export of its own."""
+
+_BUDGET = 0.02
+"""For how many seconds a lowering is timed, at most, once it ran often enough."""
+
+
+def compile(model: Module, device: str = "cpu", *, threads: int | None = None) -> Compiled:
+    """A drop-in for a model in evaluation mode that runs in onnxruntime.
+
+    It is exported when first called, with every axis free that can be, and compared with the eager model; and again
+    when a parameter, a buffer, a submodule or a plain attribute changed. For each class of shapes, sizes being alike up
+    to the next power of two, the lowerings of recurrent layers are timed once, and the fastest serves from then on.
+    Results record no gradients.
+
+    Args:
+        model: a Module.
+        device: "cpu", "cuda", "cuda:1" and so on, or "auto".
+        threads: over how many threads an operator is spread; onnxruntime's own choice if None.
+
+    Raises:
+        TypeError: it is no Module.
+        RuntimeUnavailableError: there is no such device.
+        LucidError: at the call, the model is in training mode.
+        ExportError: at the call, the model cannot be exported; it never runs otherwise than in onnxruntime.
+        GradientError: at the call, an input requires gradients.
+
+    Example:
+        >>> rnn = nn.RNN(3, 4).eval()
+        >>> fast = lucid.runtime.compile(rnn)
+        >>> x = lucid.randn(7, 2, 3)
+        >>> output, h_n = fast(x)
+        >>> bool(np.allclose(output, rnn(x)[0].detach(), atol=1e-6))
+        True
+    """
+    if not isinstance(model, Module):
+        raise TypeError(
+            f"compile: expected a Module, whose parameters can be watched for changes; got {type(model).__name__}"
+        )
+    return Compiled(model, find_device(device), threads)
+
+
+class Compiled:
+    """A model that runs in onnxruntime; made by `compile`. What it lacks itself, such as `state_dict`, is the model's.
+
+    Attributes:
+        model: the eager model.
+        device: where it runs.
+    """
+
+    def __init__(self, model: Module, device: Device, threads: int | None) -> None:
+        self.model = model
+        self.device = device
+        self._threads = threads
+        self._lock = threading.RLock()
+        # Together, so that another thread never sees the exports of one with the values of the other.
+        self._state: tuple[Snapshot, dict[Any, _Way]] = (Snapshot(model), {})
+        # Outlives a change of parameters, of which none of it depends.
+        self._known: dict[Any, _Known] = {}
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """What the model returns for such arguments, computed in onnxruntime.
+
+        Inside of a trace or an export it is the model itself.
+        """
+        mode = MODE.get()
+        if mode.trace is not None:
+            return self.model(*args, **kwargs)
+        snapshot, ways = self._state
+        if not snapshot.holds():
+            self._state = snapshot, ways = Snapshot(self.model), {}
+        if (module := snapshot.training()) is not None:
+            name = type(self.model).__name__
+            part = "" if module is self.model else f"a {type(module).__name__} in "
+            raise LucidError(f"compile: {part}{name} is in training mode; call eval() on the model first")
+        leaves, structure = flatten((args, kwargs), _is_tensor)
+        if mode.grad and any(leaf._requires_grad for leaf in leaves):
+            raise GradientError(
+                "compile: an input requires gradients, which onnxruntime does not record; call under lucid.no_grad(), "
+                "pass x.detach(), or use the eager model"
+            )
+        key = _key(structure), tuple([(leaf._data.dtype, leaf._data.ndim) for leaf in leaves])
+        if not leaves:
+            raise TypeError("compile: there is no Tensor among the arguments, so nothing to run the model on")
+        way = ways.get(key)
+        if way is None:
+            with self._lock:
+                way = ways.get(key) or _Way(self, structure, self._known.setdefault(key, _Known()))
+                ways[key] = way
+        arrays = [leaf._data for leaf in leaves]
+        shapes = tuple([array.shape for array in arrays])
+        runner = way.runners.get(shapes)
+        if runner is None:
+            with self._lock:
+                runner = way.runner(arrays, shapes)
+        return runner(arrays)
+
+    @property
+    def lowerings(self) -> dict[Shapes, str]:
+        """The lowering that serves the shapes of the inputs seen last."""
+        return {shapes: runner.lowering for way in self._state[1].values() for shapes, runner in way.runners.items()}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["model"], name)
+
+    def __repr__(self) -> str:
+        return f"Compiled on {self.device}: {self.model!r}"
+
+
+class _Runner:
+    """A session, and how its outputs nest."""
+
+    __slots__ = ("exported", "lowering", "session", "structure")
+
+    def __init__(self, session: Session, exported: Exported, lowering: str, structure: Structure) -> None:
+        self.session = session
+        self.exported = exported
+        self.lowering = lowering
+        self.structure = structure
+
+    def __call__(self, arrays: Sequence[Array]) -> Any:
+        return unflatten(self.structure, iter([Tensor(array) for array in self.session(*arrays)]))
+
+    def takes(self, shapes: Shapes) -> bool:
+        """Whether the session takes inputs of such shapes."""
+        try:
+            self.session.check(shapes)
+        except ShapeError:
+            return False
+        return True
+
+    def seconds(self, arrays: Sequence[Array]) -> float:
+        """How long a call takes."""
+        best, start = float("inf"), time.perf_counter()
+        for count in range(1000):
+            begin = time.perf_counter()
+            self.session(*arrays)
+            end = time.perf_counter()
+            if count > 1:  # the first two calls make the buffers
+                best = min(best, end - begin)
+            if count > 3 and end - start > _BUDGET:
+                break
+        return best
+
+
+class _Known:
+    """What was found out about one way to call a model.
+
+    Attributes:
+        fastest: the fastest lowering for each class of shapes.
+        example: inputs that are small along all free axes, so that an export takes little time.
+    """
+
+    def __init__(self) -> None:
+        self.fastest: dict[Any, str] = {}
+        self.example: list[Array] | None = None
+
+
+class _Way:
+    """One way to call a model: arguments that nest alike, with tensors of the same dtypes and numbers of axes.
+
+    Attributes:
+        runners: what serves each shape of the inputs.
+    """
+
+    def __init__(self, compiled: Compiled, structure: Structure, known: _Known) -> None:
+        self.compiled = compiled
+        self.structure = structure
+        self.known = known
+        self.runners: dict[Shapes, _Runner] = {}
+        self._made: list[_Runner] = []
+
+    def runner(self, arrays: Sequence[Array], shapes: Shapes) -> _Runner:
+        """What serves these inputs; chosen, and exported, if need be."""
+        kind = tuple([tuple([n if n <= _UNROLLED else 1 << (n - 1).bit_length() for n in shape]) for shape in shapes])
+        lowering = self.known.fastest.get(kind)
+        if lowering is None:
+            runner = self._choose(arrays, shapes)
+            self.known.fastest[kind] = runner.lowering
+        else:
+            runner = self._made_for(lowering, arrays, shapes)
+        while len(self.runners) >= _KEPT:
+            self.runners.pop(next(iter(self.runners)))
+        self.runners[shapes] = runner
+        return runner
+
+    def _choose(self, arrays: Sequence[Array], shapes: Shapes) -> _Runner:
+        """The fastest lowering for these inputs, of those that the model can be exported with."""
+        first = self._made_for("scan", arrays, shapes)
+        recurrence = first.session.recurrence
+        if not recurrence.states:
+            return first
+        sizes = first.session.check(shapes)
+        steps = [evaluate(n, sizes) for n in recurrence.time]
+        short = bool(steps) and all(n is not None and n <= _UNROLLED for n in steps)
+        runners = [first]
+        for lowering in ("rnn", "unrolled") if short else ("rnn",):
+            try:
+                runner = self._made_for(lowering, arrays, shapes)
+            except ExportError:  # such as the RNN operator in float64: this lowering is not for this model
+                continue
+            if not _drops_nan(runner.exported):
+                runners.append(runner)
+        return min(runners, key=lambda runner: runner.seconds(arrays)) if len(runners) > 1 else first
+
+    def _made_for(self, lowering: str, arrays: Sequence[Array], shapes: Shapes) -> _Runner:
+        for runner in self._made:
+            if runner.lowering == lowering and runner.takes(shapes):
+                return runner
+        runner = self._exported(lowering, arrays, shapes)
+        made = [other for other in self._made if other.lowering == lowering]
+        if len(made) >= _EXPORTS and lowering != "unrolled":
+            reasons = [
+                f"axis {axis} of {name}: {why}"
+                for name, axes in runner.exported.fixed.items()
+                for axis, why in axes.items()
+            ]
+            raise ExportError(
+                f"compile: {_EXPORTS} exports of {type(self.compiled.model).__name__} take other shapes than "
+                f"{list(shapes)}, since axes of them are fixed: {'; '.join(reasons)}"
+            )
+        if len(made) >= _EXPORTS:
+            self._made.remove(made[0])
+        self._made.append(runner)
+        return runner
+
+    def _exported(self, lowering: str, arrays: Sequence[Array], shapes: Shapes) -> _Runner:
+        known = self.known
+        if known.example is not None and lowering != "unrolled":
+            with suppress(Exception):  # the model may have changed so that it does not take them any more
+                runner = self._export(lowering, known.example)
+                if runner.takes(shapes):
+                    return runner
+        runner = self._export(lowering, arrays)
+        if not runner.session.recurrence.lengths:
+            sizes: dict[Any, int] = {symbol: 3 + i for i, symbol in enumerate(runner.session.axes)}
+            known.example = [
+                # An axis that is not free keeps its size: slice(None) is all of it.
+                np.ascontiguousarray(array[tuple([slice(sizes.get(n)) for n in spec.shape])])
+                for array, spec in zip(arrays, runner.session.inputs, strict=True)
+            ]
+        return runner
+
+    def _export(self, lowering: Any, arrays: Sequence[Array]) -> _Runner:
+        tensors = [Tensor(array) for array in arrays]
+        args, kwargs = unflatten(self.structure, iter(tensors))
+        names = input_names(self.compiled.model, args, kwargs)
+        flat = _Flat(self.compiled.model, self.structure)
+        exported = to_onnx(flat, *tensors, input_names=names, lowering=lowering)
+        session = Session(exported, self.compiled.device, threads=self.compiled._threads)
+        if len(flat.results) > 1:
+            raise ExportError(
+                f"compile: {type(self.compiled.model).__name__} returns something beside Tensors that depends on the "
+                "shapes of its inputs; return Tensors alone, or what is always the same"
+            )
+        return _Runner(session, exported, lowering, next(iter(flat.results.values())))
+
+
+class _Flat(Module):
+    """A model as a function from a row of tensors to a row of tensors.
+
+    Attributes:
+        results: how what the model returned nests, once it was called; several if that was not always the same.
+    """
+
+    def __init__(self, model: Module, structure: Structure) -> None:
+        super().__init__()
+        self.model = model
+        self.structure = structure
+        self.results: dict[Any, Structure] = {}
+
+    def forward(self, *tensors: Tensor) -> tuple[Any, ...]:
+        args, kwargs = unflatten(self.structure, iter(tensors))
+        leaves, structure = flatten(self.model(*args, **kwargs), _is_tensor)
+        self.results[_key(structure)] = structure
+        return tuple(leaves)
+
+
+def _key(structure: Structure) -> Any:
+    """Something hashable that tells structures apart, constants of equal value but different type too."""
+    kind, rest, parts = structure
+    try:
+        hash(rest)
+    except TypeError:
+        raise TypeError(
+            f"compile: arguments and results must be Tensors, nested in tuples, lists or dicts, or plain constants; "
+            f"got {type(rest).__name__}"
+        ) from None
+    return kind, type(rest), rest, tuple([_key(part) for part in parts])
+
+
+def _drops_nan(exported: Exported) -> bool:
+    """Whether it has the RNN operator with Relu, in which onnxruntime turns NaN into 0."""
+    return any(
+        node.op_type == "RNN"
+        and "activations" in node.attributes
+        and "Relu" in node.attributes["activations"].as_strings()
+        for node in exported.model.graph
+    )
+
+
+def _is_tensor(x: Any) -> bool:
+    return isinstance(x, Tensor)
