@@ -109,7 +109,8 @@ def test_bytes_replaced_removed_inserted_and_doubled(data: st.DataObject, origin
     stop = data.draw(st.integers(start, min(len(original), start + 40)))
     between = data.draw(st.one_of(st.binary(max_size=40), st.just(original[start:stop] * 2)))
     damaged = original[:start] + between + original[stop:]
-    assert outcome(write(folder, damaged)) != "whole" or damaged == original
+    if outcome(write(folder, damaged)) == "whole":  # a field said twice, and the same the second time
+        assert onnx.ModelProto.FromString(damaged) == onnx.ModelProto.FromString(original)
 
 
 @SETTINGS
