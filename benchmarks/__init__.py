@@ -1,1 +1,1 @@
-"""How fast lucid trains and runs, and against what."""
+"""How fast lucid trains and runs: `python -m benchmarks` runs all benchmarks, `python -m benchmarks.train` one."""

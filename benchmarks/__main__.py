@@ -1,0 +1,38 @@
+"""All benchmarks, one after the other: `python -m benchmarks [--quick] [--against torch jax]`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from . import export, imports, infer, memory, overhead, page, picture, scaling, stream, train
+from .command import Draw, finish
+from .options import PEERS, Options, parse
+from .result import Finding, Result
+from .table import table
+
+BENCHMARKS: tuple[tuple[Callable[[Options], Result], Draw], ...] = (
+    (train.measure, picture.bars),
+    (infer.measure, picture.bars),
+    (export.measure, picture.bars),
+    (stream.measure, picture.bars),
+    (imports.measure, picture.bars),
+    (memory.measure, picture.bars),
+    (overhead.measure, picture.bars),
+    (scaling.measure, scaling.draw),
+)
+
+
+def main() -> None:
+    options = parse("All benchmarks, against PyTorch and JAX where they are installed.")
+    findings: list[Finding] = []
+    for measure, draw in BENCHMARKS:
+        result = measure(options)
+        finish(result, options, draw)
+        findings += result.findings
+    print(table([["measure", "target", "here", ""], *([f.measure, f.target, f.value, f.verdict] for f in findings)]))
+    if not options.quick and set(options.against) == set(PEERS) and page.write(options.out):
+        print("\ndocs/performance.md has this run now")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""Contender: one way to do a job, to be run in a process of its own."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Contender", "available", "package"]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way to do a job.
+
+    Attributes:
+        name: what its column is called.
+        task: the function that makes its `Job`, as "module:function", the module being one of `benchmarks.contenders`.
+        options: what the function is given beside the case.
+        peer: the peer that it belongs to, or nothing if it is lucid's own or a yardstick.
+        needs: the distributions it cannot do without.
+    """
+
+    name: str
+    task: str
+    options: dict[str, Any] = field(default_factory=dict)
+    peer: str = ""
+    needs: tuple[str, ...] = ()
+
+
+def available(contenders: Sequence[Contender], against: Sequence[str]) -> tuple[list[Contender], list[str]]:
+    """Those that were asked for and can run, and a note for each that was asked for and cannot."""
+    found, notes = [], []
+    for contender in contenders:
+        if contender.peer and contender.peer not in against:
+            continue
+        missing = [name for name in (contender.peer, *contender.needs) if name and package(name) is None]
+        if missing:
+            notes.append(f"{contender.name} is left out: {', '.join(missing)} is not installed")
+        else:
+            found.append(contender)
+    return found, notes
+
+
+def package(name: str) -> str | None:
+    """The version of an installed distribution, or None."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,121 @@
+"""lucid's own jobs."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import numpy as np
+
+import lucid
+from lucid import nn
+from lucid.export import to_onnx
+
+from ..case import RATE, Case
+from ..job import Job
+from ..operation import ARRAY, Operation, repeated
+
+__all__ = ["compiled", "export", "infer", "lowered", "operation", "session", "stream", "train"]
+
+
+def layer(case: Case) -> nn.Module:
+    """The layer, with the weights of the case."""
+    kind: Any = case.kind
+    sizes = (case.features, case.hidden, case.layers)
+    if kind in ("tanh", "relu"):
+        model: nn.Module = nn.RNN(*sizes, nonlinearity=kind)
+    else:
+        model = getattr(nn, case.kind.upper())(*sizes)
+    model.load_state_dict({name: lucid.tensor(w) for name, w in case.weights().items()})
+    return model
+
+
+def train(case: Case) -> Job:
+    """Forward, backward and one step of Adam."""
+    model = layer(case)
+    x, g = lucid.tensor(case.input()), lucid.tensor(case.gradient())
+    optimizer = lucid.optim.Adam(model.parameters(), lr=RATE)
+
+    def run() -> Any:
+        optimizer.zero_grad()
+        output, _ = model(x)
+        output.backward(g)
+        optimizer.step()
+        return output
+
+    def results() -> dict[str, Any]:
+        found = {"output": run().detach().numpy().copy()}
+        for (name, parameter), before in zip(model.named_parameters(), case.weights().values(), strict=True):
+            assert parameter.grad is not None
+            found[f"gradient of {name}"] = parameter.grad.numpy().copy()
+            found[f"step of {name}"] = (before - parameter.detach().numpy()) / RATE
+        return found
+
+    return Job(run, results)
+
+
+def infer(case: Case) -> Job:
+    """The forward pass, eagerly, without gradients."""
+    model, x = layer(case), lucid.tensor(case.input())
+
+    def run() -> Any:
+        with lucid.no_grad():
+            return model(x)[0]
+
+    return Job(run, lambda: {"output": run().numpy()})
+
+
+def session(case: Case, lowering: Any = "auto", state: bool = False) -> Any:
+    """The exported layer in onnxruntime; with its states as inputs if asked for."""
+    example: tuple[Any, ...] = (lucid.tensor(case.input()),)
+    if state:
+        h = lucid.zeros(case.layers, case.batch, case.hidden)
+        example += ((h, h * 1.0),) if case.kind == "lstm" else (h,)
+    return lucid.runtime.Session(to_onnx(layer(case), *example, lowering=lowering, verify=False))
+
+
+def lowered(case: Case, lowering: str) -> Job:
+    """The exported layer in onnxruntime, by one of the lowerings."""
+    run, x = session(case, lowering), case.input()
+    return Job(lambda: run(x), lambda: {"output": np.asarray(run(x)["output"])})
+
+
+def compiled(case: Case) -> Job:
+    """The layer as `lucid.compile` runs it."""
+    model: Any = getattr(lucid, "compile")(layer(case))  # noqa: B009 - may be newer than this file
+    x = lucid.tensor(case.input())
+
+    def run() -> Any:
+        with lucid.no_grad():
+            return model(x)[0]
+
+    return Job(run, lambda: {"output": np.asarray(run().numpy())})
+
+
+def export(case: Case) -> Job:
+    """Export and verification, to bytes."""
+    model, x = layer(case), lucid.tensor(case.input())
+    return Job(lambda: to_onnx(model, x).serialize(), dict)
+
+
+def stream(case: Case) -> Job:
+    """One time step after another in onnxruntime, the state carried by the library."""
+    step, x = session(case, state=True).stream(batch=case.batch), case.input()
+    first = x[:1]
+
+    def results() -> dict[str, Any]:
+        return {"output": np.concatenate([np.asarray(step(row[None])["output"]) for row in x])}
+
+    return Job(lambda: step(first), results)
+
+
+def operation(case: Operation, recorded: bool) -> Job:
+    """An operation on small tensors, recorded for gradients or not."""
+    inputs = [lucid.tensor(ARRAY, requires_grad=recorded) for _ in range(case.inputs)]
+    job = repeated(case, getattr(lucid, case.name), inputs, lambda t: t.detach().numpy())
+
+    def run() -> None:
+        with contextlib.nullcontext() if recorded else lucid.no_grad():
+            job.run()
+
+    return Job(run, job.results)

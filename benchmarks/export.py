@@ -1,0 +1,42 @@
+"""Export: from a model to the bytes of an ONNX file."""
+
+from __future__ import annotations
+
+from .case import Case
+from .command import command
+from .contender import Contender
+from .options import Options
+from .result import Finding, Result, ratio
+from .rounds import compare
+
+__all__ = ["CASES", "CONTENDERS", "measure"]
+
+CASES = (Case("tanh", 100, 32, 64, 128, 2), Case("lstm", 100, 32, 64, 128, 2), Case("gru", 100, 32, 64, 128, 2))
+
+CONTENDERS = (
+    Contender("lucid", "lucid:export"),
+    Contender("torch dynamo", "torch:export", {"dynamo": True}, peer="torch", needs=("onnxscript",)),
+    Contender("torch traced", "torch:export", {"dynamo": False}, peer="torch", needs=("onnx",)),
+)
+
+
+def measure(options: Options) -> Result:
+    """Export: lucid's, verified in onnxruntime, against both of PyTorch's, which verify nothing."""
+    rows, notes = compare(CONTENDERS, CASES[:1] if options.quick else CASES, options)
+    names = [c.name for c in CONTENDERS if any(c.name in row.values for row in rows)]
+    row = next((row for row in rows if row.case.startswith("tanh")), None)
+    findings = [
+        Finding.at_least(
+            "torch.onnx.export(dynamo=True) / lucid's export and verification",
+            10,
+            None if row is None else ratio(row, "torch dynamo", "lucid"),
+        ),
+        Finding.at_most(
+            "export and verification of two layers", 0.5, None if row is None else row.middle("lucid"), " s"
+        ),
+    ]
+    return Result("export", "Export to ONNX, lucid's with verification (T, N, I, H)", names, rows, findings, notes)
+
+
+if __name__ == "__main__":
+    command(measure)

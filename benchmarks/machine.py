@@ -1,0 +1,61 @@
+"""The machine that a benchmark ran on."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+from .contender import package
+from .worker import ROOT
+
+__all__ = ["describe"]
+
+PACKAGES = ("numpy", "onnx", "onnxruntime", "torch", "onnxscript", "jax", "jaxlib")
+
+
+def describe() -> dict[str, str]:
+    """Processor, memory, system, versions, and the day."""
+    found = {
+        "processor": processor(),
+        "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
+        "memory": memory(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "Python": f"{platform.python_implementation()} {platform.python_version()}",
+    }
+    found |= {name: version for name in PACKAGES if (version := package(name)) is not None}
+    if commit := _commit():
+        found["commit"] = commit
+    found["day"] = datetime.date.today().isoformat()
+    return {name: text for name, text in found.items() if text}
+
+
+def processor() -> str:
+    """The processor's name, with the instructions for vectors that it has."""
+    path = Path("/proc/cpuinfo")
+    if not path.exists():
+        return platform.processor() or platform.machine()
+    lines = dict(line.split(":", 1) for line in path.read_text().splitlines() if ":" in line)
+    fields = {name.strip(): text.strip() for name, text in lines.items()}
+    flags = fields.get("flags", "").split()
+    widest = next((name for name in ("avx512f", "avx2", "avx") if name in flags), "")
+    family = f"family {fields['cpu family']} model {fields['model']}" if "cpu family" in fields else ""
+    return ", ".join(filter(None, (fields.get("model name", platform.machine()), family, widest)))
+
+
+def memory() -> str:
+    """How much memory there is."""
+    try:
+        return f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB"
+    except (AttributeError, ValueError, OSError):
+        return ""
+
+
+def _commit() -> str:
+    try:
+        done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    except OSError:
+        return ""
+    return done.stdout.strip()

@@ -1,0 +1,54 @@
+"""Memory: what a training step needs at its peak."""
+
+from __future__ import annotations
+
+from .case import cases
+from .command import command
+from .contender import available
+from .options import Options
+from .result import Finding, Result, Row, ratio
+from .rounds import LeftOut, chosen, say
+from .train import CONTENDERS
+from .worker import Worker, WorkerError
+
+__all__ = ["measure"]
+
+STEPS = 3
+
+
+def measure(options: Options) -> Result:
+    """Memory: the peak of training steps, over the bare interpreter and over what stood there before the first."""
+    found, notes = available(CONTENDERS, options.against)
+    left_out = LeftOut()
+    whole, steps = [], []
+    for case in chosen(cases(options.quick, stacked=False), options):
+        peaks: dict[str, dict[str, int]] = {}
+        for contender in found:
+            with Worker(contender) as worker:  # a new process: a peak cannot be taken back
+                try:
+                    worker.prepare(case)
+                    peaks[contender.name] = worker.peak(STEPS)
+                except WorkerError as error:
+                    left_out.add(contender.name, case, str(error), error.details)
+        whole.append(_row(f"{case}, process", peaks, "interpreter"))
+        steps.append(_row(f"{case}, steps", peaks, "before"))
+        say(f"{case}: " + ", ".join(f"{name} {n[0] / 2**20:.0f}" for name, n in whole[-1].values.items()) + " MiB")
+    names = [c.name for c in found if any(c.name in row.values for row in whole)]
+    findings = [
+        Finding.at_most(f"peak memory of a training step, lucid / torch, {label}, worst size", 1.0, _worst(rows))
+        for label, rows in (("over the bare interpreter", whole), ("over what stood there before", steps))
+    ]
+    title = "Peak memory of training; process: over a bare interpreter; steps: over what stood there before the first"
+    return Result("memory", title, names, [*whole, *steps], findings, notes + left_out.notes(), unit=("MiB", 2**-20))
+
+
+def _row(label: str, peaks: dict[str, dict[str, int]], base: str) -> Row:
+    return Row(label, {name: [float(max(1, bytes["peak"] - bytes[base]))] for name, bytes in peaks.items()})
+
+
+def _worst(rows: list[Row]) -> float | None:
+    return max((r for row in rows if (r := ratio(row, "lucid", "torch")) is not None), default=None)
+
+
+if __name__ == "__main__":
+    command(measure)

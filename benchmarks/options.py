@@ -1,0 +1,57 @@
+"""Options: what a benchmark was asked for on the command line."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .worker import ROOT
+
+__all__ = ["PEERS", "Options", "parse"]
+
+PEERS = ("torch", "jax")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a benchmark was asked for.
+
+    Attributes:
+        against: the peers.
+        quick: small sizes and few rounds, to see that everything runs; the numbers mean little.
+        rounds: how often the contenders take turns.
+        seconds: how long a turn takes, in which a call is repeated as often as it fits.
+        only: a text that the cases to be run have in their names.
+        out: the folder for JSON and pictures.
+    """
+
+    against: tuple[str, ...] = PEERS
+    quick: bool = False
+    rounds: int = 7
+    seconds: float = 0.15
+    only: str = ""
+    out: Path = ROOT / "benchmarks" / "out"
+
+
+def parse(description: str, arguments: Sequence[str] | None = None) -> Options:
+    """The options on the command line."""
+    default, quick = Options(), Options(quick=True, rounds=3, seconds=0.03)
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--against", nargs="*", choices=PEERS, default=list(PEERS), help="the peers; all by default")
+    parser.add_argument("--quick", action="store_true", help="small sizes, few rounds: does everything run?")
+    parser.add_argument("--rounds", type=int, help=f"how often the contenders take turns ({default.rounds})")
+    parser.add_argument("--seconds", type=float, help=f"how long a turn takes ({default.seconds})")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only cases with this text in their names")
+    parser.add_argument("--out", type=Path, default=default.out, help="folder for JSON and pictures (benchmarks/out)")
+    given = parser.parse_args(arguments)
+    base = quick if given.quick else default
+    return Options(
+        tuple(given.against),
+        given.quick,
+        max(1, base.rounds if given.rounds is None else given.rounds),
+        base.seconds if given.seconds is None else given.seconds,
+        given.only,
+        given.out,
+    )

@@ -1,0 +1,92 @@
+"""Pictures of results. matplotlib is loaded here, when one is drawn, and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from .contender import package
+from .result import Result, ratio
+
+__all__ = ["bars", "curves"]
+
+INK = "#22313f"
+GREY = "#aab4bd"
+COLOURS = ("#1f5f99", "#d9722e", "#2f8f6b", "#8a5fa8", "#b5892b", "#b0413e", "#4b8bbe", "#777777")
+
+
+def bars(result: Result, folder: Path) -> Path | None:
+    """How many times what the first contender takes each other takes, one group of bars a case."""
+    first, *others = result.contenders
+    if not result.compared:
+        first, others = "", result.contenders
+    labels = [row.case for row in result.rows]
+
+    def fill(figure: Any) -> None:
+        axes = figure.subplots()
+        height = 0.8 / max(1, len(others))
+        for i, name in enumerate(others):
+            values = [ratio(row, name, first) if first else row.middle(name) for row in result.rows]
+            scale = 1.0 if first else result.unit[1]
+            places = [row + (i - (len(others) - 1) / 2) * height for row in range(len(labels))]
+            shown = [(y, value * scale) for y, value in zip(places, values, strict=True) if value is not None]
+            axes.barh([y for y, _ in shown], [v for _, v in shown], height * 0.9, label=name, color=COLOURS[i % 8])
+        axes.set_yticks(range(len(labels)), labels)
+        axes.invert_yaxis()
+        axes.set_xscale("log")
+        axes.set_title(result.title)
+        axes.set_xlabel(f"times what {first} takes" if first else result.unit[0])
+        if first:
+            axes.axvline(1, color=INK, linewidth=1)
+        axes.legend(loc="best")
+
+    return _draw(folder / f"{result.name}.png", 8, 1.6 + 0.18 * len(labels) * (1 + len(others)), fill)
+
+
+def curves(result: Result, panels: Sequence[tuple[str, Sequence[tuple[float, int]]]], folder: Path) -> Path | None:
+    """One panel an axis: milliseconds over the size; a panel lists sizes and the numbers of their rows."""
+
+    def fill(figure: Any) -> None:
+        for axes, (label, points) in zip(
+            figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels, strict=True
+        ):
+            for i, name in enumerate(result.contenders):
+                found = [(size, result.rows[place].middle(name)) for size, place in points]
+                shown = [(size, 1e3 * value) for size, value in found if value is not None]
+                axes.plot(*zip(*shown, strict=True), marker="o", label=name, color=COLOURS[i % 8])
+            axes.set(xscale="log", yscale="log", xlabel=label)
+        figure.axes[0].set_ylabel("milliseconds")
+        figure.axes[0].set_title(result.title)
+        figure.axes[0].legend()
+
+    return _draw(folder / f"{result.name}.png", 10, 3.8, fill)
+
+
+def _draw(path: Path, width: float, height: float, fill: Callable[[Any], None]) -> Path | None:
+    """Write a picture, without a display; None where matplotlib is not installed."""
+    if package("matplotlib") is None:
+        return None
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    style: Any = {
+        "font.size": 9,
+        "text.color": INK,
+        "axes.edgecolor": GREY,
+        "axes.labelcolor": INK,
+        "axes.spines.right": False,
+        "axes.spines.top": False,
+        "axes.titlelocation": "left",
+        "legend.frameon": False,
+        "xtick.color": INK,
+        "ytick.color": INK,
+    }
+    with mpl.rc_context(style):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(figure)
+        fill(figure)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=130)
+    return path
