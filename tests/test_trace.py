@@ -131,6 +131,12 @@ def test_names_stay_distinct():
     assert list(graph.inputs) == ["input_0", "input_1"]
 
 
+def test_keys_that_read_alike():
+    one = lucid.ones(2)
+    graph = trace(lambda t: t[1] + t["1"] * 2 + t["1_1"], {1: one, "1": one, "1_1": one})
+    assert list(graph.inputs) == ["t_1", "t_1_1", "t_1_1_1"]
+
+
 def test_the_same_tensor_twice_is_two_inputs():
     x = lucid.ones(2)
     graph = trace(lambda a, b: a - b, x, x)

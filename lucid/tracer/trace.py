@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain, count
 from typing import Any
 
 from ..errors import TraceError
@@ -212,14 +213,11 @@ def _root(structure: Any) -> str:
     return "" if structure.kind is not None and issubclass(structure.kind, dict) else "output"
 
 
-def _distinct(names: Any) -> list[str]:
-    seen: dict[str, int] = {}
-    result = []
+def _distinct(names: Iterable[str]) -> list[str]:
+    taken: dict[str, None] = {}
     for name in names:
-        count = seen.get(name, 0)
-        seen[name] = count + 1
-        result.append(f"{name}_{count}" if count else name)
-    return result
+        taken[next(n for n in chain([name], (f"{name}_{i}" for i in count(1))) if n not in taken)] = None
+    return list(taken)
 
 
 def _is_tensor(x: Any) -> bool:
