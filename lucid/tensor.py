@@ -8,11 +8,11 @@ from typing import Any, NoReturn, ParamSpec, overload
 
 import numpy as np
 
-from .conversions import Conversions
 from .errors import DtypeError, GradientError, LucidError
+from .hookable import Hookable
 from .methods import Methods
+from .readout import Readout
 from .tracer.backward import backward as _backward
-from .tracer.hooks import Handle
 from .tracer.mode import MODE, set_grad_enabled
 from .tracer.node import Value
 from .tracer.op import OPS, Array, Op, declare
@@ -23,7 +23,7 @@ __all__ = ["Parameter", "Tensor", "apply", "as_tensor", "from_numpy", "op", "ten
 P = ParamSpec("P")
 
 
-class Tensor(Methods, Conversions):
+class Tensor(Methods, Readout, Hookable):
     """An n-dimensional array that can record what is done with it.
 
     Made by `lucid.tensor`, `lucid.zeros` and the like; ``Tensor(array)`` wraps a NumPy array without copying it.
@@ -172,53 +172,6 @@ class Tensor(Methods, Conversions):
                     own = g not in shared and g._data.flags.writeable and g._data.base is None
                     leaf.grad = Tensor(g._data if own else g._data.copy())
                     shared.add(g)
-
-    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Handle:
-        """Call a function with the gradient of this tensor whenever backward has it (torch.Tensor.register_hook).
-
-        Args:
-            hook: gets the gradient; what it returns, if not None, takes the gradient's place.
-
-        Returns:
-            A handle, whose `remove` takes the hook away again.
-
-        Raises:
-            GradientError: the tensor requires no gradient.
-
-        Example:
-            >>> w = lucid.tensor([1.0, 2.0], requires_grad=True)
-            >>> with w.register_hook(lambda g: g * 10):
-            ...     w.sum().backward()
-            >>> w.grad
-            tensor([10., 10.])
-        """
-        if not self._requires_grad:
-            raise GradientError("register_hook: this tensor requires no gradient, so the hook would never be called")
-        return (self._value or self._leaf_value()).hook_table().add(hook)
-
-    def retain_grad(self) -> None:
-        """Let `backward` collect `grad` here too, though it is no leaf (torch.Tensor.retain_grad).
-
-        Raises:
-            GradientError: the tensor requires no gradient.
-
-        Example:
-            >>> x = lucid.tensor([3.0], requires_grad=True)
-            >>> y = x * 2
-            >>> y.retain_grad()
-            >>> (y * y).backward()
-            >>> y.grad
-            tensor([12.])
-        """
-        if not self._requires_grad:
-            raise GradientError("retain_grad: this tensor requires no gradient")
-        if not self.is_leaf and self._value is not None:
-            self._value.hook_table().keeper = weakref.ref(self)
-
-    @property
-    def retains_grad(self) -> bool:
-        """Whether it is no leaf but collects `grad` all the same."""
-        return not self.is_leaf and self._value is not None and self._value.hook_table().keeper is not None
 
     def detach(self) -> Tensor:
         """The same data, cut off from the gradients recorded so far."""

@@ -10,10 +10,10 @@ from .errors import GradientError, ShapeError
 from .tracer.mode import MODE
 from .tracer.node import TensorLike, Value
 
-__all__ = ["Conversions"]
+__all__ = ["Readout"]
 
 
-class Conversions:
+class Readout:
     """Mixin: what turns a Tensor into something that no graph sees. A trace takes note of each."""
 
     __slots__ = ()
