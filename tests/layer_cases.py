@@ -72,6 +72,12 @@ CASES = [
     LayerCase(nn.GRU, (2, 3), {}, (X,), axes=(0, 1)),
     LayerCase(nn.GRU, (2, 3, 2), {}, (X, STATE), axes=(0, 1), note="with a state"),
     LayerCase(nn.GRU, (2, 3), {"batch_first": True, "bias": False}, (X,), axes=(0, 1), note="batch first"),
+    LayerCase(nn.RNNCell, (2, 3), {}, (floats(3, 2), floats(3, 3)), axes=(0,)),
+    LayerCase(nn.RNNCell, (2, 3, False, "relu"), {}, (floats(2),), note="relu, of a vector"),
+    LayerCase(nn.LSTMCell, (2, 3), {}, (floats(3, 2), (floats(3, 3), floats(3, 3))), axes=(0,)),
+    LayerCase(nn.LSTMCell, (2, 3, False), {}, (floats(3, 2),), axes=(0,), note="without a state"),
+    LayerCase(nn.GRUCell, (2, 3), {}, (floats(3, 2), floats(3, 3)), axes=(0,)),
+    LayerCase(nn.GRUCell, (2, 3, False), {}, (floats(2), floats(3)), note="of a vector"),
     LayerCase(nn.Dropout, (0.5,), {}, (X,), deterministic=False, axes=(0, 1, 2)),
     LayerCase(nn.Dropout, (0.0,), {}, (X,), note="of nothing"),
     LayerCase(nn.MSELoss, (), {}, (floats(3, 2), floats(3, 2)), axes=(0, 1)),
@@ -97,4 +103,4 @@ CASES = [
 ]
 
 # What has no row: the bases that the others are made of.
-BASES = (nn.Module, nn.RNNBase)
+BASES = (nn.Module, nn.RNNBase, nn.RNNCellBase)

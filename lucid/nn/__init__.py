@@ -2,6 +2,7 @@
 
 from ..tensor import Parameter
 from . import functional, init, utils
+from .cells import GRUCell, LSTMCell, RNNCell, RNNCellBase
 from .container import Sequential
 from .dropout import Dropout
 from .gru import GRU
@@ -17,11 +18,15 @@ __all__ = [
     "RNN",
     "CrossEntropyLoss",
     "Dropout",
+    "GRUCell",
+    "LSTMCell",
     "Linear",
     "MSELoss",
     "Module",
     "Parameter",
     "RNNBase",
+    "RNNCell",
+    "RNNCellBase",
     "Sequential",
     "functional",
     "init",
