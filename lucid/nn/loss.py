@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from ..ops.loss import cross_entropy, mse_loss
+from ..ops.cross_entropy import cross_entropy
+from ..ops.loss import mse_loss
 from ..tensor import Tensor
 from .module import Module
 

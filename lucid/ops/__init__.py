@@ -1,29 +1,73 @@
-"""The ops, grouped as the lowerings are, and the functions composed of them."""
+"""The ops, grouped as the lowerings are, and the functions composed of them.
 
-from . import creation, elementwise, index, linalg, loss, random, recurrent, reduce, shape
+`__all__` has what PyTorch has under its own name (``torch.softmax`` is `lucid.softmax`); what it has in
+``torch.nn.functional`` alone stands in `lucid.nn.functional`.
+"""
+
+from . import (  # noqa: F401 - some fill the table alone
+    activation,
+    attention,
+    conv,
+    creation,
+    ctc,
+    elementwise,
+    extremum,
+    index,
+    linalg,
+    logic,
+    loss,
+    math,
+    moments,
+    random,
+    recurrent,
+    reduce,
+    select,
+    shape,
+)
+from . import cross_entropy as _cross_entropy  # noqa: F401
+from . import einsum as _einsum
+from . import embedding as _embedding  # noqa: F401
 from . import gru as _gru
+from . import layer_norm as _layer_norm  # noqa: F401
 from . import lstm as _lstm
+from . import pad as _pad  # noqa: F401
+from . import scatter as _scatter
+from . import tile as _tile
 from .creation import *
+from .einsum import *
 from .elementwise import *
+from .extremum import *
 from .gru import *
 from .index import *
 from .linalg import *
-from .loss import *
+from .logic import *
 from .lstm import *
+from .math import *
+from .moments import *
 from .random import *
 from .recurrent import *
 from .reduce import *
+from .scatter import *
+from .select import *
 from .shape import *
+from .tile import *
 
 __all__: list[str] = []
 __all__ += creation.__all__
+__all__ += _einsum.__all__
 __all__ += elementwise.__all__
+__all__ += extremum.__all__
 __all__ += _gru.__all__
 __all__ += index.__all__
 __all__ += linalg.__all__
-__all__ += loss.__all__
+__all__ += logic.__all__
 __all__ += _lstm.__all__
+__all__ += math.__all__
+__all__ += moments.__all__
 __all__ += random.__all__
 __all__ += recurrent.__all__
 __all__ += reduce.__all__
+__all__ += _scatter.__all__
+__all__ += select.__all__
 __all__ += shape.__all__
+__all__ += _tile.__all__

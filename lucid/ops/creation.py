@@ -7,11 +7,24 @@ from typing import Any
 import numpy as np
 
 from ..errors import DtypeError
-from ..tensor import Tensor, as_tensor, op
-from ..tracer.op import Array
-from .shape import _sizes
+from ..tensor import Tensor, op
+from ..tracer.op import Array, function
+from .elementwise import astype, eq
+from .shape import sizes_of, unsqueeze
 
-__all__ = ["arange", "eye", "fill", "full", "full_like", "ones", "ones_like", "zeros", "zeros_like"]
+__all__ = [
+    "arange",
+    "empty",
+    "empty_like",
+    "eye",
+    "full",
+    "full_like",
+    "linspace",
+    "ones",
+    "ones_like",
+    "zeros",
+    "zeros_like",
+]
 
 _CONSTANT = "it has no inputs"
 
@@ -32,19 +45,17 @@ def _made(made: Tensor, requires_grad: bool) -> Tensor:
     return made.requires_grad_() if requires_grad else made
 
 
-def full(*shape: Any, fill_value: Any = None, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """A tensor of one value: ``full((2, 3), 0.5)`` (torch.full).
+def full(size: Any, fill_value: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of one value; bools give bool, integers int64 and other numbers float32 unless a dtype is given
+    (torch.full).
 
     >>> lucid.full((2,), 0.5)
     tensor([0.5, 0.5])
     """
-    if fill_value is None:
-        *shape, fill_value = shape  # type: ignore[assignment]
-        shape = tuple(shape)
+    value = number(fill_value)
     if dtype is None:
-        dtype = np.bool_ if isinstance(fill_value, bool) else np.int64 if isinstance(fill_value, int) else np.float32
-    made = fill(shape=_sizes(shape), value=_number(fill_value), dtype=np.dtype(dtype))
-    return _made(made, requires_grad)
+        dtype = np.bool_ if isinstance(value, bool) else np.int64 if isinstance(value, int) else np.float32
+    return _made(fill(shape=sizes_of((size,)), value=value, dtype=np.dtype(dtype)), requires_grad)
 
 
 def zeros(*shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
@@ -53,7 +64,7 @@ def zeros(*shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor
     >>> lucid.zeros(2)
     tensor([0., 0.])
     """
-    return _made(fill(shape=_sizes(shape), value=0, dtype=np.dtype(dtype or np.float32)), requires_grad)
+    return _made(fill(shape=sizes_of(shape), value=0, dtype=np.dtype(dtype or np.float32)), requires_grad)
 
 
 def ones(*shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
@@ -62,7 +73,16 @@ def ones(*shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     >>> lucid.ones(2)
     tensor([1., 1.])
     """
-    return _made(fill(shape=_sizes(shape), value=1, dtype=np.dtype(dtype or np.float32)), requires_grad)
+    return _made(fill(shape=sizes_of(shape), value=1, dtype=np.dtype(dtype or np.float32)), requires_grad)
+
+
+def empty(*shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor whose elements do not matter; they are zeros (torch.empty).
+
+    >>> lucid.empty(2).shape
+    (2,)
+    """
+    return zeros(*shape, dtype=dtype, requires_grad=requires_grad)
 
 
 def zeros_like(x: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
@@ -83,6 +103,15 @@ def ones_like(x: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tens
     return ones(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad)
 
 
+def empty_like(x: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of the shape, and unless given the dtype, of another, whose elements do not matter (torch.empty_like).
+
+    >>> lucid.empty_like(lucid.ones(2)).shape
+    (2,)
+    """
+    return zeros_like(x, dtype, requires_grad)
+
+
 def full_like(x: Tensor, fill_value: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """One value in the shape, and unless given the dtype, of another tensor (torch.full_like).
 
@@ -100,10 +129,24 @@ def arange(start: Any, end: Any = None, step: Any = 1, dtype: Any = None, requir
     """
     if end is None:
         start, end = 0, start
-    start, end, step = _number(start), _number(end), _number(step)
+    start, end, step = number(start), number(end), number(step)
     if dtype is None:
         dtype = np.int64 if all(isinstance(n, int) for n in (start, end, step)) else np.float32
     return _made(count(start=start, stop=end, step=step, dtype=np.dtype(dtype)), requires_grad)
+
+
+def linspace(start: Any, end: Any, steps: int, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """So many evenly spaced values from `start` to `end`, both included (torch.linspace).
+
+    >>> lucid.linspace(0, 1, 5)
+    tensor([0.  , 0.25, 0.5 , 0.75, 1.  ])
+    """
+    start, end = float(number(start)), float(number(end))
+    dtype = np.dtype(dtype or np.float32)
+    places = astype(arange(steps), np.dtype(np.float64))
+    # From both ends, so that both are exact.
+    share = places / max(steps - 1, 1)
+    return _made(astype((1 - share) * start + share * end, dtype), requires_grad)
 
 
 def eye(n: int, m: int | None = None, dtype: Any = None, requires_grad: bool = False) -> Tensor:
@@ -113,13 +156,46 @@ def eye(n: int, m: int | None = None, dtype: Any = None, requires_grad: bool = F
     tensor([[1., 0.],
             [0., 1.]])
     """
-    return _made(as_tensor(np.eye(n, m, dtype=np.dtype(dtype or np.float32))), requires_grad)
+    same = eq(unsqueeze(arange(n), 1), arange(n if m is None else m))
+    return _made(astype(same, np.dtype(dtype or np.float32)), requires_grad)
 
 
-def _number(x: Any) -> Any:
+@function
+def new_zeros(x: Tensor, *shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Zeros of the dtype of another tensor (torch.Tensor.new_zeros).
+
+    >>> lucid.ones(2, dtype="float64").new_zeros(1)
+    tensor([0.], dtype=float64)
+    """
+    return zeros(*shape, dtype=dtype or x.dtype, requires_grad=requires_grad)
+
+
+@function
+def new_ones(x: Tensor, *shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Ones of the dtype of another tensor (torch.Tensor.new_ones).
+
+    >>> lucid.ones(2, dtype="float64").new_ones(1)
+    tensor([1.], dtype=float64)
+    """
+    return ones(*shape, dtype=dtype or x.dtype, requires_grad=requires_grad)
+
+
+@function
+def new_full(x: Tensor, size: Any, fill_value: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of one value, of the dtype of another tensor (torch.Tensor.new_full).
+
+    >>> lucid.ones(2, dtype="float64").new_full((1,), 3)
+    tensor([3.], dtype=float64)
+    """
+    return full(size, fill_value, dtype or x.dtype, requires_grad)
+
+
+def number(x: Any) -> Any:
     """A Python number: what an attribute may hold."""
+    if isinstance(x, np.generic):
+        return x.item()
     if isinstance(x, (bool, int, float)):
-        return x.item() if isinstance(x, np.generic) else x
-    if isinstance(x, (np.generic, Tensor)):
+        return x
+    if isinstance(x, Tensor):
         return x.item()
     raise DtypeError(f"expected a number; got {type(x).__name__}")

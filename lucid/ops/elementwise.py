@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..tensor import Tensor, op
-from ..tracer.op import Array
+from ..tracer.op import Array, function
 
 __all__ = [
     "abs",
@@ -22,9 +22,7 @@ __all__ = [
     "gt",
     "le",
     "log",
-    "logical_and",
-    "logical_not",
-    "logical_or",
+    "logaddexp",
     "lt",
     "maximum",
     "minimum",
@@ -125,7 +123,9 @@ def _(g: Tensor, x: Any, y: Any, out: Tensor, needs: tuple[bool, ...]) -> Any:
     gx = gy = None
     if needs[0]:
         # x ** (y - 1) is infinite at x = 0, y = 0, where the derivative is 0.
-        gx = g * y * x ** (y - 1) if not isinstance(y, Tensor) and y != 0 else g * where(eq(y, 0), 0.0, y * x ** (y - 1))
+        gx = (
+            g * y * x ** (y - 1) if not isinstance(y, Tensor) and y != 0 else g * where(eq(y, 0), 0.0, y * x ** (y - 1))
+        )
     if needs[1]:
         positive = gt(x, 0)
         gy = g * where(positive, out * log(where(positive, x, 1.0)), 0.0)
@@ -183,7 +183,7 @@ def exp(x: Array, /) -> Array:
     """``e ** x``.
 
     >>> lucid.exp(lucid.tensor([0.0, 1.0]))
-    tensor([1.       , 2.7182817])
+    tensor([1.       , 2.7182...])
     """
     return np.exp(x)
 
@@ -199,7 +199,7 @@ def log(x: Array, /) -> Array:
     """The natural logarithm.
 
     >>> lucid.log(lucid.tensor([1.0, 10.0]))
-    tensor([0.       , 2.3025851])
+    tensor([0.       , 2.302...])
     """
     return np.log(x)
 
@@ -207,6 +207,22 @@ def log(x: Array, /) -> Array:
 @log.vjp
 def _(g: Tensor, x: Tensor) -> Any:
     return g / x
+
+
+@op
+@_quiet
+def logaddexp(x: Array, y: Array, /) -> Array:
+    """``log(exp(x) + exp(y))``, without overflow.
+
+    >>> lucid.logaddexp(lucid.tensor([0.0]), lucid.tensor([0.0]))
+    tensor([0.693...])
+    """
+    return np.logaddexp(x, y)
+
+
+@logaddexp.vjp
+def _(g: Tensor, x: Any, y: Any, needs: tuple[bool, ...]) -> Any:
+    return g * sigmoid(x - y) if needs[0] else None, g * sigmoid(y - x) if needs[1] else None
 
 
 @op
@@ -230,7 +246,7 @@ def tanh(x: Array, /) -> Array:
     """The hyperbolic tangent.
 
     >>> lucid.tanh(lucid.tensor([0.0, 1.0]))
-    tensor([0.       , 0.7615942])
+    tensor([0.       , 0.761...])
     """
     return np.tanh(x)
 
@@ -246,9 +262,11 @@ def sigmoid(x: Array, /) -> Array:
     """``1 / (1 + exp(-x))``, the logistic function.
 
     >>> lucid.sigmoid(lucid.tensor([0.0, 1.0]))
-    tensor([0.5      , 0.7310586])
+    tensor([0.5      , 0.731...])
     """
-    return 1 / (1 + np.exp(-x))
+    y = np.exp(-x)
+    y += 1
+    return 1 / y
 
 
 @sigmoid.vjp
@@ -355,7 +373,18 @@ def _(g: Tensor) -> Any:
     return g
 
 
-# --- comparisons and logic
+@function
+def to(x: Tensor, dtype: Any) -> Tensor:
+    """The tensor in another dtype; itself if it has it (torch.Tensor.to).
+
+    >>> lucid.ones(2).to("float64")
+    tensor([1., 1.], dtype=float64)
+    """
+    dtype = np.dtype(dtype)
+    return x if x.dtype == dtype else astype(x, dtype)
+
+
+# --- comparisons
 
 
 @op(no_gradient=_BOOLEAN)
@@ -392,21 +421,3 @@ def gt(x: Array, y: Array, /) -> Array:
 def ge(x: Array, y: Array, /) -> Array:
     """``x >= y``."""
     return np.greater_equal(x, y)
-
-
-@op(no_gradient=_BOOLEAN)
-def logical_and(x: Array, y: Array, /) -> Array:
-    """True where both are."""
-    return np.logical_and(x, y)
-
-
-@op(no_gradient=_BOOLEAN)
-def logical_or(x: Array, y: Array, /) -> Array:
-    """True where either is."""
-    return np.logical_or(x, y)
-
-
-@op(no_gradient=_BOOLEAN)
-def logical_not(x: Array, /) -> Array:
-    """True where `x` is false."""
-    return np.logical_not(x)

@@ -10,17 +10,7 @@ from ..errors import AxisError, DtypeError
 from ..tensor import Tensor, as_tensor, op
 from ..tracer.op import Array, function
 
-__all__ = [
-    "gather",
-    "gather_at",
-    "getitem",
-    "index_add",
-    "index_at",
-    "scatter_add",
-    "slice_add",
-    "slice_at",
-    "take_rows",
-]
+__all__ = ["getitem"]
 
 
 # --- basic indexing: integers, slices, None, ...
@@ -98,7 +88,7 @@ def getitem(x: Tensor, index: Any) -> Tensor:
         elif isinstance(item, (int, np.integer)) and not isinstance(item, bool):
             basic.append(int(item))
         elif isinstance(item, (Tensor, np.ndarray, list, bool)):
-            tensor = as_tensor(item)
+            tensor = as_tensor(item) if not isinstance(item, list) or item else as_tensor(np.zeros(0, np.int64))
             if tensor.dtype.kind not in "iub":
                 raise DtypeError(f"tensors used as an index must be of integers or bools; got {tensor.dtype}")
             basic.append("*")
@@ -106,60 +96,9 @@ def getitem(x: Tensor, index: Any) -> Tensor:
         else:
             raise AxisError(f"an index is made of integers, slices, None, ... and tensors; got {type(item).__name__}")
     if tensors:
-        return index_at(x, *tensors, index=tuple(basic))  # type: ignore[no-any-return]
-    return slice_at(x, index=tuple(basic))  # type: ignore[no-any-return]
+        return index_at(x, *tensors, index=tuple(basic))
+    return slice_at(x, index=tuple(basic))
 
 
 def _bound(bound: Any) -> int | None:
     return None if bound is None else bound.__index__()
-
-
-# --- picking along one axis
-
-
-@op
-def gather_at(x: Array, indices: Array, /, dim: int) -> Array:
-    """``out[i][j] = x[indices[i][j]][j]`` for ``dim=0`` and so on (ONNX GatherElements)."""
-    return np.take_along_axis(x, indices, axis=dim)
-
-
-@gather_at.vjp
-def _(g: Tensor, indices: Tensor, dim: int, shapes: Any) -> Any:
-    return scatter_add(g, indices, dim=dim, shape=shapes[0]), None
-
-
-@op
-def scatter_add(g: Array, indices: Array, /, dim: int, shape: tuple[int, ...]) -> Array:
-    """Zeros of a shape with `g` added where `gather` would read (ONNX ScatterElements)."""
-    result = np.zeros(shape, g.dtype)
-    where = list(np.indices(indices.shape, sparse=True))
-    where[dim] = indices
-    np.add.at(result, tuple(where), g)
-    return result
-
-
-@scatter_add.vjp
-def _(g: Tensor, indices: Tensor, dim: int) -> Any:
-    return gather_at(g, indices, dim=dim), None
-
-
-@function
-def gather(x: Tensor, dim: int, index: Any) -> Tensor:
-    """The elements that `index` names along an axis (torch.gather).
-
-    >>> lucid.gather(lucid.tensor([[1.0, 2.0], [3.0, 4.0]]), 1, lucid.tensor([[1], [0]]))
-    tensor([[2.],
-            [3.]])
-    """
-    return gather_at(x, as_tensor(index), dim=dim)  # type: ignore[no-any-return]
-
-
-@op
-def take_rows(weight: Array, indices: Array, /) -> Array:
-    """The rows of a matrix that `indices` name (ONNX Gather)."""
-    return weight[indices]
-
-
-@take_rows.vjp
-def _(g: Tensor, indices: Tensor, shapes: Any) -> Any:
-    return index_add(g, indices, index=("*",), shape=shapes[0]), None

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from ..tensor import Tensor, op
-from ..tracer.op import Array
-from .shape import squeeze, transpose, unsqueeze
+from ..errors import ShapeError
+from ..tensor import Tensor, as_tensor, op
+from ..tracer.op import Array, function
+from .shape import flatten, squeeze, transpose, unsqueeze
 
-__all__ = ["linear", "matmul"]
+__all__ = ["bmm", "dot", "matmul", "mm", "mv", "outer"]
 
 
 @op
@@ -20,6 +21,9 @@ def matmul(x: Array, y: Array, /) -> Array:
     >>> lucid.matmul(lucid.ones(2, 3), lucid.ones(3, 4)).shape
     (2, 4)
     """
+    if isinstance(y, np.ndarray) and y.ndim == 2 and x.ndim > 2:
+        # One product of two matrices is several times faster than one for each leading index.
+        return np.matmul(x.reshape(-1, x.shape[-1]), y).reshape(*x.shape[:-1], y.shape[1])
     return np.matmul(x, y)
 
 
@@ -40,6 +44,9 @@ def _(g: Tensor, x: Tensor, y: Tensor, needs: tuple[bool, ...]) -> Any:
         gx = matmul(g, transpose(y, -1, -2))
         gx = squeeze(gx, -2) if rows else gx
     if needs[1]:
+        if y.ndim == 2 and x.ndim > 2:
+            # One product over all leading axes, instead of one each that would have to be added up.
+            x, g = flatten(x, 0, -2), flatten(g, 0, -2)
         gy = matmul(transpose(x, -1, -2), g)
         gy = squeeze(gy, -1) if columns else gy
     return gx, gy
@@ -56,19 +63,90 @@ def linear(x: Array, weight: Array, bias: Array, /) -> Array:
     (2, 4)
     """
     if x.ndim > 2:
-        # One product of two matrices is several times faster than one for each leading index.
+        # As in `matmul`.
         y = np.matmul(x.reshape(-1, x.shape[-1]), weight.T).reshape(*x.shape[:-1], weight.shape[0])
     else:
         y = np.matmul(x, weight.T)
-    return y if bias is None else np.add(y, bias, out=y) if y.dtype == np.result_type(y, bias) else y + bias
+    if bias is None:
+        return y
+    if y.dtype == bias.dtype and y.ndim:
+        y += bias
+        return y
+    return y + bias
 
 
 @linear.vjp
 def _(g: Tensor, x: Tensor, weight: Tensor, needs: tuple[bool, ...]) -> Any:
-    columns = weight.shape[0], weight.shape[1]
-    g2, x2 = g.reshape(-1, columns[0]), x.reshape(-1, columns[1])
+    g2 = g.reshape(-1, weight.shape[0])
     return (
-        matmul(g, weight) if needs[0] else None,
-        matmul(transpose(g2, 0, 1), x2) if needs[1] else None,
+        linear(g, transpose(weight, 0, 1), None) if needs[0] else None,
+        matmul(transpose(g2, 0, 1), x.reshape(-1, weight.shape[1])) if needs[1] else None,
         g2.sum(0) if needs[2] else None,
     )
+
+
+@function
+def bmm(x: Tensor, y: Any) -> Tensor:
+    """The matrix products of two batches of matrices (torch.bmm).
+
+    Shape:
+        x: (N, A, B); y: (N, B, C); the result: (N, A, C).
+
+    >>> lucid.bmm(lucid.ones(2, 3, 4), lucid.ones(2, 4, 5)).shape
+    (2, 3, 5)
+    """
+    y = as_tensor(y)
+    if x.ndim != 3 or y.ndim != 3 or x.shape[0] != y.shape[0] or x.shape[2] != y.shape[1]:
+        raise ShapeError(f"bmm: expected shapes (N, A, B) and (N, B, C); got {x.shape} and {y.shape}")
+    return matmul(x, y)
+
+
+@function
+def mm(x: Tensor, y: Any) -> Tensor:
+    """The product of two matrices (torch.mm).
+
+    >>> lucid.mm(lucid.ones(2, 3), lucid.ones(3, 4)).shape
+    (2, 4)
+    """
+    return matmul(*_ranked("mm", x, 2, y, 2))
+
+
+@function
+def mv(x: Tensor, y: Any) -> Tensor:
+    """The product of a matrix and a vector (torch.mv).
+
+    >>> lucid.mv(lucid.ones(2, 3), lucid.ones(3))
+    tensor([3., 3.])
+    """
+    return matmul(*_ranked("mv", x, 2, y, 1))
+
+
+@function
+def dot(x: Tensor, y: Any) -> Tensor:
+    """The product of two vectors, a number (torch.dot).
+
+    >>> lucid.dot(lucid.tensor([1.0, 2.0]), lucid.tensor([3.0, 4.0]))
+    tensor(11.)
+    """
+    return matmul(*_ranked("dot", x, 1, y, 1))
+
+
+@function
+def outer(x: Tensor, y: Any) -> Tensor:
+    """The products of each element of one vector with each of another (torch.outer).
+
+    >>> lucid.outer(lucid.tensor([1.0, 2.0]), lucid.tensor([3.0, 4.0]))
+    tensor([[3., 4.],
+            [6., 8.]])
+    """
+    x, y = _ranked("outer", x, 1, y, 1)
+    return unsqueeze(x, 1) * y
+
+
+def _ranked(name: str, x: Any, x_axes: int, y: Any, y_axes: int) -> tuple[Tensor, Tensor]:
+    x, y = as_tensor(x), as_tensor(y)
+    if x.ndim != x_axes or y.ndim != y_axes:
+        raise ShapeError(
+            f"{name}: expected tensors with {x_axes} and {y_axes} axes; got shapes {x.shape} and {y.shape}"
+        )
+    return x, y

@@ -1,146 +1,190 @@
-"""Losses: how far a prediction is from its target, as one number."""
+"""Losses of each element: how far a prediction is from its target, as one number."""
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
+import numpy as np
 
-from ..errors import AxisError, ShapeError
-from ..tensor import Tensor, as_tensor
-from ..tracer.op import function
-from .elementwise import astype, ne, where
-from .index import gather
-from .reduce import log_softmax
-from .shape import squeeze, unsqueeze
+from ..errors import ShapeError
+from ..tensor import Tensor, as_tensor, op
+from ..tracer.op import Array, function
+from .activation import softplus
+from .elementwise import abs, eq, exp, log, lt, maximum, where
+from .math import clamp, log1p
+from .reduce import size
 
-__all__ = ["cross_entropy", "mse_loss", "nll_loss"]
+__all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
+    "mse_loss",
+    "smooth_l1_loss",
+]
 
 Reduction = Literal["none", "mean", "sum"]
 
 
-def _reduced(loss: Tensor, reduction: Reduction) -> Tensor:
+def reduced(name: str, loss: Tensor, reduction: Reduction) -> Tensor:
+    """The losses of all elements, or their mean or sum."""
     if reduction == "none":
         return loss
     if reduction == "mean":
         return loss.mean()
     if reduction == "sum":
         return loss.sum()
-    raise ValueError(f"reduction must be 'none', 'mean' or 'sum'; got {reduction!r}")
+    raise ValueError(f"{name}: reduction must be 'none', 'mean' or 'sum'; got {reduction!r}")
+
+
+def _same_shape(name: str, input: Tensor, target: Any) -> Tensor:
+    """The target as a tensor. Shapes must agree: broadcasting a loss is nearly always a mistake."""
+    target = as_tensor(target)
+    if input.shape != target.shape:
+        raise ShapeError(f"{name}: input has shape {input.shape}, but target has {target.shape}")
+    return target
 
 
 @function
 def mse_loss(input: Tensor, target: Any, reduction: Reduction = "mean") -> Tensor:
-    """``(input - target) ** 2``, reduced (torch.nn.functional.mse_loss).
+    """``(input - target)²``, reduced (torch.nn.functional.mse_loss).
 
     >>> lucid.nn.functional.mse_loss(lucid.tensor([1.0, 2.0]), lucid.tensor([1.0, 4.0]))
     tensor(2.)
     """
-    target = as_tensor(target)
-    if input.shape != target.shape:
-        raise ShapeError(f"mse_loss: input has shape {input.shape}, but target has {target.shape}")
-    difference = input - target
-    return _reduced(difference * difference, reduction)
+    difference = input - _same_shape("mse_loss", input, target)
+    return reduced("mse_loss", difference * difference, reduction)
 
 
 @function
-def nll_loss(
-    input: Tensor,
-    target: Any,
-    weight: Any = None,
-    ignore_index: int = -100,
-    reduction: Reduction = "mean",
-) -> Tensor:
-    """The negative log-likelihood of class indices, given log-probabilities (torch.nn.functional.nll_loss).
+def l1_loss(input: Tensor, target: Any, reduction: Reduction = "mean") -> Tensor:
+    """``|input - target|``, reduced (torch.nn.functional.l1_loss).
 
-    Shape:
-        input: (N, C) or (N, C, ...) or (C,); target: the same without C; weight: (C,).
+    >>> lucid.nn.functional.l1_loss(lucid.tensor([1.0, 2.0]), lucid.tensor([1.0, 4.0]))
+    tensor(1.)
     """
-    target = as_tensor(target)
-    classes_at = 1 if input.ndim > 1 else 0
-    if target.shape != input.shape[:classes_at] + input.shape[classes_at + 1 :]:
-        raise ShapeError(
-            f"the target of an input of shape {input.shape} must have shape "
-            f"{input.shape[:classes_at] + input.shape[classes_at + 1 :]} (class indices); got {target.shape}"
-        )
-    classes = input.shape[classes_at]
-    valid = target._data[target._data != ignore_index]
-    if valid.size and not (valid.min() >= 0 and valid.max() < classes):
-        raise AxisError(f"class indices must be from 0 to {classes - 1}; got {valid.min()} to {valid.max()}")
-    kept = ne(target, ignore_index)
-    index = where(kept, target, 0)
-    picked = squeeze(gather(input, classes_at, unsqueeze(index, classes_at)), classes_at)
-    weights = astype(kept, input.dtype)
-    if weight is not None:
-        weights = weights * as_tensor(weight)[index]
-    loss = -where(kept, picked, 0.0) * weights
-    if reduction == "mean":
-        return loss.sum() / weights.sum()
-    return _reduced(loss, reduction)
+    return reduced("l1_loss", abs(input - _same_shape("l1_loss", input, target)), reduction)
 
 
 @function
-def cross_entropy(
-    input: Tensor,
-    target: Any,
-    weight: Any = None,
-    ignore_index: int = -100,
-    reduction: Reduction = "mean",
-    label_smoothing: float = 0.0,
-) -> Tensor:
-    """The cross entropy between a softmax over classes and a target (torch.nn.functional.cross_entropy).
+def smooth_l1_loss(input: Tensor, target: Any, reduction: Reduction = "mean", beta: float = 1.0) -> Tensor:
+    """``0.5 d² / beta`` where ``d = |input - target| < beta``, else ``d - 0.5 beta``, reduced
+    (torch.nn.functional.smooth_l1_loss).
+
+    >>> lucid.nn.functional.smooth_l1_loss(lucid.tensor([1.0, 2.0]), lucid.tensor([1.0, 4.0]))
+    tensor(0.75)
+    """
+    if beta < 0:
+        raise ValueError(f"smooth_l1_loss: beta must not be negative; got {beta}")
+    if beta == 0:
+        return l1_loss(input, target, reduction)
+    distance = abs(input - _same_shape("smooth_l1_loss", input, target))
+    loss = where(lt(distance, beta), distance * distance * (0.5 / beta), distance - 0.5 * beta)
+    return reduced("smooth_l1_loss", loss, reduction)
+
+
+@function
+def huber_loss(input: Tensor, target: Any, reduction: Reduction = "mean", delta: float = 1.0) -> Tensor:
+    """``0.5 d²`` where ``d = |input - target| <= delta``, else ``delta (d - 0.5 delta)``, reduced
+    (torch.nn.functional.huber_loss).
+
+    >>> lucid.nn.functional.huber_loss(lucid.tensor([1.0, 2.0]), lucid.tensor([1.0, 4.0]))
+    tensor(0.75)
+    """
+    if delta <= 0:
+        raise ValueError(f"huber_loss: delta must be positive; got {delta}")
+    distance = abs(input - _same_shape("huber_loss", input, target))
+    loss = where(lt(distance, delta), distance * distance * 0.5, (distance - 0.5 * delta) * delta)
+    return reduced("huber_loss", loss, reduction)
+
+
+@op
+def surprise(x: Array, y: Array, /) -> Array:
+    """The binary cross entropy of each element; the logarithms are at least -100, and the gradient is bounded to
+    match."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return -(y * np.maximum(np.log(x), -100) + (1 - y) * np.maximum(np.log1p(-x), -100))
+
+
+@surprise.vjp
+def _(g: Tensor, x: Tensor, y: Tensor, needs: tuple[bool, ...]) -> Any:
+    gx = g * (x - y) / maximum(x * (1 - x), 1e-12) if needs[0] else None
+    gy = g * (clamp(log1p(-x), -100.0) - clamp(log(x), -100.0)) if needs[1] else None
+    return gx, gy
+
+
+@function
+def binary_cross_entropy(input: Tensor, target: Any, weight: Any = None, reduction: Reduction = "mean") -> Tensor:
+    """``-(target log(input) + (1 - target) log(1 - input))``, reduced; each logarithm is at least -100
+    (torch.nn.functional.binary_cross_entropy).
 
     Args:
-        input: scores before softmax.
-        target: class indices, or the probabilities of all classes.
-        weight: a weight for each class.
-        ignore_index: a class index that counts nothing.
-        label_smoothing: how much of each target is spread evenly over all classes, in [0, 1].
+        input: probabilities.
+        target: what they should be.
+        weight: a factor for each element; broadcasts.
+        reduction: "mean", "sum", or "none" for the loss of each element.
 
-    Shape:
-        input: (N, C) or (N, C, ...) or (C,); target: the same without C (indices) or the same (probabilities).
-
-    Raises:
-        ShapeError: the shapes do not fit. AxisError: a class index is out of range.
-
-    >>> lucid.nn.functional.cross_entropy(lucid.zeros(1, 2), lucid.tensor([0]))
-    tensor(0.6931472)
+    >>> lucid.nn.functional.binary_cross_entropy(lucid.tensor([0.5]), lucid.tensor([1.0]))
+    tensor(0.693...)
     """
-    target = as_tensor(target)
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"label_smoothing must be in [0, 1]; got {label_smoothing}")
-    dim = 1 if input.ndim > 1 else 0
-    logs = log_softmax(input, dim)
-    if target.is_floating_point():
-        return _against_probabilities(logs, target, weight, reduction, label_smoothing, dim)
-    hard = nll_loss(logs, target, weight, ignore_index, reduction)
-    if label_smoothing == 0:
-        return hard
-    scaled = logs if weight is None else logs * _per_class(weight, logs, dim)
-    kept = ne(target, ignore_index)
-    spread = where(kept, -scaled.sum(dim), 0.0)
-    if reduction == "mean":
-        weights = astype(kept, logs.dtype)
-        if weight is not None:
-            weights = weights * as_tensor(weight)[where(kept, target, 0)]
-        spread = spread.sum() / weights.sum()
-    else:
-        spread = _reduced(spread, reduction)
-    share = label_smoothing / logs.shape[dim]
-    return hard * (1 - label_smoothing) + spread * share
+    loss = surprise(input, _same_shape("binary_cross_entropy", input, target))
+    return reduced("binary_cross_entropy", loss if weight is None else loss * as_tensor(weight), reduction)
 
 
-def _against_probabilities(
-    logs: Tensor, target: Tensor, weight: Any, reduction: Reduction, label_smoothing: float, dim: int
+@function
+def binary_cross_entropy_with_logits(
+    input: Tensor, target: Any, weight: Any = None, reduction: Reduction = "mean", pos_weight: Any = None
 ) -> Tensor:
-    if target.shape != logs.shape:
-        raise ShapeError(f"cross_entropy: probabilities must have the shape of the input, {logs.shape}; got {target.shape}")
-    if label_smoothing:
-        target = target * (1 - label_smoothing) + label_smoothing / logs.shape[dim]
-    if weight is not None:
-        logs = logs * _per_class(weight, logs, dim)
-    loss = -(logs * target).sum(dim)
-    return _reduced(loss, reduction)
+    """The binary cross entropy of ``sigmoid(input)``, without the loss of small probabilities
+    (torch.nn.functional.binary_cross_entropy_with_logits).
+
+    ``(1 - target) input + (1 + (pos_weight - 1) target) softplus(-input)``
+
+    Args:
+        input: scores before the sigmoid.
+        target: what the probabilities should be.
+        weight: a factor for each element; broadcasts.
+        reduction: "mean", "sum", or "none" for the loss of each element.
+        pos_weight: a factor for targets of 1; broadcasts.
+
+    >>> lucid.nn.functional.binary_cross_entropy_with_logits(lucid.tensor([0.0]), lucid.tensor([1.0]))
+    tensor(0.693...)
+    """
+    target = _same_shape("binary_cross_entropy_with_logits", input, target)
+    surprise = softplus(-input, 1.0, float("inf"))
+    if pos_weight is not None:
+        surprise = surprise * (target * (as_tensor(pos_weight) - 1) + 1)
+    loss = (1 - target) * input + surprise
+    return reduced("binary_cross_entropy_with_logits", loss if weight is None else loss * as_tensor(weight), reduction)
 
 
-def _per_class(weight: Any, logs: Tensor, dim: int) -> Tensor:
-    return as_tensor(weight).reshape([-1 if i == dim else 1 for i in range(logs.ndim)])
+@function
+def kl_div(
+    input: Tensor,
+    target: Any,
+    reduction: Literal["none", "mean", "sum", "batchmean"] = "mean",
+    log_target: bool = False,
+) -> Tensor:
+    """The Kullback–Leibler divergence, ``target (log(target) - input)``, reduced (torch.nn.functional.kl_div).
+
+    Args:
+        input: log-probabilities.
+        target: probabilities, or log-probabilities if `log_target`.
+        reduction: "batchmean" for the divergence itself: the sum divided by the size of the first axis; "mean", "sum",
+            or "none" for each element.
+        log_target: whether `target` is logarithmic.
+
+    >>> lucid.nn.functional.kl_div(lucid.tensor([[-1.0, -0.5]]), lucid.tensor([[0.5, 0.5]]), "batchmean")
+    tensor(0.056...)
+    """
+    target = _same_shape("kl_div", input, target)
+    if log_target:
+        loss = exp(target) * (target - input)
+    else:
+        # 0 log(0) is 0, with a gradient that is 0 as well.
+        zero = eq(target, 0)
+        loss = target * log(where(zero, 1.0, target)) - target * input
+    if reduction == "batchmean":
+        return loss.sum() / size(loss, dim=0) if loss.ndim else loss
+    return reduced("kl_div", loss, reduction)

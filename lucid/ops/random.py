@@ -9,16 +9,18 @@ import numpy as np
 from ..errors import ShapeError
 from ..tensor import Tensor, op
 from ..tracer.op import Array, function
-from .shape import _sizes
+from .shape import sizes_of
 
 __all__ = [
-    "bernoulli_like",
-    "dropout",
+    "bernoulli",
     "get_rng_state",
     "manual_seed",
+    "multinomial",
     "rand",
+    "rand_like",
     "randint",
     "randn",
+    "randn_like",
     "randperm",
     "set_rng_state",
 ]
@@ -88,7 +90,7 @@ def randn(*shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor
     >>> lucid.randn(2, 3).shape
     (2, 3)
     """
-    made: Tensor = normal(shape=_sizes(shape), mean=0.0, std=1.0, dtype=np.dtype(dtype or np.float32))
+    made: Tensor = normal(shape=sizes_of(shape), mean=0.0, std=1.0, dtype=np.dtype(dtype or np.float32))
     return made.requires_grad_() if requires_grad else made
 
 
@@ -98,8 +100,28 @@ def rand(*shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     >>> lucid.rand(2, 3).shape
     (2, 3)
     """
-    made: Tensor = uniform(shape=_sizes(shape), low=0.0, high=1.0, dtype=np.dtype(dtype or np.float32))
+    made: Tensor = uniform(shape=sizes_of(shape), low=0.0, high=1.0, dtype=np.dtype(dtype or np.float32))
     return made.requires_grad_() if requires_grad else made
+
+
+def randn_like(x: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Draws from the standard normal distribution in the shape, and unless given the dtype, of another tensor
+    (torch.randn_like).
+
+    >>> lucid.randn_like(lucid.zeros(2, 3)).shape
+    (2, 3)
+    """
+    return randn(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad)
+
+
+def rand_like(x: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Draws from the uniform distribution on [0, 1) in the shape, and unless given the dtype, of another tensor
+    (torch.rand_like).
+
+    >>> lucid.rand_like(lucid.zeros(2, 3)).shape
+    (2, 3)
+    """
+    return rand(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad)
 
 
 def randint(low: int, high: Any = None, size: Any = None, *, dtype: Any = None) -> Tensor:
@@ -112,7 +134,7 @@ def randint(low: int, high: Any = None, size: Any = None, *, dtype: Any = None) 
         low, high, size = 0, low, high
     if high <= low:
         raise ShapeError(f"randint: high must be greater than low; got low={low}, high={high}")
-    made: Tensor = integers(shape=_sizes((size,)), low=low, high=high, dtype=np.dtype(dtype or np.int64))
+    made: Tensor = integers(shape=sizes_of((size,)), low=low, high=high, dtype=np.dtype(dtype or np.int64))
     return made
 
 
@@ -124,6 +146,46 @@ def randperm(n: int) -> Tensor:
     """
     made: Tensor = permutation(n=n)
     return made
+
+
+@op(no_gradient="it is random, not a function of its input", no_export=_RANDOM)
+def bernoulli(x: Array, /) -> Array:
+    """1 with the probability that each element says, else 0 (torch.bernoulli).
+
+    >>> lucid.bernoulli(lucid.tensor([0.0, 1.0]))
+    tensor([0., 1.])
+    """
+    return (_generator.random(x.shape) < x).astype(x.dtype)
+
+
+@op(no_gradient="the result is an index", no_export=_RANDOM)
+def multinomial(x: Array, /, num_samples: int, replacement: bool = False) -> Array:
+    """Indices drawn with the probabilities, or weights, in each row (torch.multinomial).
+
+    Shape:
+        x: (C,) or (N, C); the result: (num_samples,) or (N, num_samples), int64.
+
+    >>> lucid.multinomial(lucid.tensor([0.0, 1.0, 0.0]), 1)
+    tensor([1])
+    """
+    if not 1 <= x.ndim <= 2:
+        raise ValueError("the weights must be one row, or several")
+    if not np.isfinite(x).all() or (x < 0).any() or (x.sum(-1) <= 0).any():
+        raise ValueError("weights must be finite and not negative, and not all 0")
+    if not replacement and num_samples > np.count_nonzero(x, axis=-1).min(initial=num_samples):
+        raise ValueError(f"{num_samples} draws without replacement, but a row has fewer weights above 0")
+    rows = np.atleast_2d(x).astype(np.float64)
+    if replacement:
+        ends = np.cumsum(rows, axis=1)
+        draws = _generator.random((len(rows), num_samples)) * ends[:, -1:]
+        # From the right, so that no weight of 0 is drawn.
+        picked = np.stack([np.searchsorted(end, draw, side="right") for end, draw in zip(ends, draws, strict=True)])
+    else:
+        # The order of exponential waiting times: the one with the greatest weight comes first most often.
+        with np.errstate(divide="ignore"):
+            waits = _generator.standard_exponential(rows.shape) / rows
+        picked = np.argsort(waits, axis=1, kind="stable")[:, :num_samples]
+    return picked.reshape(*x.shape[:-1], num_samples).astype(np.int64, copy=False)
 
 
 @function

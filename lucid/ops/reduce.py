@@ -1,4 +1,7 @@
-"""Ops that reduce axes. `dim` is an axis, several, or None for all; `keepdim` leaves axes of size one in their place."""
+"""Ops that reduce axes. `dim` is an axis, several, or None for all; `keepdim` leaves axes of size one in their place.
+
+`dtype` says in what dtype to compute; sums of bools and small integers are int64 if it is not given.
+"""
 
 from __future__ import annotations
 
@@ -8,55 +11,57 @@ import numpy as np
 
 from ..tensor import Tensor, op
 from ..tracer.op import Array
-from .elementwise import astype, eq
-from .shape import expand_to, unsqueeze
+from .creation import eye
+from .elementwise import eq, where
+from .shape import expand_to, flip, permute, reshape_to, unsqueeze
 
-__all__ = ["all", "amax", "amin", "any", "argmax", "log_softmax", "logsumexp", "mean", "size", "softmax", "sum", "sum_to"]
+__all__ = ["all", "any", "cumsum", "log_softmax", "logsumexp", "mean", "prod", "softmax", "sum"]
 
 Dims = int | tuple[int, ...] | list[int] | None
 
-_INTEGER = "the result is an index"
 _BOOLEAN = "the result is bool"
 
 
-def _axis(dim: Dims) -> Any:
-    return tuple(dim) if isinstance(dim, (tuple, list)) else dim
+def axes(dim: Dims) -> Any:
+    """What NumPy calls `dim`; no axes at all count as all of them, as in PyTorch."""
+    return (tuple(dim) or None) if isinstance(dim, (tuple, list)) else dim
 
 
-def _restore(g: Tensor, dim: Dims, keepdim: bool, shape: tuple[int, ...]) -> Tensor:
+def restore(g: Tensor, dim: Dims, keepdim: bool, shape: tuple[int, ...]) -> Tensor:
     """Give a reduced tensor its axes back, with size one."""
     if keepdim or not shape:
         return g
-    if dim is None:
+    reduced = axes(dim)
+    if reduced is None:
         return unsqueeze(g, tuple(range(len(shape))))
-    return unsqueeze(g, tuple(d % len(shape) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))))
+    return unsqueeze(g, tuple(d % len(shape) for d in (reduced if isinstance(reduced, tuple) else (reduced,))))
 
 
 @op
-def sum(x: Array, /, dim: Dims = None, keepdim: bool = False) -> Array:
+def sum(x: Array, /, dim: Dims = None, keepdim: bool = False, dtype: Any = None) -> Array:
     """The sum of the elements (ONNX ReduceSum).
 
     >>> lucid.sum(lucid.tensor([[1.0, 2.0], [3.0, 4.0]]), dim=0)
     tensor([4., 6.])
     """
-    return np.sum(x, axis=_axis(dim), keepdims=keepdim)
+    return np.sum(x, axis=axes(dim), keepdims=keepdim, dtype=dtype)
 
 
 @sum.vjp
 def _(g: Tensor, dim: Dims, keepdim: bool, shapes: Any) -> Any:
-    return expand_to(_restore(g, dim, keepdim, shapes[0]), shape=shapes[0])
+    return expand_to(restore(g, dim, keepdim, shapes[0]), shape=shapes[0])
 
 
 @op
 def sum_to(x: Array, /, shape: tuple[int, ...]) -> Array:
     """Sum over the axes along which something of that shape was broadcast: the gradient of broadcasting.
 
-    >>> lucid.ops.sum_to(lucid.ones(2, 3), (3,))
+    >>> lucid.ops.reduce.sum_to(lucid.ones(2, 3), (3,))
     tensor([2., 2., 2.])
     """
     extra = x.ndim - len(shape)
-    axes = (*range(extra), *[i + extra for i, n in enumerate(shape) if n == 1 and x.shape[i + extra] != 1])
-    return np.sum(x, axis=axes, keepdims=True).reshape(shape)
+    summed = (*range(extra), *[i + extra for i, n in enumerate(shape) if n == 1 and x.shape[i + extra] != 1])
+    return np.sum(x, axis=summed, keepdims=True).reshape(shape)
 
 
 @sum_to.vjp
@@ -65,70 +70,92 @@ def _(g: Tensor, shapes: Any) -> Any:
 
 
 @op
-def mean(x: Array, /, dim: Dims = None, keepdim: bool = False) -> Array:
-    """The arithmetic mean (ONNX ReduceMean).
+def mean(x: Array, /, dim: Dims = None, keepdim: bool = False, dtype: Any = None) -> Array:
+    """The arithmetic mean (ONNX ReduceMean); NaN if there are no elements.
 
     >>> lucid.mean(lucid.tensor([[1.0, 2.0], [3.0, 4.0]]), dim=1)
     tensor([1.5, 3.5])
     """
-    return np.mean(x, axis=_axis(dim), keepdims=keepdim)
+    reduced = axes(dim)
+    if not x.size:
+        # NumPy would warn.
+        total = np.sum(x, axis=reduced, keepdims=keepdim, dtype=dtype or np.result_type(x, np.float16))
+        return np.full_like(total, np.nan)
+    return np.mean(x, axis=reduced, keepdims=keepdim, dtype=dtype)
 
 
 @mean.vjp
 def _(g: Tensor, x: Tensor, dim: Dims, keepdim: bool, shapes: Any) -> Any:
-    return expand_to(_restore(g, dim, keepdim, shapes[0]) / size(x, dim=dim), shape=shapes[0])
+    return expand_to(restore(g, dim, keepdim, shapes[0]) / size(x, dim=dim), shape=shapes[0])
 
 
 @op(no_gradient="it depends on the shape alone")
 def size(x: Array, /, dim: Dims = None) -> Array:
-    """The number of elements along `dim`, as a scalar of the dtype of `x`; an op, so that a graph stays true at other sizes.
+    """The number of elements along `dim`, as a scalar of the dtype of `x`; an op, so that a graph stays true at
+    other sizes.
 
-    >>> lucid.ops.size(lucid.ones(2, 3), dim=1)
+    >>> lucid.ops.reduce.size(lucid.ones(2, 3), dim=1)
     tensor(3.)
     """
-    if dim is None:
+    reduced = axes(dim)
+    if reduced is None:
         return np.asarray(x.size, x.dtype)
     count = 1
-    for d in dim if isinstance(dim, (tuple, list)) else (dim,):
+    for d in reduced if isinstance(reduced, tuple) else (reduced,):
         count *= x.shape[d]
     return np.asarray(count, x.dtype)
 
 
 @op
-def amax(x: Array, /, dim: Dims = None, keepdim: bool = False) -> Array:
-    """The largest element; several that are equally large share the gradient (torch.amax).
+def prod(x: Array, /, dim: Dims = None, keepdim: bool = False, dtype: Any = None) -> Array:
+    """The product of the elements (ONNX ReduceProd).
 
-    >>> lucid.amax(lucid.tensor([[1.0, 5.0], [3.0, 4.0]]), dim=0)
-    tensor([3., 5.])
+    >>> lucid.prod(lucid.tensor([[1.0, 2.0], [3.0, 4.0]]), dim=0)
+    tensor([3., 8.])
     """
-    return np.amax(x, axis=_axis(dim), keepdims=keepdim)
+    return np.prod(x, axis=axes(dim), keepdims=keepdim, dtype=dtype)
+
+
+@prod.vjp
+def _(g: Tensor, x: Tensor, dim: Dims, keepdim: bool, shapes: Any) -> Any:
+    shape = shapes[0]
+    if not shape:
+        return g
+    reduced = axes(dim)
+    taken = range(len(shape)) if reduced is None else reduced if isinstance(reduced, tuple) else (reduced,)
+    last = [d % len(shape) for d in taken]
+    order = (*[d for d in range(len(shape)) if d not in last], *last)
+    # The axes to multiply become one, the last; then everything goes back.
+    rows = permute(x, order)
+    kept = tuple(shape[d] for d in order[: len(shape) - len(last)])
+    count = 1
+    for d in last:
+        count *= shape[d]
+    others = reshape_to(prod_of_others(reshape_to(rows, shape=(*kept, count))), shape=tuple(shape[d] for d in order))
+    return restore(g, dim, keepdim, shape) * permute(others, tuple(int(d) for d in np.argsort(order)))
 
 
 @op
-def amin(x: Array, /, dim: Dims = None, keepdim: bool = False) -> Array:
-    """The smallest element; several that are equally small share the gradient (torch.amin).
+def prod_of_others(x: Array, /) -> Array:
+    """For each element the product of all others along the last axis: true where one of them is 0, as ``prod / x``
+    is not.
 
-    >>> lucid.amin(lucid.tensor([[1.0, 5.0], [3.0, 4.0]]), dim=0)
-    tensor([1., 4.])
+    >>> lucid.ops.reduce.prod_of_others(lucid.tensor([2.0, 0.0, 5.0]))
+    tensor([ 0., 10.,  0.])
     """
-    return np.amin(x, axis=_axis(dim), keepdims=keepdim)
+    before, after = np.ones_like(x), np.ones_like(x)
+    np.cumprod(x[..., :-1], axis=-1, out=before[..., 1:])
+    np.cumprod(x[..., :0:-1], axis=-1, out=after[..., -2::-1])
+    return before * after
 
 
-@amax.vjp
-@amin.vjp
-def _(g: Tensor, x: Tensor, out: Tensor, dim: Dims, keepdim: bool, shapes: Any) -> Any:
-    ties = astype(eq(x, _restore(out, dim, keepdim, shapes[0])), x.dtype)
-    return _restore(g, dim, keepdim, shapes[0]) * ties / sum(ties, dim, True)
-
-
-@op(no_gradient=_INTEGER)
-def argmax(x: Array, /, dim: int | None = None, keepdim: bool = False) -> Array:
-    """The index of the largest element, the first of several (ONNX ArgMax).
-
-    >>> lucid.argmax(lucid.tensor([[1.0, 5.0], [3.0, 4.0]]), dim=1)
-    tensor([1, 1])
-    """
-    return np.argmax(x, axis=dim, keepdims=keepdim)
+@prod_of_others.vjp
+def _(g: Tensor, x: Tensor) -> Any:
+    # Row i of the square holds all but element i, so the product of its others lacks two elements.
+    n = x.shape[-1]
+    diagonal = eye(n, dtype=np.bool_)
+    pairs = prod_of_others(where(diagonal, 1.0, unsqueeze(x, -2)))
+    return sum(where(diagonal, 0.0, pairs) * unsqueeze(g, -1), -2)
 
 
 @op(no_gradient=_BOOLEAN)
@@ -138,7 +165,7 @@ def any(x: Array, /, dim: Dims = None, keepdim: bool = False) -> Array:
     >>> lucid.any(lucid.tensor([False, True]))
     tensor(True)
     """
-    return np.any(x, axis=_axis(dim), keepdims=keepdim)
+    return np.any(x, axis=axes(dim), keepdims=keepdim)
 
 
 @op(no_gradient=_BOOLEAN)
@@ -148,18 +175,38 @@ def all(x: Array, /, dim: Dims = None, keepdim: bool = False) -> Array:
     >>> lucid.all(lucid.tensor([False, True]))
     tensor(False)
     """
-    return np.all(x, axis=_axis(dim), keepdims=keepdim)
+    return np.all(x, axis=axes(dim), keepdims=keepdim)
 
 
 @op
-def softmax(x: Array, /, dim: int) -> Array:
+def cumsum(x: Array, /, dim: int, dtype: Any = None) -> Array:
+    """The sums of the elements up to each place along an axis (ONNX CumSum).
+
+    >>> lucid.cumsum(lucid.tensor([1.0, 2.0, 3.0]), dim=0)
+    tensor([1., 3., 6.])
+    """
+    return np.cumsum(x, axis=dim, dtype=dtype) if x.ndim else x
+
+
+@cumsum.vjp
+def _(g: Tensor, dim: int) -> Any:
+    return flip(cumsum(flip(g, (dim,)), dim), (dim,)) if g.ndim else g
+
+
+# --- softmax
+
+
+@op
+def softmax(x: Array, /, dim: int, dtype: Any = None) -> Array:
     """``exp(x) / sum(exp(x))`` along an axis (ONNX Softmax).
 
     >>> lucid.softmax(lucid.tensor([0.0, 0.0]), dim=0)
     tensor([0.5, 0.5])
     """
-    y = np.exp(x - np.amax(x, axis=dim, keepdims=True))
-    return y / np.sum(y, axis=dim, keepdims=True)
+    y = _below_top(x, dim, dtype)
+    np.exp(y, out=y)
+    y /= np.sum(y, axis=dim, keepdims=True)
+    return y
 
 
 @softmax.vjp
@@ -168,14 +215,15 @@ def _(g: Tensor, out: Tensor, dim: int) -> Any:
 
 
 @op
-def log_softmax(x: Array, /, dim: int) -> Array:
+def log_softmax(x: Array, /, dim: int, dtype: Any = None) -> Array:
     """The logarithm of `softmax`, without the loss of small probabilities (ONNX LogSoftmax).
 
     >>> lucid.log_softmax(lucid.tensor([0.0, 0.0]), dim=0)
-    tensor([-0.6931472, -0.6931472])
+    tensor([-0.693..., -0.693...])
     """
-    shifted = x - np.amax(x, axis=dim, keepdims=True)
-    return shifted - np.log(np.sum(np.exp(shifted), axis=dim, keepdims=True))
+    y = _below_top(x, dim, dtype)
+    y -= np.log(np.sum(np.exp(y), axis=dim, keepdims=True))
+    return y
 
 
 @log_softmax.vjp
@@ -183,20 +231,36 @@ def _(g: Tensor, out: Tensor, dim: int) -> Any:
     return g - out.exp() * sum(g, dim, True)
 
 
+def _below_top(x: Array, dim: int, dtype: Any) -> Array:
+    """`x` less its largest element along an axis, so that no exponential overflows; a new array of floats."""
+    if dtype is not None:
+        x = x.astype(dtype, copy=False)
+    elif x.dtype.kind != "f":
+        x = x.astype(np.float64)
+    if not x.shape[dim]:
+        return x.copy()
+    with np.errstate(invalid="ignore"):
+        return np.subtract(x, np.amax(x, axis=dim, keepdims=True))
+
+
 @op
 def logsumexp(x: Array, /, dim: Dims = None, keepdim: bool = False) -> Array:
     """``log(sum(exp(x)))``, without overflow (ONNX ReduceLogSumExp).
 
     >>> lucid.logsumexp(lucid.tensor([0.0, 0.0]))
-    tensor(0.6931472)
+    tensor(0.693...)
     """
-    top = np.amax(x, axis=_axis(dim), keepdims=True)
+    reduced = axes(dim)
+    top = np.amax(x, axis=reduced, keepdims=True, initial=-np.inf)
     with np.errstate(invalid="ignore", divide="ignore"):
         top = np.where(np.isfinite(top), top, 0)
-        result = np.log(np.sum(np.exp(x - top), axis=_axis(dim), keepdims=True)) + top
-    return result if keepdim else np.squeeze(result, axis=_axis(dim))
+        result = np.log(np.sum(np.exp(x - top), axis=reduced, keepdims=True)) + top
+    return result if keepdim else np.squeeze(result, axis=reduced)
 
 
 @logsumexp.vjp
 def _(g: Tensor, x: Tensor, out: Tensor, dim: Dims, keepdim: bool, shapes: Any) -> Any:
-    return _restore(g, dim, keepdim, shapes[0]) * (x - _restore(out, dim, keepdim, shapes[0])).exp()
+    total = restore(out, dim, keepdim, shapes[0])
+    # Where all elements are -inf the result is -inf, and each of them has the gradient 0.
+    total = where(eq(total, float("-inf")), 0.0, total)
+    return restore(g, dim, keepdim, shapes[0]) * (x - total).exp()

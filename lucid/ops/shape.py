@@ -15,28 +15,27 @@ __all__ = [
     "broadcast_to",
     "cat",
     "chunk",
-    "concat",
     "expand",
-    "expand_to",
     "flatten",
     "flip",
+    "movedim",
     "permute",
     "reshape",
-    "reshape_to",
     "split",
-    "split_to",
     "squeeze",
     "stack",
     "swapaxes",
+    "t",
     "transpose",
     "unbind",
+    "unflatten",
     "unsqueeze",
 ]
 
 Dims = int | tuple[int, ...] | list[int] | None
 
 
-def _sizes(shape: tuple[Any, ...]) -> tuple[int, ...]:
+def sizes_of(shape: tuple[Any, ...]) -> tuple[int, ...]:
     """A shape given as separate sizes or as one sequence of them."""
     sizes = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
     return tuple([n.__index__() for n in sizes])
@@ -71,7 +70,7 @@ def reshape(x: Tensor, *shape: Any) -> Tensor:
     tensor([[0, 1, 2],
             [3, 4, 5]])
     """
-    return reshape_to(x, shape=_sizes(shape))
+    return reshape_to(x, shape=sizes_of(shape))
 
 
 @function
@@ -90,6 +89,17 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     for n in x.shape[first : last + 1]:
         merged *= n
     return reshape_to(x, shape=(*x.shape[:first], merged, *x.shape[last + 1 :]))
+
+
+@function
+def unflatten(x: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
+    """One axis as several; one of their sizes may be -1, and follows from the others (torch.unflatten).
+
+    >>> lucid.unflatten(lucid.ones(2, 12), 1, (3, -1)).shape
+    (2, 3, 4)
+    """
+    axis = _normal(dim, x.ndim)
+    return reshape_to(x, shape=(*x.shape[:axis], *sizes_of((tuple(sizes),)), *x.shape[axis + 1 :]))
 
 
 @op
@@ -156,7 +166,44 @@ def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
     return permute(x, dims=tuple(dims))
 
 
-swapaxes = transpose
+@function
+def swapaxes(x: Tensor, axis0: int, axis1: int) -> Tensor:
+    """Two axes exchanged, like `transpose` (torch.swapaxes).
+
+    >>> lucid.swapaxes(lucid.ones(2, 3, 4), 0, 2).shape
+    (4, 3, 2)
+    """
+    return transpose(x, axis0, axis1)
+
+
+@function
+def t(x: Tensor) -> Tensor:
+    """The transpose of a matrix; a vector or a number stays as it is (torch.t).
+
+    >>> lucid.t(lucid.ones(2, 3)).shape
+    (3, 2)
+    """
+    if x.ndim > 2:
+        raise ShapeError(f"t: expected at most two axes; got shape {x.shape}, so use transpose or permute")
+    return transpose(x, 0, 1) if x.ndim == 2 else x
+
+
+@function
+def movedim(x: Tensor, source: Any, destination: Any) -> Tensor:
+    """Axes moved to other places, the rest in their order (torch.movedim).
+
+    >>> lucid.movedim(lucid.ones(2, 3, 4), 0, -1).shape
+    (3, 4, 2)
+    """
+    froms = [source] if isinstance(source, int) else list(source)
+    tos = [destination] if isinstance(destination, int) else list(destination)
+    if len(froms) != len(tos):
+        raise AxisError(f"movedim: as many destinations as sources; got {source} and {destination}")
+    froms, tos = [_normal(d, x.ndim) for d in froms], [_normal(d, x.ndim) for d in tos]
+    order = [d for d in range(x.ndim) if d not in froms]
+    for to, axis in sorted(zip(tos, froms, strict=True)):
+        order.insert(to, axis)
+    return permute(x, dims=tuple(order))
 
 
 @op
@@ -196,13 +243,33 @@ def expand(x: Tensor, *shape: Any) -> Tensor:
     tensor([[1., 1., 1.],
             [2., 2., 2.]])
     """
-    sizes = _sizes(shape)
+    sizes = sizes_of(shape)
     extra = len(sizes) - x.ndim
     if extra < 0:
         raise ShapeError(f"expand: {len(sizes)} sizes for a tensor with {x.ndim} axes; got {sizes} for {x.shape}")
-    if any(n == -1 for n in sizes[:extra]):
+    if -1 in sizes[:extra]:
         raise ShapeError(f"expand: -1 stands for an axis that the tensor does not have; got {sizes} for {x.shape}")
     return expand_to(x, shape=tuple(x.shape[i - extra] if n == -1 else n for i, n in enumerate(sizes)))
+
+
+@function
+def expand_as(x: Tensor, other: Tensor) -> Tensor:
+    """Broadcast to the shape of another tensor (torch.Tensor.expand_as).
+
+    >>> lucid.ones(3).expand_as(lucid.zeros(2, 3)).shape
+    (2, 3)
+    """
+    return expand_to(x, shape=other.shape)
+
+
+@function
+def view_as(x: Tensor, other: Tensor) -> Tensor:
+    """The elements in the shape of another tensor (torch.Tensor.view_as).
+
+    >>> lucid.ones(6).view_as(lucid.zeros(2, 3)).shape
+    (2, 3)
+    """
+    return reshape_to(x, shape=other.shape)
 
 
 @function
@@ -291,7 +358,8 @@ def split(x: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) 
         sizes = tuple(min(step, n - i) for i in range(0, n, step)) or (0,)
     else:
         sizes = tuple(split_size_or_sections)
-    return split_to(x, sizes=sizes, dim=dim)  # type: ignore[no-any-return]
+    parts: Any = split_to(x, sizes=sizes, dim=dim)
+    return parts
 
 
 @function

@@ -1,6 +1,20 @@
 """The lowerings, grouped as the ops are: each turns one op into ONNX nodes."""
 
-from . import creation, elementwise, gather, gru, index, linalg, lstm, recurrent, reduce, shape  # noqa: F401 - fills the table
+from . import (  # noqa: F401 - they fill the table
+    creation,
+    elementwise,
+    gather,
+    gru,
+    index,
+    layers,
+    linalg,
+    logic,
+    lstm,
+    math,
+    recurrent,
+    reduce,
+    shape,
+)
 from .registry import LOWERINGS, lowers
 
 __all__ = ["LOWERINGS", "lowers"]

@@ -8,14 +8,13 @@ import numpy as np
 import onnx_ir as ir
 
 from ...errors import ExportError
-from ...tracer.symbolic import Size
 from ..builder import Builder
 from .creation import filled
 from .index import Items, aligned, is_int, placed, sliced
 from .operands import in_shape, out_dtype, scalar
 from .registry import lowers
 from .shape import transposed
-from .sizes import Extent, broadcast, joined, measured
+from .sizes import Extent, broadcast, joined, measured, product
 
 __all__: list[str] = []
 
@@ -58,7 +57,8 @@ def _picks(b: Builder, index: tuple[Any, ...], indices: tuple[Any, ...], rank: i
             rest.append((axis, item))
             continue
         if is_int(item):
-            added, shape = [scalar(b, item, np.int64)], ()
+            shape: tuple[Any, ...] = ()
+            added = [scalar(b, item, np.int64)]
         else:
             tensor, shape = next(stars)
             if b.dtype(tensor) == np.bool_:
@@ -113,7 +113,9 @@ def _(b: Builder, g: Any, *indices: Any, index: tuple[Any, ...], shape: tuple[An
     picks = _picks(b, index, indices, len(shape))
     have = in_shape(b)
     k, order = len(picks.shape), picks.order()
-    g = transposed(b, g, [*range(picks.front, picks.front + k), *range(picks.front), *range(picks.front + k, len(have))])
+    g = transposed(
+        b, g, [*range(picks.front, picks.front + k), *range(picks.front), *range(picks.front + k, len(have))]
+    )
     others: list[Extent] = [
         measured(b, g, k + i) if n is None else n for i, n in enumerate(have[: picks.front] + have[picks.front + k :])
     ]
@@ -121,7 +123,10 @@ def _(b: Builder, g: Any, *indices: Any, index: tuple[Any, ...], shape: tuple[An
     # Rows to be added up, one for each element named, into a table of all that can be named.
     rows = g if k == 1 else b.op("Reshape", g, joined(b, [-1, *others]))
     places = b.op("Reshape", _linear(b, picks.tensors, named), np.array([-1] + [1] * len(others)))
-    total = _added(b, rows, places, [_product(named), *others])
+    count = product(named)
+    if count is None:
+        raise ExportError(f"an index names elements on axes of the sizes {named}; no formula gives their product")
+    total = _added(b, rows, places, [count, *others])
     if len(named) > 1:
         total = b.op("Reshape", total, joined(b, [*named, *others]))
     total = transposed(b, total, np.argsort(order).tolist())
@@ -141,23 +146,10 @@ def _linear(b: Builder, tensors: list[ir.Value], sizes: list[Any]) -> Any:
     return total
 
 
-def _product(ns: list[Any]) -> Any:
-    symbols: tuple[str, ...] = ()
-    fixed = 1
-    for n in ns:
-        if isinstance(n, Size):
-            if n.offset and len(ns) > 1:
-                raise ExportError(f"an index names elements on axes of sizes {ns}; no formula gives their product")
-            symbols, fixed = symbols + n.symbols, fixed * n.coefficient
-        else:
-            fixed *= n
-    return ns[0] if len(ns) == 1 else Size(symbols, fixed) if symbols else fixed
-
-
 def _added(b: Builder, rows: Any, places: Any, shape: list[Extent]) -> Any:
     """Zeros of a shape with rows added to it.
 
-    ScatterElements, not ScatterND: in onnxruntime 1.32, on a CPU, threads of ScatterND race for a row that is named twice.
+    ScatterElements, not ScatterND: in onnxruntime 1.32, on a CPU, threads of ScatterND race for a row named twice.
     """
     dtype = out_dtype(b)
     zero = ir.tensor(np.zeros(1, dtype))
@@ -180,11 +172,21 @@ def _(b: Builder, x: Any, indices: Any, dim: int) -> Any:
     return b.op("GatherElements", x, b.cast(indices, np.int64), axis=dim)
 
 
-@lowers("scatter_add")
+@lowers("scatter_at")
+def _(b: Builder, x: Any, indices: Any, src: Any, dim: int) -> Any:
+    return b.op("ScatterElements", x, b.cast(indices, np.int64), b.cast(src, out_dtype(b)), axis=dim)
+
+
+@lowers("gather_sum")
 def _(b: Builder, g: Any, indices: Any, dim: int, shape: tuple[Any, ...]) -> Any:
     return _scattered(b, filled(b, shape, 0, out_dtype(b)), b.cast(indices, np.int64), g, dim)
 
 
 @lowers("take_rows")
-def _(b: Builder, weight: Any, indices: Any) -> Any:
+def _(b: Builder, weight: Any, indices: Any, padding: int | None) -> Any:
     return b.op("Gather", weight, b.cast(indices, np.int64), axis=0)
+
+
+@lowers("nonzero")
+def _(b: Builder, x: Any) -> Any:
+    return b.op("Transpose", b.op("NonZero", b.cast(x, np.bool_), dtype=np.int64), perm=[1, 0])

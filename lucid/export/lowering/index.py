@@ -134,7 +134,7 @@ def _first(b: Builder, cut: slice, n: Extent, m: Extent) -> Extent:
     if isinstance(n, int) and isinstance(start, int):
         return min(max(start + n, 0) if start < 0 else start, n)
     if not _negative(start):
-        return start  # type: ignore[no-any-return]
+        return start
     # Without an end the slice is the last m, however short the axis.
     return minus(b, n, m) if cut.stop is None else minus(b, n, minus(b, 0, start))
 
@@ -158,4 +158,3 @@ def _spread(b: Builder, g: Any, axis: int, cut: slice, n: Any, rank: int) -> Any
     pads = [0] * (2 * rank)
     pads[rank + axis] = 1
     return b.op("Gather", b.op("Pad", g, np.array(pads)), lookup, axis=axis)
-

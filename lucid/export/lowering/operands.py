@@ -73,7 +73,15 @@ def values(b: Builder, operands: Sequence[Any], dtype: Any) -> list[ir.Value]:
     return [b.cast(x, dtype) if isinstance(x, ir.Value) else scalar(b, x, dtype) for x in operands]
 
 
-def call(b: Builder, op_type: str, *operands: Any, dtype: Any = None, result: Any = None, **attributes: Any) -> ir.Value:
+def call(
+    b: Builder,
+    op_type: str,
+    *operands: Any,
+    dtype: Any = None,
+    result: Any = None,
+    extra: Sequence[Any] = (),
+    **attributes: Any,
+) -> ir.Value:
     """A node whose inputs are all of one dtype, by way of a wider one where onnxruntime has no kernel.
 
     Args:
@@ -81,9 +89,10 @@ def call(b: Builder, op_type: str, *operands: Any, dtype: Any = None, result: An
         operands: values, numbers and `Size`s.
         dtype: the dtype to compute in; that of the lucid op's result if not given.
         result: the dtype of the result, if it is another one.
+        extra: inputs after the operands, as they are.
         attributes: the node's attributes.
     """
     dtype = np.dtype(out_dtype(b) if dtype is None else dtype)
     kernel = _WIDER[dtype.name] if dtype.name in _LACKING.get(op_type, "").split() else dtype
-    made: ir.Value = b.op(op_type, *values(b, operands, kernel), dtype=result or kernel, **attributes)
+    made: ir.Value = b.op(op_type, *values(b, operands, kernel), *extra, dtype=result or kernel, **attributes)
     return made if result is not None else b.cast(made, dtype)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 
 from ...tracer.symbolic import Size
 from ..builder import Builder
 from .operands import call, in_shape, out_dtype, scalar
 from .registry import lowers
+from .sizes import measured, product
 
 Dims = Any
 
@@ -28,33 +30,55 @@ def reduced(b: Builder, op_type: str, x: Any, axes: list[int] | None, keepdim: b
         return x
     if axes is not None and len(axes) == rank:
         axes = None
+    if axes is None:
+        return b.op(op_type, x, keepdims=int(keepdim))
     if op_type == "ReduceSum" or b.opset >= 18:
-        return b.op(op_type, x, None if axes is None else np.array(axes, np.int64), keepdims=int(keepdim))
-    return b.op(op_type, x, **({} if axes is None else {"axes": axes}), keepdims=int(keepdim))
+        return b.op(op_type, x, np.array(axes, np.int64), keepdims=int(keepdim))
+    attributes: dict[str, Any] = {"axes": axes, "keepdims": int(keepdim)}
+    return b.op(op_type, x, **attributes)
 
 
-def _kernel(b: Builder, x: Any, dtype: Any) -> Any:
-    """`x` in the nearest dtype that onnxruntime reduces."""
-    dtype = np.dtype(dtype)
-    return b.cast(x, dtype if dtype.kind == "f" or dtype.name in ("int32", "int64") else np.int64)
+def _lower_reduction(b: Builder, op_type: str, x: Any, dim: Dims, keepdim: bool) -> Any:
+    dtype = out_dtype(b)
+    # The nearest dtype that onnxruntime reduces.
+    kernel = dtype if dtype.kind == "f" or dtype.name in ("int32", "int64") else np.int64
+    result = reduced(b, op_type, b.cast(x, kernel), axes_of(dim, len(in_shape(b))), keepdim)
+    return b.cast(result, dtype)
 
 
-def _reduction(name: str, op_type: str) -> None:
-    @lowers(name)
-    def _(b: Builder, x: Any, dim: Dims, keepdim: bool) -> Any:
-        dtype = out_dtype(b)
-        result = reduced(b, op_type, _kernel(b, x, dtype), axes_of(dim, len(in_shape(b))), keepdim)
-        return b.cast(result, dtype)
+@lowers("sum")
+def _(b: Builder, x: Any, dim: Dims, keepdim: bool, dtype: Any) -> Any:
+    return _lower_reduction(b, "ReduceSum", x, dim, keepdim)
 
 
-for name, op_type in {
-    "amax": "ReduceMax",
-    "amin": "ReduceMin",
-    "logsumexp": "ReduceLogSumExp",
-    "mean": "ReduceMean",
-    "sum": "ReduceSum",
-}.items():
-    _reduction(name, op_type)
+@lowers("mean")
+def _(b: Builder, x: Any, dim: Dims, keepdim: bool, dtype: Any) -> Any:
+    return _lower_reduction(b, "ReduceMean", x, dim, keepdim)
+
+
+@lowers("prod")
+def _(b: Builder, x: Any, dim: Dims, keepdim: bool, dtype: Any) -> Any:
+    return _lower_reduction(b, "ReduceProd", x, dim, keepdim)
+
+
+@lowers("logsumexp")
+def _(b: Builder, x: Any, dim: Dims, keepdim: bool) -> Any:
+    return _lower_reduction(b, "ReduceLogSumExp", x, dim, keepdim)
+
+
+@lowers("norm2")
+def _(b: Builder, x: Any, dim: Dims, keepdim: bool) -> Any:
+    return _lower_reduction(b, "ReduceL2", x, dim, keepdim)
+
+
+@lowers("amax")
+def _(b: Builder, x: Any, dim: Dims, keepdim: bool) -> Any:
+    return _lower_reduction(b, "ReduceMax", x, dim, keepdim)
+
+
+@lowers("amin")
+def _(b: Builder, x: Any, dim: Dims, keepdim: bool) -> Any:
+    return _lower_reduction(b, "ReduceMin", x, dim, keepdim)
 
 
 @lowers("sum_to")
@@ -65,6 +89,7 @@ def _(b: Builder, x: Any, shape: tuple[Any, ...]) -> Any:
     leading = list(range(extra))
     if not leading and not kept:
         return x
+    x = b.cast(x, out_dtype(b))
     if not kept:
         return reduced(b, "ReduceSum", x, leading, False)
     result = reduced(b, "ReduceSum", x, leading + kept, True)
@@ -75,40 +100,57 @@ def _(b: Builder, x: Any, shape: tuple[Any, ...]) -> Any:
 def _(b: Builder, x: Any, dim: Dims) -> Any:
     shape = in_shape(b)
     axes = axes_of(dim, len(shape))
-    fixed, symbols, odd = 1, (), []
-    for axis in range(len(shape)) if axes is None else axes:
-        n = shape[axis]
-        if isinstance(n, Size) and not n.offset:
-            fixed, symbols = fixed * n.coefficient, symbols + n.symbols
-        elif isinstance(n, Size):
-            odd.append(n)
-        elif n is None:
-            odd.append(axis)
-        else:
-            fixed *= n
+    taken = range(len(shape)) if axes is None else axes
     dtype = out_dtype(b)
-    parts = [scalar(b, Size(symbols, fixed) if symbols else fixed, dtype)]
-    for n in odd:
-        parts.append(scalar(b, n, dtype) if isinstance(n, Size) else b.cast(_measured(b, x, n), dtype))
+    whole = product([shape[axis] for axis in taken])
+    if whole is not None:
+        return scalar(b, whole, dtype)
+    parts: list[ir.Value] = []
+    for axis in taken:
+        n = shape[axis]
+        if n is None:
+            parts.append(b.cast(b.op("Squeeze", measured(b, x, axis), np.array([0])), dtype))
+        else:
+            parts.append(scalar(b, n, dtype))
     result = parts[0]
     for part in parts[1:]:
         result = b.op("Mul", result, part)
     return result
 
 
-def _measured(b: Builder, x: Any, axis: int) -> Any:
-    """The size of an axis that no formula gives."""
-    return b.op("Gather", b.op("Shape", x, dtype=np.int64), np.array(axis), axis=0)
+@lowers("prod_of_others")
+def _(b: Builder, x: Any) -> Any:
+    # A square of rows, each without its own element, multiplied up.
+    n = in_shape(b)[-1]
+    if isinstance(n, int):
+        diagonal: Any = np.eye(n, dtype=np.bool_)
+    else:
+        count = scalar(b, n, np.int64) if isinstance(n, Size) else b.op("Squeeze", measured(b, x, -1), np.array([0]))
+        places = b.op("Range", np.array(0), count, np.array(1), dtype=np.int64)
+        diagonal = b.op("Equal", b.op("Unsqueeze", places, np.array([1])), places, dtype=np.bool_)
+    dtype = out_dtype(b)
+    kernel = dtype if dtype.kind == "f" or dtype.name in ("int32", "int64") else np.dtype(np.int64)
+    rows = b.op("Unsqueeze", b.cast(x, kernel), np.array([-2]))
+    square = b.op("Where", diagonal, np.ones((), kernel), rows, dtype=kernel)
+    last = len(in_shape(b))
+    if b.opset >= 18:
+        return b.cast(b.op("ReduceProd", square, np.array([last]), keepdims=0), dtype)
+    return b.cast(b.op("ReduceProd", square, axes=[last], keepdims=0), dtype)
 
 
 @lowers("argmax")
 def _(b: Builder, x: Any, dim: int | None, keepdim: bool) -> Any:
-    return _arg(b, "ArgMax", x, dim, keepdim)
+    return _place(b, "ArgMax", x, dim, keepdim)
 
 
-def _arg(b: Builder, op_type: str, x: Any, dim: int | None, keepdim: bool) -> Any:
+@lowers("argmin")
+def _(b: Builder, x: Any, dim: int | None, keepdim: bool) -> Any:
+    return _place(b, "ArgMin", x, dim, keepdim)
+
+
+def _place(b: Builder, op_type: str, x: Any, dim: int | None, keepdim: bool) -> Any:
     rank = len(in_shape(b))
-    if b.dtype(x).kind in "bu" or b.dtype(x) == np.int16:
+    if b.dtype(x).kind != "f" and b.dtype(x).name not in ("int32", "int64"):
         x = b.cast(x, np.int64)
     if dim is not None and rank:
         return b.op(op_type, x, dtype=np.int64, axis=dim % rank, keepdims=int(keepdim))
@@ -132,11 +174,18 @@ def _counted(b: Builder, x: Any, dim: Dims, keepdim: bool, op_type: str) -> Any:
     return b.op(op_type, count, np.array(0, np.int32), dtype=np.bool_)
 
 
+@lowers("cumsum")
+def _(b: Builder, x: Any, dim: int, dtype: Any) -> Any:
+    if not in_shape(b):
+        return x
+    return call(b, "CumSum", x, extra=[np.array(dim % len(in_shape(b)), np.int64)])
+
+
 @lowers("softmax")
-def _(b: Builder, x: Any, dim: int) -> Any:
+def _(b: Builder, x: Any, dim: int, dtype: Any) -> Any:
     return call(b, "Softmax", x, axis=dim)
 
 
 @lowers("log_softmax")
-def _(b: Builder, x: Any, dim: int) -> Any:
+def _(b: Builder, x: Any, dim: int, dtype: Any) -> Any:
     return call(b, "LogSoftmax", x, axis=dim)

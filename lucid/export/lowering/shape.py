@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import ExportError
 from ...tracer.symbolic import Size
 from ..builder import Builder
-from .operands import in_shape, out_dtype, out_shape, values
+from .operands import call, in_shape, out_dtype, out_shape, values
 from .reduce import axes_of
 from .registry import lowers
+from .sizes import joined
 
 # ONNX clamps the bounds of a slice, so these stand for "from the first" and "to the last", whichever way it goes.
 LAST, FIRST = np.iinfo(np.int64).max, np.iinfo(np.int64).min
@@ -25,9 +27,9 @@ def reshaped(b: Builder, x: Any, before: tuple[Any, ...], after: tuple[Any, ...]
         # There 0 stands for itself, and -1 would be ambiguous.
         return b.op("Reshape", x, b.sizes(after), **({"allowzero": 1} if b.opset >= 14 else {}))
     kept = [isinstance(n, Size) and i < len(before) and before[i] == n for i, n in enumerate(after)]
-    open_ = [isinstance(n, Size) and not kept[i] for i, n in enumerate(after)]
+    open_ = [not isinstance(n, int) and not kept[i] for i, n in enumerate(after)]
     if sum(open_) > 1:
-        return b.op("Reshape", x, b.sizes(after))
+        return b.op("Reshape", x, joined(b, [-1 if n is None else n for n in after]))
     target = [0 if kept[i] else -1 if open_[i] else n for i, n in enumerate(after)]
     return b.op("Reshape", x, np.array(target, np.int64))
 
@@ -86,7 +88,11 @@ def _(b: Builder, x: Any, dims: tuple[int, ...]) -> Any:
 @lowers("flip")
 def _(b: Builder, x: Any, dims: Any) -> Any:
     rank = len(in_shape(b))
-    axes = list(range(rank)) if dims is None else sorted({d % rank for d in (dims if isinstance(dims, tuple) else (dims,))})
+    axes = (
+        list(range(rank))
+        if dims is None
+        else sorted({d % rank for d in (dims if isinstance(dims, tuple) else (dims,))})
+    )
     if not axes:
         return x
     n = len(axes)
@@ -109,3 +115,35 @@ def _(b: Builder, x: Any, sizes: tuple[Any, ...], dim: int) -> Any:
     if len(sizes) == 1:
         return (x,)
     return b.op("Split", x, b.sizes(sizes), outputs=len(sizes), axis=dim)
+
+
+@lowers("tile_by")
+def _(b: Builder, x: Any, repeats: tuple[Any, ...]) -> Any:
+    if all(isinstance(n, int) and n == 1 for n in repeats):
+        return x
+    return b.op("Tile", x, b.sizes(repeats))
+
+
+@lowers("pad_with")
+def _(b: Builder, x: Any, before: tuple[Any, ...], after: tuple[Any, ...], value: float) -> Any:
+    dtype = out_dtype(b)
+    # onnxruntime has no Pad for 16-bit integers.
+    kernel = np.dtype(np.int32) if dtype.name in ("int16", "uint16") else dtype
+    padded = b.op("Pad", b.cast(x, kernel), b.sizes((*before, *after)), np.asarray(value, kernel) if value else None)
+    return b.cast(padded, dtype)
+
+
+@lowers("tril")
+def _(b: Builder, x: Any, diagonal: int) -> Any:
+    return _triangle(b, x, diagonal, 0)
+
+
+@lowers("triu")
+def _(b: Builder, x: Any, diagonal: int) -> Any:
+    return _triangle(b, x, diagonal, 1)
+
+
+def _triangle(b: Builder, x: Any, diagonal: int, upper: int) -> Any:
+    if b.opset < 14:
+        raise ExportError(f"tril and triu need opset 14 or newer; got opset {b.opset}")
+    return call(b, "Trilu", x, extra=[np.array(diagonal, np.int64)], upper=upper)

@@ -11,7 +11,7 @@ import onnx_ir as ir
 from ...tracer.symbolic import Size
 from ..builder import Builder
 
-__all__ = ["Extent", "broadcast", "joined", "measured", "minus", "vector"]
+__all__ = ["Extent", "broadcast", "joined", "measured", "minus", "product", "vector"]
 
 Extent = int | Size | ir.Value
 """A size: a number, a formula, or a value of one int64."""
@@ -36,6 +36,22 @@ def _minus(b: Builder, n: Extent, m: Extent) -> Extent:
     return result
 
 
+def product(ns: Sequence[int | Size | None]) -> int | Size | None:
+    """The product of sizes, None where no formula gives it."""
+    if len(ns) == 1:
+        return ns[0]
+    symbols: tuple[str, ...] = ()
+    fixed = 1
+    for n in ns:
+        if isinstance(n, int):
+            fixed *= n
+        elif n is None or n.offset:
+            return None
+        else:
+            symbols, fixed = symbols + n.symbols, fixed * n.coefficient
+    return Size(symbols, fixed) if symbols else fixed
+
+
 def vector(b: Builder, n: Extent) -> ir.Value:
     """A size as a value of one int64."""
     return n if isinstance(n, ir.Value) else b.size(n)
@@ -55,7 +71,7 @@ def joined(b: Builder, ns: Sequence[Extent]) -> ir.Value:
             known.append(n)
     if known:
         pieces.append(b.sizes(known))
-    return pieces[0] if len(pieces) == 1 else b.op("Concat", *pieces, axis=0)  # type: ignore[no-any-return]
+    return pieces[0] if len(pieces) == 1 else b.op("Concat", *pieces, axis=0)
 
 
 def measured(b: Builder, x: ir.Value, axis: int) -> ir.Value:

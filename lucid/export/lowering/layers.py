@@ -1,0 +1,164 @@
+"""Lowerings of the ops that stand for a layer: normalisation and convolution."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from ..builder import Builder
+from .operands import call, in_shape, out_dtype, out_shape
+from .registry import lowers
+from .sizes import joined
+
+
+@lowers("normalized")
+def _(b: Builder, x: Any, weight: Any, bias: Any, axes: int, eps: float) -> Any:
+    dtype = out_dtype(b)
+    x = b.cast(x, dtype)
+    weight, bias = (None if p is None else b.cast(p, dtype) for p in (weight, bias))
+    shape = in_shape(b)[len(in_shape(b)) - axes :]
+    if b.opset >= 17 and all(isinstance(n, int) for n in shape):
+        scale = np.ones(shape, dtype) if weight is None else weight
+        return b.op("LayerNormalization", x, scale, bias, outputs=3, dtype=dtype, axis=-axes, epsilon=float(eps))
+    taken = list(range(-axes, 0))
+    centre = _mean(b, x, taken)
+    y = b.op("Sub", x, centre)
+    spread = call(b, "Add", _mean(b, b.op("Mul", y, y), taken), eps)
+    scale = b.op("Reciprocal", b.op("Sqrt", spread))
+    y = b.op("Mul", y, scale)
+    y = y if weight is None else b.op("Mul", y, weight)
+    return (y if bias is None else b.op("Add", y, bias)), centre, scale
+
+
+def _mean(b: Builder, x: Any, axes: list[int]) -> Any:
+    if b.opset >= 18:
+        return b.op("ReduceMean", x, np.array(axes, np.int64), keepdims=1)
+    return b.op("ReduceMean", x, axes=axes, keepdims=1)
+
+
+@lowers("convolved")
+def _(b: Builder, x: Any, weight: Any, bias: Any, stride: int, dilation: int, groups: int) -> Any:
+    dtype = out_dtype(b)
+    x, weight = b.cast(x, dtype), b.cast(weight, dtype)
+    bias = None if bias is None else b.cast(bias, dtype)
+    if dtype == np.float32:
+        return b.op("Conv", x, weight, bias, strides=[stride], dilations=[dilation], group=groups)
+    # onnxruntime has Conv in float32 alone: one product of matrices for each group.
+    batch, _, _ = in_shape(b)
+    outputs, inner, size = in_shape(b, 1)
+    taps = _windows(b, x, size, stride, dilation)
+    rows = b.op("Reshape", taps, joined(b, [batch, groups, inner * size, -1]))
+    kernel = b.op("Reshape", weight, np.array([groups, outputs // groups, inner * size]))
+    out = b.op("Reshape", b.op("MatMul", kernel, rows), joined(b, [batch, outputs, -1]))
+    return out if bias is None else b.op("Add", out, b.op("Unsqueeze", bias, np.array([1])))
+
+
+@lowers("windows")
+def _(b: Builder, x: Any, size: int, stride: int, dilation: int) -> Any:
+    return _windows(b, x, size, stride, dilation)
+
+
+def _windows(b: Builder, x: Any, size: int, stride: int, dilation: int) -> Any:
+    """A strided slice for each position of the kernel, side by side."""
+    reach = dilation * (size - 1)
+    taps = []
+    for k in range(size):
+        # Each slice ends where the kernel's last position would leave the axis.
+        stop = np.array([k * dilation - reach]) if k < size - 1 and reach > k * dilation else np.array([2**62])
+        cut = b.op("Slice", x, np.array([k * dilation]), stop, np.array([2]), np.array([stride]))
+        taps.append(b.op("Unsqueeze", cut, np.array([2])))
+    return b.op("Concat", *taps, axis=2) if len(taps) > 1 else taps[0]
+
+
+@lowers("windows_sum")
+def _(b: Builder, g: Any, size: int, stride: int, dilation: int, length: Any) -> Any:
+    # Zeros between the positions that a stride leaves out, then each row shifted to its place, and all added up.
+    rows = b.op("Split", g, np.ones(size, np.int64), outputs=size, axis=2) if size > 1 else (g,)
+    total = None
+    for k, row in enumerate(rows):
+        row = b.op("Squeeze", row, np.array([2]))
+        if stride > 1:
+            wide = b.op("Pad", b.op("Unsqueeze", row, np.array([3])), np.array([0, 0, 0, 0, 0, 0, 0, stride - 1]))
+            row = b.op("Reshape", wide, np.array([0, 0, -1]))
+        start = k * dilation
+        # Longer than needed, then cut to the length: no formula gives what is missing at the end.
+        room = b.op("Concat", np.array([0, 0, start, 0, 0]), b.size(length), axis=0)
+        row = b.op("Slice", b.op("Pad", row, room), np.array([0]), b.size(length), np.array([2]))
+        total = row if total is None else b.op("Add", total, row)
+    return total
+
+
+# --- connectionist temporal classification
+
+
+@lowers("ctc_paths")
+def _(b: Builder, emissions: Any, skips: Any) -> Any:
+    dtype = out_dtype(b)
+    _, batch, labels = out_shape(b)
+    never = np.asarray(-1e30, dtype)
+    skips = b.cast(skips, dtype)
+    # A state before the first step, from which only the first two labels can be reached.
+    start = b.op(
+        "Pad",
+        b.op("Expand", np.zeros((1, 1), dtype), joined(b, [batch, 1])),
+        joined(b, [0, 0, 0, _less(labels)]),
+        never,
+    )
+    body = b.subgraph()
+    a, e = body.argument("paths", dtype, 2), body.argument("emissions", dtype, 2)
+    step = _shifted(body, a, 1, never)
+    skip = body.op("Add", _shifted(body, a, 2, never), skips)
+    top = body.op("Max", a, step, skip)
+    parts = [body.op("Exp", body.op("Sub", part, top)) for part in (a, step, skip)]
+    total = body.op("Add", top, body.op("Log", body.op("Add", body.op("Add", parts[0], parts[1]), parts[2])))
+    now = body.op("Add", e, total)
+    graph = body.graph([a, e], [now, body.op("Identity", now)])
+    _, out = b.op("Scan", start, emissions, outputs=2, dtype=dtype, body=graph, num_scan_inputs=1)
+    return out
+
+
+def _less(n: Any) -> Any:
+    return n - 1 if isinstance(n, int) else n._replace(offset=n.offset - 1)
+
+
+def _shifted(b: Builder, x: Any, distance: int, value: np.ndarray[Any, Any] | None) -> Any:
+    """What stands so many places before each place of the last axis; after it, if the distance is negative."""
+    return b.op("Pad", x, np.array([0, distance, 0, -distance]), value)
+
+
+@lowers("band_scan")
+def _(b: Builder, g: Any, stay: Any, step: Any, skip: Any, reverse: bool) -> Any:
+    dtype = out_dtype(b)
+    _, batch, labels = out_shape(b)
+    zero = ir.tensor(np.zeros(1, dtype))
+    first = b.op("ConstantOfShape", joined(b, [batch, labels]), dtype=dtype, value=zero)
+    # Nothing arrives at the first step that is taken, so its weights do not matter.
+    ends = np.array([0, 0, 0, 1, 0, 0]) if reverse else np.array([1, 0, 0, 0, 0, 0])
+    weights = [b.op("Pad", b.cast(w, dtype), ends) for w in (stay, step, skip)]
+    body = b.subgraph()
+    z, h, *w = (body.argument(name, dtype, 2) for name in ("z", "g", "stay", "step", "skip"))
+    total = h
+    for distance, weight in enumerate(w):
+        if reverse:
+            moved = body.op("Mul", weight, z)
+            moved = _shifted(body, moved, -distance, None) if distance else moved
+        else:
+            moved = body.op("Mul", weight, _shifted(body, z, distance, None) if distance else z)
+        total = body.op("Add", total, moved)
+    graph = body.graph([z, h, *w], [total, body.op("Identity", total)])
+    direction = int(reverse)
+    _, out = b.op(
+        "Scan",
+        first,
+        b.cast(g, dtype),
+        *weights,
+        outputs=2,
+        dtype=dtype,
+        body=graph,
+        num_scan_inputs=4,
+        scan_input_directions=[direction] * 4,
+        scan_output_directions=[direction],
+    )
+    return out

@@ -1,0 +1,194 @@
+"""Activations beyond `tanh`, `sigmoid` and `relu` (torch.nn.functional)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from ..errors import ShapeError
+from ..tensor import Tensor, op
+from ..tracer.op import Array, function
+from .elementwise import exp, gt, le, sigmoid, tanh, where
+from .erf import erf_array
+from .math import erf
+from .shape import split
+
+__all__ = ["elu", "gelu", "glu", "hardtanh", "leaky_relu", "logsigmoid", "relu6", "silu", "softplus"]
+
+# PyTorch computes inf and nan silently; so do these.
+_quiet = np.errstate(all="ignore")
+
+_ROOT_HALF = 0.7071067811865476
+_ONE_OVER_ROOT_2_PI = 0.3989422804014327
+# gelu's approximation by tanh.
+_ROOT_2_OVER_PI = 0.7978845608028654
+_CUBIC = 0.044715
+
+
+@op
+def leaky_relu(x: Array, /, negative_slope: float = 0.01) -> Array:
+    """`x` where it is positive, else ``negative_slope * x`` (ONNX LeakyRelu).
+
+    >>> lucid.nn.functional.leaky_relu(lucid.tensor([-1.0, 2.0]))
+    tensor([-0.01,  2.  ])
+    """
+    return np.where(x > 0, x, x * negative_slope)
+
+
+@leaky_relu.vjp
+def _(g: Tensor, x: Tensor, negative_slope: float) -> Any:
+    return where(gt(x, 0), g, g * negative_slope)
+
+
+@op
+@_quiet
+def elu(x: Array, /, alpha: float = 1.0) -> Array:
+    """`x` where it is positive, else ``alpha * (exp(x) - 1)`` (ONNX Elu).
+
+    Source: D.-A. Clevert et al. (2016), "Fast and accurate deep network learning by exponential linear units".
+
+    >>> lucid.nn.functional.elu(lucid.tensor([-1.0, 2.0]))
+    tensor([-0.632...,  2.       ])
+    """
+    return np.where(x > 0, x, alpha * np.expm1(x))
+
+
+@elu.vjp
+def _(g: Tensor, x: Tensor, alpha: float) -> Any:
+    positive = gt(x, 0)
+    # No exponential of a large number, whose product with 0 would be NaN.
+    return where(positive, g, g * exp(where(positive, 0.0, x)) * alpha)
+
+
+@op
+@_quiet
+def silu(x: Array, /) -> Array:
+    """``x * sigmoid(x)``, also called swish.
+
+    >>> lucid.nn.functional.silu(lucid.tensor([-1.0, 2.0]))
+    tensor([-0.268...,  1.761...])
+    """
+    y = np.exp(-x)
+    y += 1
+    return x / y
+
+
+@silu.vjp
+def _(g: Tensor, x: Tensor) -> Any:
+    s = sigmoid(x)
+    return g * (s * (x * (1 - s) + 1))
+
+
+@op
+@_quiet
+def softplus(x: Array, /, beta: float = 1.0, threshold: float = 20.0) -> Array:
+    """``log(1 + exp(beta * x)) / beta``, and `x` where ``beta * x > threshold`` (ONNX Softplus).
+
+    >>> lucid.nn.functional.softplus(lucid.tensor([0.0, 30.0]))
+    tensor([ 0.693..., 30.       ])
+    """
+    z = x * beta
+    return np.where(z > threshold, x, (np.log1p(np.exp(-np.abs(z))) + np.maximum(z, 0)) / beta)
+
+
+@softplus.vjp
+def _(g: Tensor, x: Tensor, beta: float, threshold: float) -> Any:
+    z = x * beta
+    return where(gt(z, threshold), g, g * sigmoid(z))
+
+
+@function
+def logsigmoid(x: Tensor) -> Tensor:
+    """``log(sigmoid(x))``, without the loss of small probabilities (torch.nn.functional.logsigmoid).
+
+    >>> lucid.nn.functional.logsigmoid(lucid.tensor([0.0, -100.0]))
+    tensor([  -0.693..., -100.       ])
+    """
+    return -softplus(-x, 1.0, float("inf"))
+
+
+@op
+@_quiet
+def gelu_erf(x: Array, /) -> Array:
+    """``x * Φ(x)`` with Φ the distribution function of the normal distribution (ONNX Gelu)."""
+    y = erf_array(x * _ROOT_HALF)
+    y += 1
+    return x * y * 0.5
+
+
+@gelu_erf.vjp
+def _(g: Tensor, x: Tensor) -> Any:
+    return g * ((erf(x * _ROOT_HALF) + 1) * 0.5 + x * exp(x * x * -0.5) * _ONE_OVER_ROOT_2_PI)
+
+
+@op
+def gelu_tanh(x: Array, /) -> Array:
+    """``0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³)))`` (ONNX Gelu, approximate="tanh")."""
+    y = np.tanh(_ROOT_2_OVER_PI * (x + _CUBIC * (x * x * x)))
+    y += 1
+    return x * y * 0.5
+
+
+@gelu_tanh.vjp
+def _(g: Tensor, x: Tensor) -> Any:
+    t = tanh((x + x * x * x * _CUBIC) * _ROOT_2_OVER_PI)
+    slope = (1 - t * t) * ((x * x * (3 * _CUBIC) + 1) * _ROOT_2_OVER_PI)
+    return g * ((t + 1) * 0.5 + x * slope * 0.5)
+
+
+@function
+def gelu(x: Tensor, approximate: Literal["none", "tanh"] = "none") -> Tensor:
+    """``x * Φ(x)`` with Φ the distribution function of the normal distribution, or its approximation by tanh.
+
+    Source: D. Hendrycks and K. Gimpel (2016), "Gaussian error linear units".
+
+    >>> lucid.nn.functional.gelu(lucid.tensor([-1.0, 2.0]))
+    tensor([-0.158...,  1.954...])
+    """
+    if approximate not in ("none", "tanh"):
+        raise ValueError(f"gelu: approximate must be 'none' or 'tanh'; got {approximate!r}")
+    return gelu_tanh(x) if approximate == "tanh" else gelu_erf(x)
+
+
+@op
+def hardtanh(x: Array, /, min_val: float = -1.0, max_val: float = 1.0) -> Array:
+    """`x` kept between two numbers; outside of them, and at them, the gradient is 0 (ONNX Clip).
+
+    >>> lucid.nn.functional.hardtanh(lucid.tensor([-2.0, 0.5]))
+    tensor([-1. ,  0.5])
+    """
+    return np.minimum(np.maximum(x, min_val), max_val)
+
+
+@hardtanh.vjp
+def _(g: Tensor, x: Tensor, min_val: float, max_val: float) -> Any:
+    return where(le(x, min_val) | le(max_val, x), 0.0, g)
+
+
+@function
+def relu6(x: Tensor) -> Tensor:
+    """`x` kept between 0 and 6 (torch.nn.functional.relu6).
+
+    >>> lucid.nn.functional.relu6(lucid.tensor([-1.0, 9.0]))
+    tensor([0., 6.])
+    """
+    return hardtanh(x, 0.0, 6.0)
+
+
+@function
+def glu(x: Tensor, dim: int = -1) -> Tensor:
+    """One half of an axis times the sigmoid of the other half (torch.nn.functional.glu).
+
+    Raises:
+        ShapeError: the axis has an odd size.
+
+    Source: Y. Dauphin et al. (2017), "Language modeling with gated convolutional networks".
+
+    >>> lucid.nn.functional.glu(lucid.tensor([3.0, 0.0]))
+    tensor([1.5])
+    """
+    if x.shape[dim] % 2:
+        raise ShapeError(f"glu: axis {dim} must have an even size; got shape {x.shape}")
+    value, gate = split(x, x.shape[dim] // 2, dim)
+    return value * sigmoid(gate)

@@ -1,0 +1,160 @@
+"""Losses over classes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import AxisError, DtypeError, ShapeError
+from ..tensor import Tensor, as_tensor
+from ..tracer.op import function
+from .elementwise import astype, ne, where
+from .loss import Reduction, reduced
+from .reduce import log_softmax, size
+from .scatter import gather_at
+from .shape import reshape, squeeze, unsqueeze
+
+__all__ = ["cross_entropy", "nll_loss"]
+
+
+@function
+def nll_loss(
+    input: Tensor,
+    target: Any,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    """The negative log-likelihood of class indices, ``-weight[target] * input[target]`` (torch.nn.functional.nll_loss).
+
+    Args:
+        input: log-probabilities.
+        target: class indices.
+        weight: a weight for each class; the mean is one of weighted losses.
+        ignore_index: a class index that counts nothing.
+        reduction: "mean", "sum", or "none" for the loss of each element.
+
+    Shape:
+        input: (N, C) or (N, C, ...) or (C,); target: the same without C; weight: (C,).
+
+    Raises:
+        ShapeError: the shapes do not fit. DtypeError: the target is not of integers. AxisError: a class index is out of
+            range.
+
+    >>> lucid.nn.functional.nll_loss(lucid.tensor([[-0.5, -1.0]]), lucid.tensor([1]))
+    tensor(1.)
+    """
+    target = as_tensor(target)
+    dim = 1 if input.ndim > 1 else 0
+    _check_indices("nll_loss", input, target, ignore_index, dim)
+    return _picked(input, target, weight, ignore_index, reduction, dim)
+
+
+def _check_indices(name: str, input: Tensor, target: Tensor, ignore_index: int, dim: int) -> None:
+    if target.dtype.kind not in "iu":
+        raise DtypeError(f"{name}: class indices must be integers; got a target of {target.dtype}")
+    expected = input.shape[:dim] + input.shape[dim + 1 :]
+    if not input.ndim or target.shape != expected:
+        raise ShapeError(
+            f"{name}: the target of an input of shape {input.shape} must have shape {expected} (class indices); got "
+            f"{target.shape}"
+        )
+    classes = input.shape[dim]
+    data = target._data
+    if data.size and not (data.min() >= 0 and data.max() < classes):
+        valid = data[data != ignore_index]
+        if valid.size and not (valid.min() >= 0 and valid.max() < classes):
+            raise AxisError(
+                f"{name}: class indices must be from 0 to {classes - 1}; got {valid.min()} to {valid.max()}"
+            )
+
+
+def _picked(logs: Tensor, target: Tensor, weight: Any, ignore_index: int, reduction: Reduction, dim: int) -> Tensor:
+    """The loss of the class that each target names."""
+    kept = ne(target, ignore_index)
+    index = where(kept, target, 0)
+    loss = -squeeze(gather_at(logs, unsqueeze(index, dim), dim=dim), dim)
+    weights = astype(kept, logs.dtype) if weight is None else _weights(weight, kept, index, logs)
+    # Not a product: what is ignored may be infinite.
+    loss = where(kept, loss, 0.0) if weight is None else where(kept, loss, 0.0) * weights
+    return loss.sum() / weights.sum() if reduction == "mean" else reduced("nll_loss", loss, reduction)
+
+
+def _weights(weight: Any, kept: Tensor, index: Tensor, logs: Tensor) -> Tensor:
+    return where(kept, as_tensor(weight)[index], 0.0)
+
+
+@function
+def cross_entropy(
+    input: Tensor,
+    target: Any,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: Reduction = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """The cross entropy between a softmax over classes and a target (torch.nn.functional.cross_entropy).
+
+    For class indices ``-weight[target] * log_softmax(input)[target]``, for probabilities
+    ``-Σ_c weight[c] * target[c] * log_softmax(input)[c]``.
+
+    Args:
+        input: scores before softmax.
+        target: class indices, or the probabilities of all classes.
+        weight: a weight for each class; for class indices, the mean is one of weighted losses.
+        ignore_index: a class index that counts nothing.
+        reduction: "mean", "sum", or "none" for the loss of each element.
+        label_smoothing: how much of each target is spread evenly over all classes, in [0, 1].
+
+    Shape:
+        input: (N, C) or (N, C, ...) or (C,); target: the same without C (indices) or the same (probabilities).
+
+    Raises:
+        ShapeError: the shapes do not fit. AxisError: a class index is out of range. ValueError: an option is out of
+        range.
+
+    >>> lucid.nn.functional.cross_entropy(lucid.zeros(1, 2), lucid.tensor([0]))
+    tensor(0.693...)
+    """
+    target = as_tensor(target)
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"cross_entropy: label_smoothing must be in [0, 1]; got {label_smoothing}")
+    dim = 1 if input.ndim > 1 else 0
+    if target.is_floating_point():
+        return _against_probabilities(input, target, weight, reduction, label_smoothing, dim)
+    _check_indices("cross_entropy", input, target, ignore_index, dim)
+    logs = log_softmax(input, dim)
+    hard = _picked(logs, target, weight, ignore_index, reduction, dim)
+    if label_smoothing == 0:
+        return hard
+    kept = ne(target, ignore_index)
+    scaled = logs if weight is None else logs * _per_class(weight, logs, dim)
+    spread = where(kept, -scaled.sum(dim), 0.0)
+    if reduction == "mean":
+        weights = astype(kept, logs.dtype)
+        if weight is not None:
+            weights = _weights(weight, kept, where(kept, target, 0), logs)
+        spread = spread.sum() / weights.sum()
+    else:
+        spread = reduced("cross_entropy", spread, reduction)
+    return hard * (1 - label_smoothing) + spread * (label_smoothing / size(logs, dim=dim))
+
+
+def _against_probabilities(
+    input: Tensor, target: Tensor, weight: Any, reduction: Reduction, label_smoothing: float, dim: int
+) -> Tensor:
+    if target.shape != input.shape:
+        raise ShapeError(
+            f"cross_entropy: probabilities must have the shape of the input, {input.shape}; got {target.shape}"
+        )
+    logs = log_softmax(input, dim)
+    if label_smoothing:
+        target = target * (1 - label_smoothing) + label_smoothing / size(logs, dim=dim)
+    if weight is not None:
+        logs = logs * _per_class(weight, logs, dim)
+    loss = -(logs * target).sum(dim)
+    # The mean is one over what is left without the classes: no loss, no mean.
+    return reduced("cross_entropy", loss, reduction)
+
+
+def _per_class(weight: Any, logs: Tensor, dim: int) -> Tensor:
+    return reshape(as_tensor(weight), [-1 if i == dim else 1 for i in range(logs.ndim)])

@@ -1,0 +1,65 @@
+"""Looking up rows of a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import AxisError, DtypeError, ShapeError
+from ..tensor import Tensor, as_tensor, op
+from ..tracer.op import Array, function
+from .elementwise import eq, where
+from .index import index_add
+from .shape import unsqueeze
+
+__all__ = ["embedding"]
+
+
+@op
+def take_rows(weight: Array, indices: Array, /, padding: int | None = None) -> Array:
+    """The rows of a matrix that `indices` name; to row `padding` no gradient flows (ONNX Gather)."""
+    return weight[indices]
+
+
+@take_rows.vjp
+def _(g: Tensor, indices: Tensor, padding: int | None, shapes: Any) -> Any:
+    if padding is not None:
+        g = where(unsqueeze(eq(indices, padding), -1), 0.0, g)
+    return index_add(g, indices, index=("*",), shape=shapes[0]), None
+
+
+@function
+def embedding(input: Any, weight: Tensor, padding_idx: int | None = None) -> Tensor:
+    """The rows of a table that the elements of `input` name (torch.nn.functional.embedding).
+
+    Args:
+        input: integers from 0 on.
+        weight: the table.
+        padding_idx: a row that no gradient flows to; counted from the end if negative.
+
+    Shape:
+        input: (*,); weight: (V, D); the result: (*, D).
+
+    Raises:
+        AxisError: an element of `input`, or `padding_idx`, names no row. DtypeError: the elements are no integers.
+
+    >>> lucid.nn.functional.embedding(lucid.tensor([1, 0]), lucid.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor([[3., 4.],
+            [1., 2.]])
+    """
+    indices = as_tensor(input)
+    if indices.dtype.kind not in "iu":
+        raise DtypeError(f"embedding: input must be of integers; got {indices.dtype}")
+    if weight.ndim != 2:
+        raise ShapeError(f"embedding: weight must be a matrix (rows, features); got shape {weight.shape}")
+    rows = weight.shape[0]
+    data = indices._data
+    # NumPy would count negative ones from the end.
+    if data.size and not (int(np.min(data)) >= 0 and int(np.max(data)) < rows):
+        raise AxisError(f"embedding: input must be from 0 to {rows - 1}; got {data.min()} to {data.max()}")
+    if padding_idx is not None:
+        if not -rows <= padding_idx < rows:
+            raise AxisError(f"embedding: padding_idx must name one of {rows} rows; got {padding_idx}")
+        padding_idx %= rows
+    return take_rows(weight, indices, padding_idx)

@@ -1,0 +1,135 @@
+"""Logic, bits, and what kind of number an element is."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..tensor import op
+from ..tracer.op import Array
+
+__all__ = [
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+]
+
+_BOOLEAN = "the result is bool"
+_INTEGER = "it acts on integers and bools"
+
+
+@op(no_gradient=_BOOLEAN)
+def logical_and(x: Array, y: Array, /) -> Array:
+    """True where both are true.
+
+    >>> lucid.logical_and(lucid.tensor([1.0, 0.0]), True)
+    tensor([ True, False])
+    """
+    return np.logical_and(x, y)
+
+
+@op(no_gradient=_BOOLEAN)
+def logical_or(x: Array, y: Array, /) -> Array:
+    """True where either is true.
+
+    >>> lucid.logical_or(lucid.tensor([1.0, 0.0]), False)
+    tensor([ True, False])
+    """
+    return np.logical_or(x, y)
+
+
+@op(no_gradient=_BOOLEAN)
+def logical_xor(x: Array, y: Array, /) -> Array:
+    """True where one is true and the other is not.
+
+    >>> lucid.logical_xor(lucid.tensor([1.0, 0.0]), True)
+    tensor([False,  True])
+    """
+    return np.logical_xor(x, y)
+
+
+@op(no_gradient=_BOOLEAN)
+def logical_not(x: Array, /) -> Array:
+    """True where `x` is false.
+
+    >>> lucid.logical_not(lucid.tensor([1.0, 0.0]))
+    tensor([False,  True])
+    """
+    return np.logical_not(x)
+
+
+@op(no_gradient=_INTEGER)
+def bitwise_and(x: Array, y: Array, /) -> Array:
+    """The bits that both have; of bools, whether both are true. The operator ``&``.
+
+    >>> lucid.tensor([6, 1]) & 3
+    tensor([2, 1])
+    """
+    return np.bitwise_and(x, y)
+
+
+@op(no_gradient=_INTEGER)
+def bitwise_or(x: Array, y: Array, /) -> Array:
+    """The bits that either has; of bools, whether either is true. The operator ``|``.
+
+    >>> lucid.tensor([6, 1]) | 3
+    tensor([7, 3])
+    """
+    return np.bitwise_or(x, y)
+
+
+@op(no_gradient=_INTEGER)
+def bitwise_xor(x: Array, y: Array, /) -> Array:
+    """The bits that one has and the other has not; of bools, whether they differ. The operator ``^``.
+
+    >>> lucid.tensor([6, 1]) ^ 3
+    tensor([5, 2])
+    """
+    return np.bitwise_xor(x, y)
+
+
+@op(no_gradient=_INTEGER)
+def bitwise_not(x: Array, /) -> Array:
+    """The bits that it has not; of bools, the opposite. The operator ``~``.
+
+    >>> ~lucid.tensor([6, 1])
+    tensor([-7, -2])
+    """
+    return np.invert(x)
+
+
+@op(no_gradient=_BOOLEAN)
+def isnan(x: Array, /) -> Array:
+    """True where `x` is not a number.
+
+    >>> lucid.isnan(lucid.tensor([1.0, float("nan")]))
+    tensor([False,  True])
+    """
+    return np.isnan(x)
+
+
+@op(no_gradient=_BOOLEAN)
+def isinf(x: Array, /) -> Array:
+    """True where `x` is infinite.
+
+    >>> lucid.isinf(lucid.tensor([1.0, float("-inf")]))
+    tensor([False,  True])
+    """
+    return np.isinf(x)
+
+
+@op(no_gradient=_BOOLEAN)
+def isfinite(x: Array, /) -> Array:
+    """True where `x` is neither infinite nor NaN.
+
+    >>> lucid.isfinite(lucid.tensor([1.0, float("inf")]))
+    tensor([ True, False])
+    """
+    return np.isfinite(x)

@@ -1,0 +1,154 @@
+"""Picking elements along one axis by an index tensor, and putting them back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import AxisError, DtypeError, ShapeError
+from ..tensor import Tensor, as_tensor, op
+from ..tracer.op import Array, function
+from .creation import full
+from .elementwise import astype
+
+__all__ = ["gather", "scatter", "scatter_add"]
+
+
+@op
+def gather_at(x: Array, indices: Array, /, dim: int) -> Array:
+    """``out[i][j] = x[indices[i][j]][j]`` for ``dim=0`` and so on (ONNX GatherElements)."""
+    if indices.shape[:dim] == x.shape[:dim] and indices.shape[dim + 1 :] == x.shape[dim + 1 :]:
+        return np.take_along_axis(x, indices, axis=dim)
+    return x[_grid(indices, dim)]
+
+
+@gather_at.vjp
+def _(g: Tensor, indices: Tensor, dim: int, shapes: Any) -> Any:
+    return gather_sum(g, indices, dim=dim, shape=shapes[0]), None
+
+
+@op
+def gather_sum(g: Array, indices: Array, /, dim: int, shape: tuple[int, ...]) -> Array:
+    """Zeros of a shape with `g` added where `gather` would read: its gradient (ONNX ScatterElements)."""
+    result = np.zeros(shape, g.dtype)
+    np.add.at(result, _grid(indices, dim), g)
+    return result
+
+
+@gather_sum.vjp
+def _(g: Tensor, indices: Tensor, dim: int) -> Any:
+    return gather_at(g, indices, dim=dim), None
+
+
+@op
+def scatter_at(x: Array, indices: Array, src: Array, /, dim: int) -> Array:
+    """`x` with elements of `src` put where `indices` says (ONNX ScatterElements)."""
+    result = np.array(x)
+    result[_grid(indices, dim)] = src
+    return result
+
+
+@scatter_at.vjp
+def _(g: Tensor, indices: Tensor, dim: int, needs: tuple[bool, ...], shapes: Any) -> Any:
+    gx = scatter_at(g, indices, full(shapes[1], 0.0, dtype=g.dtype), dim=dim) if needs[0] else None
+    return gx, None, gather_at(g, indices, dim=dim) if needs[2] else None
+
+
+def _grid(indices: Array, dim: int) -> tuple[Array, ...]:
+    """An index for NumPy that has `indices` at its axis `dim` and counts along the others."""
+    places: list[Array] = list(np.indices(indices.shape, sparse=True))
+    places[dim] = indices
+    return tuple(places)
+
+
+def _checked(name: str, x: Tensor, dim: int, index: Any) -> tuple[Tensor, int]:
+    """The index tensor and the axis counted from the front, if they fit the tensor."""
+    indices = as_tensor(index)
+    if indices.dtype.kind not in "iu":
+        raise DtypeError(f"{name}: index must be of integers; got {indices.dtype}")
+    if indices.ndim != x.ndim:
+        raise ShapeError(
+            f"{name}: index must have as many axes as the tensor; got shapes {indices.shape} and {x.shape}"
+        )
+    if not -x.ndim <= dim < x.ndim:
+        raise AxisError(f"{name}: axis {dim} is out of range for a tensor with {x.ndim} axes")
+    axis = dim % x.ndim
+    if any(m > n for d, (m, n) in enumerate(zip(indices.shape, x.shape, strict=True)) if d != axis):
+        raise ShapeError(
+            f"{name}: index must not be larger than the tensor, but for axis {dim}; got shapes {indices.shape} and "
+            f"{x.shape}"
+        )
+    if indices._data.size and int(indices._data.min()) < 0:
+        raise AxisError(f"{name}: indices must not be negative; got {indices._data.min()}")
+    return indices, axis
+
+
+@function
+def gather(x: Tensor, dim: int, index: Any) -> Tensor:
+    """The elements that `index` names along an axis: ``out[i][j] = x[index[i][j]][j]`` for ``dim=0`` (torch.gather).
+
+    Shape:
+        index: as many axes as `x`, none but `dim` larger; the result: that of `index`.
+
+    Raises:
+        AxisError: an index is out of range. ShapeError: the shapes do not fit.
+
+    >>> lucid.gather(lucid.tensor([[1.0, 2.0], [3.0, 4.0]]), 1, lucid.tensor([[1], [0]]))
+    tensor([[2.],
+            [3.]])
+    """
+    indices, axis = _checked("gather", x, dim, index)
+    return gather_at(x, indices, dim=axis)
+
+
+@function
+def scatter(x: Tensor, dim: int, index: Any, src: Any) -> Tensor:
+    """`x` with elements of `src` put where `index` says: ``out[index[i][j]][j] = src[i][j]`` for ``dim=0``
+    (torch.scatter).
+
+    Args:
+        x: the tensor.
+        dim: the axis that `index` counts along.
+        index: where to put the elements; if a place is named twice either may win.
+        src: a number, or a tensor at least as large as `index` along each axis.
+
+    Raises:
+        AxisError: an index is out of range. ShapeError: the shapes do not fit.
+
+    >>> lucid.scatter(lucid.zeros(1, 3), 1, lucid.tensor([[2, 0]]), lucid.tensor([[5.0, 6.0]]))
+    tensor([[6., 0., 5.]])
+    """
+    indices, axis = _checked("scatter", x, dim, index)
+    if isinstance(src, (bool, int, float)):
+        source = full(indices.shape, src, dtype=x.dtype)
+    else:
+        source = _source("scatter", src, indices)
+    return scatter_at(x, indices, astype(source, x.dtype) if source.dtype != x.dtype else source, dim=axis)
+
+
+@function
+def scatter_add(x: Tensor, dim: int, index: Any, src: Any) -> Tensor:
+    """`x` with elements of `src` added where `index` says; what is named more than once adds up (torch.scatter_add).
+
+    Args:
+        x: the tensor.
+        dim: the axis that `index` counts along.
+        index: where to add the elements.
+        src: a tensor at least as large as `index` along each axis.
+
+    Raises:
+        AxisError: an index is out of range. ShapeError: the shapes do not fit.
+
+    >>> lucid.scatter_add(lucid.zeros(1, 3), 1, lucid.tensor([[2, 2]]), lucid.tensor([[5.0, 6.0]]))
+    tensor([[ 0.,  0., 11.]])
+    """
+    indices, axis = _checked("scatter_add", x, dim, index)
+    return x + gather_sum(_source("scatter_add", src, indices), indices, dim=axis, shape=x.shape)
+
+
+def _source(name: str, src: Any, indices: Tensor) -> Tensor:
+    source = as_tensor(src)
+    if source.ndim != indices.ndim or any(m > n for m, n in zip(indices.shape, source.shape, strict=True)):
+        raise ShapeError(f"{name}: src must not be smaller than index; got shapes {source.shape} and {indices.shape}")
+    return source if source.shape == indices.shape else source[tuple(slice(None, n) for n in indices.shape)]

@@ -1,0 +1,145 @@
+"""Functions that pick elements out, composed of indexing, `where` and comparisons."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import AxisError, DtypeError, ShapeError
+from ..tensor import Tensor, as_tensor, op
+from ..tracer.op import Array, function
+from .creation import arange
+from .elementwise import astype, eq, where
+from .extremum import amax
+from .index import getitem
+from .shape import broadcast_to, reshape_to, unsqueeze
+
+__all__ = ["index_select", "masked_fill", "masked_select", "nonzero", "take", "tril", "triu"]
+
+
+@function
+def index_select(x: Tensor, dim: int, index: Any) -> Tensor:
+    """The slices along an axis that `index` names (torch.index_select).
+
+    >>> lucid.index_select(lucid.tensor([[1.0, 2.0], [3.0, 4.0]]), 1, lucid.tensor([1, 1]))
+    tensor([[2., 2.],
+            [4., 4.]])
+    """
+    indices = as_tensor(index)
+    if indices.ndim > 1 or indices.dtype.kind not in "iu":
+        raise ShapeError(f"index_select: index must be one row of integers; got {indices.dtype}{list(indices.shape)}")
+    if not -x.ndim <= dim < x.ndim:
+        raise AxisError(f"index_select: axis {dim} is out of range for a tensor with {x.ndim} axes")
+    return getitem(x, (*(slice(None),) * (dim % x.ndim), indices if indices.ndim else reshape_to(indices, shape=(1,))))
+
+
+@function
+def take(x: Tensor, index: Any) -> Tensor:
+    """The elements that `index` names, the tensor taken as one row (torch.take).
+
+    >>> lucid.take(lucid.tensor([[1.0, 2.0], [3.0, 4.0]]), lucid.tensor([0, 3]))
+    tensor([1., 4.])
+    """
+    return getitem(reshape_to(x, shape=(-1,)), as_tensor(index))
+
+
+@function
+def masked_fill(x: Tensor, mask: Any, value: Any) -> Tensor:
+    """`value` where the mask is true, else `x` (torch.masked_fill).
+
+    Raises:
+        DtypeError: the mask is not of bools.
+
+    >>> lucid.masked_fill(lucid.tensor([1.0, 2.0]), lucid.tensor([False, True]), -1)
+    tensor([ 1., -1.])
+    """
+    where_to = as_tensor(mask)
+    if where_to.dtype != np.bool_:
+        raise DtypeError(f"masked_fill: the mask must be of bools; got {where_to.dtype}")
+    filled = where(where_to, value, x)
+    return filled if filled.dtype == x.dtype else astype(filled, x.dtype)
+
+
+@function
+def masked_select(x: Tensor, mask: Any) -> Tensor:
+    """The elements where the mask is true, in one row (torch.masked_select).
+
+    >>> lucid.masked_select(lucid.tensor([1.0, 2.0]), lucid.tensor([False, True]))
+    tensor([2.])
+    """
+    chosen = as_tensor(mask)
+    if chosen.dtype != np.bool_:
+        raise DtypeError(f"masked_select: the mask must be of bools; got {chosen.dtype}")
+    shape = np.broadcast_shapes(x.shape, chosen.shape)
+    return getitem(broadcast_to(x, shape), broadcast_to(chosen, shape))
+
+
+@op(no_gradient="the result is an index")
+def nonzero(x: Array, /) -> Array:
+    """The indices of the elements that are not 0, one row each (torch.nonzero, ONNX NonZero).
+
+    >>> lucid.nonzero(lucid.tensor([0, 3, 4]))
+    tensor([[1],
+            [2]])
+    """
+    return np.argwhere(x)
+
+
+@function
+def one_hot(x: Tensor, num_classes: int = -1) -> Tensor:
+    """1 at the class that each element names, 0 at the others (torch.nn.functional.one_hot).
+
+    Args:
+        x: integers from 0 on.
+        num_classes: how many classes there are; one more than the largest element if it is -1.
+
+    Shape:
+        x: (*,); the result: (*, num_classes), int64.
+
+    Raises:
+        AxisError: an element is out of range. DtypeError: the elements are no integers.
+
+    >>> lucid.nn.functional.one_hot(lucid.tensor([2, 0]), 3)
+    tensor([[0, 0, 1],
+            [1, 0, 0]])
+    """
+    if x.dtype.kind not in "iu":
+        raise DtypeError(f"one_hot: expected integers; got {x.dtype}")
+    if num_classes == -1:
+        num_classes = int(amax(x)) + 1 if x._data.size else 0
+    if x._data.size and not (int(x._data.min()) >= 0 and int(x._data.max()) < num_classes):
+        raise AxisError(f"one_hot: classes must be from 0 to {num_classes - 1}; got {x._data.min()} to {x._data.max()}")
+    return astype(eq(unsqueeze(x, -1), arange(num_classes)), np.dtype(np.int64))
+
+
+@op
+def tril(x: Array, /, diagonal: int = 0) -> Array:
+    """The lower triangle of each matrix, zeros above the diagonal (ONNX Trilu).
+
+    >>> lucid.tril(lucid.ones(2, 2))
+    tensor([[1., 0.],
+            [1., 1.]])
+    """
+    return np.tril(x, diagonal)
+
+
+@op
+def triu(x: Array, /, diagonal: int = 0) -> Array:
+    """The upper triangle of each matrix, zeros below the diagonal (ONNX Trilu).
+
+    >>> lucid.triu(lucid.ones(2, 2))
+    tensor([[1., 1.],
+            [0., 1.]])
+    """
+    return np.triu(x, diagonal)
+
+
+@tril.vjp
+def _(g: Tensor, diagonal: int) -> Any:
+    return tril(g, diagonal)
+
+
+@triu.vjp
+def _(g: Tensor, diagonal: int) -> Any:
+    return triu(g, diagonal)

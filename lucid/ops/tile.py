@@ -1,0 +1,103 @@
+"""Repetition and rotation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import ShapeError
+from ..tensor import Tensor, op
+from ..tracer.op import Array, function
+from .reduce import sum
+from .shape import cat, expand_to, flatten, reshape_to, sizes_of, unsqueeze
+
+__all__ = ["repeat_interleave", "roll", "tile"]
+
+
+@op
+def tile_by(x: Array, /, repeats: tuple[int, ...]) -> Array:
+    """The tensor again and again, so many times along each axis (ONNX Tile)."""
+    return np.tile(x, repeats)
+
+
+@tile_by.vjp
+def _(g: Tensor, repeats: tuple[int, ...], shapes: Any) -> Any:
+    # Each axis as (which copy, place in it); the copies are added up.
+    pairs = [n for pair in zip(repeats, shapes[0], strict=True) for n in pair]
+    if not pairs:
+        return g
+    return sum(reshape_to(g, shape=tuple(pairs)), tuple(range(0, len(pairs), 2)))
+
+
+@function
+def tile(x: Tensor, dims: Sequence[int]) -> Tensor:
+    """The tensor again and again, so many times along each of the last axes (torch.tile).
+
+    >>> lucid.tile(lucid.tensor([1, 2]), (2,))
+    tensor([1, 2, 1, 2])
+    """
+    repeats = sizes_of((tuple(dims),))
+    return repeat(x, (1,) * (x.ndim - len(repeats)) + repeats)
+
+
+@function
+def repeat(x: Tensor, *repeats: Any) -> Tensor:
+    """The tensor again and again, so many times along each axis (torch.Tensor.repeat).
+
+    >>> lucid.tensor([1, 2]).repeat(2, 2)
+    tensor([[1, 2, 1, 2],
+            [1, 2, 1, 2]])
+    """
+    counts = sizes_of(repeats)
+    extra = len(counts) - x.ndim
+    if extra < 0:
+        raise ShapeError(f"repeat: a count for each axis; got {counts} for shape {x.shape}")
+    if min(counts, default=0) < 0:
+        raise ShapeError(f"repeat: counts must not be negative; got {counts}")
+    if extra:
+        x = unsqueeze(x, tuple(range(extra)))
+    return tile_by(x, counts)
+
+
+@function
+def repeat_interleave(x: Tensor, repeats: int, dim: int | None = None) -> Tensor:
+    """Each element so many times in a row, along an axis or, without one, flattened (torch.repeat_interleave).
+
+    >>> lucid.repeat_interleave(lucid.tensor([1, 2]), 2)
+    tensor([1, 1, 2, 2])
+    """
+    if not isinstance(repeats, int):
+        raise TypeError(f"repeat_interleave: repeats must be an int; got {type(repeats).__name__}")
+    if dim is None:
+        x, dim = flatten(x), 0
+    axis = dim % x.ndim
+    shape = x.shape
+    copies = expand_to(unsqueeze(x, axis + 1), shape=(*shape[: axis + 1], repeats, *shape[axis + 1 :]))
+    return flatten(copies, axis, axis + 1)
+
+
+@function
+def roll(x: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Tensor:
+    """Moved along axes, what falls off at one end coming in at the other; without axes, flattened (torch.roll).
+
+    >>> lucid.roll(lucid.arange(5), 2)
+    tensor([3, 4, 0, 1, 2])
+    """
+    if dims is None:
+        if not isinstance(shifts, int):
+            raise ShapeError(f"roll: several shifts need as many dims; got shifts={shifts} and no dims")
+        return reshape_to(roll(flatten(x), shifts, 0), shape=x.shape)
+    steps = (shifts,) if isinstance(shifts, int) else tuple(shifts)
+    axes = (dims,) if isinstance(dims, int) else tuple(dims)
+    if len(steps) != len(axes):
+        raise ShapeError(f"roll: as many shifts as dims; got shifts={shifts} and dims={dims}")
+    for step, axis in zip(steps, axes, strict=True):
+        n = x.shape[axis]
+        if abs(step) >= n:
+            step = step % n if n else 0
+        if step:
+            before = (slice(None),) * (axis % x.ndim)
+            x = cat([x[(*before, slice(-step, None))], x[(*before, slice(None, -step))]], axis)
+    return x
