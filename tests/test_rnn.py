@@ -358,3 +358,15 @@ def test_repr():
     assert repr(nn.RNN(10, 20)) == "RNN(10, 20)"
     full = nn.RNN(10, 20, 2, "relu", False, True, 0.5)
     assert repr(full) == "RNN(10, 20, num_layers=2, bias=False, batch_first=True, dropout=0.5, nonlinearity=relu)"
+
+
+def test_an_infinite_state_spoils_only_what_depends_on_it():
+    """Zeros are made, not computed: infinity times 0 would be NaN."""
+    torch = pytest.importorskip("torch")
+    rnn = nn.RNN(1, 1, nonlinearity="relu", bias=False)
+    nn.init.ones_(rnn.weight_ih_l0)
+    twin = copied_to_torch(rnn)
+    for library, model in ((lucid, rnn), (torch, twin)):
+        model(library.tensor([[[np.inf]]]))[0].sum().backward()
+    assert rnn.weight_hh_l0.grad.tolist() == twin.weight_hh_l0.grad.tolist() == [[0]]
+    assert rnn.weight_ih_l0.grad.tolist() == twin.weight_ih_l0.grad.tolist() == [[np.inf]]

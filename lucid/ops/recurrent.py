@@ -11,7 +11,7 @@ import numpy as np
 
 from ..tensor import Tensor, op
 from ..tracer.op import Array
-from .creation import arange
+from .creation import arange, zeros_like
 from .elementwise import eq, ge, where
 from .linalg import matmul
 from .shape import concat, reshape_to, transpose, unsqueeze
@@ -160,12 +160,12 @@ def _(
 
 def shifted(z: Tensor, reverse: bool) -> Tensor:
     """z_(t+1) at place t if `reverse`, else z_(t-1); zeros at the end where there is none."""
-    return concat(z[1:], z[:1] * 0.0, dim=0) if reverse else concat(z[:1] * 0.0, z[:-1], dim=0)
+    return concat(z[1:], zeros_like(z[:1]), dim=0) if reverse else concat(zeros_like(z[:1]), z[:-1], dim=0)
 
 
 def before(first: Any, states: Tensor) -> Tensor:
     """The state before each step, starting from `first`, or from zeros if it is None."""
-    return concat(states[:1] * 0.0 if first is None else first, states[:-1], dim=0)
+    return concat(zeros_like(states[:1]) if first is None else first, states[:-1], dim=0)
 
 
 def block_size(states: np.ndarray[Any, Any]) -> int:
@@ -185,10 +185,12 @@ def gradient_of_states(g: Any, output: Tensor, lengths: Any) -> Any:
     if lengths is None:
         if g_last is None:
             return g_output
-        rest = output[:-1] * 0.0 if g_output is None else g_output[:-1]
+        rest = zeros_like(output[:-1]) if g_output is None else g_output[:-1]
         last = g_last if g_output is None else g_output[-1:] + g_last
         return concat(rest, last, dim=0)
-    total = output * 0.0 if g_output is None else where(unsqueeze(padding_mask(lengths, steps), -1), 0.0, g_output)
+    total = (
+        zeros_like(output) if g_output is None else where(unsqueeze(padding_mask(lengths, steps), -1), 0.0, g_output)
+    )
     if g_last is None:
         return total
     is_last = eq(unsqueeze(arange(steps), 1), lengths - 1)
