@@ -27,7 +27,8 @@ ORDER = (
     ("checkpoint",),
     ("export",),
     ("runtime",),
-    ("cli", "__main__"),
+    ("cli",),
+    ("__main__",),
 )
 PLACE = {part: place for place, parts in enumerate(ORDER) for part in parts}
 # What the parts may use of others' packages, beside NumPy and the standard library.
@@ -35,6 +36,7 @@ HEAVY = {
     "onnx": "export",
     "onnx_ir": "export",
     "onnxruntime": "runtime",
+    "click": "cli",
     "safetensors": "io",
     "tqdm": "",
     "matplotlib": "",
