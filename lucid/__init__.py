@@ -20,6 +20,7 @@ from .tracer import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 
 if TYPE_CHECKING:
     from . import export, runtime
+    from .runtime import compile as compile
 
 __all__ = [
     "Parameter",
@@ -76,4 +77,6 @@ _LAZY = ("export", "runtime")
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return importlib.import_module(f"{__name__}.{name}")
+    if name == "compile":
+        return importlib.import_module(f"{__name__}.runtime").compile
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

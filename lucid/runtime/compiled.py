@@ -63,7 +63,7 @@ def compile(model: Module, device: str = "cpu", *, threads: int | None = None) -
 
     Example:
         >>> rnn = nn.RNN(3, 4).eval()
-        >>> fast = lucid.runtime.compile(rnn)
+        >>> fast = lucid.compile(rnn)
         >>> x = lucid.randn(7, 2, 3)
         >>> output, h_n = fast(x)
         >>> bool(np.allclose(output, rnn(x)[0].detach(), atol=1e-6))

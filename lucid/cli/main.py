@@ -1,0 +1,43 @@
+"""The command `lucid`, and how its errors end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from .. import __version__
+from ..errors import LucidError
+from .bench import bench
+from .info import info
+from .run import run
+from .text import clean
+from .verify import verify
+
+__all__ = ["main"]
+
+
+class _Commands(click.Group):
+    """A group whose commands end in one line on stderr, and no traceback, when the model or the data are at fault."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (LucidError, OSError) as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            raise click.ClickException(clean(str(error))) from error
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0, all is well; 1, the model or the data are at fault; 2, the command was not understood.",
+)
+@click.version_option(__version__, prog_name="lucid")
+def main() -> None:
+    """Look at ONNX models, check them, run them in onnxruntime and time them."""
+
+
+for command in (info, verify, run, bench):
+    main.add_command(command)
