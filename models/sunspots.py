@@ -60,7 +60,7 @@ class Forecaster(nn.Module):
         mean, std: the numbers that sunspots are standardized with.
 
     Shape:
-        sunspots: (T, N, 1); state: (1, N, H), zeros if omitted. The results: forecasts (T, N, 1) and the last state.
+        sunspots: (T, N, 1); h0: (1, N, H), zeros if omitted. The results: forecasts (T, N, 1) and h_n (1, N, H).
     """
 
     def __init__(self, hidden: int, mean: float, std: float) -> None:
@@ -70,9 +70,9 @@ class Forecaster(nn.Module):
         self.rnn = nn.RNN(1, hidden)
         self.head = nn.Linear(hidden, 1)
 
-    def forward(self, sunspots: lucid.Tensor, state: lucid.Tensor | None = None) -> tuple[lucid.Tensor, lucid.Tensor]:
-        output, state = self.rnn((sunspots - self.mean) / self.std, state)
-        return self.head(output) * self.std + self.mean, state
+    def forward(self, sunspots: lucid.Tensor, h0: lucid.Tensor | None = None) -> tuple[lucid.Tensor, lucid.Tensor]:
+        output, h_n = self.rnn((sunspots - self.mean) / self.std, h0)
+        return self.head(output) * self.std + self.mean, h_n
 
 
 def train(options: argparse.Namespace, sunspots: Array, seed: int) -> Forecaster:
@@ -115,20 +115,16 @@ def export(model: Forecaster, path: Path, device: str = "cpu") -> Session:
         lucid.zeros(3, 2, 1),
         lucid.zeros(1, 2, model.rnn.hidden_size),
         path=path,
-        output_names=["forecasts", "last_state"],
-        dynamic={"sunspots": {0: "time", 1: "batch"}, "state": {1: "batch"}},
+        output_names=["forecasts", "h_n"],
+        dynamic={"sunspots": {0: "time", 1: "batch"}, "h0": {1: "batch"}},
     )
     return Session(path, device)
 
 
-def stream(session: Session, sunspots: Array, hidden: int) -> Array:
-    """The forecasts (T,) in onnxruntime, each from one year and the state that the year before left."""
-    state = np.zeros((1, 1, hidden), np.float32)
-    forecasts = []
-    for year in as_series(sunspots):
-        forecast, state = session(year[None], state)
-        forecasts.append(forecast.item())
-    return np.array(forecasts)
+def stream(session: Session, sunspots: Array) -> Array:
+    """The forecasts (T,) in onnxruntime, each from one year and the state that the years before left."""
+    year_by_year = session.stream(batch=1)
+    return np.array([year_by_year(year[None])["forecasts"].item() for year in as_series(sunspots)])
 
 
 def autoregression(sunspots: Array, trained: int, order: int = 12) -> Array:
@@ -195,7 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for model in reversed(models):
         session = export(model, options.out / "sunspots.onnx", options.device)
         whole.insert(0, eager(model, sunspots[:-1]))
-        streamed.insert(0, stream(session, sunspots[:-1], options.hidden))
+        streamed.insert(0, stream(session, sunspots[:-1]))
 
     def row(name: str, *runs: Array) -> list[str]:
         means = np.mean([relative_variances(run, years, sunspots, PERIODS) for run in runs], axis=0)
@@ -214,7 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"\n{report.table(rows)}")
     difference = np.abs(np.subtract(whole, streamed)).max()
     print(f"\ngreatest difference between the two, in sunspots: {difference:.1e}")
-    year = report.milliseconds(lambda: stream(session, sunspots, options.hidden), calls=len(sunspots))
+    year = report.milliseconds(lambda: stream(session, sunspots), calls=len(sunspots))
     print(f"milliseconds a year in onnxruntime: {year:.3f}")
     print(f"{options.out / 'sunspots.onnx'} and sunspots.png written, {time.perf_counter() - start:.1f} s in all")
 

@@ -190,7 +190,7 @@ def exported(
     return lambda frames, lengths: session(frames, lengths)["scores"]
 
 
-def score(engine: Engine, utterances: Utterances, batch_size: int = 512) -> Array:
+def score(engine: Engine, utterances: Utterances, batch_size: int = 64) -> Array:
     """The scores (N, 9) of all utterances."""
     return np.concatenate([engine(frames, lengths) for frames, lengths in utterances.batches(batch_size)])
 
@@ -285,7 +285,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options on the command line."""
     parser = argparse.ArgumentParser(prog="python -m models.vowels", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="one model is trained for each")
-    parser.add_argument("--epochs", type=int, default=100)
+    parser.add_argument("--epochs", type=int, default=50)
     parser.add_argument("--hidden", type=int, default=64, help="hidden units of the RNN")
     parser.add_argument("--noise", type=float, default=0.5, help="standard deviation of the noise added in training")
     parser.add_argument("--batch-size", type=int, default=32)
@@ -299,7 +299,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", help="where onnxruntime runs: cpu, cuda, cuda:1, auto")
     parser.add_argument("--out", type=Path, default=HERE / "out", help="folder for vowels.onnx and vowels.png")
     parser.add_argument(
-        "--validate", action="store_true", help="cross-validate on the training set: how the defaults were chosen"
+        "--validate", action="store_true", help="cross-validate on the training set, by which settings are to be chosen"
     )
     return parser.parse_args(arguments)
 
