@@ -274,7 +274,7 @@ def test_a_program_that_fails_raises_its_own_error():
     [
         ({"y": {0: "a"}}, r"dynamic names an input 'y'; there is x, h0"),
         ({"x": {3: "a"}}, r"x has 3 axes; dynamic asks for axis 3"),
-        ({"x": {0: 5}}, r"an axis is named by a string; got 5"),
+        ({"x": {0: 5}}, r"an axis is named by a word; got 5"),
         (
             {"x": {0: "n", 1: "n"}},
             r"the axes named 'n' have different sizes in the example: axis 0 of x and axis 1 of x",
@@ -315,6 +315,12 @@ def test_no_dynamic_axes():
         ({"opset": 99}, ValueError, "opset must be from 13"),
         ({"opset": "18"}, TypeError, "opset must be an int"),
         ({"input_names": ["a", "b"]}, ValueError, "input_names must be 1 distinct names"),
+        ({"input_names": "a"}, ValueError, "input_names must be 1 distinct names"),
+        ({"input_names": [""]}, ValueError, "input_names must be 1 distinct names"),
+        ({"input_names": [1]}, ValueError, "input_names must be 1 distinct names"),
+        ({"output_names": ["a", "\ud800"]}, ValueError, "output_names must be 2 distinct names"),
+        ({"output_names": ["x", "a"]}, ValueError, "output_names must differ from the inputs' names; got x in both"),
+        ({"dynamic": {"x": {0: "2*a"}}}, ExportError, r"an axis is named by a word; got '2\*a'"),
         ({"output_names": ["a", "a"]}, ValueError, "output_names must be 2 distinct names"),
     ],
 )
@@ -735,3 +741,10 @@ def test_a_wrong_lowering_is_caught():
     finally:
         del lucid.tracer.OPS["halved"]
         del lucid.export.lowering.LOWERINGS["halved"]
+
+
+def test_an_output_that_would_have_the_name_of_an_input_gets_another() -> None:
+    exported = to_onnx(lambda output: output + 1, lucid.ones(3))
+    assert exported.input_names == ["output"]
+    assert exported.output_names == ["output_out"]
+    np.testing.assert_array_equal(run(exported, output=np.zeros(2, np.float32))[0], [1, 1])

@@ -216,8 +216,9 @@ def _asked(dynamic: Mapping[str, Mapping[int, str]], example: Example) -> dict[s
             raise ExportError(f"to_onnx: dynamic names an input {name!r}; there is {', '.join(example.arrays)}")
         ndim = example.arrays[name].ndim
         for axis, symbol in axes.items():
-            if not isinstance(symbol, str) or not symbol:
-                raise ExportError(f"to_onnx: an axis is named by a string; got {symbol!r} for axis {axis} of {name}")
+            # A size that follows from others is named by its formula, such as 2*time, which no axis may be called.
+            if not isinstance(symbol, str) or not symbol.isidentifier():
+                raise ExportError(f"to_onnx: an axis is named by a word; got {symbol!r} for axis {axis} of {name}")
             if not -ndim <= axis < ndim:
                 raise ExportError(f"to_onnx: {name} has {ndim} axes; dynamic asks for axis {axis}")
             groups.setdefault(symbol, []).append((name, axis % ndim))

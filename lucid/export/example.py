@@ -16,7 +16,7 @@ from ..tracer.node import Value
 from ..tracer.trace import input_names
 from ..tracer.tree import flatten, unflatten
 
-__all__ = ["Arrays", "Axis", "Example"]
+__all__ = ["Arrays", "Axis", "Example", "check_names"]
 
 Axis = tuple[str, int]
 """An axis of an input: (name of the input, number of the axis)."""
@@ -62,10 +62,9 @@ class Example:
         """Give the inputs other names.
 
         Raises:
-            ValueError: they are not as many as the inputs, or not distinct.
+            ValueError: they are not as many as the inputs, not distinct, or no names.
         """
-        if len(names) != len(self.names) or len(set(names)) != len(names):
-            raise ValueError(f"to_onnx: input_names must be {len(self.names)} distinct names; got {list(names)}")
+        check_names("input_names", names, len(self.names))
         self.arrays = dict(zip(names, self.arrays.values(), strict=True))
         self.names = list(names)
 
@@ -121,6 +120,18 @@ class Example:
             else:
                 changed[name] = np.roll(array, 1)
         return changed
+
+
+def check_names(argument: str, names: Sequence[str], count: int) -> None:
+    """Refuse what does not name so many values.
+
+    Raises:
+        ValueError: the names are more or fewer, not distinct, or one is empty or no Unicode text.
+    """
+    # A lone surrogate stands in a str, but protobuf cannot write it.
+    texts = all(isinstance(name, str) and name and name.isprintable() for name in names)
+    if isinstance(names, str) or not texts or len(names) != count or len(set(names)) != count:
+        raise ValueError(f"to_onnx: {argument} must be {count} distinct names; got {names!r}")
 
 
 def _origin(value: Any) -> Any:

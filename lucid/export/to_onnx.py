@@ -16,7 +16,7 @@ from ..tracer.graph import Graph
 from ..tracer.node import Node
 from ..tracer.symbolic import symbols_of
 from .dynamic import Dynamic, Proof, prove
-from .example import Example
+from .example import Example, check_names
 from .exported import Exported
 from .files import staged
 from .layout import lay_out
@@ -124,8 +124,7 @@ def to_onnx(
             except Exception as error:  # the checker raises types of its own
                 raise ExportError(f"to_onnx: the ONNX checker refuses the model: {error}") from error
             if verify:
-                names = list(graph.outputs)
-                report = compare(source, model, example, proof.axes, names, rtol, atol, precision)
+                report = compare(source, model, example, proof.axes, exported.output_names, rtol, atol, precision)
                 if precision is not None:
                     report = report._replace(bytes=(lay_out(lowered).bytes, lay_out(converted).bytes))
                 exported.report = report
@@ -173,8 +172,9 @@ def _choose(proof: Proof, lowering: str, dynamic: Dynamic, example: Example) -> 
 
 
 def _renamed_outputs(graph: Graph, names: Sequence[str]) -> Graph:
-    if len(names) != len(graph.outputs) or len(set(names)) != len(names):
-        raise ValueError(f"to_onnx: output_names must be {len(graph.outputs)} distinct names; got {list(names)}")
+    check_names("output_names", names, len(graph.outputs))
+    if taken := [name for name in names if name in graph.inputs]:
+        raise ValueError(f"to_onnx: output_names must differ from the inputs' names; got {', '.join(taken)} in both")
     outputs = dict(zip(names, graph.outputs.values(), strict=True))
     return Graph(graph.inputs, outputs, graph.captured, graph.labels, graph.structure, graph.leaks)
 
