@@ -70,7 +70,8 @@ class Readout:
         return bool((self._data == getattr(item, "_data", item)).any())
 
     def __repr__(self) -> str:
-        text = np.array2string(self._data, separator=", ", prefix="tensor(", threshold=200, edgeitems=3)
+        # Four digits as in PyTorch: the last of eight differs from one processor to the next.
+        text = np.array2string(self._data, precision=4, separator=", ", prefix="tensor(", threshold=200, edgeitems=3)
         if self._data.dtype not in (np.float32, np.int64, np.bool_):
             text += f", dtype={self._data.dtype}"
         if self._requires_grad:

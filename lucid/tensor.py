@@ -316,10 +316,8 @@ def apply(op: Op[Any, Any], args: tuple[Any, ...], attrs: dict[str, Any]) -> Any
                 needs_grad = True
         elif a is None or type(a) in NUMBERS:
             arrays.append(a)
-        elif isinstance(a, np.generic):
-            # As in PyTorch a NumPy scalar is a number: it takes the dtype of the tensors, and no part in choosing it.
-            return apply(op, tuple([x.item() if isinstance(x, np.generic) else x for x in args]), attrs)
-        elif isinstance(a, np.ndarray):
+        elif isinstance(a, (np.ndarray, np.generic)):
+            # A NumPy scalar has a dtype and takes part in choosing that of the result, as in NumPy 2; a number does not.
             arrays.append(np.asarray(a))
         else:
             raise DtypeError(f"{op.name}: expected Tensors, arrays or numbers; got {type(a).__name__}")
@@ -342,7 +340,7 @@ def apply(op: Op[Any, Any], args: tuple[Any, ...], attrs: dict[str, Any]) -> Any
             return Tensor(result)
         results = (result,)
     if mode.trace is not None:
-        args = tuple([Tensor(a) if isinstance(a, np.ndarray) else a for a in args])
+        args = tuple([Tensor(np.asarray(a)) if isinstance(a, (np.ndarray, np.generic)) else a for a in args])
     node = record(op, args, arrays, attrs, results, needs_grad, mode.trace)
     outputs = tuple([Tensor._wrap(r, node.value(i)) for i, r in enumerate(results)])
     return outputs if type(result) is tuple else outputs[0]

@@ -158,11 +158,26 @@ def test_arrays_and_tensors_mix():
 
 
 @pytest.mark.parametrize("scalar", [np.sqrt(2), np.float32(2), np.int64(3), np.bool_(True), np.float16(0.5)])
-def test_a_numpy_scalar_is_a_number(scalar):
-    x = lucid.ones(2, requires_grad=True)
-    for y in (x * scalar, scalar * x, x / scalar, x + scalar):
-        assert y.dtype == np.float32
-    assert (lucid.ones(2, dtype="float16") * scalar).dtype == np.float16
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_a_numpy_scalar_has_a_dtype_as_in_numpy(scalar, dtype):
+    x = lucid.full((2,), 3.0, dtype=dtype, requires_grad=True)
+    for y, expected in (
+        (x * scalar, x._data * scalar),
+        (scalar * x, scalar * x._data),
+        (x / scalar, x._data / scalar),
+        (x + scalar, x._data + scalar),
+    ):
+        assert y.dtype == expected.dtype
+        np.testing.assert_array_equal(y.detach().numpy(), expected)
+        (g,) = lucid.grad(y.sum(), [x])
+        assert g.dtype == x.dtype
+
+
+@pytest.mark.parametrize("number", [True, 2, 2.0])
+def test_a_python_number_takes_the_dtype_of_the_tensor(number):
+    for dtype in ("float16", "float32", "float64"):
+        assert (lucid.ones(2, dtype=dtype) * number).dtype == dtype
+        assert (number / lucid.ones(2, dtype=dtype)).dtype == dtype
 
 
 def test_an_array_without_axes_is_no_number():

@@ -55,7 +55,7 @@ class CrossEntropyLoss(_Loss):
 
     Example:
         >>> nn.CrossEntropyLoss()(lucid.zeros(1, 2), lucid.tensor([0]))
-        tensor(0.6931472)
+        tensor(0.6931)
     """
 
     def __init__(

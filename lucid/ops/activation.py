@@ -49,7 +49,7 @@ def elu(x: Array, /, alpha: float = 1.0) -> Array:
     Source: D.-A. Clevert et al. (2016), "Fast and accurate deep network learning by exponential linear units".
 
     >>> lucid.nn.functional.elu(lucid.tensor([-1.0, 2.0]))
-    tensor([-0.632...,  2.       ])
+    tensor([-0.6321,  2.    ])
     """
     return np.where(x > 0, x, alpha * np.expm1(x))
 
@@ -67,7 +67,7 @@ def silu(x: Array, /) -> Array:
     """``x * sigmoid(x)``, also called swish.
 
     >>> lucid.nn.functional.silu(lucid.tensor([-1.0, 2.0]))
-    tensor([-0.268...,  1.761...])
+    tensor([-0.2689,  1.7616])
     """
     y = np.exp(-x)
     y += 1
@@ -86,7 +86,7 @@ def softplus(x: Array, /, beta: float = 1.0, threshold: float = 20.0) -> Array:
     """``log(1 + exp(beta * x)) / beta``, and `x` where ``beta * x > threshold`` (ONNX Softplus).
 
     >>> lucid.nn.functional.softplus(lucid.tensor([0.0, 30.0]))
-    tensor([ 0.693..., 30.       ])
+    tensor([ 0.6931, 30.    ])
     """
     z = x * beta
     return np.where(z > threshold, x, (np.log1p(np.exp(-np.abs(z))) + np.maximum(z, 0)) / beta)
@@ -103,7 +103,7 @@ def logsigmoid(x: Tensor) -> Tensor:
     """``log(sigmoid(x))``, without the loss of small probabilities (torch.nn.functional.logsigmoid).
 
     >>> lucid.nn.functional.logsigmoid(lucid.tensor([0.0, -100.0]))
-    tensor([  -0.693..., -100.       ])
+    tensor([  -0.6931, -100.    ])
     """
     return -softplus(-x, 1.0, float("inf"))
 
@@ -144,7 +144,7 @@ def gelu(x: Tensor, approximate: Literal["none", "tanh"] = "none") -> Tensor:
     Source: D. Hendrycks and K. Gimpel (2016), "Gaussian error linear units".
 
     >>> lucid.nn.functional.gelu(lucid.tensor([-1.0, 2.0]))
-    tensor([-0.158...,  1.954...])
+    tensor([-0.1587,  1.9545])
     """
     if approximate not in ("none", "tanh"):
         raise ValueError(f"gelu: approximate must be 'none' or 'tanh'; got {approximate!r}")

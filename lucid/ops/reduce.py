@@ -219,7 +219,7 @@ def log_softmax(x: Array, /, dim: int, dtype: Any = None) -> Array:
     """The logarithm of `softmax`, without the loss of small probabilities (ONNX LogSoftmax).
 
     >>> lucid.log_softmax(lucid.tensor([0.0, 0.0]), dim=0)
-    tensor([-0.693..., -0.693...])
+    tensor([-0.6931, -0.6931])
     """
     y = _below_top(x, dim, dtype)
     y -= np.log(np.sum(np.exp(y), axis=dim, keepdims=True))
@@ -248,7 +248,7 @@ def logsumexp(x: Array, /, dim: Dims = None, keepdim: bool = False) -> Array:
     """``log(sum(exp(x)))``, without overflow (ONNX ReduceLogSumExp).
 
     >>> lucid.logsumexp(lucid.tensor([0.0, 0.0]))
-    tensor(0.693...)
+    tensor(0.6931)
     """
     reduced = axes(dim)
     top = np.amax(x, axis=reduced, keepdims=True, initial=-np.inf)

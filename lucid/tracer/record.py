@@ -31,7 +31,7 @@ def record(
 
     Args:
         op: the op that ran.
-        args: its inputs: tensors, numbers or None; arrays too, unless there is a trace.
+        args: its inputs: tensors, numbers or None; arrays and NumPy scalars too, unless there is a trace.
         arrays: the same, tensors as their arrays.
         attrs: its attributes.
         results: the arrays it gave.
@@ -44,7 +44,7 @@ def record(
             inputs.append(a)
         elif trace is not None:
             inputs.append(trace.value_of(a))
-        elif not isinstance(a, np.ndarray) and a.requires_grad:
+        elif not isinstance(a, (np.ndarray, np.generic)) and a.requires_grad:
             inputs.append(a._value or a._leaf_value())
         else:
             inputs.append(None)

@@ -37,7 +37,7 @@ def clip_grad_norm_(
         >>> w = lucid.tensor([3.0, 4.0], requires_grad=True)
         >>> w.sum().backward(lucid.tensor(10.0))
         >>> nn.utils.clip_grad_norm_([w], 1.0), w.grad
-        (tensor(14.142136), tensor([0.7071067, 0.7071067]))
+        (tensor(14.1421), tensor([0.7071, 0.7071]))
     """
     tensors = [p for p in _listed(parameters) if p.grad is not None]
     gradients = [p.grad._data for p in tensors if p.grad is not None]
