@@ -310,6 +310,32 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_device("cuda:1").providers[0] == ("CUDAExecutionProvider", {"device_id": 1})
 
 
+def test_a_device_that_onnxruntime_quietly_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """onnxruntime-gpu without CUDA's libraries offers CUDA, and runs on the CPU."""
+    _, model = exported()
+    load = onnxruntime.InferenceSession
+
+    def on_the_cpu(source: Any, options: Any, providers: Any) -> Any:
+        return load(source, options, providers=["CPUExecutionProvider"])
+
+    def preload() -> None:
+        print("Failed to load libcublas.so")
+
+    monkeypatch.setattr(
+        onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    )
+    monkeypatch.setattr(onnxruntime, "InferenceSession", on_the_cpu)
+    monkeypatch.setattr(onnxruntime, "preload_dlls", preload, raising=False)
+    with pytest.raises(
+        RuntimeUnavailableError, match=r"CUDA provider did not start: .*\(Failed to load libcublas\.so\)"
+    ):
+        Session(model, "cuda")
+    assert Session(model, "auto").device == Device("cpu")
+    fast = lucid.compile(nn.RNN(3, 4).eval(), "auto")
+    fast(lucid.randn(5, 2, 3))
+    assert fast.device == Device("cpu")
+
+
 def test_threads_must_be_a_number() -> None:
     _, model = exported()
     for wrong in (0, -1, 1.5, True):

@@ -28,7 +28,7 @@ __all__ = ["Compiled", "compile"]
 Array = np.ndarray[Any, Any]
 Shapes = tuple[Shape, ...]
 
-_EXPORTS = 16
+_EXPORTS = 8
 """How often one way of calling a model is exported for shapes that no earlier export takes."""
 
 _KEPT = 64
@@ -73,7 +73,7 @@ def compile(model: Module, device: str = "cpu", *, threads: int | None = None) -
         raise TypeError(
             f"compile: expected a Module, whose parameters can be watched for changes; got {type(model).__name__}"
         )
-    return Compiled(model, find_device(device), threads)
+    return Compiled(model, device, threads)
 
 
 class Compiled:
@@ -84,9 +84,10 @@ class Compiled:
         device: where it runs.
     """
 
-    def __init__(self, model: Module, device: Device, threads: int | None) -> None:
+    def __init__(self, model: Module, device: str | Device, threads: int | None) -> None:
         self.model = model
-        self.device = device
+        self.device = find_device(device)
+        self._asked = device
         self._threads = threads
         self._lock = threading.RLock()
         # Together, so that another thread never sees the exports of one with the values of the other.
@@ -283,7 +284,8 @@ class _Way:
         names = input_names(self.compiled.model, args, kwargs)
         flat = _Flat(self.compiled.model, self.structure)
         exported = to_onnx(flat, *tensors, input_names=names, lowering=lowering)
-        session = Session(exported, self.compiled.device, threads=self.compiled._threads)
+        session = Session(exported, self.compiled._asked, threads=self.compiled._threads)
+        self.compiled.device = session.device
         if len(flat.results) > 1:
             raise ExportError(
                 f"compile: {type(self.compiled.model).__name__} returns something beside Tensors that depends on the "

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import re
+from contextlib import redirect_stdout
 from typing import Any, NamedTuple
 
 import onnxruntime
 
 from ..errors import RuntimeUnavailableError
 
-__all__ = ["Device", "find_device", "require"]
+__all__ = ["Device", "find_device", "load_libraries", "require"]
 
 _CUDA = "CUDAExecutionProvider"
 _CPU = "CPUExecutionProvider"
@@ -68,11 +70,26 @@ def find_device(name: str | Device) -> Device:
     return Device("cuda", int(match[1] or 0))
 
 
-def require(device: Device, session: Any) -> None:
+def load_libraries(device: Device) -> str:
+    """Load CUDA's libraries, those that pip installed too, where onnxruntime would not find them by itself.
+
+    Returns:
+        What onnxruntime says of those that it could not load.
+    """
+    if device.kind == "cpu" or not hasattr(onnxruntime, "preload_dlls"):
+        return ""
+    said = io.StringIO()
+    with redirect_stdout(said):  # it prints
+        onnxruntime.preload_dlls()
+    return " ".join(said.getvalue().split())
+
+
+def require(device: Device, session: Any, said: str = "") -> None:
     """Refuse a session that onnxruntime quietly moved to the CPU.
 
     Raises:
         RuntimeUnavailableError: it did.
     """
     if device.kind == "cuda" and _CUDA not in session.get_providers():
-        raise RuntimeUnavailableError(f"device {str(device)!r} asked for: {_LIBRARIES}; or use device='cpu'")
+        why = f" ({said})" if said else ""
+        raise RuntimeUnavailableError(f"device {str(device)!r} asked for: {_LIBRARIES}{why}; or use device='cpu'")

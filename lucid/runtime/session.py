@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from ..errors import FileError, LucidError, ShapeError
+from ..errors import FileError, LucidError, RuntimeUnavailableError, ShapeError
 from ..export.exported import Exported
 from .arguments import ordered
 from .buffer import Binding, Buffer
-from .device import Device, find_device, require
+from .device import Device, find_device, load_libraries, require
 from .outputs import Outputs
 from .recurrence import recurrence_of
-from .source import read_model
+from .source import Source, read_model
 from .spec import Shape, as_array, check_shapes, evaluate, resolve, sample, specs_of
 from .stream import Stream
 
@@ -38,7 +38,7 @@ class Session:
 
     Args:
         model: the path of a model, what `lucid.export.to_onnx` returned, or the bytes of a file.
-        device: "cpu", "cuda", "cuda:1" and so on, or "auto": CUDA where there is any.
+        device: "cpu", "cuda", "cuda:1" and so on, or "auto": CUDA where it starts, otherwise the CPU.
         threads: over how many threads an operator is spread; onnxruntime's own choice if None.
         verify: whether to hold a file that lucid wrote against the digests in it.
 
@@ -80,7 +80,13 @@ class Session:
             raise ValueError(f"Session: threads must be a positive int or None; got {threads!r}")
         self.device = find_device(device)
         source = read_model(model, verify)
-        self._session = _load(source.model, source.name, self.device, threads)
+        try:
+            self._session = _load(source, self.device, threads)
+        except RuntimeUnavailableError:
+            if device != "auto":
+                raise
+            self.device = Device("cpu")
+            self._session = _load(source, self.device, threads)
         self.inputs = specs_of(self._session.get_inputs(), "input")
         self.outputs = specs_of(self._session.get_outputs(), "output")
         self.input_names = tuple(spec.name for spec in self.inputs)
@@ -284,15 +290,16 @@ class Session:
         return f"Session on {self.device}: ({inputs}) -> ({outputs})"
 
 
-def _load(model: bytes | str, name: str, device: Device, threads: int | None) -> Any:
+def _load(source: Source, device: Device, threads: int | None) -> Any:
     options = onnxruntime.SessionOptions()
     # Errors arrive as exceptions; printed as well, they would be seen twice.
     options.log_severity_level = 4
     if threads is not None:
         options.intra_op_num_threads = threads
+    said = load_libraries(device)
     try:
-        session = onnxruntime.InferenceSession(model, options, providers=device.providers)
+        session = onnxruntime.InferenceSession(source.model, options, providers=device.providers)
     except Exception as error:  # onnxruntime raises types of its own
-        raise FileError(f"{name} cannot be loaded by onnxruntime: {error}") from error
-    require(device, session)
+        raise FileError(f"{source.name} cannot be loaded by onnxruntime: {error}") from error
+    require(device, session, said)
     return session
