@@ -67,9 +67,9 @@ def gru(
     for s, (r, z, n), q, h_t in zip(by_step[:, :2], by_step, inner, output, strict=True):
         np.matmul(h, recurrent, out=product)
         s += product[:2]
-        np.tanh(s, out=s)
+        np.exp(s, out=s)
         s += 1
-        s *= 0.5
+        np.divide(1, s, out=s)
         q += product[2]
         np.multiply(r, q, out=buffer)
         n += buffer
@@ -337,8 +337,8 @@ def _second(
 def _by_gate(weight: Array, hidden: int) -> Array:
     """Each gate's part of a weight, transposed: (3, features, H).
 
-    Those of r and z are halved: σ(a) = (1 + tanh(a / 2)) / 2, and tanh is one pass.
+    Those of r and z are negated, for σ(a) = 1 / (1 + exp(-a)): precise for a gate that is all but closed, too.
     """
     result = np.array(weight.reshape(3, hidden, -1).swapaxes(1, 2), order="C")
-    result[:2] *= 0.5
+    np.negative(result[:2], out=result[:2])
     return result

@@ -68,9 +68,10 @@ def lstm(
     for a, s, (o, i, f, g), c_t, h_t in zip(by_step, by_step[:, :3], by_step, cells, output, strict=True):
         np.matmul(h, recurrent, out=product)
         a += product
-        np.tanh(a, out=a)
+        np.exp(s, out=s)
         s += 1
-        s *= 0.5
+        np.divide(1, s, out=s)
+        np.tanh(g, out=g)
         np.multiply(i, g, out=c_t)
         np.multiply(f, c, out=buffer)
         c_t += buffer
@@ -324,10 +325,10 @@ def _second(
 def _by_gate(weight: Array, hidden: int) -> Array:
     """Each gate's part of a weight, transposed, in the order o i f g: (4, features, H).
 
-    Those of o, i and f are halved: σ(a) = (1 + tanh(a / 2)) / 2, so one tanh serves all four.
+    Those of o, i and f are negated, for σ(a) = 1 / (1 + exp(-a)): precise for a gate that is all but closed, too.
     """
     result = np.array(np.roll(weight, hidden, 0).reshape(4, hidden, -1).swapaxes(1, 2), order="C")
-    result[:3] *= 0.5
+    np.negative(result[:3], out=result[:3])
     return result
 
 
