@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from . import export, imports, infer, memory, overhead, page, picture, scaling, stream, train
 from .command import Draw, finish
+from .machine import busy
 from .options import PEERS, Options, parse
 from .result import Finding, Result
 from .table import table
@@ -25,9 +26,10 @@ BENCHMARKS: tuple[tuple[Callable[[Options], Result], Draw], ...] = (
 def main() -> None:
     options = parse("All benchmarks, against PyTorch and JAX where they are installed.")
     findings: list[Finding] = []
+    was_busy = busy()  # only now: later the load is our own
     for measure, draw in BENCHMARKS:
         result = measure(options)
-        finish(result, options, draw)
+        finish(result, options, draw, was_busy)
         findings += result.findings
     print(table([["measure", "target", "here", ""], *([f.measure, f.target, f.value, f.verdict] for f in findings)]))
     if not options.quick and set(options.against) == set(PEERS) and page.write(options.out):

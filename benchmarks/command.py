@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from . import picture
-from .machine import describe
+from .machine import busy, describe
 from .options import Options, parse
 from .result import Result
 
@@ -19,11 +19,13 @@ Draw = Callable[[Result, Path], Path | None]
 def command(measure: Callable[[Options], Result], draw: Draw = picture.bars) -> None:
     """Run one benchmark as the command line asks."""
     options = parse((measure.__doc__ or "").splitlines()[0])
-    finish(measure(options), options, draw)
+    was_busy = busy()
+    finish(measure(options), options, draw, was_busy)
 
 
-def finish(result: Result, options: Options, draw: Draw = picture.bars) -> None:
+def finish(result: Result, options: Options, draw: Draw = picture.bars, was_busy: str = "") -> None:
     """Print a result and write it down."""
+    result.notes += [was_busy] if was_busy else []
     result.machine = describe()
     result.options = {name: value for name, value in asdict(options).items() if name != "out"}
     print(f"\n{result.title}\n\n{result.table()}\n", flush=True)

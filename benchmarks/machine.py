@@ -11,7 +11,7 @@ from pathlib import Path
 from .contender import package
 from .worker import ROOT
 
-__all__ = ["describe"]
+__all__ = ["busy", "describe"]
 
 PACKAGES = ("numpy", "onnx", "onnxruntime", "torch", "onnxscript", "jax", "jaxlib")
 
@@ -30,6 +30,14 @@ def describe() -> dict[str, str]:
         found["commit"] = commit
     found["day"] = datetime.date.today().isoformat()
     return {name: text for name, text in found.items() if text}
+
+
+def busy() -> str:
+    """What else runs on the machine, if it is enough to spoil times; to be asked before anything is measured."""
+    if not hasattr(os, "getloadavg"):
+        return ""
+    load = os.getloadavg()[0]
+    return f"the machine was busy when this began (load {load:.1f}): the times are worth little" if load > 0.7 else ""
 
 
 def processor() -> str:

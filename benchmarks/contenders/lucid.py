@@ -15,7 +15,7 @@ from ..case import RATE, Case
 from ..job import Job
 from ..operation import ARRAY, Operation, repeated
 
-__all__ = ["compiled", "export", "infer", "lowered", "operation", "session", "stream", "train"]
+__all__ = ["compiled", "export", "infer", "lowered", "operation", "session", "stream", "streamable", "train"]
 
 
 def layer(case: Case) -> nn.Module:
@@ -74,6 +74,11 @@ def session(case: Case, lowering: Any = "auto", state: bool = False) -> Any:
     return lucid.runtime.Session(to_onnx(layer(case), *example, lowering=lowering, verify=False))
 
 
+def streamable(case: Case) -> str:
+    """The lowering whose time axis is free, so that pieces of any length go through; "auto" unrolls relu."""
+    return "scan" if case.kind == "relu" else "auto"
+
+
 def lowered(case: Case, lowering: str) -> Job:
     """The exported layer in onnxruntime, by one of the lowerings."""
     run, x = session(case, lowering), case.input()
@@ -82,7 +87,7 @@ def lowered(case: Case, lowering: str) -> Job:
 
 def compiled(case: Case) -> Job:
     """The layer as `lucid.compile` runs it."""
-    model: Any = getattr(lucid, "compile")(layer(case))  # noqa: B009 - may be newer than this file
+    model = lucid.compile(layer(case).eval())
     x = lucid.tensor(case.input())
 
     def run() -> Any:
@@ -100,7 +105,7 @@ def export(case: Case) -> Job:
 
 def stream(case: Case) -> Job:
     """One time step after another in onnxruntime, the state carried by the library."""
-    step, x = session(case, state=True).stream(batch=case.batch), case.input()
+    step, x = session(case, streamable(case), state=True).stream(batch=case.batch), case.input()
     first = x[:1]
 
     def results() -> dict[str, Any]:

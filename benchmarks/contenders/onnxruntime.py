@@ -12,7 +12,7 @@ from lucid.export import to_onnx
 
 from ..case import Case
 from ..job import Job
-from .lucid import layer
+from .lucid import layer, streamable
 
 __all__ = ["stream"]
 
@@ -21,7 +21,8 @@ def stream(case: Case) -> Job:
     """One call after another with everything bound beforehand: states swap places, and no input or output is copied."""
     h = lucid.zeros(case.layers, case.batch, case.hidden)
     state = ((h, h * 1.0),) if case.kind == "lstm" else (h,)
-    model = to_onnx(layer(case), lucid.tensor(case.input()), *state, verify=False)
+    lowering: Any = streamable(case)
+    model = to_onnx(layer(case), lucid.tensor(case.input()), *state, lowering=lowering, verify=False)
     session = onnxruntime.InferenceSession(model.serialize(), providers=["CPUExecutionProvider"])
     x_name, *state_names = (i.name for i in session.get_inputs())
     y_name, *next_names = (o.name for o in session.get_outputs())

@@ -1,0 +1,256 @@
+"""The benchmarks count right, leave out what disagrees, and every contender computes what the others do."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks import export, infer, machine, memory, overhead, page, picture, scaling, stream, train
+from benchmarks.agreement import disagreement
+from benchmarks.case import KINDS, Case, cases
+from benchmarks.contender import Contender, available, package
+from benchmarks.operation import Operation
+from benchmarks.options import PEERS, Options, parse
+from benchmarks.result import Finding, Result, Row, geometric_mean, ratio
+from benchmarks.rounds import LeftOut, compare, prepare
+from benchmarks.table import markdown, table
+from benchmarks.worker import ROOT, Worker, WorkerError
+
+TINY = Options(rounds=1, seconds=0.0)
+
+
+def test_a_ratio_is_taken_within_rounds_so_a_machine_that_drifts_does_not_matter() -> None:
+    row = Row("x", {"a": [1.0, 10.0, 2.0], "b": [2.0, 20.0, 4.0]})
+    assert ratio(row, "b", "a") == 2.0
+    assert row.middle("b") == 4.0
+    assert ratio(row, "c", "a") is None
+    assert row.middle("c") is None
+
+
+def test_the_geometric_mean_leaves_out_what_is_missing() -> None:
+    assert geometric_mean([1.0, None, 4.0]) == pytest.approx(2.0)
+    assert geometric_mean([None]) is None
+
+
+@pytest.mark.parametrize(
+    ("finding", "verdict"),
+    [
+        (Finding.at_least("m", 2.5, 2.5), "met"),
+        (Finding.at_least("m", 2.5, 2.4999), "missed"),
+        (Finding.at_most("m", 1.3, 1.3), "met"),
+        (Finding.at_most("m", 1.3, 1.31), "missed"),
+        (Finding.at_most("m", 1.3, None), "not measured"),
+    ],
+)
+def test_a_finding_says_whether_the_target_is_met(finding: Finding, verdict: str) -> None:
+    assert finding.verdict == verdict
+
+
+def test_the_means_of_training_are_over_the_six_sizes_of_one_layer() -> None:
+    rows = [Row(str(case), {"lucid": [1.0], "torch": [2.0]}) for case in cases()]
+    rows = [replace(row, values={"lucid": [1.0], "torch": [99.0]}) if "layers" in row.case else row for row in rows]
+    found = {f.measure: f for f in train.findings(rows)}
+    assert found["training, RNN, torch / lucid, mean"].value == "2 ×"
+    assert found["training, LSTM, torch / lucid, worst size"].met is True
+    assert found["training, LSTM, jax / lucid, mean"].met is None
+
+
+def test_eager_inference_is_judged_from_the_third_size_on() -> None:
+    rows = [Row(str(c), {"lucid eager": [1.2 if c.hidden >= 128 else 9.0], "products": [1.0]}) for c in cases()]
+    assert infer.findings(rows)[0].value == "1.2 ×"
+
+
+def test_overhead_is_what_comes_on_top_of_numpy() -> None:
+    rows = [Row("add", {"numpy": [1e-6], "lucid": [2e-6]}), Row("mul", {"numpy": [1e-6], "lucid": [4e-6]})]
+    assert [f.value for f in overhead.findings(rows)] == ["3 µs", "–"]
+
+
+def test_the_exponent_is_the_slope_between_logarithms() -> None:
+    assert scaling.exponent([(n, 3 * n**1.5) for n in (1, 10, 100)]) == pytest.approx(1.5)
+
+
+def test_tables_line_up() -> None:
+    assert table([["case", "ms"], ["long name", "1"]]) == "case       ms\n-------------\nlong name   1"
+    assert markdown([["a", "b"], ["1", "2"]]) == "| a | b |\n| --- | ---: |\n| 1 | 2 |"
+
+
+def test_disagreement_is_found_and_named() -> None:
+    reference = {"output": np.ones(3), "gradient of w": np.ones(2)}
+    assert disagreement(reference, reference) == ""
+    assert "output is off by" in disagreement({"output": np.array([1.0, 1.0, 1.1])}, reference)
+    assert "shape (2,)" in disagreement({"output": np.ones(2)}, reference)
+    assert "nothing" not in disagreement({"output": np.full(3, np.nan)}, reference)
+    assert disagreement({"output": np.full(3, np.nan)}, reference) != ""
+    assert disagreement({"other": np.ones(3)}, reference) != ""
+
+
+def test_a_step_is_held_against_adam_with_the_contenders_own_gradient() -> None:
+    g = np.array([0.5, -2.0, 1e-9])
+    right = {"gradient of w": g, "step of w": np.array([1.0, -1.0, 1e-9 / 1.1e-8])}
+    assert disagreement(right, right) == ""
+    assert "step of w" in disagreement(right | {"step of w": np.array([1.0, 1.0, 0.1])}, right)
+
+
+def test_the_same_case_has_the_same_weights_and_inputs_everywhere() -> None:
+    case = Case("lstm", 3, 2, 4, 5, layers=2)
+    assert {name: w.shape for name, w in case.weights().items()} == {
+        "weight_ih_l0": (20, 4),
+        "weight_hh_l0": (20, 5),
+        "bias_ih_l0": (20,),
+        "bias_hh_l0": (20,),
+        "weight_ih_l1": (20, 5),
+        "weight_hh_l1": (20, 5),
+        "bias_ih_l1": (20,),
+        "bias_hh_l1": (20,),
+    }
+    np.testing.assert_array_equal(case.input(), replace(case).input())
+    assert not np.array_equal(case.input(), replace(case, kind="gru").input())
+
+
+def test_a_peer_that_is_not_installed_is_left_out_with_a_note() -> None:
+    missing = Contender("other", "other:train", peer="no-such-distribution")
+    found, notes = available([Contender("lucid", "lucid:train"), missing], ["no-such-distribution"])
+    assert [c.name for c in found] == ["lucid"]
+    assert notes == ["other is left out: no-such-distribution is not installed"]
+    assert available([missing], []) == ([], [])
+
+
+def test_a_worker_says_what_went_wrong_and_lives_on() -> None:
+    with Worker(Contender("numpy", "numpy:operation")) as worker:
+        with pytest.raises(WorkerError, match="KeyError: 'no such op'") as caught:
+            worker.prepare(Operation("no such op", 1))
+        assert "Traceback" in caught.value.details
+        worker.prepare(Operation("tanh", 1))
+        assert len(worker.time(3, warm=1)) == 3
+        peak = worker.peak(1)
+        assert 0 < peak["interpreter"] < peak["peak"]
+
+
+def test_a_worker_whose_process_ends_is_noticed() -> None:
+    with Worker(Contender("numpy", "numpy:operation")) as worker:
+        worker._process.kill()
+        with pytest.raises(WorkerError, match="the process ended"):
+            worker.prepare(Operation("tanh", 1))
+
+
+def test_notes_do_not_say_where_the_project_stands() -> None:
+    assert str(WorkerError(f"failed at {ROOT}/benchmarks/case.py:3", "")) == "failed at benchmarks/case.py:3"
+
+
+def test_a_contender_that_cannot_do_a_case_is_left_out_once_with_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    broken = Contender("broken", "numpy:no_such_function")
+    rows, notes = compare(
+        [Contender("numpy", "numpy:operation"), broken], [Operation("tanh", 1), Operation("add", 2)], TINY
+    )
+    assert [list(row.values) for row in rows] == [["numpy"], ["numpy"]]
+    assert len(notes) == 1
+    assert notes[0].startswith("broken is left out of tanh; add: AttributeError: ")
+    assert capsys.readouterr().err.count("Traceback") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("benchmark", [train, infer, stream], ids=lambda module: module.__name__.split(".")[-1])
+def test_all_contenders_agree(benchmark: Any) -> None:
+    found, _ = available(benchmark.CONTENDERS, PEERS)
+    left_out = LeftOut()
+    workers = [Worker(contender) for contender in found]
+    try:
+        for kind in KINDS:
+            for layers in (1, 2):
+                prepare(workers, Case(kind, 6, 2, 3, 5, layers), left_out)
+    finally:
+        for worker in workers:
+            worker.close()
+    assert left_out.notes() == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lucid", *PEERS])
+def test_exports_run(name: str) -> None:
+    found = [c for c in available(export.CONTENDERS, PEERS)[0] if (c.peer or "lucid") == name]
+    if not found:
+        pytest.skip(f"{name} does not export, or is not installed")
+    for contender in found:
+        with Worker(contender) as worker:
+            worker.prepare(Case("tanh", 4, 2, 3, 5, 2))
+            worker.time(1)
+
+
+def test_a_result_survives_its_json_and_becomes_a_page_and_a_picture(tmp_path: Path) -> None:
+    rows = [Row("tanh 1, 2, 3, 4", {"lucid": [0.001], "torch": [0.002]}), Row("relu 1, 2, 3, 4", {"lucid": [0.003]})]
+    finding = Finding.at_least("torch / lucid", 2, 2.0)
+    result = Result("train", "Training", ["lucid", "torch"], rows, [finding], ["jax is left out"], {"quick": False})
+    result.machine = {"processor": "some"}
+    path = result.save(tmp_path)
+    assert json.loads(path.read_text(encoding="utf-8"))["rows"][0]["values"]["torch"] == [0.002]
+    again = Result.load(path)
+    assert again == result
+    assert "2.00" in again.table()
+    assert "met" in again.table()
+    section = page.section([again])
+    assert "| tanh 1, 2, 3, 4 | 1 | 2 (2.00) |" in section
+    assert "| relu 1, 2, 3, 4 | 3 | – |" in section
+    assert "| processor | some |" in section
+    if package("matplotlib") is not None:
+        drawn = picture.bars(again, tmp_path)
+        assert drawn is not None
+        assert drawn.stat().st_size > 1000
+
+
+def test_only_a_full_run_is_written_into_the_page(tmp_path: Path) -> None:
+    target = tmp_path / "page.md"
+    target.write_text(f"before\n\n{page.BEGIN}\nold\n{page.END}\n\nafter\n", encoding="utf-8")
+    assert not page.write(tmp_path, target)
+    for quick in (True, False):
+        for name in page.ORDER:
+            result = Result(name, f"Title of {name}", ["lucid"], [Row("x", {"lucid": [1.0]})], machine={"day": "1"})
+            result.options = {"quick": quick, "only": ""}
+            result.save(tmp_path)
+        assert page.write(tmp_path, target) is not quick
+    text = target.read_text(encoding="utf-8")
+    assert text.startswith("before")
+    assert text.endswith("after\n")
+    assert "old" not in text
+    assert "### Title of scaling" in text
+    with pytest.raises(ValueError, match="must have the lines"):
+        page.fill("no marks", "")
+
+
+def test_the_page_has_its_marks() -> None:
+    text = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    assert page.fill(text, "new") != text
+
+
+def test_the_machine_is_described_without_its_paths() -> None:
+    found = machine.describe()
+    assert {"processor", "cores", "Python", "numpy", "day"} <= found.keys()
+    assert not any("/" in text for text in found.values())
+
+
+def test_a_busy_machine_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.getloadavg", lambda: (3.0, 0.0, 0.0), raising=False)
+    assert "load 3.0" in machine.busy()
+    monkeypatch.setattr("os.getloadavg", lambda: (0.1, 3.0, 3.0), raising=False)
+    assert machine.busy() == ""
+
+
+def test_the_command_line() -> None:
+    assert parse("x", []) == Options()
+    quick = parse("x", ["--quick", "--against", "jax", "--only", "tanh"])
+    assert (quick.quick, quick.against, quick.only, quick.rounds) == (True, ("jax",), "tanh", 3)
+    assert parse("x", ["--against"]).against == ()
+    assert parse("x", ["--rounds", "0"]).rounds == 1
+
+
+@pytest.mark.slow
+def test_memory_counts_lucids_own_steps() -> None:
+    options = replace(TINY, quick=True, against=(), only="tanh 100, 1,")
+    result = memory.measure(options)
+    assert result.notes == []
+    assert [row.case for row in result.rows] == ["tanh 100, 1, 16, 32, process", "tanh 100, 1, 16, 32, steps"]
+    assert result.rows[0].values["lucid"][0] > result.rows[1].values["lucid"][0] > 0
