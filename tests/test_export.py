@@ -366,6 +366,18 @@ def test_examples_of_size_one_leave_the_axes_free(shape, with_state, lowering):
         np.testing.assert_allclose(result, reference.detach().numpy(), atol=1e-6)
 
 
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_axes_that_are_broadcast_to_each_other_are_one(n):
+    exported = to_onnx(lambda i, m: lucid.where(m, i + 1, i), lucid.randn(n, 3), lucid.randn(n, 3) > 0)
+    assert exported.axes == {"i": {0: "i_dim_0", 1: "i_dim_1"}, "m": {0: "i_dim_0", 1: "i_dim_1"}}
+    assert [str(d) for d in exported.model.graph.outputs[0].shape] == ["i_dim_0", "i_dim_1"]
+
+
+def test_an_axis_that_is_broadcast_stays_so():
+    exported = to_onnx(lambda x, y: x + y, lucid.randn(4, 3), lucid.randn(1, 3))
+    assert exported.axes == {"x": {0: "x_dim_0", 1: "x_dim_1"}, "y": {1: "x_dim_1"}}
+
+
 def test_two_inputs_with_axes_of_their_own():
     def program(x, query):
         keys = rnn(x)[0].transpose(0, 1)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import combinations
 from typing import Any, NamedTuple
 
-from ..errors import ExportError, TraceError
+from ..errors import ExportError, LucidError, TraceError
 from ..tracer.graph import Graph
 from ..tracer.symbolic import Size, unify
 from ..tracer.trace import trace
@@ -121,7 +121,8 @@ class _Prover:
         """Why these axes cannot vary together; None if they can."""
         why = None
         for step in _STEPS:
-            if self.size(axes[0]) + step < 1:
+            # Not down to one, where an axis would be broadcast.
+            if self.size(axes[0]) + step < 2:
                 continue
             try:
                 graph = self.traced(self.moved(axes, step))
@@ -148,6 +149,13 @@ class _Prover:
                 alone[axis] = "its size is zero"
             elif (why := self.refusal((axis,))) is not None:
                 alone[axis] = why
+            elif (symbol := self._tied(axis, groups)) is not None:
+                joint = (*groups[symbol], axis)
+                if (why := self.refusal(joint)) is not None:
+                    fixed[axis] = why
+                else:
+                    groups[symbol] = joint
+                    taken.add(axis)
             else:
                 groups[f"s{len(groups)}"] = (axis,)
                 taken.add(axis)
@@ -162,6 +170,18 @@ class _Prover:
                 groups[f"s{len(groups)}"] = group
                 taken.update(group)
         return groups, fixed
+
+    def _tied(self, axis: Axis, groups: Mapping[str, tuple[Axis, ...]]) -> str | None:
+        """The group that an axis of size one must vary with: alone, each is broadcast to the other, but not together."""
+        if self.size(axis) != 1:
+            return None
+        for symbol, axes in groups.items():
+            if self.size(axes[0]) == 1:
+                try:
+                    self.traced({**self.moved(axes, 1), axis: 3})
+                except Exception:  # the user's own code may raise anything at a size it was not made for
+                    return symbol
+        return None
 
     def _with_partners(self, axis: Axis, partners: list[Axis]) -> tuple[Axis, ...] | None:
         """The fewest axes of the same size with which an axis can vary."""
@@ -202,6 +222,8 @@ class _Prover:
             return unify(graphs, sizes)
         except TraceError as error:
             raise ExportError(f"to_onnx: {error}") from error
+        except LucidError as error:
+            raise ExportError(f"to_onnx: each free axis can vary by itself, but not with the others: {error}") from error
 
 
 def _asked(dynamic: Mapping[str, Mapping[int, str]], example: Example) -> dict[str, tuple[Axis, ...]]:
