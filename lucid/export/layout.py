@@ -9,6 +9,7 @@ import onnx
 import onnx_ir as ir
 
 from .digest import Digests, digests, initializers
+from .tensors import elements
 
 __all__ = ["LIMIT", "Layout", "fits", "lay_out"]
 
@@ -40,7 +41,7 @@ class Layout(NamedTuple):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             offset = next(int(entry.value) for entry in tensor.external_data if entry.key == "offset")
             return self.tensors[offset].numpy()
-        return onnx.numpy_helper.to_array(tensor)
+        return elements(tensor)
 
     def digests(self) -> Digests:
         """The digests of the model."""

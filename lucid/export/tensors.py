@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from ..errors import FileError
 
-__all__ = ["Contents", "check_tensor"]
+__all__ = ["Contents", "check_tensor", "elements"]
 
 _KEPT_IN = {
     "FLOAT": ("float_data", 1),
@@ -57,25 +57,28 @@ class Contents:
     def __call__(self, tensor: onnx.TensorProto) -> np.ndarray[Any, Any]:
         try:
             if tensor.data_location != onnx.TensorProto.EXTERNAL:
-                return onnx.numpy_helper.to_array(tensor)
+                return elements(tensor)
             dtype = _dtype(tensor)
             place = _place(tensor)
             if dtype.bitwidth < 8 or not place.length:
-                elements = self._bytes(place).tobytes()
-                return onnx.numpy_helper.to_array(
-                    onnx.TensorProto(dims=tensor.dims, data_type=tensor.data_type, raw_data=elements)
-                )
+                raw = self._bytes(place).tobytes()
+                return elements(onnx.TensorProto(dims=tensor.dims, data_type=tensor.data_type, raw_data=raw))
             numpy = dtype.numpy()
             # The dtypes that NumPy lacks know no byte order, and no machine that has them is big-endian.
             numpy = numpy.newbyteorder("<") if numpy.kind != "V" else numpy
             return self._bytes(place).view(numpy).reshape(tuple(tensor.dims))
-        except (OSError, ValueError, TypeError, OverflowError) as error:
+        except Exception as error:  # onnx_ir raises many types for what it does not understand
             raise FileError(f"tensor {tensor.name!r} cannot be read: {error}") from error
 
     def _bytes(self, place: _Place) -> np.ndarray[Any, Any]:
         if not place.length:
             return np.empty(0, np.uint8)
         return np.memmap(self.folder / place.location, np.uint8, "r", place.offset, (place.length,))
+
+
+def elements(tensor: onnx.TensorProto) -> np.ndarray[Any, Any]:
+    """The elements of a tensor that has them in it: the same of every version of onnx, unlike its own numpy_helper."""
+    return np.asarray(ir.serde.deserialize_tensor(tensor).numpy())
 
 
 def check_tensor(tensor: onnx.TensorProto, folder: Path | None) -> None:
