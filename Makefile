@@ -8,8 +8,9 @@ READY  := $(VENV)/.ready-
 .NOTPARALLEL:
 .PHONY: demo test lint format bench install clean
 
+# One thread: the products are small, and threads that wait for each other on a busy machine cost more than they bring.
 demo: $(READY)plot
-	$(RUN) models.vowels
+	OPENBLAS_NUM_THREADS=1 $(RUN) models.vowels
 
 test: lint
 	$(RUN) pytest -m "slow or not slow" --cov

@@ -439,6 +439,27 @@ def test_lengths_are_an_input(nonlinearity, lowering, batch_first):
             np.testing.assert_allclose(result, reference, atol=1e-5)
 
 
+def test_lengths_are_known_behind_other_ops():
+    layer = nn.RNN(4, 5)
+
+    def program(frames, lengths):
+        x = ((frames - 0.5) / 2).transpose(0, 1)
+        return layer(pack_padded_sequence(x, lengths, enforce_sorted=False))[1]
+
+    exported = to_onnx(program, lucid.randn(3, 6, 4), lucid.tensor([4, 6, 1]))
+    assert exported.axes == {"frames": {0: "batch", 1: "time"}, "lengths": {0: "batch"}}
+    assert exported.report is not None
+    assert all(check.difference is not None for check in exported.report.checks)
+
+
+def test_a_folder_that_is_not_there_is_seen_before_the_work(tmp_path):
+    def program(x):
+        raise AssertionError("the model ran")
+
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        to_onnx(program, lucid.ones(3), path=tmp_path / "missing" / "model.onnx")
+
+
 def test_lengths_that_must_be_sorted():
     exported = to_onnx(Packed(enforce_sorted=True), lucid.randn(6, 3, 4), lucid.tensor([6, 5, 1]))
     assert exported.axes == {"x": {0: "time", 1: "batch"}, "lengths": {0: "batch"}}

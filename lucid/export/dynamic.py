@@ -72,7 +72,7 @@ class _Prover:
         self.function = function
         self.example = example
         self.base = self.run({})
-        example.note_roles(self.base)
+        example.note_roles(self.base, {})
         self._steps: dict[Axis, int] = {}
         self._runs: dict[tuple[tuple[Axis, int], ...], Graph] = {(): self.base}
 
@@ -172,7 +172,7 @@ class _Prover:
         return groups, fixed
 
     def _tied(self, axis: Axis, groups: Mapping[str, tuple[Axis, ...]]) -> str | None:
-        """The group that an axis of size one must vary with: alone, each is broadcast to the other, but not together."""
+        """The group that an axis of size one must vary with: either alone would be broadcast to the other."""
         if self.size(axis) != 1:
             return None
         for symbol, axes in groups.items():
@@ -219,11 +219,13 @@ class _Prover:
                 other = start[symbol] + self._steps.get(axes[0], 1)
                 graphs.append(self.traced({**offsets, **dict.fromkeys(axes, other)}))
                 sizes.append({**start, symbol: other})
-            return unify(graphs, sizes)
+            graph = unify(graphs, sizes)
+            self.example.note_roles(graph, {symbol: axes[0] for symbol, axes in groups.items()})
+            return graph
         except TraceError as error:
             raise ExportError(f"to_onnx: {error}") from error
         except LucidError as error:
-            raise ExportError(f"to_onnx: each free axis can vary by itself, but not with the others: {error}") from error
+            raise ExportError(f"to_onnx: each free axis can vary by itself, but not all of them: {error}") from error
 
 
 def _asked(dynamic: Mapping[str, Mapping[int, str]], example: Example) -> dict[str, tuple[Axis, ...]]:

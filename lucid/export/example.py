@@ -13,6 +13,7 @@ from ..nn.rnn import RNNBase
 from ..tensor import Tensor, as_tensor
 from ..tracer.graph import Graph
 from ..tracer.node import Value
+from ..tracer.symbolic import Size
 from ..tracer.trace import input_names
 from ..tracer.tree import flatten, unflatten
 
@@ -29,7 +30,8 @@ class Example:
 
     Attributes:
         arrays: the example's own arrays.
-        sequence_lengths: for each input that holds lengths of sequences, the axis that they count along.
+        sequence_lengths: for each input that holds lengths of sequences, the axis that they count along, or how many
+            steps there are if no axis that varies says so.
         synthetic: whether the sizes are made up, since neither an example nor an earlier call gave any.
     """
 
@@ -41,7 +43,7 @@ class Example:
         leaves, self._structure = flatten((args, kwargs), _is_tensor)
         self.names = input_names(function, args, kwargs)
         self.arrays: Arrays = {name: leaf._data for name, leaf in zip(self.names, leaves, strict=True)}
-        self.sequence_lengths: dict[str, Axis] = {}
+        self.sequence_lengths: dict[str, Axis | int] = {}
 
     def _without_arguments(self, module: Module) -> tuple[tuple[Any, ...], dict[str, Any]]:
         last = example_of(module)
@@ -73,19 +75,23 @@ class Example:
         args, kwargs = unflatten(self._structure, iter([Tensor(arrays[name]) for name in self.names]))
         return args, kwargs
 
-    def note_roles(self, graph: Graph) -> None:
-        """See from a trace which inputs hold the lengths of sequences."""
+    def note_roles(self, graph: Graph, axes: Mapping[str, Axis]) -> None:
+        """See from a graph which inputs hold the lengths of sequences, and what they count.
+
+        Args:
+            graph: a trace, or several unified.
+            axes: for each symbol in the graph, an axis that has its size.
+        """
         inputs = {value: name for name, value in graph.inputs.items()}
         for node in graph.nodes:
-            if "lengths" not in node.op.inputs:
-                continue
-            lengths = _origin(node.inputs[node.op.inputs.index("lengths")])
-            source, axis = _origin(node.inputs[0]), 0
-            maker = node.inputs[0].node if type(node.inputs[0]) is Value else None
-            if maker is not None and maker.op.name == "permute":
-                source, axis = _origin(maker.inputs[0]), maker.attrs["dims"][0]
-            if lengths in inputs and source in inputs:
-                self.sequence_lengths[inputs[lengths]] = (inputs[source], axis)
+            if "lengths" in node.op.inputs:
+                lengths = _origin(node.inputs[node.op.inputs.index("lengths")])
+                steps = node.outputs[0].shape[0]
+                if lengths in inputs and isinstance(steps, Size):
+                    if steps == Size(steps.symbols[:1]):
+                        self.sequence_lengths[inputs[lengths]] = axes[steps.symbols[0]]
+                elif lengths in inputs:
+                    self.sequence_lengths[inputs[lengths]] = steps
 
     def resized(self, sizes: Mapping[Axis, int], seed: int = 0) -> Arrays:
         """The arrays with some axes at other sizes: repeated or cut, so that token ids stay in range."""
@@ -96,12 +102,16 @@ class Example:
                 if (n := sizes.get((name, axis), array.shape[axis])) != array.shape[axis]:
                     array = np.take(array, np.arange(n) % max(1, array.shape[axis]), axis=axis)
             arrays[name] = array
-        for name, (source, axis) in self.sequence_lengths.items():
-            steps = arrays[source].shape[axis]
+        for name, counted in self.sequence_lengths.items():
             old = self.arrays[name]
-            if arrays[name].shape == old.shape and steps == self.arrays[source].shape[axis]:
+            if isinstance(counted, int):
+                steps = before = counted
+            else:
+                source, axis = counted
+                steps, before = arrays[source].shape[axis], self.arrays[source].shape[axis]
+            if arrays[name].shape == old.shape and steps == before:
                 continue
-            new = rng.integers(1, steps + 1, arrays[name].shape)
+            new: np.ndarray[Any, Any] = rng.integers(1, steps + 1, arrays[name].shape)
             new.flat[:1] = steps
             if (np.diff(old) <= 0).all():
                 new = np.sort(new)[::-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -101,6 +102,8 @@ def to_onnx(
         raise ValueError(f"to_onnx: precision must be None, 'float32', 'float16' or 'int8'; got {precision!r}")
     if external_data is not None and path is None:
         raise ValueError("to_onnx: external_data says how a file is written, but there is no path to write one to")
+    if path is not None and not os.path.isdir(folder := os.path.dirname(os.path.abspath(path))):
+        raise FileNotFoundError(errno.ENOENT, "to_onnx: there is no such folder to write to", folder)
     check_opset(opset)
     metadata = check_metadata(metadata)
     if precision == "int8" and lowering == "auto":
@@ -180,12 +183,15 @@ def _renamed_outputs(graph: Graph, names: Sequence[str]) -> Graph:
 
 
 def _by_input(proof: Proof) -> tuple[dict[str, dict[int, str]], dict[str, dict[int, str]]]:
+    """The free axes and the fixed ones, in the order of the inputs."""
     axes: dict[str, dict[int, str]] = {}
     fixed: dict[str, dict[int, str]] = {}
-    for (name, axis), symbol in sorted(proof.axes.items()):
-        axes.setdefault(name, {})[axis] = symbol
-    for (name, axis), why in sorted(proof.fixed.items()):
-        fixed.setdefault(name, {})[axis] = why
+    for name, value in proof.graph.inputs.items():
+        for axis in range(len(value.shape)):
+            if (name, axis) in proof.axes:
+                axes.setdefault(name, {})[axis] = proof.axes[name, axis]
+            else:
+                fixed.setdefault(name, {})[axis] = proof.fixed[name, axis]
     return axes, fixed
 
 

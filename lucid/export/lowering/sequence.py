@@ -160,7 +160,7 @@ def projected(b: Builder, x: ir.Value, weight: ir.Value, *parts: ir.Value | None
     if any(array is None for array in arrays):
         bias = given[0] if len(given) == 1 else b.op("Add", *given)
     else:
-        bias = b.const(sum(arrays), given[0].name)  # type: ignore[arg-type]
+        bias = b.const(sum(arrays), given[0].name)
     return b.op("Add", result, bias)
 
 
