@@ -111,7 +111,7 @@ class Example:
                 steps, before = arrays[source].shape[axis], self.arrays[source].shape[axis]
             if arrays[name].shape == old.shape and steps == before:
                 continue
-            new: np.ndarray[Any, Any] = rng.integers(1, steps + 1, arrays[name].shape)
+            new = np.asarray(rng.integers(1, steps + 1, arrays[name].shape))
             new.flat[:1] = steps
             if (np.diff(old) <= 0).all():
                 new = np.sort(new)[::-1]
