@@ -177,6 +177,13 @@ class Elementwise:
 
     # --- selection
 
+    def bernoulli(self) -> Tensor:
+        return F["bernoulli"](self)
+
+    def where(self, condition: Any, y: Any) -> Tensor:
+        """This tensor where the condition holds, else `y`."""
+        return F["where"](condition, self, y)
+
     def masked_fill(self, mask: Any, value: Any) -> Tensor:
         return F["masked_fill"](self, mask, value)
 

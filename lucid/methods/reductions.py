@@ -75,6 +75,9 @@ class Reductions:
     def log_softmax(self, dim: int, dtype: Any = None) -> Tensor:
         return F["log_softmax"](self, dim, dtype)
 
+    def multinomial(self, num_samples: int, replacement: bool = False) -> Tensor:
+        return F["multinomial"](self, num_samples, replacement)
+
     # --- matrix products
 
     def matmul(self, y: Any) -> Tensor:

@@ -16,7 +16,7 @@ from ..tracer.op import Array, function
 from .linalg import matmul
 from .pad import pad_with
 from .reduce import sum
-from .shape import permute, reshape_to, transpose, unsqueeze
+from .shape import permute, reshape_to, squeeze, transpose, unsqueeze
 
 __all__ = ["conv1d"]
 
@@ -151,7 +151,7 @@ def conv1d(
     if before or after:
         x = pad_with(x, (0, 0, before), (0, 0, after))
     out = convolved(x, weight, bias, stride=stride, dilation=dilation, groups=groups)
-    return out if input.ndim == 3 else reshape_to(out, shape=out.shape[1:])
+    return out if input.ndim == 3 else squeeze(out, 0)
 
 
 def _single(name: str, given: Any, least: int = 1) -> int:

@@ -123,9 +123,8 @@ def _(g: Tensor, x: Any, y: Any, out: Tensor, needs: tuple[bool, ...]) -> Any:
     gx = gy = None
     if needs[0]:
         # x ** (y - 1) is infinite at x = 0, y = 0, where the derivative is 0.
-        gx = (
-            g * y * x ** (y - 1) if not isinstance(y, Tensor) and y != 0 else g * where(eq(y, 0), 0.0, y * x ** (y - 1))
-        )
+        lower = where(eq(y, 0), 1, y - 1) if isinstance(y, Tensor) else y - 1 if y else 1
+        gx = g * (y * x**lower)
     if needs[1]:
         positive = gt(x, 0)
         gy = g * where(positive, out * log(where(positive, x, 1.0)), 0.0)

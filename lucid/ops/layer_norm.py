@@ -11,6 +11,7 @@ from ..errors import ShapeError
 from ..tensor import Tensor, op
 from ..tracer.op import Array, function
 from .reduce import mean, size, sum_to
+from .shape import expand_to
 
 __all__ = ["layer_norm"]
 
@@ -54,7 +55,7 @@ def _(g: Any, x: Tensor, weight: Any, bias: Any, out: Any, needs: tuple[bool, ..
     if needs[0]:
         n = size(x, dim=taken)
         if g_centre is not None:
-            gx = _plus(gx, g_centre / n)
+            gx = _plus(gx, expand_to(g_centre / n, shape=x.shape))
         if g_scale is not None:
             gx = _plus(gx, standard * (g_scale * scale * scale / -n))
     return gx, gw, gb

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..errors import GradientError
 from .graph import walk
 from .mode import set_grad_enabled
@@ -60,7 +62,8 @@ def backward(
             slots = arrived[node] = [None] * len(node.outputs)
         slots[value.index] = g if slots[value.index] is None else OPS["add"](slots[value.index], g)
 
-    with set_grad_enabled(create_graph):
+    # In a branch that `where` then leaves out, inf and nan come up as a matter of course.
+    with set_grad_enabled(create_graph), np.errstate(all="ignore"):
         for value, g in roots:
             deliver(value, g)
         for node in reversed(order):

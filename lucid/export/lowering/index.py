@@ -11,7 +11,7 @@ from ..builder import Builder
 from .operands import in_shape, scalar
 from .registry import lowers
 from .shape import FIRST, LAST, squeezed, unsqueezed
-from .sizes import Extent, joined, measured, minus
+from .sizes import Extent, joined, measured, minus, vector
 
 __all__ = ["Items", "aligned", "is_int", "placed", "sliced"]
 
@@ -110,7 +110,8 @@ def placed(b: Builder, g: Any, have: tuple[Any, ...], items: Items, shape: tuple
         if _is_full(item):
             continue
         if item.step in (None, 1):
-            m = measured(b, g, axis) if m is None else m
+            if m is None or (isinstance(n, Size) and _may_clamp(item.start, item.stop)):
+                m = measured(b, g, axis)
             before[axis] = first = _first(b, item, n, m)
             after[axis] = minus(b, n, first, m)
         elif item.step == -1 and item.start is None and item.stop is None:
@@ -134,9 +135,17 @@ def _first(b: Builder, cut: slice, n: Extent, m: Extent) -> Extent:
     if isinstance(n, int) and isinstance(start, int):
         return min(max(start + n, 0) if start < 0 else start, n)
     if not _negative(start):
-        return start
+        return b.op("Min", vector(b, start), vector(b, n)) if _may_clamp(start, None) else start
     # Without an end the slice is the last m, however short the axis.
-    return minus(b, n, m) if cut.stop is None else minus(b, n, minus(b, 0, start))
+    if cut.stop is None:
+        return minus(b, n, m)
+    first = minus(b, n, minus(b, 0, start))
+    return b.op("Max", vector(b, first), np.array([0])) if _may_clamp(start, None) else first
+
+
+def _may_clamp(*bounds: Extent | None) -> bool:
+    """Whether an axis, which has one element at least, may be shorter than a bound of a slice says."""
+    return any(isinstance(bound, int) and not -1 <= bound <= 1 for bound in bounds)
 
 
 def _spread(b: Builder, g: Any, axis: int, cut: slice, n: Any, rank: int) -> Any:

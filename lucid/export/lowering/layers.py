@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from ...errors import ExportError
 from ..builder import Builder
 from .operands import call, in_shape, out_dtype, out_shape
 from .registry import lowers
@@ -19,7 +20,8 @@ def _(b: Builder, x: Any, weight: Any, bias: Any, axes: int, eps: float) -> Any:
     x = b.cast(x, dtype)
     weight, bias = (None if p is None else b.cast(p, dtype) for p in (weight, bias))
     shape = in_shape(b)[len(in_shape(b)) - axes :]
-    if b.opset >= 17 and all(isinstance(n, int) for n in shape):
+    # In float64 ONNX has the means in float32.
+    if b.opset >= 17 and dtype == np.float32 and all(isinstance(n, int) for n in shape):
         scale = np.ones(shape, dtype) if weight is None else weight
         return b.op("LayerNormalization", x, scale, bias, outputs=3, dtype=dtype, axis=-axes, epsilon=float(eps))
     taken = list(range(-axes, 0))
@@ -46,7 +48,7 @@ def _(b: Builder, x: Any, weight: Any, bias: Any, stride: int, dilation: int, gr
     if dtype == np.float32:
         return b.op("Conv", x, weight, bias, strides=[stride], dilations=[dilation], group=groups)
     # onnxruntime has Conv in float32 alone: one product of matrices for each group.
-    batch, _, _ = in_shape(b)
+    batch = in_shape(b)[0]
     outputs, inner, size = in_shape(b, 1)
     taps = _windows(b, x, size, stride, dilation)
     rows = b.op("Reshape", taps, joined(b, [batch, groups, inner * size, -1]))
@@ -63,6 +65,7 @@ def _(b: Builder, x: Any, size: int, stride: int, dilation: int) -> Any:
 def _windows(b: Builder, x: Any, size: int, stride: int, dilation: int) -> Any:
     """A strided slice for each position of the kernel, side by side."""
     reach = dilation * (size - 1)
+    _check_kernel(size)
     taps = []
     for k in range(size):
         # Each slice ends where the kernel's last position would leave the axis.
@@ -72,8 +75,14 @@ def _windows(b: Builder, x: Any, size: int, stride: int, dilation: int) -> Any:
     return b.op("Concat", *taps, axis=2) if len(taps) > 1 else taps[0]
 
 
+def _check_kernel(size: Any) -> None:
+    if not isinstance(size, int):
+        raise ExportError(f"the size of a kernel must be fixed; got {size}")
+
+
 @lowers("windows_sum")
 def _(b: Builder, g: Any, size: int, stride: int, dilation: int, length: Any) -> Any:
+    _check_kernel(size)
     # Zeros between the positions that a stride leaves out, then each row shifted to its place, and all added up.
     rows = b.op("Split", g, np.ones(size, np.int64), outputs=size, axis=2) if size > 1 else (g,)
     total = None

@@ -25,7 +25,9 @@ def reshaped(b: Builder, x: Any, before: tuple[Any, ...], after: tuple[Any, ...]
         return x
     if 0 in after:
         # There 0 stands for itself, and -1 would be ambiguous.
-        return b.op("Reshape", x, b.sizes(after), **({"allowzero": 1} if b.opset >= 14 else {}))
+        if b.opset < 14:
+            raise ExportError(f"a shape without elements, {after}, needs opset 14 or newer; got opset {b.opset}")
+        return b.op("Reshape", x, b.sizes(after), allowzero=1)
     kept = [isinstance(n, Size) and i < len(before) and before[i] == n for i, n in enumerate(after)]
     open_ = [not isinstance(n, int) and not kept[i] for i, n in enumerate(after)]
     if sum(open_) > 1:

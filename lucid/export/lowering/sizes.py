@@ -82,7 +82,12 @@ def measured(b: Builder, x: ir.Value, axis: int) -> ir.Value:
 
 
 def broadcast(shapes: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
-    """The shape that these broadcast to."""
+    """The shape that these broadcast to; None for a size that is known only when the model runs."""
     rank = max(map(len, shapes))
     padded = [(1,) * (rank - len(shape)) + tuple(shape) for shape in shapes]
-    return tuple(next((n for n in ns if n != 1), 1) for ns in zip(*padded, strict=True))
+    return tuple(_common(set(ns) - {1}) for ns in zip(*padded, strict=True))
+
+
+def _common(sizes: set[Any]) -> Any:
+    # Of two formulas, one may turn out to be 1.
+    return 1 if not sizes else sizes.pop() if len(sizes) == 1 else None

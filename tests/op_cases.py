@@ -1,0 +1,39 @@
+"""The table of ops: rows for each op and each function composed of ops, by kind."""
+
+from __future__ import annotations
+
+import op_cases_ctc
+import op_cases_elementwise
+import op_cases_index
+import op_cases_linalg
+import op_cases_loss
+import op_cases_nn
+import op_cases_reduce
+import op_cases_shape
+from op_case import Case
+
+CASES: list[Case] = [
+    case
+    for module in (
+        op_cases_elementwise,
+        op_cases_reduce,
+        op_cases_shape,
+        op_cases_index,
+        op_cases_linalg,
+        op_cases_nn,
+        op_cases_loss,
+        op_cases_ctc,
+    )
+    for case in module.NAMES
+]
+
+ELSEWHERE: dict[str, str] = {
+    **dict.fromkeys(("rnn", "rnn_backward"), "tests/test_rnn.py"),
+    **dict.fromkeys(("lstm", "lstm_backward", "lstm_tangent"), "tests/test_lstm_gru.py"),
+    **dict.fromkeys(("gru", "gru_backward", "gru_tangent"), "tests/test_lstm_gru.py"),
+    **dict.fromkeys(
+        ("uniform", "normal", "integers", "permutation", "bernoulli", "bernoulli_like", "multinomial"),
+        "tests/test_ops_random.py",
+    ),
+}
+"""What is tested with other means, and where."""

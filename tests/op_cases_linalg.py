@@ -1,0 +1,74 @@
+"""Rows: matrix products, einsum."""
+
+from __future__ import annotations
+
+import numpy as np
+from op_case import Case, floats, ints, row
+
+EQUATIONS = (
+    ("ij,jk->ik", (2, 3), (3, 4)),
+    ("ij,kj->ik", (2, 3), (4, 3)),
+    ("ij,jk", (2, 3), (3, 4)),
+    ("bij,bjk->bik", (2, 3, 4), (2, 4, 5)),
+    ("bhqd,bhkd->bhqk", (2, 2, 3, 4), (2, 2, 5, 4)),
+    ("bqhd,bkhd->bhqk", (2, 3, 2, 4), (2, 5, 2, 4)),
+    ("ij->ji", (2, 3)),
+    ("ij->", (2, 3)),
+    ("ij->j", (2, 3)),
+    ("ii->i", (3, 3)),
+    ("ii", (3, 3)),
+    ("bii->b", (2, 3, 3)),
+    ("i,j->ij", (2,), (3,)),
+    ("i,i->", (3,), (3,)),
+    ("i,i->i", (3,), (3,)),
+    ("ij,ij->ij", (2, 3), (2, 3)),
+    ("ij,jk,kl->il", (2, 3), (3, 4), (4, 2)),
+    ("bn,anm,bm->ba", (2, 3), (4, 3, 2), (2, 2)),
+    ("...ij,...jk->...ik", (2, 3, 4), (4, 5)),
+    ("...i,i->...", (2, 3, 4), (4,)),
+    ("i...->...", (2, 3, 4)),
+    ("abcd,bd->ac", (2, 3, 2, 4), (3, 4)),
+    ("ij,k->", (2, 3), (4,)),
+    ("bi,bj->ij", (2, 3), (2, 4)),
+)
+
+NAMES: list[Case] = [
+    *(
+        row("matmul", floats(*a), floats(*b), ref=np.matmul, note=f"{a}{b}")
+        for a, b in (
+            ((2, 3), (3, 4)),
+            ((3,), (3,)),
+            ((2, 3), (3,)),
+            ((3,), (3, 4)),
+            ((5, 2, 3), (3, 4)),
+            ((5, 2, 3), (5, 3, 4)),
+            ((2, 1, 2, 3), (5, 3, 4)),
+            ((2, 5, 2, 3), (3,)),
+            ((3,), (5, 3, 4)),
+            ((2, 3), (5, 3, 4)),
+            ((1, 1), (1, 1)),
+        )
+    ),
+    row("matmul", floats(2, 0), floats(0, 3), ref=np.matmul, note="empty"),
+    row("matmul", ints(9, 2, 3), ints(9, 3, 4), ref=np.matmul, note="ints"),
+    row("linear", floats(2, 3), floats(4, 3), floats(4), ref=lambda x, w, b: x @ w.T + b),
+    row("linear", floats(2, 5, 3), floats(4, 3), floats(4), ref=lambda x, w, b: x @ w.T + b, note="three_axes"),
+    row("linear", floats(3), floats(4, 3), floats(4), ref=lambda x, w, b: x @ w.T + b, note="vector"),
+    row("linear", floats(2, 3), floats(4, 3), None, ref=lambda x, w, b: x @ w.T, note="no_bias"),
+    row("linear", floats(2, 5, 3), floats(4, 3), None, ref=lambda x, w, b: x @ w.T, note="three_axes_no_bias"),
+    row("bmm", floats(2, 3, 4), floats(2, 4, 5), ref=np.matmul),
+    row("mm", floats(3, 4), floats(4, 5), ref=np.matmul),
+    row("mv", floats(3, 4), floats(4), ref=np.matmul),
+    row("dot", floats(4), floats(4), ref=np.dot),
+    row("outer", floats(3), floats(4), ref=np.outer),
+    *(
+        row(
+            "einsum",
+            *(floats(*s) for s in shapes),
+            ref=lambda *xs, e=e: np.einsum(e, *xs),
+            call=lambda f, *xs, e=e: f(e, *xs),
+            note=e,
+        )
+        for e, *shapes in EQUATIONS
+    ),
+]
