@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -24,16 +24,20 @@ class Builder:
     Attributes:
         opset: the version of the ONNX operator set that is written.
         strategy_of: says how a recurrent node is lowered: "rnn", "unrolled" or "scan".
+        lower_body: adds the nodes of a graph that an op holds, see `lucid.export.lower.lower_body`.
         node: the node of the lucid graph that is being lowered.
         read: the values of the lucid graph that some node or output reads.
         wished: the name that each constant would have if no other had it.
     """
 
-    def __init__(self, opset: int, strategy_of: Callable[[Any], str]) -> None:
+    def __init__(
+        self, opset: int, strategy_of: Callable[[Any], str], lower_body: Callable[..., list[ir.Value]]
+    ) -> None:
         self.opset = opset
         self.strategy_of = strategy_of
+        self.lower_body = lower_body
         self.node: Node | None = None
-        self.read: Container[Value] = ()
+        self.read: set[Value] = set()
         self.nodes: list[ir.Node] = []
         self.initializers: dict[str, ir.Value] = {}
         self.wished: dict[ir.Value, str] = {}
@@ -112,7 +116,7 @@ class Builder:
 
     def subgraph(self) -> Builder:
         """A builder for the body of a Scan or Loop inside this graph; it may use this graph's values."""
-        inner = Builder(self.opset, self.strategy_of)
+        inner = Builder(self.opset, self.strategy_of, self.lower_body)
         inner.node = self.node
         inner.read = self.read
         inner._parent = self
@@ -216,6 +220,8 @@ class Builder:
         return pieces[0] if len(pieces) == 1 else self.op("Concat", *pieces, axis=0)
 
     def _symbol(self, symbol: str) -> ir.Value:
+        if self._parent is not None:
+            return self._parent._symbol(symbol)
         if symbol not in self._sizes:
             source, axis = self.symbols[symbol]
             scope, self.node = self.node, None

@@ -262,6 +262,10 @@ def _names(graph: Graph, groups: Mapping[str, tuple[Axis, ...]]) -> dict[str, st
             for n, name in zip(node.outputs[0].shape, ("time", "batch"), strict=False):
                 if isinstance(n, Size) and len(n.symbols) == 1 and n == Size(n.symbols):
                     call(n.symbols[0], name)
+        if node.op.name == "scan":
+            n = node.inputs[node.attrs["states"]].shape[0]
+            if isinstance(n, Size) and n == Size(n.symbols[:1]):
+                call(n.symbols[0], "time")
     for symbol, axes in groups.items():
         call(symbol, f"{axes[0][0]}_dim_{axes[0][1]}")
     return names

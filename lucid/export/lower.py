@@ -75,7 +75,7 @@ def pin(graph: Graph, sizes: Mapping[str, int]) -> Graph:
             return type(old)(map(attribute, old))
         if isinstance(old, slice):
             return slice(*map(attribute, (old.start, old.stop, old.step)))
-        return old
+        return pin(old, sizes) if isinstance(old, Graph) else old
 
     inputs = {}
     for name, value in graph.inputs.items():
@@ -98,8 +98,10 @@ def lower(graph: Graph, axes: Mapping[tuple[str, int], str], opset: int, strateg
     Raises:
         ExportError: an op cannot be exported; the message has the reason and the user's line.
     """
-    b = Builder(opset, strategies.__getitem__)
-    b.read = read_values(graph)
+    read = read_values(graph)
+    # A node that has none is part of another one, as of the step of a scan.
+    b = Builder(opset, lambda node: strategies.get(node) or strategy_of(node, "auto", False, b.read), lower_body)
+    b.read = read
     values: dict[Value, Any] = {}
     inputs = []
     for name, value in graph.inputs.items():
@@ -117,21 +119,7 @@ def lower(graph: Graph, axes: Mapping[tuple[str, int], str], opset: int, strateg
     for value, tensor in graph.captured.items():
         values[value] = _Constant(tensor._data, graph.labels[value])
     for node in graph.nodes:
-        b.node = node
-        folded = _fold(node, values)
-        if folded is not None:
-            for i, array in enumerate(folded):
-                values[node.value(i)] = _Constant(array, None)
-            continue
-        operands = [_operand(b, values, v) for v in node.inputs]
-        results = _lowered(b, node, operands)
-        for i, result in enumerate(results):
-            value = node.value(i)
-            if result is None:  # nothing reads it
-                continue
-            if result.producer() is not None and result.shape is None:
-                _annotate(result, value)
-            values[value] = result
+        _lower_node(b, node, values)
     b.node = None
     outputs: list[ir.Value] = []
     for value in graph.outputs.values():
@@ -157,6 +145,54 @@ def lower(graph: Graph, axes: Mapping[tuple[str, int], str], opset: int, strateg
     model = ir.Model(ir_graph, ir_version=version, producer_name="lucid")
     CommonSubexpressionEliminationPass()(model)
     return model
+
+
+def lower_body(b: Builder, inner: Builder, body: Graph, operands: Sequence[ir.Value], moving: int) -> list[ir.Value]:
+    """Add the nodes of a graph that is part of another, as the step of a scan.
+
+    What depends on none of the first `moving` operands is the same at every step, and is computed outside.
+
+    Args:
+        b: the builder of the graph around.
+        inner: that of the body.
+        operands: what stands for each input of `body`: arguments of the body, then values of the graph around.
+
+    Returns:
+        What stands for each output.
+    """
+    values: dict[Value, Any] = {}
+    for value, operand in zip(body.inputs.values(), operands, strict=True):
+        array = b.array(operand)
+        values[value] = operand if array is None else _Constant(array, operand.name)
+    inside = set(list(body.inputs.values())[:moving])
+    b.read = inner.read = b.read | read_values(body)
+    around = b.node
+    for node in body.nodes:
+        given = [v for v in node.inputs if type(v) is Value]
+        moves = not given or any(v in inside for v in given)
+        if moves:
+            inside.update(node.value(i) for i in range(len(node.outputs)))
+        _lower_node(inner if moves else b, node, values)
+    b.node = inner.node = around
+    return [_operand(inner, values, value) for value in body.outputs.values()]
+
+
+def _lower_node(b: Builder, node: Node, values: dict[Value, Any]) -> None:
+    """Add one node to a builder, and its results to `values`."""
+    b.node = node
+    folded = _fold(node, values)
+    if folded is not None:
+        for i, array in enumerate(folded):
+            values[node.value(i)] = _Constant(array, None)
+        return
+    operands = [_operand(b, values, v) for v in node.inputs]
+    for i, result in enumerate(_lowered(b, node, operands)):
+        value = node.value(i)
+        if result is None:  # nothing reads it
+            continue
+        if result.producer() is not None and result.shape is None:
+            _annotate(result, value)
+        values[value] = result
 
 
 class _Constant:

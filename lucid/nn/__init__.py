@@ -11,6 +11,7 @@ from .loss import CrossEntropyLoss, MSELoss
 from .lstm import LSTM
 from .module import Module
 from .rnn import RNN, RNNBase
+from .scan import scan
 
 __all__ = [
     "GRU",
@@ -30,5 +31,6 @@ __all__ = [
     "Sequential",
     "functional",
     "init",
+    "scan",
     "utils",
 ]

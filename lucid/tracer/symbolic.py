@@ -59,6 +59,10 @@ def symbols_of(tree: Any) -> set[str]:
     """The symbols that a shape or an attribute depends on."""
     if isinstance(tree, Size):
         return set(tree.symbols)
+    if isinstance(tree, Graph):
+        shapes = [value.shape for value in tree.inputs.values()]
+        parts = [(node.inputs, *node.attrs.values(), *(spec.shape for spec in node.outputs)) for node in tree.nodes]
+        return symbols_of((shapes, parts))
     if isinstance(tree, (tuple, list)):
         return {s for item in tree for s in symbols_of(item)}
     if isinstance(tree, slice):
@@ -177,6 +181,8 @@ class _Unifier:
         if isinstance(first, slice) and all(isinstance(r, slice) for r in runs):
             bounds = [[r.start for r in runs], [r.stop for r in runs], [r.step for r in runs]]
             return slice(*(self._attribute(items, what) for items in bounds))
+        if all(isinstance(r, Graph) for r in runs):
+            return unify(runs, self.sizes)
         if all(type(r) is type(first) and (r == first or (r != r and first != first)) for r in runs):
             return first
         if all(type(r) is int for r in runs) and (size := self._size(runs)) is not None:

@@ -41,15 +41,16 @@ class Leak(tuple[str, "Location | None"]):
 
 
 class Trace:
-    """A recording under way."""
+    """A recording under way; `parent` is the one that this is a part of, as the graph of one op of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, parent: Trace | None = None) -> None:
+        self.parent = parent
         self.inputs: set[Value] = set()
         self.captured: dict[Value, TensorLike] = {}
-        self.labels: dict[Value, str] = {}
+        self.labels: dict[Value, str] = {} if parent is None else parent.labels
         self.leaks: list[Leak] = []
-        self._scopes: list[str] = []
-        self._modules: dict[Any, str] = {}
+        self._scopes: list[str] = [] if parent is None else parent._scopes[-1:]
+        self._modules: dict[Any, str] = {} if parent is None else parent._modules
 
     def value_of(self, tensor: Any) -> Value:
         """The value of a tensor in this trace; one that comes from outside is captured, as a constant."""
@@ -74,6 +75,8 @@ class Trace:
         """Note that a tensor was turned into Python numbers or an array, if it belongs to this trace."""
         if self.sees(tensor):
             self.leaks.append(Leak((how, user_location())))
+        elif self.parent is not None:
+            self.parent.leak(how, tensor)
 
     @contextmanager
     def scope(self, name: str) -> Iterator[None]:

@@ -13,6 +13,7 @@ from . import (  # noqa: F401 - they fill the table
     math,
     recurrent,
     reduce,
+    scan,
     shape,
 )
 from .registry import LOWERINGS, lowers
