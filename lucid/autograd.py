@@ -199,7 +199,8 @@ def _compare(
     """What is wrong with the gradients; None if nothing is."""
     # Contiguous copies, so that the differences can be taken in place whatever view was given.
     args = [
-        Tensor(np.array(x._data, order="C"), requires_grad=x.requires_grad) if isinstance(x, Tensor) else x for x in args
+        Tensor(np.array(x._data, order="C"), requires_grad=x.requires_grad) if isinstance(x, Tensor) else x
+        for x in args
     ]
     outputs = _outputs(fn(*args))
     differences = {i: _differences(fn, args, i, [y.shape for y in outputs], eps) for i in checked}
@@ -222,9 +223,9 @@ def _compare(
             if not close.all():
                 row, column = (int(n) for n in np.argwhere(~close)[0])
                 return (
-                    f"the gradient of output {k}[{_place(row, y.shape)}] in input {i}[{_place(column, args[i].shape)}] is "
-                    f"{analytic[row, column]:.8g}, but the finite difference is {numeric[row, column]:.8g} (atol={atol}, "
-                    f"rtol={rtol}); the Jacobians are\n{analytic}\nand\n{numeric}"
+                    f"the gradient of output {k}[{_place(row, y.shape)}] in input {i}[{_place(column, args[i].shape)}] "
+                    f"is {analytic[row, column]:.8g}, but the finite difference is {numeric[row, column]:.8g} "
+                    f"(atol={atol}, rtol={rtol}); the Jacobians are\n{analytic}\nand\n{numeric}"
                 )
     return None
 

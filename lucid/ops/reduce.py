@@ -222,7 +222,8 @@ def log_softmax(x: Array, /, dim: int, dtype: Any = None) -> Array:
     tensor([-0.6931, -0.6931])
     """
     y = _below_top(x, dim, dtype)
-    y -= np.log(np.sum(np.exp(y), axis=dim, keepdims=True))
+    if y.size:
+        y -= np.log(np.sum(np.exp(y), axis=dim, keepdims=True))
     return y
 
 
