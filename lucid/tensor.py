@@ -317,7 +317,7 @@ def apply(op: Op[Any, Any], args: tuple[Any, ...], attrs: dict[str, Any]) -> Any
         elif a is None or type(a) in NUMBERS:
             arrays.append(a)
         elif isinstance(a, (np.ndarray, np.generic)):
-            # A NumPy scalar has a dtype and takes part in choosing that of the result, as in NumPy 2; a number does not.
+            # A NumPy scalar has a dtype and a say in that of the result, as in NumPy 2; a Python number has not.
             arrays.append(np.asarray(a))
         else:
             raise DtypeError(f"{op.name}: expected Tensors, arrays or numbers; got {type(a).__name__}")
