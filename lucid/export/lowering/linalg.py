@@ -11,7 +11,21 @@ from .registry import lowers
 
 @lowers("matmul")
 def _(b: Builder, x: Any, y: Any) -> Any:
+    # Gemm turns a matrix as it reads it. The gradients of weights are full of such products, and onnxruntime up to 1.23
+    # fuses a Transpose and a MatMul of float64 into an operator that it has for float32 alone.
+    (left, turn_left), (right, turn_right) = _turned(x), _turned(y)
+    ranks = [len(in_shape(b, i)) for i in range(2)]
+    if (turn_left or turn_right) and ranks == [2, 2] and left.dtype == right.dtype and out_dtype(b).kind == "f":
+        return b.op("Gemm", left, right, transA=int(turn_left), transB=int(turn_right))
     return call(b, "MatMul", x, y)
+
+
+def _turned(x: Any) -> tuple[Any, bool]:
+    """The matrix that `x` is the transpose of, and True; or `x` itself."""
+    maker = x.producer()
+    if maker is not None and maker.op_type == "Transpose" and list(maker.attributes["perm"].as_ints()) == [1, 0]:
+        return maker.inputs[0], True
+    return x, False
 
 
 @lowers("linear")
