@@ -41,5 +41,5 @@ $(VENV)/.made:
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info models/out htmlcov .coverage .coverage.* .hypothesis .*_cache
+	rm -rf $(VENV) build dist *.egg-info models/out benchmarks/out htmlcov .coverage .coverage.* .hypothesis .*_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -31,6 +31,7 @@ ELSEWHERE: dict[str, str] = {
     **dict.fromkeys(("rnn", "rnn_backward"), "tests/test_rnn.py"),
     **dict.fromkeys(("lstm", "lstm_backward", "lstm_tangent"), "tests/test_lstm_gru.py"),
     **dict.fromkeys(("gru", "gru_backward", "gru_tangent"), "tests/test_lstm_gru.py"),
+    "scan": "tests/test_scan.py",
     **dict.fromkeys(
         ("uniform", "normal", "integers", "permutation", "bernoulli", "bernoulli_like", "multinomial"),
         "tests/test_ops_random.py",

@@ -456,7 +456,7 @@ def test_a_folder_that_is_not_there_is_seen_before_the_work(tmp_path):
     def program(x):
         raise AssertionError("the model ran")
 
-    with pytest.raises(FileNotFoundError, match="no such folder"):
+    with pytest.raises(FileNotFoundError, match="the folder does not exist"):
         to_onnx(program, lucid.ones(3), path=tmp_path / "missing" / "model.onnx")
 
 

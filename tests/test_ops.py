@@ -169,17 +169,23 @@ def test_every_op_and_function_has_a_row():
     assert covered - shipped == set()
 
 
+# Other tests declare ops of their own.
+SHIPPED = {name: op for name, op in OPS.items() if op.__module__.startswith("lucid.")}
+
+
 def test_every_op_has_a_gradient_or_says_why_not():
-    assert [name for name, op in OPS.items() if (op.rule is None) == (op.no_gradient is None)] == []
+    assert [name for name, op in SHIPPED.items() if (op.rule is None) == (op.no_gradient is None)] == []
 
 
 def test_every_op_has_a_lowering_or_says_why_not():
-    assert [name for name, op in OPS.items() if (name not in LOWERINGS) == (op.no_export is None)] == []
+    assert [name for name, op in SHIPPED.items() if (name not in LOWERINGS) == (op.no_export is None)] == []
 
 
 def test_every_lowering_is_of_an_op_and_takes_what_it_takes():
     assert LOWERINGS.keys() - OPS.keys() == set()
     for name, lowering in LOWERINGS.items():
+        if name not in SHIPPED:
+            continue
         parameters = list(inspect.signature(lowering).parameters)[1:]
         assert len(parameters) == len(OPS[name].inputs) + len(OPS[name].attributes), name
         assert parameters[len(OPS[name].inputs) :] == list(OPS[name].attributes), name

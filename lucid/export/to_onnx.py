@@ -103,7 +103,7 @@ def to_onnx(
     if external_data is not None and path is None:
         raise ValueError("to_onnx: external_data says how a file is written, but there is no path to write one to")
     if path is not None and not os.path.isdir(folder := os.path.dirname(os.path.abspath(path))):
-        raise FileNotFoundError(errno.ENOENT, "to_onnx: there is no such folder to write to", folder)
+        raise FileNotFoundError(errno.ENOENT, "to_onnx: the folder does not exist", folder)
     check_opset(opset)
     metadata = check_metadata(metadata)
     if precision == "int8" and lowering == "auto":
