@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+import lucid
 from lucid import nn
 
 rng = np.random.default_rng(0)
@@ -54,7 +55,28 @@ class LayerCase:
         )
 
 
+class CTCLoss(nn.CTCLoss):
+    """Of scores: PyTorch's gradient is that of the loss and the log_softmax before it."""
+
+    def forward(self, scores: Any, *rest: Any) -> Any:
+        return super().forward(lucid.log_softmax(scores, -1), *rest)
+
+
+def torch_ctc(torch_nn: Any, **options: Any) -> Any:
+    def forward(self: Any, scores: Any, *rest: Any) -> Any:
+        return torch_nn.CTCLoss.forward(self, scores.log_softmax(-1), *rest)
+
+    return type("CTCLoss", (torch_nn.CTCLoss,), {"forward": forward})(**options)
+
+
+def chances(*shape: int) -> np.ndarray:
+    return rng.uniform(0.1, 0.9, size=shape)
+
+
 X = floats(3, 3, 2)
+IDS = np.array([[0, 4, 2], [2, 2, 1]])
+MASKED = np.array([[False, False, True, False], [False, True, False, False], [False, False, False, False]])
+LABELS = np.array([[1, 2], [3, 3]])
 STATE = floats(2, 3, 3)
 
 CASES = [
@@ -92,6 +114,73 @@ CASES = [
         (floats(3, 4, 2), np.array([[1, 0], [3, 2], [0, 1]])),
         note="smoothed",
     ),
+    LayerCase(nn.NLLLoss, (), {}, (floats(3, 4), np.array([1, 0, 3])), axes=(0,)),
+    LayerCase(
+        nn.NLLLoss,
+        (),
+        {"ignore_index": 2, "reduction": "none"},
+        (floats(3, 4, 2), np.array([[1, 0], [3, 2], [0, 1]])),
+        note="ignoring",
+    ),
+    LayerCase(nn.L1Loss, (), {}, (floats(3, 2), floats(3, 2)), axes=(0, 1)),
+    LayerCase(nn.SmoothL1Loss, (), {"beta": 0.5}, (floats(3, 2), floats(3, 2)), axes=(0, 1)),
+    LayerCase(nn.HuberLoss, (), {"delta": 0.7}, (floats(3, 2), floats(3, 2)), axes=(0, 1)),
+    LayerCase(nn.BCELoss, (), {}, (chances(3, 2), chances(3, 2)), axes=(0, 1)),
+    LayerCase(nn.BCEWithLogitsLoss, (), {"reduction": "sum"}, (floats(3, 2), chances(3, 2)), axes=(0, 1)),
+    LayerCase(nn.KLDivLoss, (), {"reduction": "batchmean"}, (floats(3, 2), chances(3, 2)), axes=(0, 1)),
+    LayerCase(nn.KLDivLoss, (), {"reduction": "sum", "log_target": True}, (floats(3, 2), floats(3, 2)), note="of logs"),
+    LayerCase(
+        CTCLoss, (), {}, (floats(5, 2, 4), LABELS, np.array([5, 4]), np.array([1, 2])), torch=torch_ctc, axes=(0, 1)
+    ),
+    LayerCase(
+        CTCLoss,
+        (3, "sum"),
+        {"zero_infinity": True},
+        (floats(5, 2, 4), LABELS % 3, np.array([5, 2]), np.array([1, 2])),
+        torch=lambda t: torch_ctc(t, blank=3, reduction="sum", zero_infinity=True),
+        note="of what does not fit",
+    ),
+    LayerCase(nn.Embedding, (5, 3), {}, (IDS,), axes=(0, 1)),
+    LayerCase(nn.Embedding, (5, 3), {"padding_idx": -2}, (IDS,), axes=(0, 1), note="with padding"),
+    LayerCase(nn.LayerNorm, (4,), {}, (floats(3, 2, 4),), axes=(0, 1)),
+    LayerCase(nn.LayerNorm, ((2, 4),), {"bias": False, "eps": 1e-3}, (floats(3, 2, 4),), axes=(0,), note="of two axes"),
+    LayerCase(nn.LayerNorm, (4,), {"elementwise_affine": False}, (floats(3, 4),), axes=(0,), note="without parameters"),
+    LayerCase(nn.Conv1d, (2, 3, 3), {}, (floats(3, 2, 7),), axes=(0, 2)),
+    LayerCase(nn.Conv1d, (2, 4, 3), {"padding": "same", "groups": 2}, (floats(3, 2, 7),), axes=(0, 2), note="grouped"),
+    LayerCase(nn.Conv1d, (2, 3, (2,), 2, 1, 2), {"bias": False}, (floats(2, 7),), axes=(1,), note="strided, unbatched"),
+    LayerCase(nn.MultiheadAttention, (4, 2), {}, (floats(3, 2, 4), floats(5, 2, 4), floats(5, 2, 4)), axes=(0, 1)),
+    LayerCase(
+        nn.MultiheadAttention,
+        (4, 2),
+        {"batch_first": True, "bias": False},
+        (floats(3, 2, 4), floats(3, 4, 4), floats(3, 4, 4), MASKED),
+        axes=(0, 1),
+        note="masked",
+    ),
+    LayerCase(
+        nn.MultiheadAttention, (4, 1), {}, (floats(3, 4), floats(5, 4), floats(5, 4)), axes=(0,), note="unbatched"
+    ),
+    LayerCase(
+        nn.MultiheadAttention,
+        (4, 2, 0.5),
+        {},
+        (floats(3, 2, 4), floats(5, 2, 4), floats(5, 2, 4)),
+        deterministic=False,
+        note="with dropout",
+    ),
+    LayerCase(nn.ReLU, (), {}, (X,), axes=(0, 1, 2)),
+    LayerCase(nn.Tanh, (), {}, (X,), axes=(0, 1, 2)),
+    LayerCase(nn.Sigmoid, (), {}, (X,), axes=(0, 1, 2)),
+    LayerCase(nn.SiLU, (), {}, (X,), axes=(0, 1, 2)),
+    LayerCase(nn.LeakyReLU, (0.2,), {}, (X,), axes=(0, 1, 2)),
+    LayerCase(nn.ELU, (0.7,), {}, (X,), axes=(0, 1, 2)),
+    LayerCase(nn.GELU, (), {}, (X,), axes=(0, 1, 2)),
+    LayerCase(nn.GELU, ("tanh",), {}, (X,), torch=lambda t: t.GELU(approximate="tanh"), note="by tanh"),
+    LayerCase(nn.Softplus, (2.0, 1.0), {}, (X,), axes=(0, 1, 2)),
+    LayerCase(nn.Hardtanh, (-0.5, 0.6), {}, (X,), axes=(0, 1, 2)),
+    LayerCase(nn.Softmax, (1,), {}, (X,), axes=(0, 1, 2)),
+    LayerCase(nn.LogSoftmax, (-1,), {}, (X,), axes=(0, 1, 2)),
+    LayerCase(nn.Identity, (), {}, (X,)),
     LayerCase(
         nn.Sequential,
         (),
@@ -102,5 +191,5 @@ CASES = [
     ),
 ]
 
-# What has no row: the bases that the others are made of.
-BASES = (nn.Module, nn.RNNBase, nn.RNNCellBase)
+# What has no row: the bases that the others are made of, and containers that are not called.
+BASES = (nn.Module, nn.RNNBase, nn.RNNCellBase, nn.ModuleDict, nn.ModuleList)

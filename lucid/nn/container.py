@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from .module import Module
 
-__all__ = ["Sequential"]
+__all__ = ["ModuleDict", "ModuleList", "Sequential"]
 
 
 class Sequential(Module):
@@ -43,3 +43,139 @@ class Sequential(Module):
         if isinstance(index, slice):
             return Sequential(dict(children[index]))
         return children[index][1]
+
+
+class ModuleList(Module):
+    """Modules in a list, which are found as its submodules (torch.nn.ModuleList).
+
+    Args:
+        modules: the modules.
+
+    Example:
+        >>> layers = nn.ModuleList([nn.Linear(3, 3) for _ in range(2)])
+        >>> layers.append(nn.Tanh())[-1]
+        Tanh()
+    """
+
+    def __init__(self, modules: Iterable[Module] | None = None) -> None:
+        super().__init__()
+        if modules is not None:
+            self.extend(modules)
+
+    def append(self, module: Module) -> ModuleList:
+        """Add a module at the end."""
+        self.add_module(str(len(self)), module)
+        return self
+
+    def extend(self, modules: Iterable[Module]) -> ModuleList:
+        """Add modules at the end."""
+        for module in list(modules):
+            self.append(module)
+        return self
+
+    def insert(self, index: int, module: Module) -> None:
+        """Add a module before the one that has the index now."""
+        modules = list(self)
+        modules.insert(index, module)
+        self._hold(modules)
+
+    def pop(self, index: int = -1) -> Module:
+        """Take a module out."""
+        module: Module = self[index]
+        del self[index]
+        return module
+
+    def _hold(self, modules: Iterable[Module]) -> None:
+        modules = list(modules)
+        for module in modules:
+            if not isinstance(module, Module):
+                raise TypeError(f"{type(module).__name__} is not a Module")
+        self._modules.clear()
+        self.extend(modules)
+
+    def __getitem__(self, index: int | slice) -> Any:
+        modules = list(self)[index]
+        return ModuleList(modules) if isinstance(modules, list) else modules
+
+    def __setitem__(self, index: int, module: Module) -> None:
+        modules = list(self)
+        modules[index] = module
+        self._hold(modules)
+
+    def __delitem__(self, index: int | slice) -> None:
+        modules = list(self)
+        del modules[index]
+        self._hold(modules)
+
+    def __iadd__(self, modules: Iterable[Module]) -> ModuleList:
+        return self.extend(modules)
+
+    def __iter__(self) -> Iterator[Module]:
+        return self.children()
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+
+class ModuleDict(Module):
+    """Modules by name, which are found as its submodules (torch.nn.ModuleDict).
+
+    Args:
+        modules: the modules: a mapping, or pairs of a name and a module.
+
+    Example:
+        >>> heads = nn.ModuleDict({"mean": nn.Linear(3, 1)})
+        >>> heads["scale"] = nn.Softplus()
+        >>> list(heads)
+        ['mean', 'scale']
+    """
+
+    def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] | None = None) -> None:
+        super().__init__()
+        if modules is not None:
+            self.update(modules)
+
+    def update(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]]) -> None:
+        """Add modules; one whose name is there already takes the place of the other."""
+        for name, module in dict(modules).items():
+            self[name] = module
+
+    def pop(self, key: str) -> Module:
+        """Take a module out."""
+        module = self[key]
+        del self[key]
+        return module
+
+    def clear(self) -> None:
+        """Take all modules out."""
+        self._modules.clear()
+
+    def keys(self) -> Iterable[str]:
+        """The names."""
+        return self._modules.keys()
+
+    def values(self) -> Iterable[Any]:
+        """The modules."""
+        return self._modules.values()
+
+    def items(self) -> Iterable[tuple[str, Any]]:
+        """The names with their modules."""
+        return self._modules.items()
+
+    def __getitem__(self, key: str) -> Any:
+        return self._modules[key]
+
+    def __setitem__(self, key: str, module: Module) -> None:
+        self.add_module(key, module)
+
+    def __delitem__(self, key: str) -> None:
+        del self._modules[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._modules
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modules)
+
+    def __len__(self) -> int:
+        return len(self._modules)

@@ -1,6 +1,7 @@
-"""Helpers around modules: gradient clipping, sequences of different length."""
+"""Helpers around modules: gradient clipping, parameters as a vector, sequences of different length."""
 
 from . import rnn
 from .clip_grad import clip_grad_norm_, clip_grad_value_
+from .vector import parameters_to_vector, vector_to_parameters
 
-__all__ = ["clip_grad_norm_", "clip_grad_value_", "rnn"]
+__all__ = ["clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "rnn", "vector_to_parameters"]

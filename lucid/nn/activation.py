@@ -1,0 +1,234 @@
+"""Activations as modules."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ..ops.activation import elu, gelu, hardtanh, leaky_relu, silu, softplus
+from ..ops.elementwise import relu, sigmoid, tanh
+from ..ops.reduce import log_softmax, softmax
+from ..tensor import Tensor
+from .module import Module
+
+__all__ = [
+    "ELU",
+    "GELU",
+    "Hardtanh",
+    "LeakyReLU",
+    "LogSoftmax",
+    "ReLU",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
+    "Softplus",
+    "Tanh",
+]
+
+
+class ReLU(Module):
+    """``max(x, 0)`` (torch.nn.ReLU).
+
+    Example:
+        >>> nn.ReLU()(lucid.tensor([-1.0, 2.0]))
+        tensor([0., 2.])
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return relu(input)
+
+
+class Tanh(Module):
+    """``tanh(x)`` (torch.nn.Tanh).
+
+    Example:
+        >>> nn.Tanh()(lucid.tensor([0.0, 1.0]))
+        tensor([0.    , 0.7616])
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return tanh(input)
+
+
+class Sigmoid(Module):
+    """``1 / (1 + exp(-x))`` (torch.nn.Sigmoid).
+
+    Example:
+        >>> nn.Sigmoid()(lucid.tensor([0.0, 1.0]))
+        tensor([0.5   , 0.7311])
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return sigmoid(input)
+
+
+class SiLU(Module):
+    """``x * sigmoid(x)``, also called swish (torch.nn.SiLU).
+
+    Example:
+        >>> nn.SiLU()(lucid.tensor([-1.0, 2.0]))
+        tensor([-0.2689,  1.7616])
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return silu(input)
+
+
+class LeakyReLU(Module):
+    """`x` where it is positive, else ``negative_slope * x`` (torch.nn.LeakyReLU).
+
+    Args:
+        negative_slope: the slope below 0.
+
+    Example:
+        >>> nn.LeakyReLU(0.1)(lucid.tensor([-1.0, 2.0]))
+        tensor([-0.1,  2. ])
+    """
+
+    def __init__(self, negative_slope: float = 0.01) -> None:
+        super().__init__()
+        self.negative_slope = negative_slope
+
+    def forward(self, input: Tensor) -> Tensor:
+        return leaky_relu(input, self.negative_slope)
+
+    def extra_repr(self) -> str:
+        return f"negative_slope={self.negative_slope}"
+
+
+class ELU(Module):
+    """`x` where it is positive, else ``alpha * (exp(x) - 1)`` (torch.nn.ELU).
+
+    Args:
+        alpha: minus the value that it approaches far below 0.
+
+    Example:
+        >>> nn.ELU()(lucid.tensor([-1.0, 2.0]))
+        tensor([-0.6321,  2.    ])
+    """
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        super().__init__()
+        self.alpha = alpha
+
+    def forward(self, input: Tensor) -> Tensor:
+        return elu(input, self.alpha)
+
+    def extra_repr(self) -> str:
+        return f"alpha={self.alpha}"
+
+
+class GELU(Module):
+    """``x * Φ(x)`` with Φ the distribution function of the normal distribution (torch.nn.GELU).
+
+    Args:
+        approximate: "tanh" for an approximation by tanh, "none" for none.
+
+    Raises:
+        ValueError: `approximate` is neither.
+
+    Example:
+        >>> nn.GELU()(lucid.tensor([-1.0, 2.0]))
+        tensor([-0.1587,  1.9545])
+    """
+
+    def __init__(self, approximate: Literal["none", "tanh"] = "none") -> None:
+        super().__init__()
+        if approximate not in ("none", "tanh"):
+            raise ValueError(f"GELU: approximate must be 'none' or 'tanh'; got {approximate!r}")
+        self.approximate: Literal["none", "tanh"] = approximate
+
+    def forward(self, input: Tensor) -> Tensor:
+        return gelu(input, self.approximate)
+
+    def extra_repr(self) -> str:
+        return f"approximate={self.approximate!r}"
+
+
+class Softplus(Module):
+    """``log(1 + exp(beta * x)) / beta``, and `x` where ``beta * x > threshold`` (torch.nn.Softplus).
+
+    Args:
+        beta: how sharp the bend at 0 is.
+        threshold: where the straight part begins.
+
+    Example:
+        >>> nn.Softplus()(lucid.tensor([0.0, 30.0]))
+        tensor([ 0.6931, 30.    ])
+    """
+
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
+        super().__init__()
+        self.beta = beta
+        self.threshold = threshold
+
+    def forward(self, input: Tensor) -> Tensor:
+        return softplus(input, self.beta, self.threshold)
+
+    def extra_repr(self) -> str:
+        return f"beta={self.beta}, threshold={self.threshold}"
+
+
+class Hardtanh(Module):
+    """`x` kept between two numbers (torch.nn.Hardtanh).
+
+    Args:
+        min_val: the least value.
+        max_val: the greatest value.
+
+    Raises:
+        ValueError: `min_val` is not less than `max_val`.
+
+    Example:
+        >>> nn.Hardtanh()(lucid.tensor([-2.0, 0.5]))
+        tensor([-1. ,  0.5])
+    """
+
+    def __init__(self, min_val: float = -1.0, max_val: float = 1.0) -> None:
+        super().__init__()
+        if not min_val < max_val:
+            raise ValueError(f"Hardtanh: min_val must be less than max_val; got {min_val} and {max_val}")
+        self.min_val = min_val
+        self.max_val = max_val
+
+    def forward(self, input: Tensor) -> Tensor:
+        return hardtanh(input, self.min_val, self.max_val)
+
+    def extra_repr(self) -> str:
+        return f"min_val={self.min_val}, max_val={self.max_val}"
+
+
+class Softmax(Module):
+    """``exp(x) / Σ exp(x)`` over an axis (torch.nn.Softmax).
+
+    Args:
+        dim: the axis; PyTorch's guess where none is given is deprecated, and there is none here.
+
+    Example:
+        >>> nn.Softmax(-1)(lucid.tensor([0.0, 0.0]))
+        tensor([0.5, 0.5])
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, input: Tensor) -> Tensor:
+        return softmax(input, self.dim)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+class LogSoftmax(Softmax):
+    """``x - log(Σ exp(x))`` over an axis (torch.nn.LogSoftmax).
+
+    Args:
+        dim: the axis.
+
+    Example:
+        >>> nn.LogSoftmax(-1)(lucid.tensor([0.0, 0.0]))
+        tensor([-0.6931, -0.6931])
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return log_softmax(input, self.dim)

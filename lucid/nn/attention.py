@@ -1,0 +1,224 @@
+"""MultiheadAttention: each position looks at the others in several ways at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import DtypeError, ShapeError
+from ..ops.attention import scaled_dot_product_attention
+from ..ops.creation import arange, zeros
+from ..ops.elementwise import astype, gt, le, where
+from ..ops.linalg import linear, matmul
+from ..ops.random import dropout
+from ..ops.reduce import any as any_of
+from ..ops.reduce import softmax
+from ..ops.shape import reshape, split, squeeze, transpose, unsqueeze
+from ..tensor import Parameter, Tensor, as_tensor
+from . import init
+from .linear import Linear
+from .module import Module
+
+__all__ = ["MultiheadAttention"]
+
+
+class MultiheadAttention(Module):
+    """``concat(head_1, …, head_H) W_o' + b_o`` with ``head = softmax(q k' / √D + mask) v``
+    (torch.nn.MultiheadAttention).
+
+    Letters: L queries, S keys, N batch, E features, H heads, D = E / H features of each; `q`, `k` and `v` are affine
+    maps of query, key and value, cut into heads.
+
+    Args:
+        embed_dim: E.
+        num_heads: H.
+        dropout: the probability with which a weight is left out, in training.
+        bias: whether the affine maps add a bias.
+        batch_first: whether the batch is the first axis.
+        dtype: the dtype of the parameters.
+
+    Shape:
+        query: (L, N, E); key, value: (S, N, E); with the batch first if batch_first, and without N if there is none.
+        The result: that of query; and the weights, (N, L, S), or (N, H, L, S) if they are not averaged.
+        in_proj_weight: (3 E, E), drawn by Xavier's rule; in_proj_bias: (3 E,), zeros.
+        out_proj.weight: (E, E); out_proj.bias: (E,), zeros.
+
+    Raises:
+        ValueError: `embed_dim` is not a multiple of `num_heads`, or an option is out of range. ShapeError: the shapes
+        do not fit. DtypeError: a mask is of integers.
+
+    Source: A. Vaswani et al. (2017), "Attention is all you need".
+
+    Example:
+        >>> x = lucid.ones(5, 3, 8)
+        >>> output, weights = nn.MultiheadAttention(8, num_heads=2)(x, x, x)
+        >>> output.shape, weights.shape
+        ((5, 3, 8), (3, 5, 5))
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        dropout: float = 0.0,
+        bias: bool = True,
+        batch_first: bool = False,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        for name, n in (("embed_dim", embed_dim), ("num_heads", num_heads)):
+            if not isinstance(n, int) or isinstance(n, bool) or n <= 0:
+                raise ValueError(f"MultiheadAttention: {name} must be a positive int; got {n!r}")
+        if embed_dim % num_heads:
+            raise ValueError(
+                f"MultiheadAttention: embed_dim must be a multiple of num_heads; got {embed_dim} and {num_heads}"
+            )
+        if not isinstance(dropout, (int, float)) or not 0 <= dropout <= 1:
+            raise ValueError(f"MultiheadAttention: dropout must be in [0, 1]; got {dropout!r}")
+        self.embed_dim = embed_dim
+        self.num_heads = num_heads
+        self.head_dim = embed_dim // num_heads
+        self.dropout = dropout
+        self.batch_first = batch_first
+        self.in_proj_weight = Parameter(zeros(3 * embed_dim, embed_dim, dtype=dtype))
+        self.register_parameter("in_proj_bias", Parameter(zeros(3 * embed_dim, dtype=dtype)) if bias else None)
+        self.out_proj = Linear(embed_dim, embed_dim, bias, dtype)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the parameters anew."""
+        init.xavier_uniform_(self.in_proj_weight)
+        self.out_proj.reset_parameters()
+        for bias in (self.in_proj_bias, self.out_proj.bias):
+            if bias is not None:
+                init.zeros_(bias)
+
+    def forward(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        key_padding_mask: Any = None,
+        need_weights: bool = True,
+        attn_mask: Any = None,
+        average_attn_weights: bool = True,
+        is_causal: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:
+        """The result, and the weights if asked for.
+
+        A query that may look at no key has weights 0.
+
+        Args:
+            query: what is looked for.
+            key: what it is compared with.
+            value: what is taken from where they agree.
+            key_padding_mask: (N, S) or (S,): bools, True where a key is not to be looked at; or numbers, added to the
+                scores.
+            need_weights: whether to give the weights too; None if not.
+            attn_mask: (L, S) or (N H, L, S): the same for each query.
+            average_attn_weights: whether the weights are the mean over the heads.
+            is_causal: let query i look at keys up to i. With `attn_mask`, as in PyTorch, the mask alone counts.
+        """
+        batched = query.ndim == 3
+        query, key, value = (self._batch_first(name, x, batched) for name, x in _named(query, key, value))
+        if key.shape[:2] != value.shape[:2] or query.shape[0] != key.shape[0]:
+            raise ShapeError(
+                "MultiheadAttention: key and value must have as many positions, and all as many sequences; got "
+                f"(N, L or S, E) = {query.shape}, {key.shape} and {value.shape}"
+            )
+        q, k, v = self._heads(query, key, value)
+        mask = self._mask(q, k, key_padding_mask, attn_mask, is_causal, batched)
+        rate = self.dropout if self.training else 0.0
+        if need_weights:
+            weights = _weights(q, k, mask)
+            weights = dropout(weights, rate) if rate else weights
+            out = matmul(weights, v)
+            given = weights.mean(1) if average_attn_weights else weights
+            given = given if batched else squeeze(given, 0)
+        else:
+            out, given = scaled_dot_product_attention(q, k, v, mask, rate), None
+        batch, steps, features = query.shape
+        out = self.out_proj(reshape(transpose(out, 1, 2), (batch, steps, features)))
+        if not batched:
+            return squeeze(out, 0), given
+        return out if self.batch_first else transpose(out, 0, 1), given
+
+    def _batch_first(self, name: str, x: Tensor, batched: bool) -> Tensor:
+        if x.ndim != (3 if batched else 2) or x.shape[-1] != self.embed_dim:
+            raise ShapeError(
+                f"MultiheadAttention: expected query, key and value with two axes, or with three, the last of size "
+                f"{self.embed_dim}; got a {name} of shape {x.shape}"
+            )
+        if not batched:
+            return unsqueeze(x, 0)
+        return x if self.batch_first else transpose(x, 0, 1)
+
+    def _heads(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Queries, keys and values, (N, L or S, E), as (N, H, L or S, D)."""
+        weights = split(self.in_proj_weight, self.embed_dim)
+        biases = (None,) * 3 if self.in_proj_bias is None else split(self.in_proj_bias, self.embed_dim)
+        maps = (linear(x, weight, bias) for x, weight, bias in zip(inputs, weights, biases, strict=True))
+        return tuple(transpose(reshape(y, (*y.shape[:2], self.num_heads, self.head_dim)), 1, 2) for y in maps)
+
+    def _mask(
+        self, q: Tensor, k: Tensor, key_padding_mask: Any, attn_mask: Any, is_causal: bool, batched: bool
+    ) -> Tensor | None:
+        """What is added to the scores (N, H, L, S), of a shape that broadcasts to theirs."""
+        batch, heads, queries, keys = *q.shape[:3], k.shape[2]
+        mask = None
+        if attn_mask is not None:
+            mask = _added("attn_mask", attn_mask, q)
+            if mask.shape == (batch * heads, queries, keys):
+                mask = reshape(mask, (batch, heads, queries, keys))
+            elif mask.shape != (queries, keys):
+                raise ShapeError(
+                    f"MultiheadAttention: attn_mask must have the shape {(queries, keys)} or "
+                    f"{(batch * heads, queries, keys)}; got {mask.shape}"
+                )
+        elif is_causal:
+            mask = where(le(arange(keys), unsqueeze(arange(queries), 1)), 0.0, _forbidden(q))
+        if key_padding_mask is not None:
+            padding = _added("key_padding_mask", key_padding_mask, q)
+            expected = (batch, keys) if batched else (keys,)
+            if padding.shape != expected:
+                raise ShapeError(
+                    f"MultiheadAttention: key_padding_mask must have the shape {expected}; got {padding.shape}"
+                )
+            padding = unsqueeze(padding, (1, 2)) if batched else padding
+            mask = padding if mask is None else mask + padding
+        return mask
+
+    def extra_repr(self) -> str:
+        return (
+            f"embed_dim={self.embed_dim}, num_heads={self.num_heads}, dropout={self.dropout}, "
+            f"bias={self.in_proj_bias is not None}, batch_first={self.batch_first}"
+        )
+
+
+def _named(query: Tensor, key: Tensor, value: Tensor) -> tuple[tuple[str, Tensor], ...]:
+    return ("query", query), ("key", key), ("value", value)
+
+
+def _forbidden(like: Tensor) -> Tensor:
+    return Tensor(np.asarray(-np.inf, like.dtype))
+
+
+def _added(name: str, given: Any, like: Tensor) -> Tensor:
+    """A mask as numbers that are added to the scores."""
+    mask = as_tensor(given)
+    if mask.dtype == np.bool_:
+        return where(mask, _forbidden(like), 0.0)
+    if not mask.is_floating_point():
+        raise DtypeError(f"MultiheadAttention: {name} must be of bools or floating-point numbers; got {mask.dtype}")
+    return mask
+
+
+def _weights(q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor:
+    scores = matmul(q * q.shape[-1] ** -0.5, transpose(k, -1, -2))
+    if mask is None:
+        return softmax(scores, -1)
+    allowed = gt(mask, float("-inf"))
+    # Finite, so that a query without any key has weights at all, which are then made 0.
+    scores = where(allowed, scores + where(allowed, mask, 0.0), float(np.finfo(scores.dtype).min))
+    return softmax(scores, -1) * astype(any_of(allowed, -1, True), scores.dtype)

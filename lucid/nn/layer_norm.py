@@ -1,0 +1,71 @@
+"""LayerNorm: mean 0 and variance 1 over the last axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..ops.creation import ones, zeros
+from ..ops.layer_norm import layer_norm
+from ..tensor import Parameter, Tensor
+from . import init
+from .module import Module
+
+__all__ = ["LayerNorm"]
+
+
+class LayerNorm(Module):
+    """``(x - mean) / sqrt(variance + eps) * weight + bias`` over the last axes (torch.nn.LayerNorm).
+
+    Args:
+        normalized_shape: the sizes of the axes that mean and variance are taken over.
+        eps: keeps the root from 0.
+        elementwise_affine: whether to have `weight` and `bias`.
+        bias: whether to have `bias`, if `weight`.
+        dtype: the dtype of the parameters.
+
+    Shape:
+        input: (*, *normalized_shape); output: the same.
+        weight, bias: normalized_shape; ones and zeros at first.
+
+    Raises:
+        ShapeError: the input does not end with normalized_shape.
+
+    Source: J. L. Ba et al. (2016), "Layer normalization".
+
+    Example:
+        >>> nn.LayerNorm(2, eps=0.0)(lucid.tensor([[1.0, 3.0]])).detach()
+        tensor([[-1.,  1.]])
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        if not shape or not all(isinstance(n, int) and n > 0 for n in shape):
+            raise ValueError(f"LayerNorm: normalized_shape must be positive ints; got {normalized_shape!r}")
+        self.normalized_shape = shape
+        self.eps = eps
+        self.elementwise_affine = elementwise_affine
+        has_bias = elementwise_affine and bias
+        self.register_parameter("weight", Parameter(ones(*shape, dtype=dtype)) if elementwise_affine else None)
+        self.register_parameter("bias", Parameter(zeros(*shape, dtype=dtype)) if has_bias else None)
+
+    def reset_parameters(self) -> None:
+        """Set the weight to ones and the bias to zeros."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
