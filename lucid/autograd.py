@@ -11,6 +11,7 @@ from .errors import GradientError
 from .tensor import Tensor, initial_gradient
 from .tracer.backward import backward
 from .tracer.mode import enable_grad, is_grad_enabled, no_grad
+from .tracer.op import OPS
 
 __all__ = ["enable_grad", "grad", "gradcheck", "gradgradcheck", "is_grad_enabled", "no_grad"]
 
@@ -75,6 +76,43 @@ def grad(
                     f"grad: no output depends on input {i}, of shape {x.shape}; allow_unused=True gives None for it"
                 )
     return tuple(found.get(target) for target in targets)
+
+
+def vjp_of(function: Callable[..., Any], inputs: Sequence[Tensor | None], gradients: Any) -> tuple[Tensor | None, ...]:
+    """The gradient rule of an op that is a faster form of a function composed of ops: what that function's would be.
+
+    Called inside a rule; the result can be differentiated again if the rule is run for that.
+
+    Args:
+        function: the function, of as many Tensors, that returns what the op returns.
+        inputs: the op's inputs, as the rule has them.
+        gradients: what arrives at the op's outputs, as the rule has it.
+    """
+    record = is_grad_enabled()
+    with enable_grad():
+        leaves = [None if x is None else OPS["clone"](x) for x in inputs]
+        for x in leaves:
+            if x is not None and not x.requires_grad:
+                x.requires_grad_()
+        results = function(*leaves)
+        pairs = [
+            (y, g)
+            for y, g in zip(_several(results), _several(gradients), strict=True)
+            if g is not None and y.requires_grad
+        ]
+        found: tuple[Any, ...] = grad(
+            [y for y, _ in pairs],
+            [x for x in leaves if x is not None],
+            [g for _, g in pairs],
+            create_graph=record,
+            allow_unused=True,
+        )
+    given = iter(found)
+    return tuple(None if x is None else next(given) for x in leaves)
+
+
+def _several(found: Any) -> tuple[Any, ...]:
+    return found if isinstance(found, tuple) else (found,)
 
 
 def gradcheck(

@@ -73,7 +73,44 @@ def each_reduction(name, inputs, ref, **options):
     ]
 
 
+def less_one_at(x, t, dim, ignore_index):
+    return x - (np.arange(x.shape[1]).reshape(-1, *[1] * (x.ndim - 2)) == t[:, None])
+
+
 NAMES: list[Case] = [
+    row(
+        "class_losses",
+        floats(4, 3),
+        TARGETS,
+        None,
+        ref=lambda x, t, w, **_: (*nll(log_softmax(x), t), np.exp(log_softmax(x))),
+        dim=1,
+        ignore_index=-100,
+        torch=None,
+    ),
+    row(
+        "class_losses",
+        floats(2, 3, 5),
+        ints(3, 2, 5),
+        fixed(3),
+        ref=lambda x, t, w, **_: (*nll(log_softmax(x), t, w, 1), np.exp(log_softmax(x))),
+        dim=1,
+        ignore_index=1,
+        torch=None,
+        note="weights",
+    ),
+    row("less_one_at", floats(4, 3), ints(3, 4), ref=less_one_at, dim=1, ignore_index=-100, torch=None, dynamic=False),
+    row(
+        "less_one_at",
+        floats(2, 3, 5),
+        ints(3, 2, 5),
+        ref=less_one_at,
+        dim=1,
+        ignore_index=-100,
+        torch=None,
+        note="positions",
+        dynamic=False,
+    ),
     *each_reduction("mse_loss", (floats(2, 3), floats(2, 3)), lambda x, y: (x - y) ** 2),
     *each_reduction("l1_loss", (floats(2, 3), floats(2, 3)), lambda x, y: np.abs(x - y)),
     *each_reduction("smooth_l1_loss", (floats(2, 3), floats(2, 3)), smooth_l1, attrs={"beta": 0.7}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 import numpy as np
-from op_case import Case, floats, row
+from op_case import Case, floats, positive, row
 from op_cases_reduce import softmax
 
 
@@ -15,6 +15,14 @@ def layer_norm(x, weight=None, bias=None, axes=1, eps=1e-5):
     scale = 1 / np.sqrt(x.var(taken, keepdims=True) + eps)
     y = (x - centre) * scale
     return (y if weight is None else y * weight) + (0 if bias is None else bias), centre, scale
+
+
+def normalized_slope(g, x, weight, centre, scale, axes):
+    taken, leading = tuple(range(-axes, 0)), tuple(range(x.ndim - axes))
+    s = (x - centre) * scale
+    h = g if weight is None else g * weight
+    gx = (h - h.mean(taken, keepdims=True) - s * (h * s).mean(taken, keepdims=True)) * scale
+    return gx, (g * s).sum(leading), g.sum(leading)
 
 
 def conv1d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
@@ -75,6 +83,30 @@ NAMES: list[Case] = [
         eps=1e-5,
         torch=None,
         note="plain",
+    ),
+    row(
+        "normalized_slope",
+        floats(2, 3, 4),
+        floats(2, 3, 4),
+        floats(4),
+        floats(2, 3, 1),
+        positive(2, 3, 1),
+        ref=normalized_slope,
+        axes=1,
+        torch=None,
+    ),
+    row(
+        "normalized_slope",
+        floats(2, 3, 4),
+        floats(2, 3, 4),
+        None,
+        floats(2, 1, 1),
+        positive(2, 1, 1),
+        ref=normalized_slope,
+        axes=2,
+        torch=None,
+        note="plain",
+        dynamic={"input_0": {0: "batch"}, "input_1": {0: "batch"}, "input_2": {0: "batch"}, "input_3": {0: "batch"}},
     ),
     row("layer_norm", floats(2, 3, 4), (4,), floats(4), floats(4), ref=lambda x, s, w, b: layer_norm(x, w, b)[0]),
     row("layer_norm", floats(2, 3, 4), [3, 4], ref=lambda x, s: layer_norm(x, axes=2)[0], note="two_axes"),

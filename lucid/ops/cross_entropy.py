@@ -4,16 +4,78 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ..errors import AxisError, DtypeError, ShapeError
-from ..tensor import Tensor, as_tensor
-from ..tracer.op import function
+from ..tensor import Tensor, as_tensor, op
+from ..tracer.op import Array, function
 from .elementwise import astype, ne, where
 from .loss import Reduction, reduced
-from .reduce import log_softmax, size
+from .reduce import below_top, log_softmax, size, sum
 from .scatter import gather_at
 from .shape import reshape, squeeze, unsqueeze
 
 __all__ = ["cross_entropy", "nll_loss"]
+
+
+@op
+def class_losses(x: Array, target: Array, weight: Array, /, dim: int, ignore_index: int) -> Array:
+    """``weight[target] * -log_softmax(x)[target]`` for each target and its weight, 0 where it is ignored; the softmax.
+
+    Shape:
+        x: (..., C, ...) with C at axis `dim`; target: the same without C; weight: (C,) or None; the results: two of the
+        shape of target, and one of that of x.
+    """
+    kept = target != ignore_index
+    index = np.where(kept, target, 0)
+    y = below_top(x, dim, None)
+    picked = y[place_of(index, dim)]
+    np.exp(y, out=y)
+    total = np.add.reduce(y, axis=dim, keepdims=True)
+    y /= total
+    # Not a product alone: what is ignored may be infinite.
+    loss = np.where(kept, np.log(np.squeeze(total, dim)) - picked, 0)
+    if weight is None:
+        return loss, kept.astype(y.dtype), y
+    weights = np.where(kept, weight[index], 0)
+    return loss * weights, weights, y
+
+
+@class_losses.vjp
+def _(g: Any, target: Tensor, out: Any, dim: int, ignore_index: int) -> Any:
+    # The weights are constants, as in PyTorch.
+    g_loss, _, g_softmax = g
+    _, weights, shares = out
+    gx = None
+    if g_loss is not None:
+        slope = less_one_at(shares, target, dim=dim, ignore_index=ignore_index)
+        gx = slope * unsqueeze(g_loss * weights, dim)
+    if g_softmax is not None:
+        more = shares * (g_softmax - sum(g_softmax * shares, dim, True))
+        gx = more if gx is None else gx + more
+    return gx, None, None
+
+
+@op
+def less_one_at(x: Array, target: Array, /, dim: int, ignore_index: int) -> Array:
+    """`x`, less one at the class that each target names: the gradient of the loss, if x is the softmax."""
+    y = np.array(x)
+    y[place_of(np.where(target == ignore_index, 0, target), dim)] -= 1
+    return y
+
+
+@less_one_at.vjp
+def _(g: Tensor) -> Any:
+    return g, None
+
+
+def place_of(index: Array, dim: int) -> tuple[Array, ...]:
+    """An index for NumPy to the classes, at axis `dim`, that `index` names."""
+    places: list[Array] = [
+        np.arange(n).reshape([-1 if d == axis else 1 for d in range(index.ndim)]) for axis, n in enumerate(index.shape)
+    ]
+    places.insert(dim, index)
+    return tuple(places)
 
 
 @function
@@ -122,10 +184,12 @@ def cross_entropy(
     if target.is_floating_point():
         return _against_probabilities(input, target, weight, reduction, label_smoothing, dim)
     _check_indices("cross_entropy", input, target, ignore_index, dim)
+    if label_smoothing == 0:
+        given = None if weight is None else as_tensor(weight)
+        loss, weights, _ = class_losses(input, target, given, dim=dim, ignore_index=ignore_index)
+        return loss.sum() / weights.detach().sum() if reduction == "mean" else reduced("cross_entropy", loss, reduction)
     logs = log_softmax(input, dim)
     hard = _picked(logs, target, weight, ignore_index, reduction, dim)
-    if label_smoothing == 0:
-        return hard
     kept = ne(target, ignore_index)
     scaled = logs if weight is None else logs * _per_class(weight, logs, dim)
     spread = where(kept, -scaled.sum(dim), 0.0)

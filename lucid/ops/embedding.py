@@ -19,7 +19,7 @@ __all__ = ["embedding"]
 @op
 def take_rows(weight: Array, indices: Array, /, padding: int | None = None) -> Array:
     """The rows of a matrix that `indices` name; to row `padding` no gradient flows (ONNX Gather)."""
-    return weight[indices]
+    return np.take(weight, indices, axis=0)
 
 
 @take_rows.vjp

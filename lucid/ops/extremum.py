@@ -17,6 +17,10 @@ __all__ = ["amax", "amin", "argmax", "argmin", "max", "min"]
 
 _INTEGER = "the result is an index"
 
+# Any, since NumPy types them for a fixed keepdims.
+_largest: Any = np.maximum.reduce
+_smallest: Any = np.minimum.reduce
+
 
 class Extremum(NamedTuple):
     """What `max` and `min` return along an axis."""
@@ -32,7 +36,7 @@ def amax(x: Array, /, dim: Dims = None, keepdim: bool = False) -> Array:
     >>> lucid.amax(lucid.tensor([[1.0, 5.0], [3.0, 4.0]]), dim=0)
     tensor([3., 5.])
     """
-    return np.amax(x, axis=axes(dim), keepdims=keepdim)
+    return _largest(x, axis=axes(dim), keepdims=keepdim)
 
 
 @op
@@ -42,7 +46,7 @@ def amin(x: Array, /, dim: Dims = None, keepdim: bool = False) -> Array:
     >>> lucid.amin(lucid.tensor([[1.0, 5.0], [3.0, 4.0]]), dim=0)
     tensor([1., 4.])
     """
-    return np.amin(x, axis=axes(dim), keepdims=keepdim)
+    return _smallest(x, axis=axes(dim), keepdims=keepdim)
 
 
 @amax.vjp

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -57,9 +58,21 @@ def _(g: Tensor, indices: Any, index: tuple[Any, ...], shapes: Any) -> Any:
 @op
 def index_add(g: Array, /, *indices: Array, index: tuple[Any, ...], shape: tuple[int, ...]) -> Array:
     """Zeros of a shape with `g` added at an index, which may name an element more than once."""
-    result = np.zeros(shape, g.dtype)
-    np.add.at(result, _fill(index, indices), g)
-    return result
+    if index == ("*",) and indices[0].dtype != np.bool_ and g.ndim:
+        # Rows of a table, as in the gradient of an embedding.
+        width = math.prod(shape[1:])
+        rows = np.ascontiguousarray(indices[0]).reshape(-1, 1) % max(shape[0], 1)
+        places = rows * width + np.arange(width)
+    else:
+        places = np.arange(math.prod(shape)).reshape(shape)[_fill(index, indices)]
+    return added(g, places, shape)
+
+
+def added(g: Array, places: Array, shape: tuple[int, ...]) -> Array:
+    """Zeros of a shape with elements added at places counted in one row; several times faster than by several axes."""
+    result = np.zeros(math.prod(shape), g.dtype)
+    np.add.at(result, places.reshape(-1), g.reshape(-1))
+    return result.reshape(shape)
 
 
 @index_add.vjp
@@ -79,6 +92,8 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     >>> lucid.arange(10)[2:8:3]
     tensor([2, 5])
     """
+    if type(index) is int:
+        return slice_at(x, (index,))
     items = index if isinstance(index, tuple) else (index,)
     basic: list[Any] = []
     tensors: list[Any] = []

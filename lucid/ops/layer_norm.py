@@ -1,12 +1,14 @@
-"""Layer normalisation."""
+"""Layer normalisation: one op forward and one backward, each a loop over blocks that stay in a processor's cache."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from ..autograd import vjp_of
 from ..errors import ShapeError
 from ..tensor import Tensor, op
 from ..tracer.op import Array, function
@@ -15,54 +17,127 @@ from .shape import expand_to
 
 __all__ = ["layer_norm"]
 
+# How many elements to treat at once.
+_BLOCK = 16384
+
+
+def _blocks(rows: int, width: int) -> Iterator[slice]:
+    step = max(1, _BLOCK // max(1, width))
+    return (slice(start, start + step) for start in range(0, rows, step))
+
 
 @op
 def normalized(x: Array, weight: Array, bias: Array, /, axes: int, eps: float) -> Array:
-    """Each block of the last `axes` axes with mean 0 and variance 1, times `weight` plus `bias` (ONNX
-    LayerNormalization).
+    """Each block of the last axes with mean 0 and variance 1, times `weight` plus `bias` (ONNX LayerNormalization).
 
     The result: that, the means, and one over the standard deviations.
     """
-    taken = tuple(range(-axes, 0))
-    centre = np.mean(x, axis=taken, keepdims=True)
-    y = x - centre
-    spread = np.mean(np.square(y), axis=taken, keepdims=True)
-    spread += eps
-    scale = np.asarray(1 / np.sqrt(spread))
-    y *= scale
-    if weight is not None:
-        y *= weight
-    if bias is not None:
-        y += bias
-    return y, centre, scale
+    given = [a for a in (x, weight, bias) if a is not None]
+    dtype = np.result_type(*given, *([] if x.dtype.kind == "f" else [np.float64]))
+    inner = x.shape[x.ndim - axes :]
+    width = math.prod(inner)
+    rows = x.reshape(math.prod(x.shape[: x.ndim - axes]), width)
+    w, b = (None if a is None else a.reshape(width) for a in (weight, bias))
+    # Sums of float16 need more digits.
+    work = np.float32 if dtype == np.float16 else dtype
+    out = np.empty(rows.shape, work)
+    centre, scale = np.empty((len(rows), 1), work), np.empty((len(rows), 1), work)
+    # A product with a vector adds up faster than a reduction.
+    share = np.full((width, 1), 1 / max(width, 1), work)
+    with np.errstate(all="ignore"):
+        for block in _blocks(*rows.shape):
+            y, c, s = out[block], centre[block], scale[block]
+            y[...] = rows[block]
+            np.matmul(y, share, out=c)
+            y -= c
+            np.vecdot(y, y, out=s[:, 0])
+            s /= width
+            s += eps
+            np.sqrt(s, out=s)
+            np.divide(1, s, out=s)
+            y *= s
+            if w is not None:
+                y *= w
+            if b is not None:
+                y += b
+    shape = (*x.shape[: x.ndim - axes], *(1 for _ in inner))
+    return tuple(
+        a.astype(dtype, copy=False) for a in (out.reshape(x.shape), centre.reshape(shape), scale.reshape(shape))
+    )
 
 
 @normalized.vjp
 def _(g: Any, x: Tensor, weight: Any, bias: Any, out: Any, needs: tuple[bool, ...], axes: int) -> Any:
-    taken = tuple(range(-axes, 0))
     g_out, g_centre, g_scale = g
     _, centre, scale = out
-    standard = (x - centre) * scale
     gx = gw = gb = None
     if g_out is not None:
-        if needs[1]:
-            gw = sum_to(g_out * standard, shape=weight.shape)
-        if needs[2]:
-            gb = sum_to(g_out, shape=bias.shape)
-        if needs[0]:
-            gs = g_out if weight is None else g_out * weight
-            gx = (gs - mean(gs, taken, True) - standard * mean(gs * standard, taken, True)) * scale
+        gx, gw, gb = normalized_slope(g_out, x, weight, centre, scale, axes=axes)
+        gw, gb = (None if p is None else part for p, part in ((weight, gw), (bias, gb)))
     if needs[0]:
+        taken = tuple(range(-axes, 0))
         n = size(x, dim=taken)
         if g_centre is not None:
             gx = _plus(gx, expand_to(g_centre / n, shape=x.shape))
         if g_scale is not None:
-            gx = _plus(gx, standard * (g_scale * scale * scale / -n))
+            gx = _plus(gx, (x - centre) * (g_scale * scale * scale * scale / -n))
     return gx, gw, gb
 
 
 def _plus(total: Tensor | None, more: Tensor) -> Tensor:
     return more if total is None else total + more
+
+
+@op
+def normalized_slope(incoming: Array, x: Array, weight: Array, centre: Array, scale: Array, /, axes: int) -> Array:
+    """The gradients of `normalized` in `x`, `weight` and `bias`, where `incoming` arrives at its first result.
+
+    With s = (x - centre) scale and h = incoming weight: (h - mean(h) - s mean(h s)) scale, the sum of incoming s, and
+    the sum of incoming.
+    """
+    inner = x.shape[x.ndim - axes :]
+    width = math.prod(inner)
+    count = math.prod(x.shape[: x.ndim - axes])
+    dtype = np.result_type(incoming, scale)
+    rows, incoming = x.reshape(count, width), incoming.reshape(count, width)
+    centre, scale = centre.reshape(count, 1), scale.reshape(count, 1)
+    w = None if weight is None else weight.reshape(width)
+    out = np.empty(rows.shape, dtype)
+    gw, gb = np.zeros(width, dtype), np.zeros(width, dtype)
+    share = np.full((width, 1), 1 / max(width, 1), dtype)
+    with np.errstate(all="ignore"):
+        for block in _blocks(*rows.shape):
+            h, arrived, s = out[block], incoming[block], scale[block]
+            standard = rows[block] - centre[block]
+            standard *= s
+            np.multiply(arrived, standard, out=h)
+            ones = np.ones(len(h), dtype)
+            gw += ones @ h
+            gb += ones @ arrived
+            if w is None:
+                h[...] = arrived
+            else:
+                np.multiply(arrived, w, out=h)
+            along = np.vecdot(h, standard)[:, None]
+            along /= width
+            h -= h @ share
+            standard *= along
+            h -= standard
+            h *= s
+    return out.reshape(x.shape), gw.reshape(inner), gb.reshape(inner)
+
+
+@normalized_slope.vjp
+def _(g: Any, incoming: Tensor, x: Tensor, weight: Any, centre: Tensor, scale: Tensor, axes: int) -> Any:
+    def composed(g: Tensor, x: Tensor, weight: Tensor | None, centre: Tensor, scale: Tensor) -> Any:
+        taken = tuple(range(-axes, 0))
+        inner = x.shape[x.ndim - axes :]
+        standard = (x - centre) * scale
+        h = g if weight is None else g * weight
+        gx = (h - mean(h, taken, True) - standard * mean(h * standard, taken, True)) * scale
+        return gx, sum_to(g * standard, shape=inner), sum_to(g, shape=inner)
+
+    return vjp_of(composed, (incoming, x, weight, centre, scale), g)
 
 
 @function

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from ..tensor import Tensor, as_tensor, op
 from ..tracer.op import Array, function
 from .creation import full
 from .elementwise import astype
+from .index import added
 
 __all__ = ["gather", "scatter", "scatter_add"]
 
@@ -31,9 +33,12 @@ def _(g: Tensor, indices: Tensor, dim: int, shapes: Any) -> Any:
 @op
 def gather_sum(g: Array, indices: Array, /, dim: int, shape: tuple[int, ...]) -> Array:
     """Zeros of a shape with `g` added where `gather` would read: its gradient (ONNX ScatterElements)."""
-    result = np.zeros(shape, g.dtype)
-    np.add.at(result, _grid(indices, dim), g)
-    return result
+    places = indices * math.prod(shape[dim + 1 :])
+    for axis, n in enumerate(indices.shape):
+        if axis != dim:
+            along = np.arange(n) * math.prod(shape[axis + 1 :])
+            places = places + along.reshape([-1 if d == axis else 1 for d in range(indices.ndim)])
+    return added(g, places, shape)
 
 
 @gather_sum.vjp

@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from ...errors import ExportError
 from ..builder import Builder
-from .operands import call, in_shape, out_dtype, out_shape
+from .operands import call, in_shape, out_dtype, out_shape, scalar
 from .registry import lowers
 from .sizes import joined
 
@@ -38,6 +38,22 @@ def _mean(b: Builder, x: Any, axes: list[int]) -> Any:
     if b.opset >= 18:
         return b.op("ReduceMean", x, np.array(axes, np.int64), keepdims=1)
     return b.op("ReduceMean", x, axes=axes, keepdims=1)
+
+
+@lowers("normalized_slope")
+def _(b: Builder, incoming: Any, x: Any, weight: Any, centre: Any, scale: Any, axes: int) -> Any:
+    dtype = out_dtype(b)
+    incoming, x, centre, scale = (b.cast(p, dtype) for p in (incoming, x, centre, scale))
+    leading, taken = list(range(len(in_shape(b)) - axes)), list(range(-axes, 0))
+    standard = b.op("Mul", b.op("Sub", x, centre), scale)
+    h = incoming if weight is None else b.op("Mul", incoming, b.cast(weight, dtype))
+    along = b.op("Mul", standard, _mean(b, b.op("Mul", h, standard), taken))
+    gx = b.op("Mul", b.op("Sub", b.op("Sub", h, _mean(b, h, taken)), along), scale)
+    if not leading:
+        return gx, b.op("Mul", incoming, standard), incoming
+    summed = np.array(leading, np.int64)
+    gw = b.op("ReduceSum", b.op("Mul", incoming, standard), summed, keepdims=0)
+    return gx, gw, b.op("ReduceSum", incoming, summed, keepdims=0)
 
 
 @lowers("convolved")
@@ -97,6 +113,40 @@ def _(b: Builder, g: Any, size: int, stride: int, dilation: int, length: Any) ->
         row = b.op("Slice", b.op("Pad", row, room), np.array([0]), b.size(length), np.array([2]))
         total = row if total is None else b.op("Add", total, row)
     return total
+
+
+# --- losses over classes
+
+
+@lowers("class_losses")
+def _(b: Builder, x: Any, target: Any, weight: Any, dim: int, ignore_index: int) -> Any:
+    dtype = out_dtype(b)
+    target = b.cast(target, np.int64)
+    kept = b.op("Not", b.op("Equal", target, np.array(ignore_index), dtype=np.bool_))
+    index = b.op("Where", kept, target, np.array(0), dtype=np.int64)
+    logs = b.op("LogSoftmax", b.cast(x, dtype), axis=dim)
+    picked = b.op("GatherElements", logs, b.op("Unsqueeze", index, np.array([dim])), axis=dim)
+    zero = np.zeros((), dtype)
+    loss = b.op("Where", kept, b.op("Neg", b.op("Squeeze", picked, np.array([dim]))), zero, dtype=dtype)
+    shares = b.op("Softmax", b.cast(x, dtype), axis=dim)
+    if weight is None:
+        return loss, b.cast(kept, dtype), shares
+    weights = b.op("Where", kept, b.op("Gather", b.cast(weight, dtype), index, axis=0), zero, dtype=dtype)
+    return b.op("Mul", loss, weights), weights, shares
+
+
+@lowers("less_one_at")
+def _(b: Builder, x: Any, target: Any, dim: int, ignore_index: int) -> Any:
+    dtype = out_dtype(b)
+    n = in_shape(b)[dim]
+    target = b.op("Unsqueeze", b.cast(target, np.int64), np.array([dim]))
+    if isinstance(n, int):
+        classes: Any = np.arange(n)
+    else:
+        classes = b.op("Range", np.array(0), scalar(b, n, np.int64), np.array(1), dtype=np.int64)
+    after = list(range(1, len(in_shape(b)) - dim))
+    classes = b.op("Unsqueeze", classes, np.array(after)) if after else classes
+    return b.op("Sub", x, b.cast(b.op("Equal", target, classes, dtype=np.bool_), dtype))
 
 
 # --- connectionist temporal classification

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ...ops.erf import FAR, NEAR, coefficients
+from ...ops.erf import BEYOND, CENTRE, FAR, NEAR, WITHIN
 from ..builder import Builder
 from .operands import call, out_dtype
 from .registry import lowers
@@ -106,15 +106,14 @@ def erf(b: Builder, x: Any) -> Any:
     dtype = b.dtype(x)
     if dtype != np.float64:
         return b.op("Erf", x)
-    table = coefficients(dtype)
     one = np.ones((), dtype)
     size = b.op("Abs", x)
     capped = b.op("Min", size, np.asarray(FAR, dtype))
-    centre = np.asarray(table.centre, dtype)
+    centre = np.asarray(CENTRE, dtype)
     t = b.op("Div", b.op("Sub", capped, centre), b.op("Add", capped, centre))
     decay = b.op("Exp", b.op("Neg", b.op("Mul", capped, capped)))
-    far = b.op("Mul", b.op("Sign", x), b.op("Sub", one, b.op("Mul", decay, _horner(b, table.far, t))))
-    near = b.op("Mul", x, _horner(b, table.near, b.op("Mul", x, x)))
+    far = b.op("Mul", b.op("Sign", x), b.op("Sub", one, b.op("Mul", decay, _horner(b, BEYOND, t))))
+    near = b.op("Mul", x, _horner(b, WITHIN, b.op("Mul", x, x)))
     return b.op("Where", b.op("Less", size, np.asarray(NEAR, dtype), dtype=np.bool_), near, far, dtype=dtype)
 
 
