@@ -1,7 +1,7 @@
 """Gated recurrent units: a whole sequence through one layer is one op, its loop written by hand.
 
-Letters: T time, N batch, I input, H hidden. The gates stand in PyTorch's order, r z n, and each has an array of its
-own, (T, N, H), so that a step of it is contiguous in memory.
+Letters: T time, N batch, I input, H hidden. The gates stand in PyTorch's order, r z n, and each gate of a step by
+itself, (N, H), contiguous in memory.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..tensor import Tensor, op
 from ..tracer.op import Array
 from .elementwise import where
 from .linalg import matmul
-from .recurrent import before, block_size, gradient_of_states, padding, padding_mask, quiet, shifted
+from .recurrent import before, block_size, gradient_of_states, padding, padding_mask, projected, quiet, shifted
 from .shape import concat, reshape_to, split, stack, transpose, unbind, unsqueeze
 
 __all__ = ["gru", "gru_backward", "gru_tangent"]
@@ -46,33 +46,38 @@ def gru(
         x: (T, N, I); h0: (1, N, H) or None for zeros; weight_ih: (3H, I); weight_hh: (3H, H); bias_ih, bias_hh: (3H,)
         or None; lengths: (N,) integers from 1 to T, or None where all are T.
         The result: the states of all steps (T, N, H) and the last state (1, N, H); and for the gradient the gates
-        r, z, n of all steps (3, T, N, H), and what r is multiplied with (T, N, H).
+        r, z, n of all steps (T, 3, N, H), and what r is multiplied with (T, N, H).
     """
-    steps, batch, features = x.shape
+    steps, batch, _ = x.shape
     hidden = weight_hh.shape[1]
-    gates = np.matmul(x.reshape(steps * batch, features), _by_gate(weight_ih, hidden))
-    inner = np.zeros((steps, batch, hidden), gates.dtype)
-    if bias_ih is not None:
-        gates += _by_gate(bias_ih[:, None], hidden)
+    weight, recurrent = _by_gate(weight_ih, hidden), _by_gate(weight_hh, hidden)
+    offset = None if bias_ih is None else _by_gate(bias_ih[:, None], hidden)
+    inner_offset = np.zeros((), x.dtype)
     if bias_hh is not None:
-        gates[:2] += _by_gate(bias_hh[:, None], hidden)[:2]
-        inner += bias_hh[2 * hidden :]
-    gates = gates.reshape(3, steps, batch, hidden)
-    recurrent = _by_gate(weight_hh, hidden)
+        # Those of r and z can be added beforehand; that of n cannot, r is multiplied with it.
+        parts = _by_gate(bias_hh[:, None], hidden)
+        inner_offset = parts[2, 0].copy()
+        parts[2] = 0
+        offset = parts if offset is None else offset + parts
+    inputs = projected(x, weight, offset)
+    # A step is fastest in one piece, unless fresh memory for all of them costs more than that saves.
+    gates = inputs if inputs.size > 1 << 18 else np.empty(inputs.shape, inputs.dtype)
+    inner = np.empty((steps, batch, hidden), gates.dtype)
     output = np.empty_like(inner)
     h = np.zeros_like(output[0]) if h0 is None else h0[0]
-    product = np.empty_like(gates[:, 0])
-    buffer = np.empty_like(h)
-    by_step = gates.swapaxes(0, 1)
-    for s, (r, z, n), q, h_t in zip(by_step[:, :2], by_step, inner, output, strict=True):
+    product, buffer, one = np.empty_like(gates[0]), np.empty_like(h), np.ones((), gates.dtype)
+    sigmoids, last = product[:2], product[2]
+    for y, y_n, s, (r, z, n), q, h_t in zip(
+        inputs[:, :2], inputs[:, 2], gates[:, :2], gates, inner, output, strict=True
+    ):
         np.matmul(h, recurrent, out=product)
-        s += product[:2]
+        np.add(y, sigmoids, out=s)
         np.exp(s, out=s)
-        s += 1
-        np.divide(1, s, out=s)
-        q += product[2]
+        s += one
+        np.divide(one, s, out=s)
+        np.add(last, inner_offset, out=q)
         np.multiply(r, q, out=buffer)
-        n += buffer
+        np.add(y_n, buffer, out=n)
         np.tanh(n, out=n)
         np.subtract(h, n, out=h_t)
         h_t *= z
@@ -81,7 +86,7 @@ def gru(
     if lengths is None:
         return output, output[-1:].copy(), gates, inner
     absent = padding(lengths, steps)
-    for results in (output, inner, *gates):
+    for results in (output, inner, *gates.swapaxes(0, 1)):
         results[absent] = 0
     return output, output[lengths - 1, np.arange(batch)][None], gates, inner
 
@@ -109,7 +114,7 @@ def _(
         direct = _direct(g_gates, g_inner, gates, inner, lengths)
         g_states = g_states + matmul(shifted(direct[0], True), weight_hh)
     da, dn, dh = gru_backward(g_states, gates, inner, previous, weight_hh)
-    gh = dh[:1] * gates[1, :1] + matmul(da[:1], weight_hh) if needs[1] else None
+    gh = dh[:1] * gates[:1, 1] + matmul(da[:1], weight_hh) if needs[1] else None
     if direct is not None:
         da, dn = da + direct[0], dn + direct[1]
         gh = gh + matmul(direct[0][:1], weight_hh) if needs[1] else None
@@ -135,9 +140,9 @@ def _(
 
 def _direct(g_gates: Any, g_inner: Any, gates: Tensor, inner: Tensor, lengths: Any) -> tuple[Tensor, Tensor]:
     """What arrives at gates and inner themselves, as gradients of what `gru_backward` gives as da and dn."""
-    r, z, n = unbind(gates)
+    r, z, n = unbind(gates, 1)
     none = inner * 0.0
-    g_r, g_z, g_n = (none, none, none) if g_gates is None else unbind(g_gates)
+    g_r, g_z, g_n = (none, none, none) if g_gates is None else unbind(g_gates, 1)
     dn = g_n * (1 - n * n)
     dr = (g_r + dn * inner) * r * (1 - r)
     dq = dn * r if g_inner is None else dn * r + g_inner
@@ -162,7 +167,7 @@ def gru_backward(g_states: Array, gates: Array, inner: Array, previous: Array, w
     again.
 
     Shape:
-        g_states: (T, N, H); gates: (3, T, N, H); inner: q, (T, N, H); previous: the state before each step (T, N, H);
+        g_states: (T, N, H); gates: (T, 3, N, H); inner: q, (T, N, H); previous: the state before each step (T, N, H);
         weight: W_hh, (3H, H).
         The result: the gradients da of r's and z's pre-activations and of q (T, N, 3H), dn of n's pre-activation
         (T, N, H), and dh of the states (T, N, H).
@@ -173,17 +178,17 @@ def gru_backward(g_states: Array, gates: Array, inner: Array, previous: Array, w
     dh = np.empty_like(inner)
     by_gate = da.reshape(steps, batch, 3, hidden).transpose(0, 2, 1, 3)
     size = block_size(inner)
-    k = np.empty((3, size, batch, hidden), inner.dtype)
+    k = np.empty((size, 3, batch, hidden), inner.dtype)
     carry, product = np.zeros_like(inner[0]), np.zeros_like(inner[0])
     for stop in range(steps, 0, -size):
         start = max(0, stop - size)
-        _coefficients(gates, inner, previous, start, stop, k[:, : stop - start], dn[start:stop])
+        _coefficients(gates, inner, previous, start, stop, k[: stop - start], dn[start:stop])
         for t in range(stop - 1, start - 1, -1):
             dh_t = dh[t]
             np.add(g_states[t], product, out=dh_t)
             dh_t += carry
-            np.multiply(k[:, t - start], dh_t, out=by_gate[t])
-            np.multiply(gates[1, t], dh_t, out=carry)
+            np.multiply(k[t - start], dh_t, out=by_gate[t])
+            np.multiply(gates[t, 1], dh_t, out=carry)
             np.matmul(da[t], weight, out=product)
         dn[start:stop] *= dh[start:stop]
     return da, dn, dh
@@ -229,7 +234,7 @@ def gru_tangent(u: Array, gates: Array, inner: Array, previous: Array, weight: A
     steps, batch, hidden = inner.shape
     states = np.empty_like(inner)
     size = block_size(inner)
-    k = np.empty((3, size, batch, hidden), inner.dtype)
+    k = np.empty((size, 3, batch, hidden), inner.dtype)
     unused = np.empty((size, batch, hidden), inner.dtype)
     a = np.empty((batch, 3 * hidden), inner.dtype)
     by_gate = a.reshape(batch, 3, hidden).swapaxes(0, 1)
@@ -237,11 +242,11 @@ def gru_tangent(u: Array, gates: Array, inner: Array, previous: Array, weight: A
     recurrent = np.ascontiguousarray(weight.T)
     for start in range(0, steps, size):
         stop = min(steps, start + size)
-        _coefficients(gates, inner, previous, start, stop, k[:, : stop - start], unused[: stop - start])
+        _coefficients(gates, inner, previous, start, stop, k[: stop - start], unused[: stop - start])
         for t in range(start, stop):
             np.matmul(state, recurrent, out=a)
-            by_gate *= k[:, t - start]
-            np.multiply(gates[1, t], state, out=buffer)
+            by_gate *= k[t - start]
+            np.multiply(gates[t, 1], state, out=buffer)
             state = states[t]
             np.sum(by_gate, axis=0, out=state)
             state += buffer
@@ -265,15 +270,15 @@ def _(
 
 def _coefficients(gates: Array, inner: Array, previous: Array, start: int, stop: int, k: Array, k_n: Array) -> None:
     """Fill in the coefficients of the steps from `start` to `stop`, of all at once."""
-    r, z, n = gates[:, start:stop]
-    k_r, k_z, k_q = k
+    r, _, n = gates[start:stop].swapaxes(0, 1)
+    k_r, k_z, k_q = k.swapaxes(0, 1)
     # First in k_q: h_(t-1) - n, for k_z.
     np.subtract(previous[start:stop], n, out=k_q)
-    np.subtract(1, gates[:2, start:stop], out=k[:2])
+    np.subtract(1, gates[start:stop, :2], out=k[:, :2])
     np.multiply(n, n, out=k_n)
     np.subtract(1, k_n, out=k_n)
     k_n *= k_z
-    k_z *= z
+    k_z *= gates[start:stop, 1]
     k_z *= k_q
     np.multiply(k_n, r, out=k_q)
     k_r *= k_q
@@ -282,7 +287,7 @@ def _coefficients(gates: Array, inner: Array, previous: Array, start: int, stop:
 
 def _coefficient_tensors(gates: Tensor, inner: Tensor, previous: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The coefficients of r, z, q and n, as ops."""
-    r, z, n = unbind(gates)
+    r, z, n = unbind(gates, 1)
     k_n = (1 - z) * (1 - n * n)
     k_q = k_n * r
     return k_q * inner * (1 - r), (previous - n) * z * (1 - z), k_q, k_n
@@ -311,7 +316,7 @@ def _second(
     if needs[3]:
         g_weight = matmul(transpose(da.reshape(-1, 3 * hidden), 0, 1), earlier.reshape(-1, hidden))
     if needs[0] or needs[1] or needs[2]:
-        r, z, n = unbind(gates)
+        r, z, n = unbind(gates, 1)
         a = matmul(earlier, transpose(weight, 0, 1))
         a_r, a_z, a_q = split(a if g_a is None else a + g_a, hidden, -1)
         c_r, c_z, c_q = a_r * dh, a_z * dh, a_q * dh
@@ -327,7 +332,8 @@ def _second(
                 c_r * k_n * inner * (1 - 2 * r) + c_q * k_n,
                 c_z * (previous - n) * (1 - 2 * z) - c_n * slope + earlier * dh,
                 -2 * c_n * (1 - z) * n - change,
-            ]
+            ],
+            1,
         )
         g_inner = c_r * k_n * r * (1 - r)
         g_previous = change

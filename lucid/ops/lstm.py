@@ -2,8 +2,8 @@
 
 Letters: T time, N batch, I input, H hidden. Inside, the gates stand in the order o i f g: so the three that a sigmoid
 makes stand together, and so do the three that act on the cell. PyTorch's order, i f g o, is that one turned by one
-place. Each gate has an array of its own, (T, N, H), so that a step of it is contiguous in memory: that is what the
-loops' time depends on, beside the matrix products.
+place. Each gate of a step stands by itself, (N, H), contiguous in memory: that is what the loops' time depends on,
+beside the matrix products.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..tensor import Tensor, op
 from ..tracer.op import Array
 from .elementwise import tanh, where
 from .linalg import matmul
-from .recurrent import before, block_size, gradient_of_states, padding, padding_mask, quiet, shifted
+from .recurrent import before, block_size, gradient_of_states, padding, padding_mask, projected, quiet, shifted
 from .shape import concat, reshape_to, split, stack, transpose, unbind, unsqueeze
 
 __all__ = ["lstm", "lstm_backward", "lstm_tangent"]
@@ -48,29 +48,27 @@ def lstm(
         x: (T, N, I); h0, c0: (1, N, H) or None for zeros; weight_ih: (4H, I); weight_hh: (4H, H); bias_ih, bias_hh:
         (4H,) or None; lengths: (N,) integers from 1 to T, or None where all are T.
         The result: the states of all steps (T, N, H), the last state (1, N, H), the last cell (1, N, H); and for the
-        gradient the gates σ(o), σ(i), σ(f), tanh(g) of all steps (4, T, N, H) and all cells (T, N, H).
+        gradient the gates σ(o), σ(i), σ(f), tanh(g) of all steps (T, 4, N, H) and all cells (T, N, H).
     """
-    steps, batch, features = x.shape
+    steps, batch, _ = x.shape
     hidden = weight_hh.shape[1]
     bias = bias_ih if bias_hh is None else bias_hh if bias_ih is None else bias_ih + bias_hh
-    gates = np.matmul(x.reshape(steps * batch, features), _by_gate(weight_ih, hidden))
-    if bias is not None:
-        gates += _by_gate(bias[:, None], hidden)
-    gates = gates.reshape(4, steps, batch, hidden)
-    recurrent = _by_gate(weight_hh, hidden)
+    weight, recurrent = _by_gate(weight_ih, hidden), _by_gate(weight_hh, hidden)
+    offset = None if bias is None else _by_gate(bias[:, None], hidden)
+    inputs = projected(x, weight, offset)
+    # A step is fastest in one piece, unless fresh memory for all of them costs more than that saves.
+    gates = inputs if inputs.size > 1 << 18 else np.empty(inputs.shape, inputs.dtype)
     output = np.empty((steps, batch, hidden), gates.dtype)
     cells = np.empty_like(output)
     h = np.zeros_like(output[0]) if h0 is None else h0[0]
     c = np.zeros_like(output[0]) if c0 is None else c0[0]
-    product = np.empty_like(gates[:, 0])
-    buffer = np.empty_like(output[0])
-    by_step = gates.swapaxes(0, 1)
-    for a, s, (o, i, f, g), c_t, h_t in zip(by_step, by_step[:, :3], by_step, cells, output, strict=True):
+    product, buffer, one = np.empty_like(gates[0]), np.empty_like(h), np.ones((), gates.dtype)
+    for y, a, s, (o, i, f, g), c_t, h_t in zip(inputs, gates, gates[:, :3], gates, cells, output, strict=True):
         np.matmul(h, recurrent, out=product)
-        a += product
+        np.add(y, product, out=a)
         np.exp(s, out=s)
-        s += 1
-        np.divide(1, s, out=s)
+        s += one
+        np.divide(one, s, out=s)
         np.tanh(g, out=g)
         np.multiply(i, g, out=c_t)
         np.multiply(f, c, out=buffer)
@@ -81,7 +79,7 @@ def lstm(
     if lengths is None:
         return output, output[-1:].copy(), cells[-1:].copy(), gates, cells
     absent = padding(lengths, steps)
-    for results in (output, cells, *gates):
+    for results in (output, cells, *gates.swapaxes(0, 1)):
         results[absent] = 0
     last = lengths - 1, np.arange(batch)
     return output, output[last][None], cells[last][None], gates, cells
@@ -108,9 +106,9 @@ def _(
         g_states = output * 0.0
     direct = None
     if g_gates is not None:
-        o, i, f, candidate = unbind(gates)
+        o, i, f, candidate = unbind(gates, 1)
         slopes = o * (1 - o), i * (1 - i), f * (1 - f), 1 - candidate * candidate
-        direct = concat(*[d * slope for d, slope in zip(unbind(g_gates), slopes, strict=True)], dim=-1)
+        direct = concat(*[d * slope for d, slope in zip(unbind(g_gates, 1), slopes, strict=True)], dim=-1)
         if lengths is not None:
             direct = where(unsqueeze(padding_mask(lengths, steps), -1), 0.0, direct)
         g_states = g_states + matmul(shifted(direct, True), weight)
@@ -127,7 +125,7 @@ def _(
     if needs[1]:
         gh = matmul(da[:1], weight)
     if needs[2]:
-        gc = dc[:1] * gates[2, :1]
+        gc = dc[:1] * gates[:1, 2]
     if needs[3]:
         gw = _back(matmul(transpose(rows, 0, 1), reshape_to(x, shape=(steps * batch, x.shape[2]))), hidden)
     if needs[4]:
@@ -151,7 +149,7 @@ def lstm_backward(g_states: Array, g_cells: Array, gates: Array, cells: Array, c
     adjoint is `lstm_tangent`; the two are each other's gradients, so both can be differentiated again and again.
 
     Shape:
-        g_states: (T, N, H); g_cells: (T, N, H) or None for zeros; gates: (4, T, N, H); cells: (T, N, H); c0: (1, N, H)
+        g_states: (T, N, H); g_cells: (T, N, H) or None for zeros; gates: (T, 4, N, H); cells: (T, N, H); c0: (1, N, H)
         or None; weight: W_hh with its rows in the order o i f g, (4H, H).
         The result: the gradients of the pre-activations, in that order too (T, N, 4H), and of the cells (T, N, H).
     """
@@ -160,14 +158,14 @@ def lstm_backward(g_states: Array, g_cells: Array, gates: Array, cells: Array, c
     dc = np.empty_like(cells)
     by_gate = da.reshape(steps, batch, 4, hidden).transpose(0, 2, 1, 3)
     size = block_size(cells)
-    k = np.empty((4, size, batch, hidden), cells.dtype)
+    k = np.empty((size, 4, batch, hidden), cells.dtype)
     p = np.empty((size, batch, hidden), cells.dtype)
     dh, carry, product = np.empty_like(cells[0]), np.zeros_like(cells[0]), np.zeros_like(cells[0])
     for stop in range(steps, 0, -size):
         start = max(0, stop - size)
-        _coefficients(gates, cells, c0, start, stop, k[:, : stop - start], p[: stop - start])
+        _coefficients(gates, cells, c0, start, stop, k[: stop - start], p[: stop - start])
         for t in range(stop - 1, start - 1, -1):
-            dc_t, a, k_t = dc[t], by_gate[t], k[:, t - start]
+            dc_t, a, k_t = dc[t], by_gate[t], k[t - start]
             np.add(g_states[t], product, out=dh)
             np.multiply(p[t - start], dh, out=dc_t)
             dc_t += carry
@@ -175,7 +173,7 @@ def lstm_backward(g_states: Array, g_cells: Array, gates: Array, cells: Array, c
                 dc_t += g_cells[t]
             np.multiply(k_t[0], dh, out=a[0])
             np.multiply(k_t[1:], dc_t, out=a[1:])
-            np.multiply(gates[2, t], dc_t, out=carry)
+            np.multiply(gates[t, 2], dc_t, out=carry)
             np.matmul(da[t], weight, out=product)
     return da, dc
 
@@ -216,7 +214,7 @@ def lstm_tangent(u: Array, v: Array, gates: Array, cells: Array, c0: Array, weig
     states = np.empty_like(cells)
     changes = np.empty_like(cells)
     size = block_size(cells)
-    k = np.empty((4, size, batch, hidden), cells.dtype)
+    k = np.empty((size, 4, batch, hidden), cells.dtype)
     p = np.empty((size, batch, hidden), cells.dtype)
     a, buffer = np.empty_like(u[0]), np.empty_like(cells[0])
     by_gate = a.reshape(batch, 4, hidden).swapaxes(0, 1)
@@ -224,12 +222,12 @@ def lstm_tangent(u: Array, v: Array, gates: Array, cells: Array, c0: Array, weig
     state, change = np.zeros_like(cells[0]), np.zeros_like(cells[0])
     for start in range(0, steps, size):
         stop = min(steps, start + size)
-        _coefficients(gates, cells, c0, start, stop, k[:, : stop - start], p[: stop - start])
+        _coefficients(gates, cells, c0, start, stop, k[: stop - start], p[: stop - start])
         for t in range(start, stop):
             np.matmul(state, recurrent, out=a)
             a += u[t]
-            by_gate *= k[:, t - start]
-            np.multiply(gates[2, t], change, out=buffer)
+            by_gate *= k[t - start]
+            np.multiply(gates[t, 2], change, out=buffer)
             state, change = states[t], changes[t]
             np.sum(by_gate[1:], axis=0, out=change)
             change += buffer
@@ -259,10 +257,10 @@ def _(
 
 def _coefficients(gates: Array, cells: Array, c0: Array, start: int, stop: int, k: Array, p: Array) -> None:
     """Fill in the coefficients k and p of the steps from `start` to `stop`, of all at once."""
-    o, i, _, g = gates[:, start:stop]
-    k_o, k_i, k_f, k_g = k
-    np.subtract(1, gates[:3, start:stop], out=k[:3])
-    k[:3] *= gates[:3, start:stop]
+    o, i, _, g = gates[start:stop].swapaxes(0, 1)
+    k_o, k_i, k_f, k_g = k.swapaxes(0, 1)
+    np.subtract(1, gates[start:stop, :3], out=k[:, :3])
+    k[:, :3] *= gates[start:stop, :3]
     np.tanh(cells[start:stop], out=p)
     k_o *= p
     p *= p
@@ -303,7 +301,7 @@ def _second(
     if needs[3]:
         g_weight = matmul(transpose(da.reshape(-1, 4 * hidden), 0, 1), earlier.reshape(-1, hidden))
     if needs[0] or needs[1] or needs[2]:
-        o, i, f, g = unbind(gates)
+        o, i, f, g = unbind(gates, 1)
         a_o, a_i, a_f, a_g = split(u + matmul(earlier, transpose(weight, 0, 1)), hidden, -1)
         dh = g_states + matmul(shifted(da, True), weight)
         k_o, k_i, k_f, k_g, p = a_o * dh, a_i * dc, a_f * dc, a_g * dc, changes * dh
@@ -314,7 +312,8 @@ def _second(
                 k_i * g * (1 - 2 * i) + k_g * (1 - g * g),
                 k_f * previous * (1 - 2 * f) + shifted(changes, False) * dc,
                 k_i * i * (1 - i) - 2 * k_g * g * i,
-            ]
+            ],
+            1,
         )
         g_previous = k_f * f * (1 - f)
         g_cells = (k_o * o * (1 - o) - 2 * p * o * t) * (1 - t * t) + shifted(g_previous, True)

@@ -176,6 +176,21 @@ def block_size(states: np.ndarray[Any, Any]) -> int:
     return max(1, min(len(states), 16384 // max(1, states[0].size)))
 
 
+def projected(x: Array, weight: Array, offset: Array | None) -> Array:
+    """The products of all steps' inputs with each gate's weight, (T, gates, N, H).
+
+    Args:
+        x: (T, N, I).
+        weight: (gates, I, H).
+        offset: what to add, (gates, 1, H), or None.
+    """
+    steps, batch, features = x.shape
+    products = np.matmul(x.reshape(steps * batch, features), weight)
+    if offset is not None:
+        products += offset
+    return products.reshape(len(weight), steps, batch, -1).swapaxes(0, 1)
+
+
 def gradient_of_states(g: Any, output: Tensor, lengths: Any) -> Any:
     """The gradients of all states: those of the output, and that of the last state where it was taken from.
 

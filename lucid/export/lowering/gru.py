@@ -51,8 +51,8 @@ def _(
     if lengths is None:
         return output, h_n, gates, inner
     counts = counting(b, lengths)
-    results = [None if x is None else zeroed(b, x, counts) for x in (output, gates, inner)]
-    return results[0], at_last(b, output, lengths), *results[1:]
+    last = at_last(b, output, lengths)
+    return zeroed(b, output, counts), last, zeroed(b, gates, counts, True), zeroed(b, inner, counts)
 
 
 def _operator(
@@ -94,8 +94,8 @@ def _cell(
     return b.op("Add", n, b.op("Mul", z, b.op("Sub", h, n))), [r, z, n], q
 
 
-def _joined(b: Builder, gates: Sequence[ir.Value]) -> ir.Value:
-    return b.op("Concat", *[b.op("Unsqueeze", gate, np.array([0])) for gate in gates], axis=0)
+def _joined(b: Builder, gates: Sequence[ir.Value], axis: int) -> ir.Value:
+    return b.op("Concat", *[b.op("Unsqueeze", gate, np.array([axis])) for gate in gates], axis=axis)
 
 
 def _parts(b: Builder, inputs: ir.Value) -> tuple[ir.Value, ir.Value]:
@@ -118,7 +118,7 @@ def _unrolled(b: Builder, inputs: ir.Value, h0: ir.Value | None, recurrent: ir.V
     output, inner, *all_gates = (
         values[0] if len(values) == 1 else b.op("Concat", *values, axis=0) for values in zip(*made, strict=True)
     )
-    return output, h, _joined(b, all_gates), inner
+    return output, h, _joined(b, all_gates, 1), inner
 
 
 def _scan(b: Builder, inputs: ir.Value, h0: ir.Value | None, recurrent: ir.Value, bias: ir.Value | None) -> Any:
@@ -132,13 +132,12 @@ def _scan(b: Builder, inputs: ir.Value, h0: ir.Value | None, recurrent: ir.Value
             body.op("Gemm", states[0], recurrent, bias) if bias is not None else body.op("MatMul", states[0], recurrent)
         )
         h, gates, q = _cell(body, read, states[0], product, hidden, 1)
-        extra = ([_joined(body, gates)] if with_gates else []) + [q] * with_inner
+        extra = ([_joined(body, gates, 0)] if with_gates else []) + [q] * with_inner
         return [h], [h, *extra]
 
-    axes = [0, *[1] * with_gates, *[0] * with_inner]
     first, second = _parts(b, inputs)
     h_n, output, *extra = scan(
-        b, {"h": start(b, h0, dtype)}, {"x_rz": first, "x_n": second}, step, len(axes), axes=axes
+        b, {"h": start(b, h0, dtype)}, {"x_rz": first, "x_n": second}, step, 1 + with_gates + with_inner
     )
     gates = extra.pop(0) if with_gates else None
     inner = extra.pop(0) if with_inner else None
@@ -181,8 +180,8 @@ def _coefficients(
 ) -> tuple[ir.Value, ir.Value, ir.Value]:
     """k of r, z and q, that of n, and z, of all steps, as in the op `gru_backward`."""
     one = np.ones((), b.dtype(inner))
-    parts = b.op("Split", gates, np.ones(3, np.int64), outputs=3, axis=0)
-    r, z, n = (b.op("Squeeze", part, np.array([0])) for part in parts)
+    parts = b.op("Split", gates, np.ones(3, np.int64), outputs=3, axis=1)
+    r, z, n = (b.op("Squeeze", part, np.array([1])) for part in parts)
     complement = b.op("Sub", one, z)
     k_n = b.op("Mul", complement, b.op("Sub", one, b.op("Mul", n, n)))
     k_q = b.op("Mul", k_n, r)

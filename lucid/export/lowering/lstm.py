@@ -56,8 +56,8 @@ def _(
     if lengths is None:
         return output, h_n, c_n, gates, cells
     counts = counting(b, lengths)
-    results = [None if x is None else zeroed(b, x, counts) for x in (output, gates, cells)]
-    return results[0], at_last(b, output, lengths), at_last(b, cells, lengths), *results[1:]
+    last = at_last(b, output, lengths), at_last(b, cells, lengths)
+    return zeroed(b, output, counts), *last, zeroed(b, gates, counts, True), zeroed(b, cells, counts)
 
 
 def _operator(
@@ -102,8 +102,8 @@ def _cell(
     return b.op("Mul", o, b.op("Tanh", cell)), cell, [o, i, f, g]
 
 
-def _joined(b: Builder, gates: Sequence[ir.Value]) -> ir.Value:
-    return b.op("Concat", *[b.op("Unsqueeze", gate, np.array([0])) for gate in gates], axis=0)
+def _joined(b: Builder, gates: Sequence[ir.Value], axis: int) -> ir.Value:
+    return b.op("Concat", *[b.op("Unsqueeze", gate, np.array([axis])) for gate in gates], axis=axis)
 
 
 def _unrolled(
@@ -120,7 +120,7 @@ def _unrolled(
     output, cells, *all_gates = (
         values[0] if len(values) == 1 else b.op("Concat", *values, axis=0) for values in zip(*made, strict=True)
     )
-    return output, h, c, _joined(b, all_gates), cells
+    return output, h, c, _joined(b, all_gates, 1), cells
 
 
 def _scan(
@@ -133,12 +133,11 @@ def _scan(
 
     def step(body: Builder, states: Any, read: Any) -> Any:
         h, c, gates = _cell(body, body.op("Gemm", states[0], recurrent, read[0]), states[1], hidden, 1)
-        extra = [_joined(body, gates)] * with_gates + [c] * with_cells
+        extra = [_joined(body, gates, 0)] * with_gates + [c] * with_cells
         return [h, c], [h, *extra]
 
     states = {"h": start(b, h0, dtype), "c": start(b, c0, dtype)}
-    axes = [0, *[1] * with_gates, *[0] * with_cells]
-    h_n, c_n, output, *extra = scan(b, states, {"x": inputs}, step, len(axes), axes=axes)
+    h_n, c_n, output, *extra = scan(b, states, {"x": inputs}, step, 1 + with_gates + with_cells)
     gates = extra.pop(0) if with_gates else None
     cells = extra.pop(0) if with_cells else None
     return output, b.op("Unsqueeze", h_n, np.array([0])), b.op("Unsqueeze", c_n, np.array([0])), gates, cells
@@ -207,8 +206,8 @@ def _coefficients(
 ) -> tuple[ir.Value, ir.Value, ir.Value]:
     """k, p and f of all steps, as in the op `lstm_backward`."""
     one = np.ones((), b.dtype(cells))
-    parts = b.op("Split", gates, np.ones(4, np.int64), outputs=4, axis=0)
-    o, i, f, g = (b.op("Squeeze", part, np.array([0])) for part in parts)
+    parts = b.op("Split", gates, np.ones(4, np.int64), outputs=4, axis=1)
+    o, i, f, g = (b.op("Squeeze", part, np.array([1])) for part in parts)
     t = b.op("Tanh", cells)
     slopes = [b.op("Mul", gate, b.op("Sub", one, gate)) for gate in (o, i, f)]
     factors = [t, g, previous(b, c0, cells, 1)]

@@ -49,7 +49,6 @@ def scan(
     count: int,
     *,
     reverse: bool = False,
-    axes: Sequence[int] = (),
 ) -> tuple[ir.Value, ...]:
     """A Scan over the first axis of `inputs`, all of rank 3. Returns the last states, then the collected outputs.
 
@@ -59,7 +58,6 @@ def scan(
         step: makes the body, given its builder, the states and the inputs of a step: the next states and the outputs.
         count: how many outputs there are.
         reverse: whether time runs backward.
-        axes: the place of the time axis in each output; the first one if not given.
     """
     dtype = b.dtype(next(iter(inputs.values())))
     body = b.subgraph()
@@ -73,8 +71,6 @@ def scan(
     directions: dict[str, Any] = {}
     if reverse:
         directions = {"scan_input_directions": [1] * len(read), "scan_output_directions": [1] * count}
-    if any(axes):
-        directions["scan_output_axes"] = list(axes)
     made = b.op(
         "Scan",
         *states.values(),
@@ -130,8 +126,12 @@ def counting(b: Builder, lengths: ir.Value) -> ir.Value:
     return b.op("Less", column, _row(b, lengths), dtype=np.bool_)
 
 
-def zeroed(b: Builder, x: ir.Value, counts: ir.Value) -> ir.Value:
-    """`x` with zeros where a step does not count."""
+def zeroed(b: Builder, x: ir.Value | None, counts: ir.Value, gates: bool = False) -> ir.Value | None:
+    """`x` with zeros where a step does not count; `gates` if it has an axis of gates after that of time."""
+    if x is None:
+        return None
+    if gates:
+        counts = b.op("Unsqueeze", counts, np.array([1]))
     return b.op("Where", counts, x, np.zeros((), b.dtype(x)), dtype=b.dtype(x))
 
 
