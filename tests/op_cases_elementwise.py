@@ -22,6 +22,10 @@ def softplus(x, beta=1.0, threshold=20.0):
     return np.where(x * beta > threshold, x, np.logaddexp(0, x * beta) / beta)
 
 
+def gelu_slope(x):
+    return 0.5 * (1 + erf(x / 2**0.5)) + x * np.exp(-x * x / 2) / (2 * np.pi) ** 0.5
+
+
 NAMES: list[Case] = [
     each("add", floats(2, 3), floats(3), ref=np.add),
     each("sub", floats(2, 3), floats(2, 1), ref=np.subtract),
@@ -142,6 +146,7 @@ NAMES: list[Case] = [
     row("softplus", np.array([-800.0, 30.0, 800.0]), ref=softplus, note="extremes"),
     row("softplus", floats(4), ref=softplus, beta=2.0, threshold=1.0, note="beta"),
     each("logsigmoid", floats(2, 3), ref=lambda x: -np.logaddexp(0, -x)),
+    each("gelu_slope", floats(2, 3), ref=gelu_slope, torch=None),
     each("gelu_erf", floats(2, 3), ref=lambda x: x * 0.5 * (1 + erf(x / 2**0.5)), torch=None),
     each(
         "gelu_tanh",

@@ -11,7 +11,6 @@ from ..tensor import Tensor, op
 from ..tracer.op import Array, function
 from .elementwise import exp, gt, le, sigmoid, tanh, where
 from .erf import erf_array
-from .math import erf
 from .shape import split
 
 __all__ = ["elu", "gelu", "glu", "hardtanh", "leaky_relu", "logsigmoid", "relu6", "silu", "softplus"]
@@ -114,12 +113,31 @@ def gelu_erf(x: Array, /) -> Array:
     """``x * Φ(x)`` with Φ the distribution function of the normal distribution (ONNX Gelu)."""
     y = erf_array(x * _ROOT_HALF)
     y += 1
-    return x * y * 0.5
+    y *= 0.5
+    y *= x
+    return y
 
 
 @gelu_erf.vjp
 def _(g: Tensor, x: Tensor) -> Any:
-    return g * ((erf(x * _ROOT_HALF) + 1) * 0.5 + x * exp(x * x * -0.5) * _ONE_OVER_ROOT_2_PI)
+    return g * gelu_slope(x)
+
+
+@op
+@_quiet
+def gelu_slope(x: Array, /) -> Array:
+    """``Φ(x) + x φ(x)``, the derivative of `gelu`, with φ the density of the normal distribution."""
+    y = erf_array(x * _ROOT_HALF)
+    y += 1
+    y *= 0.5
+    density = np.multiply(x, x) * -0.5
+    return y + x * (np.exp(density) * _ONE_OVER_ROOT_2_PI)
+
+
+@gelu_slope.vjp
+def _(g: Tensor, x: Tensor) -> Any:
+    square = x * x
+    return g * ((2 - square) * exp(square * -0.5) * _ONE_OVER_ROOT_2_PI)
 
 
 @op

@@ -222,6 +222,14 @@ def _(b: Builder, x: Any) -> Any:
     return _native(b, "Gelu", x, composed) if b.opset >= 20 else composed()
 
 
+@lowers("gelu_slope")
+def _(b: Builder, x: Any) -> Any:
+    x = b.cast(x, out_dtype(b))
+    share = call(b, "Mul", call(b, "Add", erf(b, call(b, "Mul", x, ROOT_HALF)), 1.0), 0.5)
+    density = call(b, "Mul", b.op("Exp", call(b, "Mul", b.op("Mul", x, x), -0.5)), 0.3989422804014327)
+    return b.op("Add", share, b.op("Mul", x, density))
+
+
 @lowers("gelu_tanh")
 def _(b: Builder, x: Any) -> Any:
     x = b.cast(x, out_dtype(b))
