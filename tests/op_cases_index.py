@@ -61,6 +61,12 @@ def put(x, indices, src, dim):
     return out
 
 
+def order(x, dim, k=None, sign=1):
+    """The first k elements in order and their indices."""
+    indices = np.argsort(x, axis=dim).take(range(x.shape[dim] if k is None else k), dim)
+    return sign * np.take_along_axis(x, indices, dim), indices
+
+
 STAR = "*"
 DISTINCT = np.array([[2, 0], [1, 3]])
 
@@ -250,6 +256,30 @@ NAMES: list[Case] = [
         torch=None,
         dynamic=False,
     ),
+    row(
+        "ordered",
+        floats(3, 4),
+        ref=lambda x, k, dim, descending: order(x, dim, k),
+        k=2,
+        dim=0,
+        descending=False,
+        torch=None,
+    ),
+    row("sort", floats(3, 4), ref=lambda x: order(x, -1)),
+    row(
+        "sort", floats(3, 4), ref=lambda x, dim, descending: order(-x, 0, sign=-1), dim=0, descending=True, note="down"
+    ),
+    row(
+        "sort",
+        np.array([2, 1, 2, 1, 2]),
+        ref=lambda x, descending, stable: (np.array([2, 2, 2, 1, 1]), np.array([0, 2, 4, 1, 3])),
+        descending=True,
+        stable=True,
+        note="ties",
+    ),
+    row("argsort", floats(3, 4), ref=lambda x, dim: x.argsort(dim), dim=1, derivative=False),
+    row("topk", floats(3, 4), ref=lambda x, k: order(-x, -1, k, -1), k=2),
+    row("topk", floats(3, 4), ref=lambda x, k, dim, largest: order(x, 0, k), k=1, dim=0, largest=False, note="least"),
     row(
         "gather",
         floats(3, 4),

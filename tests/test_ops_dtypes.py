@@ -155,6 +155,21 @@ def test_arrays_on_either_side():
             np.testing.assert_array_equal(found.numpy(), wanted)
 
 
+def test_where_of_two_numbers_is_as_a_tensor_of_them():
+    mask = lucid.tensor([True, False])
+    assert lucid.where(mask, 1.0, 0.0).dtype == np.float32
+    assert lucid.where(mask, 1, 0).dtype == np.int64
+    assert lucid.where(mask, True, False).dtype == np.bool_
+    to_onnx(lambda m: lucid.where(m, 1.0, 0.0), mask)
+
+
+def test_allclose():
+    x = lucid.tensor([1.0, float("nan")])
+    assert not lucid.allclose(x, x)
+    assert lucid.allclose(x, x, equal_nan=True)
+    assert lucid.allclose(x[:1], 1.0)
+
+
 def test_matrix_product_with_an_array():
     x, array = lucid.ones(2, 3), np.ones((3, 2), np.float32)
     np.testing.assert_array_equal((x @ array).numpy(), np.full((2, 2), 3))
@@ -177,6 +192,7 @@ def test_conversions_keep_what_needs_no_conversion():
     assert x.float() is x
     assert x.to("float32") is x
     assert x.contiguous() is x
+    assert x.to("cpu") is x
     for name in ("half", "double", "long", "int", "bool"):
         assert getattr(x, name)().dtype == {"half": "f2", "double": "f8", "long": "i8", "int": "i4", "bool": "?"}[name]
     assert x.type_as(lucid.tensor([1])).dtype == np.int64

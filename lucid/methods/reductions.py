@@ -75,6 +75,15 @@ class Reductions:
     def log_softmax(self, dim: int, dtype: Any = None) -> Tensor:
         return F["log_softmax"](self, dim, dtype)
 
+    def sort(self, dim: int = -1, descending: bool = False, stable: bool = True) -> Any:
+        return F["sort"](self, dim, descending, stable)
+
+    def argsort(self, dim: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
+        return F["argsort"](self, dim, descending, stable)
+
+    def topk(self, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
+        return F["topk"](self, k, dim, largest, sorted)
+
     def multinomial(self, num_samples: int, replacement: bool = False) -> Tensor:
         return F["multinomial"](self, num_samples, replacement)
 

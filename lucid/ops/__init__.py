@@ -18,6 +18,7 @@ from . import (  # noqa: F401 - some fill the table alone
     loss,
     math,
     moments,
+    order,
     random,
     recurrent,
     reduce,
@@ -44,6 +45,7 @@ from .logic import *
 from .lstm import *
 from .math import *
 from .moments import *
+from .order import *
 from .random import *
 from .recurrent import *
 from .reduce import *
@@ -64,6 +66,7 @@ __all__ += logic.__all__
 __all__ += _lstm.__all__
 __all__ += math.__all__
 __all__ += moments.__all__
+__all__ += order.__all__
 __all__ += random.__all__
 __all__ += recurrent.__all__
 __all__ += reduce.__all__

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import DtypeError
 from ..tensor import Tensor, op
 from ..tracer.op import Array, function
 
@@ -323,6 +324,10 @@ def where(condition: Array, x: Array, y: Array, /) -> Array:
     >>> lucid.where(lucid.tensor([True, False]), lucid.tensor([1.0, 2.0]), 0.0)
     tensor([1., 0.])
     """
+    if not isinstance(x, np.ndarray) and not isinstance(y, np.ndarray):
+        # Two numbers: as `lucid.tensor` takes them.
+        chosen: Any = np.where(condition, x, y)
+        return chosen.astype(np.float32) if chosen.dtype == np.float64 else chosen
     return np.where(condition, x, y)
 
 
@@ -374,12 +379,17 @@ def _(g: Tensor) -> Any:
 
 @function
 def to(x: Tensor, dtype: Any) -> Tensor:
-    """The tensor in another dtype; itself if it has it (torch.Tensor.to).
+    """The tensor in another dtype; itself if it has it, or if it is sent to the device "cpu" (torch.Tensor.to).
 
     >>> lucid.ones(2).to("float64")
     tensor([1., 1.], dtype=float64)
     """
-    dtype = np.dtype(dtype)
+    if isinstance(dtype, str) and dtype == "cpu":
+        return x
+    try:
+        dtype = np.dtype(dtype)
+    except TypeError:
+        raise DtypeError(f"to: expected a dtype, or the device 'cpu'; got {dtype!r}") from None
     return x if x.dtype == dtype else astype(x, dtype)
 
 

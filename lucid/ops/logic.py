@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from ..tensor import op
+from ..tensor import as_tensor, op
 from ..tracer.op import Array
 
 __all__ = [
+    "allclose",
     "bitwise_and",
     "bitwise_not",
     "bitwise_or",
@@ -103,6 +106,16 @@ def bitwise_not(x: Array, /) -> Array:
     tensor([-7, -2])
     """
     return np.invert(x)
+
+
+def allclose(x: Any, y: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
+    """Whether ``|x - y| <= atol + rtol * |y|`` for all elements; a Python bool (torch.allclose).
+
+    >>> lucid.allclose(lucid.tensor([1.0]), lucid.tensor([1.0 + 1e-6]))
+    True
+    """
+    x, y = as_tensor(x).detach(), as_tensor(y).detach()
+    return np.allclose(x.numpy(), y.numpy(), rtol, atol, equal_nan)
 
 
 @op(no_gradient=_BOOLEAN)

@@ -11,6 +11,7 @@ from . import (  # noqa: F401 - they fill the table
     logic,
     lstm,
     math,
+    order,
     recurrent,
     reduce,
     scan,

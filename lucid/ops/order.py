@@ -1,0 +1,89 @@
+"""Elements in order."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import AxisError, ShapeError
+from ..tensor import Tensor, op
+from ..tracer.op import Array, function
+from .scatter import gather_sum
+
+__all__ = ["argsort", "sort", "topk"]
+
+
+class Ordered(NamedTuple):
+    """What `sort` and `topk` return."""
+
+    values: Tensor
+    indices: Tensor
+
+
+@op
+def ordered(x: Array, /, k: int, dim: int, descending: bool) -> Array:
+    """The `k` smallest or largest elements along an axis in order, and their indices (ONNX TopK).
+
+    Of several that are equal the first comes first.
+    """
+    if k > x.shape[dim]:
+        raise ValueError(f"there are no {k} elements along axis {dim}")
+    if descending:
+        # From the back, so that the order of equals comes out as it was.
+        back = np.flip(x, dim)
+        order = x.shape[dim] - 1 - np.flip(np.argsort(back, axis=dim, kind="stable"), dim)
+    else:
+        order = np.argsort(x, axis=dim, kind="stable")
+    order = order[(slice(None),) * dim + (slice(0, k),)]
+    return np.take_along_axis(x, order, axis=dim), order
+
+
+@ordered.vjp
+def _(g: Any, out: Any, dim: int, shapes: Any) -> Any:
+    return None if g[0] is None else gather_sum(g[0], out[1], dim=dim, shape=shapes[0])
+
+
+def _axis(name: str, x: Tensor, dim: int) -> int:
+    if not x.ndim:
+        raise ShapeError(f"{name}: a tensor without axes has no order")
+    if not -x.ndim <= dim < x.ndim:
+        raise AxisError(f"{name}: axis {dim} is out of range for a tensor with {x.ndim} axes")
+    return dim % x.ndim
+
+
+@function
+def sort(x: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> Ordered:
+    """The elements in order along an axis, and the indices they had (torch.sort). Equal elements keep their order.
+
+    >>> lucid.sort(lucid.tensor([3.0, 1.0, 2.0])).indices
+    tensor([1, 2, 0])
+    """
+    axis = _axis("sort", x, dim)
+    return Ordered(*ordered(x, k=x.shape[axis], dim=axis, descending=bool(descending)))
+
+
+@function
+def argsort(x: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
+    """The indices of the elements in order along an axis (torch.argsort). Equal elements keep their order.
+
+    >>> lucid.argsort(lucid.tensor([3.0, 1.0, 2.0]), descending=True)
+    tensor([0, 2, 1])
+    """
+    return sort(x, dim, descending).indices
+
+
+@function
+def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Ordered:
+    """The `k` largest, or smallest, elements along an axis in order, and their indices (torch.topk).
+
+    Raises:
+        ShapeError: there are fewer than `k` elements.
+
+    >>> lucid.topk(lucid.tensor([3.0, 1.0, 2.0]), 2).values
+    tensor([3., 2.])
+    """
+    axis = _axis("topk", x, dim)
+    if not 0 <= k <= x.shape[axis]:
+        raise ShapeError(f"topk: k must be from 0 to {x.shape[axis]}, the size of axis {dim}; got {k}")
+    return Ordered(*ordered(x, k=k, dim=axis, descending=bool(largest)))
