@@ -24,6 +24,7 @@ __all__ = ["CASES", "DYNAMIC", "LOWERINGS", "PAGE", "PAIRS", "Case", "Cell", "pa
 
 PAGE = Path(__file__).parents[1] / "docs" / "export.md"
 
+Kind = Literal["tanh", "relu", "LSTM", "GRU"]
 Lowering = Literal["rnn", "unrolled", "scan"]
 Dynamic = Literal["none", "batch", "both"]
 Arrays = dict[str, np.ndarray[Any, Any]]
@@ -76,19 +77,24 @@ class Cell(NamedTuple):
 
 
 class Layer(nn.Module):
-    """A recurrent layer that may be given a state and lengths."""
+    """A recurrent layer that may be given a state, an LSTM's in two parts, and lengths."""
 
-    def __init__(self, nonlinearity: Literal["tanh", "relu"], num_layers: int, batch_first: bool) -> None:
+    def __init__(self, kind: Kind, num_layers: int, batch_first: bool) -> None:
         super().__init__()
         self.batch_first = batch_first
-        self.rnn = nn.RNN(I, H, num_layers, nonlinearity, batch_first=batch_first)
+        if kind == "tanh" or kind == "relu":
+            self.rnn: nn.RNNBase = nn.RNN(I, H, num_layers, kind, batch_first=batch_first)
+        else:
+            self.rnn = (nn.LSTM if kind == "LSTM" else nn.GRU)(I, H, num_layers, batch_first=batch_first)
 
-    def forward(self, x: Any, h0: Any, lengths: Any) -> Any:
+    def forward(self, x: Any, h0: Any, c0: Any, lengths: Any) -> Any:
+        hx = h0 if c0 is None else (h0, c0)
         if lengths is None:
-            return self.rnn(x, h0)
-        packed = pack_padded_sequence(x, lengths, self.batch_first, enforce_sorted=False)
-        output, h_n = self.rnn(packed, h0)
-        return pad_packed_sequence(output, self.batch_first)[0], h_n
+            output, state = self.rnn(x, hx)
+        else:
+            packed, state = self.rnn(pack_padded_sequence(x, lengths, self.batch_first, enforce_sorted=False), hx)
+            output = pad_packed_sequence(packed, self.batch_first)[0]
+        return (output, *state) if isinstance(state, tuple) else (output, state)
 
 
 class TwoInputs(nn.Module):
@@ -144,14 +150,14 @@ class Shared(nn.Module):
         return (*self.second(output, h_n), h_n)
 
 
-def _layer(
-    nonlinearity: Literal["tanh", "relu"], num_layers: int, batch_first: bool, state: bool, lengths: bool
-) -> Case:
+def _layer(kind: Kind, num_layers: int, batch_first: bool, state: bool, lengths: bool) -> Case:
     def inputs(steps: int, batch: int) -> Arrays:
         rng = _rng(steps, batch)
         arrays = {"x": _normal(rng, batch, steps, I) if batch_first else _normal(rng, steps, batch, I)}
         if state:
             arrays["h0"] = _normal(rng, num_layers, batch, H)
+            if kind == "LSTM":
+                arrays["c0"] = _normal(rng, num_layers, batch, H)
         if lengths:
             arrays["lengths"] = rng.permutation(np.append(rng.integers(1, steps + 1, batch - 1), steps))
         return arrays
@@ -159,11 +165,13 @@ def _layer(
     axes: Axes = {"x": {0: "batch", 1: "time"} if batch_first else {0: "time", 1: "batch"}}
     if state:
         axes["h0"] = {1: "batch"}
+        if kind == "LSTM":
+            axes["c0"] = {1: "batch"}
     if lengths:
         axes["lengths"] = {0: "batch"}
     order = "N, T" if batch_first else "T, N"
-    name = (nonlinearity, str(num_layers), order, "given" if state else "", "given" if lengths else "")
-    return Case(name, lambda: Layer(nonlinearity, num_layers, batch_first), inputs, axes)
+    name = (kind, str(num_layers), order, "given" if state else "", "given" if lengths else "")
+    return Case(name, lambda: Layer(kind, num_layers, batch_first), inputs, axes)
 
 
 def _others(nonlinearity: Literal["tanh", "relu"]) -> Iterator[Case]:
@@ -205,11 +213,12 @@ def _normal(rng: np.random.Generator, *shape: int) -> np.ndarray[Any, Any]:
     return rng.standard_normal(shape).astype(np.float32)
 
 
-_KINDS: tuple[Literal["tanh", "relu"], ...] = ("tanh", "relu")
+_KINDS: tuple[Kind, ...] = ("tanh", "relu", "LSTM", "GRU")
+_NONLINEARITIES: tuple[Literal["tanh", "relu"], ...] = ("tanh", "relu")
 
 CASES = (
     *(_layer(*options) for options in product(_KINDS, (1, 2, 3), (False, True), (False, True), (False, True))),
-    *(case for nonlinearity in _KINDS for case in _others(nonlinearity)),
+    *(case for nonlinearity in _NONLINEARITIES for case in _others(nonlinearity)),
 )
 
 
@@ -272,7 +281,7 @@ def _export(model: nn.Module, case: Case, sizes: tuple[int, int], lowering: Lowe
 
 
 def _arguments(case: Case, arrays: Arrays) -> list[Any]:
-    names = ("x", "h0", "lengths") if "x" in arrays and len(case.name) > 2 else tuple(arrays)
+    names = ("x", "h0", "c0", "lengths") if "x" in arrays and len(case.name) > 2 else tuple(arrays)
     return [lucid.from_numpy(arrays[name]) if name in arrays else None for name in names]
 
 

@@ -22,7 +22,7 @@ SAMPLE = random.Random(0).sample(
 
 
 def test_there_is_a_row_for_each_case() -> None:
-    assert len(CASES) == 2 * 3 * 2 * 2 * 2 + 2 * 4
+    assert len(CASES) == 4 * 3 * 2 * 2 * 2 + 2 * 4
     assert len({case.name for case in CASES}) == len(CASES)
     for case in CASES:
         assert f"| {' | '.join(case.name)} |" in PAGE.read_text(encoding="utf-8")
