@@ -20,9 +20,10 @@ from ..errors import AxisError, DtypeError, ShapeError
 from ..tensor import Tensor, as_tensor, op
 from ..tracer.op import Array, function
 from .creation import arange, full
-from .elementwise import astype, eq, exp, logaddexp, lt, maximum, ne, where
+from .elementwise import astype, eq, exp, lt, maximum, ne, where
 from .index import getitem
 from .loss import Reduction, reduced
+from .math import logaddexp
 from .pad import pad_with
 from .scatter import gather_at
 from .shape import cat, expand_to, reshape_to, stack, unsqueeze

@@ -23,7 +23,6 @@ __all__ = [
     "gt",
     "le",
     "log",
-    "logaddexp",
     "lt",
     "maximum",
     "minimum",
@@ -207,22 +206,6 @@ def log(x: Array, /) -> Array:
 @log.vjp
 def _(g: Tensor, x: Tensor) -> Any:
     return g / x
-
-
-@op
-@_quiet
-def logaddexp(x: Array, y: Array, /) -> Array:
-    """``log(exp(x) + exp(y))``, without overflow.
-
-    >>> lucid.logaddexp(lucid.tensor([0.0]), lucid.tensor([0.0]))
-    tensor([0.6931])
-    """
-    return np.logaddexp(x, y)
-
-
-@logaddexp.vjp
-def _(g: Tensor, x: Any, y: Any, needs: tuple[bool, ...]) -> Any:
-    return g * sigmoid(x - y) if needs[0] else None, g * sigmoid(y - x) if needs[1] else None
 
 
 @op

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..tensor import Tensor, op
 from ..tracer.op import Array, function
-from .elementwise import exp, le, where
+from .elementwise import exp, le, sigmoid, where
 from .erf import erf_array
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "floor_divide",
     "log1p",
     "log2",
+    "logaddexp",
     "reciprocal",
     "remainder",
     "round",
@@ -83,6 +84,22 @@ def log2(x: Array, /) -> Array:
 @log2.vjp
 def _(g: Tensor, x: Tensor) -> Any:
     return g / (x * _LN_2)
+
+
+@op
+@_quiet
+def logaddexp(x: Array, y: Array, /) -> Array:
+    """``log(exp(x) + exp(y))``, without overflow.
+
+    >>> lucid.logaddexp(lucid.tensor([0.0]), lucid.tensor([0.0]))
+    tensor([0.6931])
+    """
+    return np.logaddexp(x, y)
+
+
+@logaddexp.vjp
+def _(g: Tensor, x: Any, y: Any, needs: tuple[bool, ...]) -> Any:
+    return g * sigmoid(x - y) if needs[0] else None, g * sigmoid(y - x) if needs[1] else None
 
 
 @op
