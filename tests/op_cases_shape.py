@@ -61,7 +61,7 @@ NAMES: list[Case] = [
         note="two",
     ),
     row("flip", floats(2, 3), ref=lambda x, dims: np.flip(x, dims), dims=(1,)),
-    row("flip", floats(2, 3), ref=lambda x, dims: np.flip(x, dims), dims=(0, -1), note="two"),
+    row("flip", floats(2, 3), ref=lambda x, dims: np.flip(x, dims), dims=[0, -1], note="two"),
     row("expand_to", floats(3, 1), ref=lambda x, shape: np.broadcast_to(x, shape), shape=(2, 3, 4), torch=None),
     row("expand", floats(3, 1), ref=lambda x: np.broadcast_to(x, (2, 3, 4)), call=to(2, -1, 4), torch="method"),
     row("expand_as", floats(3, 1), floats(2, 3, 4), ref=lambda x, y: np.broadcast_to(x, y.shape), torch="method"),

@@ -7,7 +7,7 @@ import inspect
 import numpy as np
 import pytest
 from op_case import results, run, wrapped
-from op_cases import CASES, ELSEWHERE
+from op_cases import CASES, ELSEWHERE, FIXED
 
 import lucid
 from lucid.autograd import grad, gradcheck, gradgradcheck
@@ -128,7 +128,9 @@ EXPORTED = [case for case in CASES if not case.no_export]
 @pytest.mark.parametrize("case", EXPORTED, ids=str)
 def test_export(case):
     function, inputs = exportable(case)
-    to_onnx(function, *inputs, dynamic=axes(case))
+    exported = to_onnx(function, *inputs, dynamic=axes(case))
+    if case.dynamic is True:
+        assert any(exported.fixed.values()) == (str(case) in FIXED)
 
 
 @pytest.mark.parametrize("case", [case for case in EXPORTED if case.opset == 13], ids=str)

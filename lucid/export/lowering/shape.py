@@ -90,11 +90,7 @@ def _(b: Builder, x: Any, dims: tuple[int, ...]) -> Any:
 @lowers("flip")
 def _(b: Builder, x: Any, dims: Any) -> Any:
     rank = len(in_shape(b))
-    axes = (
-        list(range(rank))
-        if dims is None
-        else sorted({d % rank for d in (dims if isinstance(dims, tuple) else (dims,))})
-    )
+    axes = list(range(rank)) if dims is None else axes_of(dims, rank) or []
     if not axes:
         return x
     n = len(axes)
