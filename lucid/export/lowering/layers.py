@@ -11,6 +11,7 @@ from ...errors import ExportError
 from ..builder import Builder
 from .operands import call, in_shape, out_dtype, out_shape, scalar
 from .registry import lowers
+from .shape import padded
 from .sizes import joined
 
 
@@ -184,7 +185,7 @@ def _less(n: Any) -> Any:
 
 def _shifted(b: Builder, x: Any, distance: int, value: np.ndarray[Any, Any] | None) -> Any:
     """What stands so many places before each place of the last axis; after it, if the distance is negative."""
-    return b.op("Pad", x, np.array([0, distance, 0, -distance]), value)
+    return padded(b, x, (0, distance), (0, -distance), value)
 
 
 @lowers("band_scan")

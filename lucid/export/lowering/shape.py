@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -127,8 +128,26 @@ def _(b: Builder, x: Any, before: tuple[Any, ...], after: tuple[Any, ...], value
     dtype = out_dtype(b)
     # onnxruntime has no Pad for 16-bit integers.
     kernel = np.dtype(np.int32) if dtype.name in ("int16", "uint16") else dtype
-    padded = b.op("Pad", b.cast(x, kernel), b.sizes((*before, *after)), np.asarray(value, kernel) if value else None)
-    return b.cast(padded, dtype)
+    return b.cast(padded(b, b.cast(x, kernel), before, after, np.asarray(value, kernel) if value else None), dtype)
+
+
+def padded(
+    b: Builder, x: Any, before: Sequence[Any], after: Sequence[Any], value: np.ndarray[Any, Any] | None = None
+) -> Any:
+    """Pad, and Slice for what is cut off: with negative amounts onnxruntime 1.22 goes wrong where nothing is left."""
+    cut = [i for i, (m, n) in enumerate(zip(before, after, strict=True)) if _is_negative(m) or _is_negative(n)]
+    if cut:
+        starts = [-before[i] if _is_negative(before[i]) else 0 for i in cut]
+        stops = [after[i] if _is_negative(after[i]) else LAST for i in cut]
+        x = b.op("Slice", x, np.array(starts), np.array(stops), np.array(cut))
+    amounts = [0 if _is_negative(n) else n for n in (*before, *after)]
+    if all(isinstance(n, int) and n == 0 for n in amounts):
+        return x
+    return b.op("Pad", x, b.sizes(amounts), value)
+
+
+def _is_negative(n: Any) -> bool:
+    return isinstance(n, int) and n < 0
 
 
 @lowers("tril")
