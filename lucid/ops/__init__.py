@@ -8,6 +8,7 @@ from . import (  # noqa: F401 - some fill the table alone
     activation,
     attention,
     conv,
+    conversion,
     creation,
     ctc,
     elementwise,
@@ -34,6 +35,7 @@ from . import lstm as _lstm
 from . import pad as _pad  # noqa: F401
 from . import scatter as _scatter
 from . import tile as _tile
+from .conversion import *
 from .creation import *
 from .einsum import *
 from .elementwise import *
@@ -55,6 +57,7 @@ from .shape import *
 from .tile import *
 
 __all__: list[str] = []
+__all__ += conversion.__all__
 __all__ += creation.__all__
 __all__ += _einsum.__all__
 __all__ += elementwise.__all__

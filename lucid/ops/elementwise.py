@@ -6,16 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DtypeError
 from ..tensor import Tensor, op
-from ..tracer.op import Array, function
+from ..tracer.op import Array
 
 __all__ = [
     "abs",
     "add",
     "astype",
-    "clone",
-    "detach",
     "div",
     "eq",
     "exp",
@@ -324,27 +321,6 @@ def _(g: Tensor, condition: Tensor, needs: tuple[bool, ...]) -> Any:
 
 
 @op
-def clone(x: Array, /) -> Array:
-    """A copy.
-
-    >>> lucid.clone(lucid.tensor([1.0]))
-    tensor([1.])
-    """
-    return np.array(x)
-
-
-@clone.vjp
-def _(g: Tensor) -> Any:
-    return g
-
-
-@op(no_gradient="it cuts the gradient, on purpose")
-def detach(x: Array, /) -> Array:
-    """The same elements, through which no gradient flows."""
-    return x
-
-
-@op
 @_quiet
 def astype(x: Array, /, dtype: Any) -> Array:
     """The elements converted to another dtype.
@@ -360,56 +336,64 @@ def _(g: Tensor) -> Any:
     return g
 
 
-@function
-def to(x: Tensor, dtype: Any) -> Tensor:
-    """The tensor in another dtype; itself if it has it, or if it is sent to the device "cpu" (torch.Tensor.to).
-
-    >>> lucid.ones(2).to("float64")
-    tensor([1., 1.], dtype=float64)
-    """
-    if isinstance(dtype, str) and dtype == "cpu":
-        return x
-    try:
-        dtype = np.dtype(dtype)
-    except TypeError:
-        raise DtypeError(f"to: expected a dtype, or the device 'cpu'; got {dtype!r}") from None
-    return x if x.dtype == dtype else astype(x, dtype)
-
-
 # --- comparisons
 
 
 @op(no_gradient=_BOOLEAN)
 def eq(x: Array, y: Array, /) -> Array:
-    """``x == y``."""
+    """``x == y``.
+
+    >>> lucid.tensor([1.0, 2.0, 3.0]) == 2
+    tensor([False,  True, False])
+    """
     return np.equal(x, y)
 
 
 @op(no_gradient=_BOOLEAN)
 def ne(x: Array, y: Array, /) -> Array:
-    """``x != y``."""
+    """``x != y``.
+
+    >>> lucid.tensor([1.0, 2.0, 3.0]) != 2
+    tensor([ True, False,  True])
+    """
     return np.not_equal(x, y)
 
 
 @op(no_gradient=_BOOLEAN)
 def lt(x: Array, y: Array, /) -> Array:
-    """``x < y``."""
+    """``x < y``.
+
+    >>> lucid.tensor([1.0, 2.0, 3.0]) < 2
+    tensor([ True, False, False])
+    """
     return np.less(x, y)
 
 
 @op(no_gradient=_BOOLEAN)
 def le(x: Array, y: Array, /) -> Array:
-    """``x <= y``."""
+    """``x <= y``.
+
+    >>> lucid.tensor([1.0, 2.0, 3.0]) <= 2
+    tensor([ True,  True, False])
+    """
     return np.less_equal(x, y)
 
 
 @op(no_gradient=_BOOLEAN)
 def gt(x: Array, y: Array, /) -> Array:
-    """``x > y``."""
+    """``x > y``.
+
+    >>> lucid.tensor([1.0, 2.0, 3.0]) > 2
+    tensor([False, False,  True])
+    """
     return np.greater(x, y)
 
 
 @op(no_gradient=_BOOLEAN)
 def ge(x: Array, y: Array, /) -> Array:
-    """``x >= y``."""
+    """``x >= y``.
+
+    >>> lucid.tensor([1.0, 2.0, 3.0]) >= 2
+    tensor([False,  True,  True])
+    """
     return np.greater_equal(x, y)

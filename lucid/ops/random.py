@@ -42,12 +42,19 @@ def manual_seed(seed: int) -> None:
 
 
 def get_rng_state() -> dict[str, Any]:
-    """The state of the generator, to return to with `set_rng_state`."""
+    """The state of the generator, to return to with `set_rng_state`.
+
+    >>> state = lucid.get_rng_state()
+    >>> first = lucid.randn(2)
+    >>> lucid.set_rng_state(state)
+    >>> lucid.allclose(lucid.randn(2), first)
+    True
+    """
     return dict(_generator.bit_generator.state)
 
 
 def set_rng_state(state: dict[str, Any]) -> None:
-    """Return the generator to a state that `get_rng_state` gave."""
+    """Return the generator to a state that `get_rng_state` gave; see there."""
     _generator.bit_generator.state = state
 
 

@@ -1,0 +1,55 @@
+"""Copies, other dtypes, and a cut through the gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import DtypeError
+from ..tensor import Tensor, op
+from ..tracer.op import Array, function
+from .elementwise import astype
+
+__all__ = ["clone", "detach"]
+
+
+@op
+def clone(x: Array, /) -> Array:
+    """A copy.
+
+    >>> lucid.clone(lucid.tensor([1.0]))
+    tensor([1.])
+    """
+    return np.array(x)
+
+
+@clone.vjp
+def _(g: Tensor) -> Any:
+    return g
+
+
+@op(no_gradient="it cuts the gradient, on purpose")
+def detach(x: Array, /) -> Array:
+    """The same elements, through which no gradient flows.
+
+    >>> lucid.detach(lucid.ones(2, requires_grad=True)).requires_grad
+    False
+    """
+    return x
+
+
+@function
+def to(x: Tensor, dtype: Any) -> Tensor:
+    """The tensor in another dtype; itself if it has it, or if it is sent to the device "cpu" (torch.Tensor.to).
+
+    >>> lucid.ones(2).to("float64")
+    tensor([1., 1.], dtype=float64)
+    """
+    if isinstance(dtype, str) and dtype == "cpu":
+        return x
+    try:
+        dtype = np.dtype(dtype)
+    except TypeError:
+        raise DtypeError(f"to: expected a dtype, or the device 'cpu'; got {dtype!r}") from None
+    return x if x.dtype == dtype else astype(x, dtype)
