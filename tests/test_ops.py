@@ -15,6 +15,7 @@ from lucid.export import to_onnx
 from lucid.export.lowering import LOWERINGS
 from lucid.methods import Methods
 from lucid.tensor import Tensor
+from lucid.tracer import trace
 from lucid.tracer.op import FUNCTIONS, OPS
 
 each_case = pytest.mark.parametrize("case", CASES, ids=str)
@@ -99,6 +100,28 @@ def test_gradient_of_the_gradient(case):
         assert gradgradcheck(function, leaves, atol=1e-6, rtol=1e-4)
 
 
+def gradients_of(function):
+    """The gradients of a function of tensors, where its results arrive at themselves."""
+
+    @lucid.enable_grad()
+    def gradients(*tensors):
+        leaves = [x.requires_grad_() for x in tensors if x.is_floating_point()]
+        outputs = [y for y in results(function(*tensors)) if y.requires_grad]
+        found = grad(outputs, leaves, [y.detach() for y in outputs], allow_unused=True) if outputs else ()
+        return tuple(g for g in found if g is not None) or (tensors[0] + 1,)
+
+    return gradients
+
+
+@pytest.mark.parametrize("case", [case for case in DERIVATIVES if case.stays], ids=str)
+def test_nothing_on_the_way_back_is_wider_than_float32(case):
+    function, inputs = exportable(case)
+    if not all(y.dtype == np.float32 for y in results(function(*inputs))):
+        return
+    for node in trace(gradients_of(function), *inputs).nodes:
+        assert all(output.dtype != np.float64 for output in node.outputs), node
+
+
 # --- export
 
 
@@ -150,15 +173,7 @@ def test_export_float64(case):
 @pytest.mark.parametrize("case", [case for case in EXPORTED if case in DERIVATIVES], ids=str)
 def test_export_of_the_gradient(case):
     function, inputs = exportable(case)
-
-    @lucid.enable_grad()
-    def gradients(*tensors):
-        leaves = [x.requires_grad_() for x in tensors if x.is_floating_point()]
-        outputs = [y for y in results(function(*tensors)) if y.requires_grad]
-        found = grad(outputs, leaves, [y.detach() for y in outputs], allow_unused=True) if outputs else ()
-        return tuple(g for g in found if g is not None) or (tensors[0] + 1,)
-
-    to_onnx(gradients, *inputs, dynamic=axes(case), rtol=1e-4, atol=1e-4)
+    to_onnx(gradients_of(function), *inputs, dynamic=axes(case), rtol=1e-4, atol=1e-4)
 
 
 # --- the table itself
