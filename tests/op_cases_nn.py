@@ -27,7 +27,7 @@ def normalized_slope(g, x, weight, centre, scale, axes):
 
 def conv1d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     outputs, inner, size = weight.shape
-    before = after = padding
+    before, after = padding if isinstance(padding, tuple) else (padding, padding)
     if padding == "same":
         reach = dilation * (size - 1)
         before, after = reach // 2, reach - reach // 2
@@ -159,6 +159,7 @@ NAMES: list[Case] = [
         floats(6),
         ref=conv1d,
         stride=2,
+        padding=(1, 2),
         dilation=2,
         groups=2,
         torch=None,

@@ -49,8 +49,12 @@ def _(g: Tensor, size: int, stride: int, dilation: int) -> Any:
 
 
 @op
-def convolved(x: Array, weight: Array, bias: Array, /, stride: int, dilation: int, groups: int) -> Array:
-    """The convolution without padding (ONNX Conv): x (N, C, L), weight (O, C / G, K), bias (O,) or None; (N, O, T)."""
+def convolved(
+    x: Array, weight: Array, bias: Array, /, stride: int, padding: tuple[int, int], dilation: int, groups: int
+) -> Array:
+    """The convolution (ONNX Conv): x (N, C, L), weight (O, C / G, K), bias (O,) or None; the result (N, O, T)."""
+    if padding != (0, 0):
+        x = pad_with.forward(x, (0, 0, padding[0]), (0, 0, padding[1]))
     batch = x.shape[0]
     outputs, inner, size = weight.shape
     taps = windows.forward(x, size, stride, dilation)
@@ -61,7 +65,17 @@ def convolved(x: Array, weight: Array, bias: Array, /, stride: int, dilation: in
 
 
 @convolved.vjp
-def _(g: Tensor, x: Tensor, weight: Tensor, needs: tuple[bool, ...], stride: int, dilation: int, groups: int) -> Any:
+def _(
+    g: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    needs: tuple[bool, ...],
+    stride: int,
+    padding: tuple[int, int],
+    dilation: int,
+    groups: int,
+) -> Any:
+    before, after = padding
     batch, channels, length = x.shape
     outputs, inner, size = weight.shape
     # The number of positions is left to follow from the others: with a stride no formula gives it at other lengths.
@@ -70,8 +84,12 @@ def _(g: Tensor, x: Tensor, weight: Tensor, needs: tuple[bool, ...], stride: int
     if needs[0]:
         kernel = reshape_to(weight, shape=(groups, outputs // groups, inner * size))
         taps = reshape_to(matmul(transpose(kernel, 1, 2), grouped), shape=(batch, channels, size, -1))
-        gx = windows_sum(taps, size=size, stride=stride, dilation=dilation, length=length)
+        gx = windows_sum(taps, size=size, stride=stride, dilation=dilation, length=length + before + after)
+        if padding != (0, 0):
+            gx = pad_with(gx, (0, 0, -before), (0, 0, -after))
     if needs[1]:
+        if padding != (0, 0):
+            x = pad_with(x, (0, 0, before), (0, 0, after))
         taps = windows(x, size=size, stride=stride, dilation=dilation)
         rows = reshape_to(taps, shape=(batch, groups, inner * size, -1))
         # Batch and positions become one axis, so that one product adds up over both.
@@ -148,9 +166,7 @@ def conv1d(
             "padding"
         )
     x = input if input.ndim == 3 else unsqueeze(input, 0)
-    if before or after:
-        x = pad_with(x, (0, 0, before), (0, 0, after))
-    out = convolved(x, weight, bias, stride=stride, dilation=dilation, groups=groups)
+    out = convolved(x, weight, bias, stride=stride, padding=(before, after), dilation=dilation, groups=groups)
     return out if input.ndim == 3 else squeeze(out, 0)
 
 

@@ -58,15 +58,18 @@ def _(b: Builder, incoming: Any, x: Any, weight: Any, centre: Any, scale: Any, a
 
 
 @lowers("convolved")
-def _(b: Builder, x: Any, weight: Any, bias: Any, stride: int, dilation: int, groups: int) -> Any:
+def _(
+    b: Builder, x: Any, weight: Any, bias: Any, stride: int, padding: tuple[int, int], dilation: int, groups: int
+) -> Any:
     dtype = out_dtype(b)
     x, weight = b.cast(x, dtype), b.cast(weight, dtype)
     bias = None if bias is None else b.cast(bias, dtype)
     if dtype == np.float32:
-        return b.op("Conv", x, weight, bias, strides=[stride], dilations=[dilation], group=groups)
+        return b.op("Conv", x, weight, bias, strides=[stride], pads=list(padding), dilations=[dilation], group=groups)
     # onnxruntime has Conv in float32 alone: one product of matrices for each group.
     batch = in_shape(b)[0]
     outputs, inner, size = in_shape(b, 1)
+    x = padded(b, x, (0, 0, padding[0]), (0, 0, padding[1]))
     taps = _windows(b, x, size, stride, dilation)
     rows = b.op("Reshape", taps, joined(b, [batch, groups, inner * size, -1]))
     kernel = b.op("Reshape", weight, np.array([groups, outputs // groups, inner * size]))
