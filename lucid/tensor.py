@@ -15,7 +15,7 @@ from .readout import Readout
 from .tracer.backward import backward as _backward
 from .tracer.mode import MODE, set_grad_enabled
 from .tracer.node import Value
-from .tracer.op import OPS, Array, Op, declare
+from .tracer.op import FUNCTIONS, OPS, Array, Op, declare
 from .tracer.record import NUMBERS, record
 
 __all__ = ["Parameter", "Tensor", "apply", "as_tensor", "from_numpy", "op", "tensor"]
@@ -118,7 +118,8 @@ class Tensor(Methods, Readout, Hookable):
     def __iter__(self) -> Iterator[Tensor]:
         if not self.ndim:
             raise TypeError("iteration over a tensor without axes")
-        return (self[i] for i in range(len(self)))
+        # One op for all parts: the gradient of indexing each by itself would fill the whole shape every time.
+        return iter(FUNCTIONS["unbind"](self))
 
     __hash__ = object.__hash__
 

@@ -272,7 +272,7 @@ def _without_dead(nodes: Sequence[ir.Node], outputs: Sequence[ir.Value]) -> list
     for node in reversed(nodes):
         if not any(v in needed for v in node.outputs):
             continue
-        if node.op_type in ("RNN", "LSTM", "GRU"):
+        if node.op_type in ("RNN", "LSTM", "GRU", "LayerNormalization"):
             for v in node.outputs:
                 if v not in needed:
                     v.name = ""

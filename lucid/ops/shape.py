@@ -381,4 +381,4 @@ def unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     >>> [part.item() for part in lucid.unbind(lucid.arange(3))]
     [0, 1, 2]
     """
-    return tuple(squeeze(part, dim) for part in split(x, 1, dim))
+    return tuple(squeeze(part, dim) for part in split(x, 1, dim)) if x.shape[_normal(dim, x.ndim)] else ()
