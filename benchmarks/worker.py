@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import subprocess
@@ -92,6 +93,8 @@ class Worker:
         """End the process."""
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                pipe.close()
+                # What was not sent yet cannot reach a process that has ended.
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
         self._process.wait()
         self._said.close()
