@@ -95,12 +95,13 @@ NAMES: list[Case] = [
     each("erf", floats(4, 5), ref=erf, rtol=4e-16),
     row(
         "erf",
-        np.array([1e-300, 1e-9, 0.999999, 1.0, 1.000001, 5.9, 6.1, 30.0, -2.5, np.inf, np.nan]),
+        np.array([1e-300, 1e-9, 0.999999, 1.0, 1.000001, 5.9, 6.1, 30.0, -2.5, np.inf]),
         ref=erf,
         note="extremes",
         derivative=False,
         rtol=4e-16,
     ),
+    row("erf", np.array([np.nan]), ref=erf, note="nan", no_export="Erf of onnxruntime 1.22 gives 1", derivative=False),
     each("round", floats(2, 3), ref=np.round, derivative=False),
     row(
         "round",

@@ -234,6 +234,28 @@ def test_methods_take_what_their_functions_take():
         assert [(p.name, p.default) for p in mine] == [(p.name, p.default) for p in theirs], name
 
 
+@pytest.mark.parametrize("case", [case for case in CASES if hasattr(Tensor, case.name)], ids=str)
+def test_methods_give_what_their_functions_give(case):
+    tensors = wrapped(case.arrays())
+    # Tensor.size is PyTorch's: the shape, in Python numbers.
+    if case.name in {*SEPARATE, *OTHER_PLACE, "size"} or not isinstance(tensors[0], Tensor):
+        return
+    found = results(case.run(lambda x, *args, **options: getattr(x, case.name)(*args, **options), *tensors))
+    for y, reference in zip(found, run(case, tensors), strict=True):
+        np.testing.assert_array_equal(y.numpy(), reference.numpy())
+
+
+def test_methods_that_take_separate_arguments():
+    x = lucid.tensor(np.arange(6).reshape(1, 2, 3))
+    for y in (x.permute(2, 0, 1), x.permute((2, 0, 1))):
+        np.testing.assert_array_equal(y.numpy(), x.numpy().transpose(2, 0, 1))
+    for y in (x.flip(1, 2), x.flip((1, 2)), x.flip([1, 2])):
+        np.testing.assert_array_equal(y.numpy(), x.numpy()[:, ::-1, ::-1])
+    np.testing.assert_array_equal(x.mT.numpy(), x.numpy().swapaxes(1, 2))
+    np.testing.assert_array_equal(x.where(x > 2, 0).numpy(), np.where(x.numpy() > 2, x.numpy(), 0))
+    assert x.view(3, 2).shape == (3, 2)
+
+
 def test_functions_of_one_tensor_are_methods_where_pytorch_has_them():
     torch = pytest.importorskip("torch")
     public = [name for name in lucid.ops.__all__ if name in FUNCTIONS and hasattr(torch.Tensor, name)]

@@ -138,7 +138,8 @@ def test_numbers_as_in_numpy(function, number, dtype):
     for left, right in (("array", number), (number, "array")):
         mine = [lucid.tensor(array) if isinstance(x, str) else x for x in (left, right)]
         theirs = [array if isinstance(x, str) else x for x in (left, right)]
-        found, wanted = function(*mine), function(*theirs)
+        # NumPy 2.0's ** has rules of its own for some numbers.
+        found, wanted = function(*mine), (np.power if function is operator.pow else function)(*theirs)
         assert isinstance(found, lucid.Tensor)
         assert found.dtype == wanted.dtype
         np.testing.assert_allclose(found.numpy(), wanted, rtol=1e-6)

@@ -20,6 +20,12 @@ _UNARY = {
     "sqrt": "Sqrt",
     "tanh": "Tanh",
 }
+# What Where computes in, for the dtypes that onnxruntime has none for.
+_CHOSEN = {
+    "bool": np.uint8,
+    **dict.fromkeys(("int8", "int16", "uint16"), np.int32),
+    **dict.fromkeys(("uint32", "uint64"), np.int64),
+}
 _BINARY = {"div": "Div", "maximum": "Max", "minimum": "Min", "pow": "Pow", "sub": "Sub"}
 
 
@@ -55,8 +61,7 @@ def _(b: Builder, x: Any) -> Any:
 @lowers("where")
 def _(b: Builder, condition: Any, x: Any, y: Any) -> Any:
     dtype = out_dtype(b)
-    # The dtypes that onnxruntime has no Where for.
-    kernel = {"bool": np.uint8, "int16": np.int32, "uint16": np.int32, "uint64": np.int64}.get(dtype.name, dtype)
+    kernel = _CHOSEN.get(dtype.name, dtype)
     chosen = b.op("Where", *values(b, [condition], np.bool_), *values(b, [x, y], kernel), dtype=kernel)
     return b.cast(chosen, dtype)
 

@@ -16,7 +16,7 @@ from ..builder import Builder
 from .operands import call, out_dtype
 from .registry import lowers
 
-_UNARY = {"cos": "Cos", "reciprocal": "Reciprocal", "sin": "Sin"}
+_UNARY = {"reciprocal": "Reciprocal", "sin": "Sin"}
 _ROUNDING = {"ceil": "Ceil", "floor": "Floor", "rint": "Round"}
 
 LN_2 = 0.6931471805599453
@@ -35,6 +35,15 @@ for _name, _op_type in _UNARY.items():
     _unary(_name, _op_type)
 for _name, _op_type in _ROUNDING.items():
     _rounding(_name, _op_type)
+
+
+@lowers("cos")
+def _(b: Builder, x: Any) -> Any:
+    if out_dtype(b) != np.float64:
+        return call(b, "Cos", x)
+    # onnxruntime 1.22 has Sin in float64, but no Cos.
+    half = b.op("Sin", call(b, "Mul", x, 0.5))
+    return call(b, "Sub", 1.0, call(b, "Mul", b.op("Mul", half, half), 2.0))
 
 
 @lowers("trunc")

@@ -15,20 +15,18 @@ __all__ = ["call", "common", "in_shape", "out_dtype", "out_shape", "scalar", "va
 
 Dtype = np.dtype[Any]
 
-# The dtypes that onnxruntime 1.32 has no CPU kernel for though ONNX allows them, by operator.
+# The dtypes that onnxruntime, 1.22 or 1.32, has no CPU kernel for though ONNX allows them, by operator.
 _SMALL = "bool int8 int16 uint8 uint16"
 _UNSIGNED = "uint32 uint64"
 _LACKING: dict[str, str] = {
     **dict.fromkeys(("Add", "Sub", "Mul", "Div", "MatMul"), _SMALL),
-    **dict.fromkeys(("Max", "Min", "Clip"), "bool int16 uint16"),
+    **dict.fromkeys(("Max", "Min", "Clip"), _SMALL),
     **dict.fromkeys(("Pow", "CumSum", "ReduceProd", "Einsum"), f"{_SMALL} {_UNSIGNED}"),
     **dict.fromkeys(("ReduceMax", "ReduceMin", "ArgMax", "ArgMin"), f"bool int16 uint16 {_UNSIGNED}"),
     **dict.fromkeys(("Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Abs", "Sign", "Mod"), "bool"),
     "Neg": "bool uint8 uint16 uint32 uint64",
-    "Where": "bool int16 uint16 uint64",
     "Pad": "int16 uint16",
     "Range": f"bool int8 uint8 uint16 {_UNSIGNED}",
-    "Trilu": f"int8 int16 uint8 uint16 {_UNSIGNED}",
 }
 
 _WIDER = {

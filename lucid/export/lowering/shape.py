@@ -163,4 +163,6 @@ def _(b: Builder, x: Any, diagonal: int) -> Any:
 def _triangle(b: Builder, x: Any, diagonal: int, upper: int) -> Any:
     if b.opset < 14:
         raise ExportError(f"tril and triu need opset 14 or newer; got opset {b.opset}")
-    return call(b, "Trilu", x, extra=[np.array(diagonal, np.int64)], upper=upper)
+    # onnxruntime 1.22 has it for int64 alone among the integers.
+    kernel = np.dtype(np.int64) if out_dtype(b).kind in "iu" else out_dtype(b)
+    return b.cast(call(b, "Trilu", x, dtype=kernel, extra=[np.array(diagonal, np.int64)], upper=upper), out_dtype(b))
