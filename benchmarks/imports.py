@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -28,7 +29,17 @@ INSTALLED = {
 }
 """What is on the disk for each: lucid with everything that it depends on at the first level, peers likewise."""
 
-CLOCK = "import time; start = time.perf_counter(); import {}; print(time.perf_counter() - start)"
+CLOCK = "import time; start = time.perf_counter(); {}; print(time.perf_counter() - start)"
+
+STATEMENTS = {
+    "import": {name: f"import {name}" for name in LIBRARIES},
+    # What lucid leaves until it is used does not count above, but every program with a model waits for it.
+    "import, and nn.RNN": {"lucid": "import lucid; lucid.nn.RNN", "torch": "import torch; torch.nn.RNN"},
+    "import, and make a model and its optimizer": {
+        name: f"import {name}; {name}.optim.Adam({name}.nn.RNN(2, 3).parameters())" for name in ("lucid", "torch")
+    },
+}
+"""What is timed, for each library that has it."""
 
 
 def measure(options: Options) -> Result:
@@ -36,29 +47,41 @@ def measure(options: Options) -> Result:
     names = [name for name in LIBRARIES if name in ("lucid", "numpy") or name in options.against]
     notes = [f"{name} is left out: it is not installed" for name in names if name != "lucid" and package(name) is None]
     names = [name for name in names if name == "lucid" or package(name) is not None]
-    seconds: dict[str, list[float]] = {name: [] for name in names}
+    rows = [Row(case, {name: [] for name in names if name in each}) for case, each in STATEMENTS.items()]
     for i in range(-1, 3 if options.quick else ROUNDS):
-        for name in names:
-            taken = clock(name)
-            if i >= 0:  # the round before the first one fills the disk's cache
-                seconds[name].append(taken)
-    row = Row("import", seconds)
+        for row in rows:
+            for name in row.values:
+                taken = clock(STATEMENTS[row.case][name])
+                if i >= 0:  # the round before the first one fills the disk's cache, and compiles what is not yet
+                    row.values[name].append(taken)
     sizes = {name: sum(map(installed, INSTALLED[name])) / 2**20 for name in names}
     sizes["lucid"] += source() / 2**20
     listed = ", ".join(f"{name} {size:.0f} MiB" for name, size in sizes.items())
     notes.append(f"installed sizes, with what each depends on: {listed}; lucid alone is {source() / 2**20:.1f} MiB")
     say(f"imports: {names}")
+    first, *later = rows
+    for row in later:
+        both = Row(row.case, {"lucid": row.values["lucid"], "numpy": first.values["numpy"]})
+        notes.append(f"{row.case}: lucid takes {ratio(both, 'lucid', 'numpy'):.2f} times what `import numpy` takes")
     findings = [
-        Finding.at_most("import lucid / import numpy", 1.3, ratio(row, "lucid", "numpy")),
-        Finding.at_least("import torch / import lucid", 8, ratio(row, "torch", "lucid")),
+        Finding.at_most("import lucid / import numpy", 1.3, ratio(first, "lucid", "numpy")),
+        Finding.at_least("import torch / import lucid", 8, ratio(first, "torch", "lucid")),
     ]
-    return Result("imports", "Import in a new process", names, [row], findings, notes)
+    return Result("imports", "Import in a new process", names, rows, findings, notes)
 
 
-def clock(name: str) -> float:
-    """The seconds that an import takes in a new process."""
+def clock(statement: str) -> float:
+    """The seconds that a statement takes in a new process."""
+    # What pip installs is compiled. A checkout is by its first import, unless that is told to write no bytecode; then
+    # lucid alone would be compiled anew every time.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run(
-        [sys.executable, "-c", CLOCK.format(name)], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", CLOCK.format(statement)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return float(done.stdout)
 

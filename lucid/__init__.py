@@ -1,6 +1,7 @@
 """lucid: train sequence models in plain NumPy, ship them as ONNX, run everything in onnxruntime.
 
-``import lucid`` needs NumPy alone; `lucid.export` and `lucid.runtime` bring in onnx and onnxruntime when first used.
+``import lucid`` needs NumPy alone, and takes little longer: parts beside tensors and ops are loaded when first asked for.
+`lucid.export` and `lucid.runtime` bring in onnx and onnxruntime then.
 """
 
 from __future__ import annotations
@@ -10,16 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as _np
 
-from . import autograd, data, errors, nn, ops, optim, tracer
+from . import autograd, errors, ops, tracer
 from .autograd import grad
-from .checkpoint import load_checkpoint, save_checkpoint
-from .io import load, save
 from .ops import *
 from .tensor import Parameter, Tensor, as_tensor, from_numpy, op, tensor
 from .tracer import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 
 if TYPE_CHECKING:
-    from . import export, runtime
+    from . import checkpoint as checkpoint
+    from . import data, export, nn, optim, runtime
+    from . import io as io
+    from .checkpoint import load_checkpoint, save_checkpoint
+    from .io import load, save
     from .runtime import compile as compile
 
 __all__ = [
@@ -71,12 +74,25 @@ int64 = _np.dtype("int64")
 uint8 = _np.dtype("uint8")
 bool_ = _np.dtype("bool")
 
-_LAZY = ("export", "runtime")
+_LAZY = {
+    "checkpoint": ("load_checkpoint", "save_checkpoint"),
+    "data": (),
+    "export": (),
+    "io": ("load", "save"),
+    "nn": (),
+    "optim": (),
+    "runtime": ("compile",),
+}
+"""The parts that are loaded when first used, and what `lucid` has of each under its own name."""
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return importlib.import_module(f"{__name__}.{name}")
-    if name == "compile":
-        return importlib.import_module(f"{__name__}.runtime").compile
+    for part, names in _LAZY.items():
+        if name == part or name in names:
+            module = importlib.import_module(f"{__name__}.{part}")
+            return module if name == part else getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_LAZY, "compile"})

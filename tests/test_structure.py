@@ -130,9 +130,24 @@ def test_export_loads_no_onnxruntime_before_it_is_used():
     assert "onnx" in loaded
 
 
-@pytest.mark.parametrize("name", ["export", "runtime", "nn", "optim", "data"])
-def test_parts_are_reached_from_lucid(name):
-    assert loaded_by(f"import lucid; lucid.{name}")
+PARTS = ["checkpoint", "data", "export", "io", "nn", "optim", "runtime"]
+
+
+@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("form", ["import lucid; lucid.{}.__file__", "from lucid import {}", "import lucid.{}"])
+def test_parts_are_reached_from_lucid(name, form):
+    assert loaded_by(form.format(name))
+
+
+def test_lucid_has_all_its_names_and_no_other():
+    import lucid
+
+    for name in (*lucid.__all__, *PARTS, "compile"):
+        assert name in dir(lucid)
+        assert getattr(lucid, name) is not None
+    assert lucid.load is lucid.io.load
+    assert lucid.compile is lucid.runtime.compile
+    assert not hasattr(lucid, "recurrence")
 
 
 def test_files_are_short():

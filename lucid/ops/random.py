@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,12 @@ __all__ = [
     "set_rng_state",
 ]
 
-_generator = np.random.Generator(np.random.PCG64())
+
+@functools.cache
+def _generator() -> np.random.Generator:
+    """Made when first asked for: numpy.random takes a while to load, and NumPy too leaves it until then."""
+    return np.random.Generator(np.random.PCG64())
+
 
 _RANDOM = "it draws random numbers, so an exported model would not agree with the eager one"
 _CONSTANT = "it has no inputs"
@@ -38,7 +44,7 @@ def manual_seed(seed: int) -> None:
     >>> lucid.randint(0, 10, (3,))
     tensor([8, 6, 5])
     """
-    _generator.bit_generator.state = np.random.PCG64(seed).state
+    _generator().bit_generator.state = np.random.PCG64(seed).state
 
 
 def get_rng_state() -> dict[str, Any]:
@@ -50,44 +56,44 @@ def get_rng_state() -> dict[str, Any]:
     >>> lucid.allclose(lucid.randn(2), first)
     True
     """
-    return dict(_generator.bit_generator.state)
+    return dict(_generator().bit_generator.state)
 
 
 def set_rng_state(state: dict[str, Any]) -> None:
     """Return the generator to a state that `get_rng_state` gave; see there."""
-    _generator.bit_generator.state = state
+    _generator().bit_generator.state = state
 
 
 @op(no_gradient=_CONSTANT, no_export=_RANDOM)
 def uniform(*, shape: tuple[int, ...], low: float, high: float, dtype: Any) -> Array:
     """Draws from the uniform distribution on [low, high)."""
-    draws = _generator.random(shape, dtype=dtype if dtype in (np.float32, np.float64) else np.float64)
+    draws = _generator().random(shape, dtype=dtype if dtype in (np.float32, np.float64) else np.float64)
     return (draws * (high - low) + low).astype(dtype, copy=False)
 
 
 @op(no_gradient=_CONSTANT, no_export=_RANDOM)
 def normal(*, shape: tuple[int, ...], mean: float, std: float, dtype: Any) -> Array:
     """Draws from the normal distribution."""
-    draws = _generator.standard_normal(shape, dtype=dtype if dtype in (np.float32, np.float64) else np.float64)
+    draws = _generator().standard_normal(shape, dtype=dtype if dtype in (np.float32, np.float64) else np.float64)
     return (draws * std + mean).astype(dtype, copy=False)
 
 
 @op(no_gradient=_CONSTANT, no_export=_RANDOM)
 def integers(*, shape: tuple[int, ...], low: int, high: int, dtype: Any) -> Array:
     """Integers from `low` up to, and without, `high`."""
-    return _generator.integers(low, high, shape, dtype=dtype)
+    return _generator().integers(low, high, shape, dtype=dtype)
 
 
 @op(no_gradient=_CONSTANT, no_export=_RANDOM)
 def permutation(*, n: int) -> Array:
     """The integers below n in random order."""
-    return _generator.permutation(n)
+    return _generator().permutation(n)
 
 
 @op(no_gradient="it is random, not a function of its input", no_export=_RANDOM)
 def bernoulli_like(x: Array, /, p: float) -> Array:
     """1 with probability `p`, else 0, in the shape and dtype of `x`."""
-    draws = _generator.random(x.shape, dtype=np.float32)
+    draws = _generator().random(x.shape, dtype=np.float32)
     return (draws < p).astype(x.dtype)
 
 
@@ -162,7 +168,7 @@ def bernoulli(x: Array, /) -> Array:
     >>> lucid.bernoulli(lucid.tensor([0.0, 1.0]))
     tensor([0., 1.])
     """
-    return (_generator.random(x.shape) < x).astype(x.dtype)
+    return (_generator().random(x.shape) < x).astype(x.dtype)
 
 
 @op(no_gradient="the result is an index", no_export=_RANDOM)
@@ -184,13 +190,13 @@ def multinomial(x: Array, /, num_samples: int, replacement: bool = False) -> Arr
     rows = np.atleast_2d(x).astype(np.float64)
     if replacement:
         ends = np.cumsum(rows, axis=1)
-        draws = _generator.random((len(rows), num_samples)) * ends[:, -1:]
+        draws = _generator().random((len(rows), num_samples)) * ends[:, -1:]
         # From the right, so that no weight of 0 is drawn.
         picked = np.stack([np.searchsorted(end, draw, side="right") for end, draw in zip(ends, draws, strict=True)])
     else:
         # The order of exponential waiting times: the one with the greatest weight comes first most often.
         with np.errstate(divide="ignore"):
-            waits = _generator.standard_exponential(rows.shape) / rows
+            waits = _generator().standard_exponential(rows.shape) / rows
         picked = np.argsort(waits, axis=1, kind="stable")[:, :num_samples]
     return picked.reshape(*x.shape[:-1], num_samples).astype(np.int64, copy=False)
 
