@@ -30,6 +30,7 @@ class Op(Generic[P, R]):
     """One op: a NumPy forward, a gradient rule written in ops, and what may be done with it.
 
     The forward's positional-only parameters (before ``/``) and ``*args`` are the op's inputs, the others attributes.
+    The op itself takes both by name as well. An input with a default may be left out; the default is a number or None.
     The gradient rule's parameter names say what it needs, and nothing else is kept alive for it:
 
     - ``g``: the gradient of the output (a tuple, with None for outputs that have none, if there are several outputs);
@@ -68,6 +69,7 @@ class Op(Generic[P, R]):
         defaults = dict(zip(with_default, positional_defaults, strict=True))
         defaults.update(plain.__kwdefaults__ or {})
         self.defaults: dict[str, Any] = {name: defaults[name] for name in self.attributes if name in defaults}
+        self.optional: dict[str, Any] = {name: defaults[name] for name in self.inputs if name in defaults}
         self.no_gradient = no_gradient
         self.no_export = no_export
         self.rule: Callable[..., Any] | None = None
@@ -85,21 +87,19 @@ class Op(Generic[P, R]):
         n = len(self.inputs)
         if len(args) == n and not kwargs:
             return self.execute(self, args, self.defaults)
-        return self.execute(self, args[:n], self._bind(args, kwargs))
+        return self.execute(self, *self._bind(args, kwargs))
 
-    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-        n = len(self.inputs)
-        given = dict(zip(self.attributes, args[n:], strict=False))
-        twice = given.keys() & kwargs.keys()
-        unknown = kwargs.keys() - set(self.attributes)
-        attrs = {**self.defaults, **given, **kwargs}
-        missing = [name for name in self.attributes if name not in attrs]
-        if twice or unknown or missing or not n <= len(args) <= n + len(self.attributes):
+    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The inputs and the attributes; inputs too may be given by name, and left out if they have a default."""
+        names = (*self.inputs, *self.attributes)
+        given = dict(zip(names, args, strict=False))
+        every = {**self.optional, **self.defaults, **given, **kwargs}
+        if given.keys() & kwargs.keys() or len(args) > len(names) or every.keys() != set(names):
             raise TypeError(
                 f"{self.name}() takes inputs ({', '.join(self.inputs)}) and attributes ({', '.join(self.attributes)}); "
                 f"got {len(args)} positional arguments and keywords ({', '.join(kwargs)})"
             )
-        return attrs
+        return tuple([every.pop(name) for name in self.inputs]), every
 
     def vjp(self, rule: Callable[..., Any]) -> Callable[..., Any]:
         """Declare the op's gradient: a vector-Jacobian product, written with ops. A decorator."""
