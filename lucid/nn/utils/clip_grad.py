@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ __all__ = ["clip_grad_norm_", "clip_grad_value_"]
 def clip_grad_norm_(
     parameters: Iterable[Tensor] | Tensor,
     max_norm: float,
-    norm_type: float = 2.0,
+    norm_type: float | str = 2.0,
     error_if_nonfinite: bool = False,
 ) -> Tensor:
     """Scale the gradients of all parameters so that their norm, taken together, is at most `max_norm`.
@@ -24,7 +25,8 @@ def clip_grad_norm_(
     Args:
         parameters: the parameters whose gradients are scaled.
         max_norm: the largest norm.
-        norm_type: the p of the norm; may be inf.
+        norm_type: the p of the norm, or "inf"; what is taken is the norm of the parameters' norms, so that 0 counts the
+            parameters with a gradient other than 0.
         error_if_nonfinite: refuse a norm that is inf or NaN, and change nothing.
 
     Returns:
@@ -43,17 +45,14 @@ def clip_grad_norm_(
     gradients = [p.grad._data for p in tensors if p.grad is not None]
     if not gradients:
         return Tensor(np.zeros((), np.float32))
-    # In float64: the sum of many squares would lose digits in float32, and the order of parameters would show.
-    if math.isinf(norm_type):
-        norm = max(float(np.abs(g).max(initial=0.0)) for g in gradients)
-    else:
-        norm = sum(float((np.abs(g.astype(np.float64)) ** norm_type).sum()) for g in gradients) ** (1 / norm_type)
+    norm = float(_norm(np.array([_norm(g, float(norm_type)) for g in gradients]), float(norm_type)))
     if error_if_nonfinite and not math.isfinite(norm):
         raise GradientError(f"clip_grad_norm_: the norm of the gradients is {norm}; no gradient was changed")
-    scale = max_norm / (norm + 1e-6)
+    scale = float(max_norm) / (norm + 1e-6)
     if not scale >= 1:
         for p, g in zip(tensors, gradients, strict=True):
-            p.grad = Tensor(g * np.asarray(scale, g.dtype))
+            with np.errstate(invalid="ignore"):
+                p.grad = Tensor(g * np.asarray(scale, g.dtype))
     return Tensor(np.asarray(norm, gradients[0].dtype))
 
 
@@ -70,6 +69,17 @@ def clip_grad_value_(parameters: Iterable[Tensor] | Tensor, clip_value: float) -
     for p in _listed(parameters):
         if p.grad is not None:
             p.grad = Tensor(np.clip(p.grad._data, -clip_value, clip_value))
+
+
+def _norm(x: np.ndarray[Any, Any], p: float) -> Any:
+    if math.isinf(p):
+        x = np.abs(x)
+        return x.max(initial=0.0) if p > 0 else x.min(initial=math.inf)
+    if p == 0:
+        return np.count_nonzero(x)
+    # In float64: the sum of many squares would lose digits in float32, and the order of parameters would show.
+    with np.errstate(divide="ignore", over="ignore"):
+        return (np.abs(x.astype(np.float64)) ** p).sum() ** (1 / p)
 
 
 def _listed(parameters: Iterable[Tensor] | Tensor) -> list[Tensor]:
