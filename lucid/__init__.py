@@ -1,6 +1,6 @@
 """lucid: train sequence models in plain NumPy, ship them as ONNX, run everything in onnxruntime.
 
-``import lucid`` needs NumPy alone, and takes little longer: parts beside tensors and ops are loaded when first asked for.
+``import lucid`` needs NumPy alone, and takes little longer: all but tensors and ops is loaded when first asked for.
 `lucid.export` and `lucid.runtime` bring in onnx and onnxruntime then.
 """
 
