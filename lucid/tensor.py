@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn, ParamSpec, overload
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, overload
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from .tracer.mode import MODE, set_grad_enabled
 from .tracer.node import Value
 from .tracer.op import FUNCTIONS, OPS, Array, Op, declare
 from .tracer.record import NUMBERS, record
+
+if TYPE_CHECKING:
+    from .tracer.trace import Trace
 
 __all__ = ["Parameter", "Tensor", "apply", "as_tensor", "from_numpy", "op", "tensor"]
 
@@ -182,8 +185,8 @@ class Tensor(Methods, Readout, Hookable):
 
     # --- inside lucid
 
-    @classmethod
-    def _wrap(cls, data: np.ndarray[Any, Any], value: Value | None = None) -> Tensor:
+    @staticmethod
+    def _wrap(data: np.ndarray[Any, Any], value: Value | None = None) -> Tensor:
         result = Tensor(data)
         if value is not None:
             result._value = value
@@ -340,11 +343,31 @@ def apply(op: Op[Any, Any], args: tuple[Any, ...], attrs: dict[str, Any]) -> Any
         if not needs_grad and mode.trace is None:
             return Tensor(result)
         results = (result,)
-    if mode.trace is not None:
-        args = tuple([Tensor(np.asarray(a)) if isinstance(a, (np.ndarray, np.generic)) else a for a in args])
-    node = record(op, args, arrays, attrs, results, needs_grad, mode.trace)
-    outputs = tuple([Tensor._wrap(r, node.value(i)) for i, r in enumerate(results)])
-    return outputs if type(result) is tuple else outputs[0]
+    inputs = _edges(args) if mode.trace is None else _captured(args, mode.trace)
+    node = record(op, inputs, arrays, attrs, results, needs_grad, mode.trace)
+    if type(result) is tuple:
+        return tuple([Tensor._wrap(r, node.value(i)) for i, r in enumerate(results)])
+    return Tensor._wrap(result, node.value())
+
+
+def _edges(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The inputs of a node outside a trace: values that gradients flow to, numbers, and None for all else."""
+    return tuple(
+        [
+            (a._value or a._leaf_value())
+            if isinstance(a, Tensor) and a._requires_grad
+            else a
+            if type(a) in NUMBERS
+            else None
+            for a in args
+        ]
+    )
+
+
+def _captured(args: tuple[Any, ...], trace: Trace) -> tuple[Any, ...]:
+    """The inputs of a node in a trace: a value for every tensor and array, numbers, and None."""
+    tensors = [Tensor(np.asarray(a)) if isinstance(a, (np.ndarray, np.generic)) else a for a in args]
+    return tuple([trace.value_of(a) if isinstance(a, Tensor) else a for a in tensors])
 
 
 # --- making tensors

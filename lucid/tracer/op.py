@@ -64,6 +64,7 @@ class Op(Generic[P, R]):
         self.execute = execute
         self.inputs: tuple[str, ...] = names[:first] + star
         self.attributes: tuple[str, ...] = names[first : positional + keyword]
+        self.attribute_names = frozenset(self.attributes)
         positional_defaults = plain.__defaults__ or ()
         with_default = names[positional - len(positional_defaults) : positional]
         defaults = dict(zip(with_default, positional_defaults, strict=True))
@@ -84,9 +85,16 @@ class Op(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         if self.variadic:
             return self.execute(self, args, {**self.defaults, **kwargs} if self.defaults else kwargs)
-        n = len(self.inputs)
-        if len(args) == n and not kwargs:
-            return self.execute(self, args, self.defaults)
+        # The usual ways to call an op first, since to bind arguments in general takes longer than a small op.
+        given = len(args) - len(self.inputs)
+        if not given:
+            if not kwargs:
+                return self.execute(self, args, self.defaults)
+            attrs = {**self.defaults, **kwargs}
+            if attrs.keys() == self.attribute_names:
+                return self.execute(self, args, attrs)
+        elif given > 0 and not kwargs and given == len(self.attributes):
+            return self.execute(self, args[:-given], dict(zip(self.attributes, args[-given:], strict=True)))
         return self.execute(self, *self._bind(args, kwargs))
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:

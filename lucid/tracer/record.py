@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,10 +18,13 @@ __all__ = ["NUMBERS", "record"]
 NUMBERS = (bool, int, float)
 """The types of the inputs that an op takes beside tensors."""
 
+# A named tuple's own constructor takes three times as long.
+_spec = functools.partial(tuple.__new__, Spec)
+
 
 def record(
     op: Op[Any, Any],
-    args: tuple[Any, ...],
+    inputs: tuple[Any, ...],
     arrays: list[Any],
     attrs: dict[str, Any],
     results: tuple[Any, ...],
@@ -31,34 +35,25 @@ def record(
 
     Args:
         op: the op that ran.
-        args: its inputs: tensors, numbers or None; arrays and NumPy scalars too, unless there is a trace.
-        arrays: the same, tensors as their arrays.
+        inputs: its inputs as the node has them: values, numbers or None.
+        arrays: the same as the op got them: arrays, numbers or None.
         attrs: its attributes.
         results: the arrays it gave.
         needs_grad: whether gradients will be asked for.
         trace: the trace under way, if there is one.
     """
-    inputs: list[Any] = []
-    for a in args:
-        if a is None or type(a) in NUMBERS:
-            inputs.append(a)
-        elif trace is not None:
-            inputs.append(trace.value_of(a))
-        elif not isinstance(a, (np.ndarray, np.generic)) and a.requires_grad:
-            inputs.append(a._value or a._leaf_value())
-        else:
-            inputs.append(None)
     saved, stamp = None, 0
     if needs_grad:
-        kept = {i: arrays[i] for i in op.kept(len(arrays))}
-        for i in kept:
+        kept = {}
+        for i in op.kept(len(arrays)) if op.keeps_star else op.keeps_inputs:
+            kept[i] = arrays[i]
             value = inputs[i]
             if type(value) is Value:
-                stamp += value.owner().version
+                stamp += value.version if value.node is None else value.owner().version
         shapes = tuple([a.shape if type(a) is np.ndarray else () for a in arrays]) if op.keeps_shapes else ()
         saved = (kept, results if op.keeps_out else (), shapes)
-    specs = tuple([Spec(r.shape, r.dtype) for r in results])
-    node = Node(op, tuple(inputs), attrs, specs, needs_grad, saved, stamp)
+    specs = tuple([_spec((r.shape, r.dtype)) for r in results])
+    node = Node(op, inputs, attrs, specs, needs_grad, saved, stamp)
     if results[0].base is not None and type(inputs[0]) is Value:
         node.views = np.may_share_memory(results[0], arrays[0])
     if trace is not None:
