@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -207,6 +209,59 @@ def test_a_large_parameter_goes_block_by_block_to_the_same_result(name: str) -> 
         optimizer.step()
         np.testing.assert_array_equal(p.detach().numpy(), expected)
     assert optimizer.state[p].get("step", 3) == 3
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
+def test_parameters_updated_together_go_where_each_goes_alone(name: str) -> None:
+    rng = np.random.default_rng(4)
+    shapes: list[tuple[int, ...]] = [(), (0,), (3,), (4, 5), (1024,), (1025,), *[(2, 3)] * 20]
+    starts = [np.asarray(rng.standard_normal(shape), np.float32) for shape in shapes]
+    starts += [starts[3].T.copy().T, starts[3].astype(np.float64)]
+    options = {"lr": 0.1, "momentum": 0.9} if name == "SGD" else {"lr": 0.1}
+    together, alone = ([lucid.tensor(start, requires_grad=True) for start in starts] for _ in range(2))
+    optimizer = make(name, together, **options)
+    singles = [make(name, [p], **options) for p in alone]
+    for step in range(4):
+        for i, (p, q) in enumerate(zip(together, alone, strict=True)):
+            # One has no gradient at first, so its count of steps differs from then on; one has it in another dtype.
+            g = rng.standard_normal(p.shape).astype(np.float64 if i == 2 else p.dtype)
+            p.grad = q.grad = None if i == 4 and not step else lucid.tensor(g)
+        kept = [optimizer.state[p] for p in together] if step > 1 else []
+        optimizer.step()
+        assert all(optimizer.state[p] is state for p, state in zip(together, kept, strict=False))
+        for single in singles:
+            single.step()
+    for p, q, single in zip(together, alone, singles, strict=True):
+        np.testing.assert_array_equal(p.detach().numpy(), q.detach().numpy())
+        for slot, entry in optimizer.state[p].items():
+            np.testing.assert_array_equal(np.asarray(entry), np.asarray(single.state[q][slot]))
+
+
+def test_parameters_updated_together_can_be_copied_loaded_and_left_out() -> None:
+    def gradients(params: list[lucid.Tensor], *wanted: int) -> None:
+        for i, p in enumerate(params):
+            p.grad = lucid.full(p.shape, i + 1.0) if i in wanted else None
+
+    params = [lucid.zeros(2, requires_grad=True) for _ in range(3)]
+    optimizer = optim.Adam(params, lr=0.1)
+    gradients(params, 0, 1, 2)
+    optimizer.step()
+    for changed in ("copied", "pickled", "loaded"):
+        if changed == "loaded":
+            others = [p.detach().clone().requires_grad_() for p in params]
+            another = optim.Adam(others, lr=0.1)
+            another.load_state_dict(optimizer.state_dict())
+        else:
+            both = {"copied": copy.deepcopy, "pickled": lambda x: pickle.loads(pickle.dumps(x))}[changed]
+            others, another = both((params, optimizer))
+        for wanted in ((0, 1, 2), (0, 2), (1, 2), (0, 1, 2)):
+            gradients(params, *wanted)
+            gradients(others, *wanted)
+            optimizer.step()
+            another.step()
+        for p, q in zip(params, others, strict=True):
+            np.testing.assert_array_equal(p.detach().numpy(), q.detach().numpy())
+            assert not np.shares_memory(optimizer.state[p]["exp_avg"].numpy(), another.state[q]["exp_avg"].numpy())
 
 
 # --- what a step does, and does not

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from ..errors import ShapeError, StateDictError, TraceError
 from ..tensor import Tensor
 from ..tracer.mode import MODE, enable_grad
 from ..tracer.op import Array
+from .joined import Joined
 
 __all__ = ["Optimizer", "at_least", "below_one"]
 
@@ -19,13 +20,18 @@ __all__ = ["Optimizer", "at_least", "below_one"]
 # as fast as a whole parameter of four million elements at once, and no slower for smaller ones.
 _BLOCK = 1 << 16
 
+# A small parameter, on the other hand, costs what its calls cost. Those of up to this many elements are updated
+# together, as if they were one: so many that no array of theirs is large enough to come from the system anew.
+_SMALL, _TOGETHER = 1 << 10, 16
+
 
 class Optimizer:
     """The base of all optimizers (torch.optim.Optimizer).
 
     An optimizer is three functions: `check`, `slots` and `update`. The last is the mathematics, written once: a pure
     function of a parameter, its gradient and its state, made of operators and of `lucid.optim.arithmetic`. `step` runs
-    it on NumPy arrays; a trace runs it on Tensors, so the same update can be part of an exported training graph.
+    it on NumPy arrays; a trace runs it on Tensors, so the same update can be part of an exported training graph. It
+    treats each element by itself: `step` hands it a large parameter in parts, and several small ones as one.
 
     Args:
         params: the parameters, or dicts with the key ``params`` and options that differ from the defaults.
@@ -47,6 +53,7 @@ class Optimizer:
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
+        self._joined: dict[Tensor, Joined] = {}
         given = list(params)
         if not given:
             raise ValueError(f"{type(self).__name__}: got an empty parameter list")
@@ -138,9 +145,8 @@ class Optimizer:
         with np.errstate(all="ignore"):
             for group in self.param_groups:
                 options = self.options(group)
-                for p in group["params"]:
-                    if p.grad is not None:
-                        self._step(p, p.grad._data, self.prepare(p, options), options)
+                for batch in self._batches(group["params"], options):
+                    self._step(batch, options)
         return loss
 
     def options(self, group: Mapping[str, Any]) -> dict[str, Any]:
@@ -158,37 +164,70 @@ class Optimizer:
                     state[name] = Tensor(np.full(p.shape, start, p.dtype))
         return state
 
-    def _step(self, p: Tensor, g: np.ndarray[Any, Any], state: dict[str, Any], options: dict[str, Any]) -> None:
-        data = p._data
-        arrays = {name: tensor._data for name, tensor in state.items() if name != "step"}
-        if data.size <= _BLOCK or not data.flags.c_contiguous:
-            new = self._run(data, g, arrays, state, options)
-        else:
-            data, g = data.reshape(-1), g.reshape(-1)
-            arrays = {name: array.reshape(-1) for name, array in arrays.items()}
-            for i in range(0, data.size, _BLOCK):
-                part = slice(i, i + _BLOCK)
-                parts = {name: array[part] for name, array in arrays.items()}
-                new = self._run(data[part], g[part], parts, state, options)
-        if "step" in state:
-            state["step"] = new["step"]
-        p._touch()
+    def _batches(self, params: Iterable[Tensor], options: Mapping[str, Any]) -> Iterator[list[Tensor]]:
+        """The parameters that have a gradient: large ones alone, small ones that are alike together."""
+        waiting: dict[Any, list[Tensor]] = {}
+        for p in params:
+            if p.grad is None:
+                continue
+            state = self.prepare(p, options)
+            if p._data.size > _SMALL:
+                yield [p]
+                continue
+            dtypes = [tensor._data.dtype for name, tensor in state.items() if name != "step"]
+            batch = waiting.setdefault((state.get("step"), p._data.dtype, p.grad._data.dtype, *dtypes), [])
+            batch.append(p)
+            if len(batch) == _TOGETHER:
+                yield batch.copy()
+                batch.clear()
+        yield from filter(None, waiting.values())
 
-    def _run(
-        self,
-        p: np.ndarray[Any, Any],
-        g: np.ndarray[Any, Any],
-        arrays: dict[str, np.ndarray[Any, Any]],
-        state: dict[str, Any],
-        options: dict[str, Any],
-    ) -> dict[str, Any]:
-        updated, new = self.update(p, g, {**state, **arrays}, **options)
-        np.copyto(p, updated)
-        for name, array in arrays.items():
-            np.copyto(array, new[name])
-        return new
+    def _step(self, batch: list[Tensor], options: dict[str, Any]) -> None:
+        """Update a parameter, or several that are alike, and their states."""
+        states = [self.state[p] for p in batch]
+        state, step = states[0], None
+        if len(batch) > 1:
+            joined = self._join(batch, states)
+            arrays = joined.gather()
+            step = self._run(arrays, state, options)
+            joined.scatter(arrays[0])
+        else:
+            (p,) = batch
+            assert p.grad is not None
+            arrays = [p._data, p.grad._data, *[tensor._data for name, tensor in state.items() if name != "step"]]
+            if p._data.size <= _BLOCK or not p._data.flags.c_contiguous:
+                step = self._run(arrays, state, options)
+            else:
+                arrays = [array.reshape(-1) for array in arrays]
+                for i in range(0, p._data.size, _BLOCK):
+                    step = self._run([array[i : i + _BLOCK] for array in arrays], state, options)
+        for p, state in zip(batch, states, strict=True):
+            if "step" in state:
+                state["step"] = step
+            p._touch()
+
+    def _join(self, batch: list[Tensor], states: list[dict[str, Any]]) -> Joined:
+        """The parameters of a batch as one; kept for the next step, which usually has the same batches."""
+        joined = self._joined.get(batch[0])
+        if joined is None or not joined.holds(batch, states):
+            joined = self._joined[batch[0]] = Joined(batch, states)
+        return joined
+
+    def _run(self, arrays: list[np.ndarray[Any, Any]], state: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
+        """Update the arrays of a parameter: data, gradient, and those of its state. Returns its new step count."""
+        p, g, *kept = arrays
+        slots = dict(zip([name for name in state if name != "step"], kept, strict=True))
+        updated, new = self.update(p, g, {**state, **slots}, **options)
+        p[...] = updated
+        for name, array in slots.items():
+            array[...] = new[name]
+        return new.get("step")
 
     # --- state
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles, in which a view would be an array of its own."""
+        return {**vars(self), "_joined": {}}
 
     def state_dict(self) -> dict[str, Any]:
         """The state of all parameters and the options, with parameters numbered in the order of the groups.
