@@ -87,6 +87,9 @@ def _(g: Tensor, x: Any, y: Any, needs: tuple[bool, ...]) -> Any:
     return g * y if needs[0] else None, g * x if needs[1] else None
 
 
+mul.keep_for(x="y", y="x")
+
+
 @op
 @_quiet
 def div(x: Array, y: Array, /) -> Array:

@@ -28,28 +28,28 @@ def matmul(x: Array, y: Array, /) -> Array:
 
 
 @matmul.vjp
-def _(g: Tensor, x: Tensor, y: Tensor, needs: tuple[bool, ...]) -> Any:
+def _(g: Tensor, x: Tensor, y: Tensor, needs: tuple[bool, ...], shapes: Any) -> Any:
     # A vector stands for a matrix with one row (left) or one column (right), which the product then loses again.
-    rows, columns = x.ndim == 1, y.ndim == 1
-    if rows:
-        x = unsqueeze(x, 0)
-    if columns:
-        y = unsqueeze(y, 1)
+    rows, columns = len(shapes[0]) == 1, len(shapes[1]) == 1
     if columns:
         g = unsqueeze(g, -1)
     if rows:
         g = unsqueeze(g, -2)
     gx = gy = None
     if needs[0]:
-        gx = matmul(g, transpose(y, -1, -2))
+        gx = matmul(g, transpose(unsqueeze(y, 1) if columns else y, -1, -2))
         gx = squeeze(gx, -2) if rows else gx
     if needs[1]:
-        if y.ndim == 2 and x.ndim > 2:
+        x = unsqueeze(x, 0) if rows else x
+        if len(shapes[1]) <= 2 and x.ndim > 2:
             # One product over all leading axes, instead of one each that would have to be added up.
             x, g = flatten(x, 0, -2), flatten(g, 0, -2)
         gy = matmul(transpose(x, -1, -2), g)
         gy = squeeze(gy, -1) if columns else gy
     return gx, gy
+
+
+matmul.keep_for(x="y", y="x")
 
 
 @op
@@ -77,12 +77,15 @@ def linear(x: Array, weight: Array, bias: Array = None, /) -> Array:
 
 @linear.vjp
 def _(g: Tensor, x: Tensor, weight: Tensor, needs: tuple[bool, ...]) -> Any:
-    g2 = g.reshape(-1, weight.shape[0])
+    g2 = g.reshape(-1, g.shape[-1])
     return (
-        linear(g, transpose(weight, 0, 1), None) if needs[0] else None,
-        matmul(transpose(g2, 0, 1), x.reshape(-1, weight.shape[1])) if needs[1] else None,
+        linear(g, transpose(weight, 0, 1)) if needs[0] else None,
+        matmul(transpose(g2, 0, 1), x.reshape(-1, x.shape[-1])) if needs[1] else None,
         g2.sum(0) if needs[2] else None,
     )
+
+
+linear.keep_for(x="weight", weight="x")
 
 
 @function

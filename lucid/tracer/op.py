@@ -76,6 +76,7 @@ class Op(Generic[P, R]):
         self.rule: Callable[..., Any] | None = None
         self.plan: tuple[tuple[str, Any], ...] = ()
         self.keeps_inputs: tuple[int, ...] = ()
+        self.partners: dict[int, int] = {}
         self.keeps_star = self.keeps_out = self.keeps_shapes = False
         self.__wrapped__ = plain
         self.__doc__ = forward.__doc__
@@ -133,6 +134,13 @@ class Op(Generic[P, R]):
         self.keeps_out = "out" in names
         self.keeps_shapes = "shapes" in names
         return rule
+
+    def keep_for(self, **partners: str) -> None:
+        """Say of inputs that the gradient rule reads them for the gradient of one other input alone.
+
+        ``mul.keep_for(x="y", y="x")``: if nobody asks for the gradient of `y`, `x` is not kept, and the rule gets None.
+        """
+        self.partners = {self.inputs.index(name): self.inputs.index(other) for name, other in partners.items()}
 
     def kept(self, count: int) -> tuple[int, ...]:
         """The positions, among `count` inputs, of those that the gradient rule reads."""

@@ -46,6 +46,10 @@ def record(
     if needs_grad:
         kept = {}
         for i in op.kept(len(arrays)) if op.keeps_star else op.keeps_inputs:
+            if op.partners and i in op.partners:
+                other = inputs[op.partners[i]]
+                if type(other) is not Value or not other.requires_grad:
+                    continue
             kept[i] = arrays[i]
             value = inputs[i]
             if type(value) is Value:
