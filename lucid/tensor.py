@@ -13,7 +13,7 @@ from .hookable import Hookable
 from .methods import Methods
 from .readout import Readout
 from .tracer.backward import backward as _backward
-from .tracer.mode import MODE, set_grad_enabled
+from .tracer.mode import MODE, GradMode
 from .tracer.node import Value
 from .tracer.op import FUNCTIONS, OPS, Array, Op, declare
 from .tracer.record import NUMBERS, record
@@ -162,20 +162,21 @@ class Tensor(Methods, Readout, Hookable):
         found = _backward(roots, wrap=Tensor._wrap, retain_graph=retain, create_graph=create_graph)
         # A rule may hand on the gradient it was given, so that several leaves get the same one.
         shared = {first}
-        with set_grad_enabled(create_graph):
-            for value, g in found.items():
-                leaf = value.leaf() if value.leaf is not None else None
-                if leaf is None:
-                    continue
-                if leaf.grad is not None:
+        keeps_graph = create_graph or MODE.get().trace is not None
+        for value, g in found.items():
+            leaf = value.leaf() if value.leaf is not None else None
+            if leaf is None:
+                continue
+            if leaf.grad is not None:
+                with GradMode(create_graph):
                     leaf.grad = OPS["add"](leaf.grad, g)
-                elif create_graph or MODE.get().trace is not None:
-                    leaf.grad = g
-                else:
-                    # A broadcast view would be read-only, and shared with whatever it was broadcast from.
-                    own = g not in shared and g._data.flags.writeable and g._data.base is None
-                    leaf.grad = Tensor(g._data if own else g._data.copy())
-                    shared.add(g)
+            elif keeps_graph:
+                leaf.grad = g
+            else:
+                # A broadcast view would be read-only, and shared with whatever it was broadcast from.
+                own = g._data.base is None and g._data.flags.writeable and g not in shared
+                leaf.grad = Tensor(g._data if own else g._data.copy())
+                shared.add(g)
 
     def detach(self) -> Tensor:
         """The same data, cut off from the gradients recorded so far."""

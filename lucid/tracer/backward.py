@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import GradientError
 from .graph import walk
-from .mode import set_grad_enabled
+from .mode import GradMode
 from .node import FREED, Node, TensorLike, Value
 from .op import OPS
 
@@ -49,13 +49,14 @@ def backward(
     found: dict[Value, Any] = {}
 
     def deliver(value: Value, g: Any) -> None:
-        if g.shape != value.shape:
+        if g._data.shape != value.shape:
             g = OPS["sum_to"](g, shape=value.shape)
-        if g.dtype != value.dtype:
+        if g._data.dtype != value.dtype:
             g = OPS["astype"](g, dtype=value.dtype)
         node = value.node
-        if node is None or value.is_leaf:
-            leaves[value] = OPS["add"](leaves[value], g) if value in leaves else g
+        if node is None or not node.needs_grad:
+            before = leaves.get(value)
+            leaves[value] = g if before is None else OPS["add"](before, g)
             return
         slots = arrived.get(node)
         if slots is None:
@@ -63,7 +64,7 @@ def backward(
         slots[value.index] = g if slots[value.index] is None else OPS["add"](slots[value.index], g)
 
     # In a branch that `where` then leaves out, inf and nan come up as a matter of course.
-    with set_grad_enabled(create_graph), np.errstate(all="ignore"):
+    with GradMode(create_graph), np.errstate(all="ignore"):
         for value, g in roots:
             deliver(value, g)
         for node in reversed(order):
@@ -92,12 +93,12 @@ def backward(
         for value, g in leaves.items():
             if value.hooks and (wanted is None or value in wanted):
                 leaves[value] = value.hooks.run(g)
-    found.update((value, g) for value, g in leaves.items() if wanted is None or value in wanted)
+    found.update(leaves if wanted is None else {value: g for value, g in leaves.items() if value in wanted})
     return found
 
 
 def _flows(value: Value) -> bool:
-    return value.requires_grad and not value.is_leaf
+    return value.requires_grad and value.node is not None and value.node.needs_grad
 
 
 def _reaching(order: list[Node], wanted: set[Value]) -> set[Node]:
@@ -119,12 +120,17 @@ def _run_rule(node: Node, gradients: list[Any], wrap: Wrap, create_graph: bool) 
             "to go through it again"
         )
     kept, outputs, shapes = node.saved
-    owners = [v.owner() for i in kept if type(v := node.inputs[i]) is Value]
-    if node.stamp != sum(v.version for v in owners):
+    stamp = 0
+    for i in kept:
+        input = node.inputs[i]
+        if type(input) is Value:
+            stamp += input.owner().version
+    if node.stamp != stamp:
+        leaves = [v.owner() for i in kept if type(v := node.inputs[i]) is Value and v.owner().is_leaf]
         raise GradientError(
             f"backward: a tensor that the gradient of {op.name} needs was overwritten after the forward pass (one of "
-            f"{', '.join(f'{v.dtype}{list(v.shape)}' for v in owners if v.is_leaf)}); run the forward pass again, or "
-            "change parameters only after backward"
+            f"{', '.join(f'{v.dtype}{list(v.shape)}' for v in leaves)}); run the forward pass again, or change "
+            "parameters only after backward"
         )
     link = create_graph or node.trace is not None
     args: list[Any] = []
@@ -132,12 +138,12 @@ def _run_rule(node: Node, gradients: list[Any], wrap: Wrap, create_graph: bool) 
         if kind == "g":
             args.append(gradients[0] if len(gradients) == 1 else tuple(gradients))
         elif kind == "input":
-            args.append(_rebuilt(node, key, kept.get(key), wrap, link))
+            args.append(_rebuilt(node, key, kept[key], wrap, link))
         elif kind == "out":
             outs = tuple(wrap(a, node.value(i) if link else None) for i, a in enumerate(outputs))
             args.append(outs[0] if len(outs) == 1 else outs)
         elif kind == "needs":
-            args.append(tuple(type(v) is Value and v.requires_grad for v in node.inputs))
+            args.append(tuple([type(v) is Value and v.requires_grad for v in node.inputs]))
         elif kind == "shapes":
             args.append(shapes)
         elif kind == "star":

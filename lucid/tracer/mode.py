@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 if TYPE_CHECKING:
     from .trace import Trace
 
-__all__ = ["MODE", "Mode", "current_trace", "enable_grad", "is_grad_enabled", "no_grad", "set_grad_enabled"]
+__all__ = ["MODE", "GradMode", "Mode", "current_trace", "enable_grad", "is_grad_enabled", "no_grad", "set_grad_enabled"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -23,7 +23,10 @@ class Mode(NamedTuple):
     trace: Trace | None
 
 
-MODE: ContextVar[Mode] = ContextVar("lucid.mode", default=Mode(True, None))  # noqa: B039 - a NamedTuple cannot change
+_EAGER = (Mode(False, None), Mode(True, None))
+"""The modes without a trace, by whether gradients are recorded."""
+
+MODE: ContextVar[Mode] = ContextVar("lucid.mode", default=_EAGER[True])
 
 
 def is_grad_enabled() -> bool:
@@ -36,7 +39,7 @@ def current_trace() -> Trace | None:
     return MODE.get().trace
 
 
-class _GradMode:
+class GradMode:
     """Switches recording for gradients on or off: in a ``with`` block, or in all calls of a decorated function."""
 
     def __init__(self, mode: bool) -> None:
@@ -54,7 +57,7 @@ class _GradMode:
 
         @functools.wraps(function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
-            with _GradMode(mode):
+            with GradMode(mode):
                 result = function(*args, **kwargs)
             return _each_step(mode, result) if isinstance(result, GeneratorType) else result
 
@@ -64,7 +67,8 @@ class _GradMode:
 def _switch(grad: bool) -> bool:
     """Switch recording for gradients, and say what it was. A trace that began or ended meanwhile is left alone."""
     before = MODE.get()
-    MODE.set(Mode(grad, before.trace))
+    if before.grad is not grad:
+        MODE.set(_EAGER[grad] if before.trace is None else Mode(grad, before.trace))
     return before.grad
 
 
@@ -74,7 +78,7 @@ def _each_step(mode: bool, steps: Generator[Any, Any, Any]) -> Generator[Any, An
     try:
         while True:
             try:
-                with _GradMode(mode):
+                with GradMode(mode):
                     made = resume()
             except StopIteration as stop:
                 return stop.value
@@ -83,11 +87,11 @@ def _each_step(mode: bool, steps: Generator[Any, Any, Any]) -> Generator[Any, An
             except Exception as error:
                 resume = functools.partial(steps.throw, error)
     finally:
-        with _GradMode(mode):
+        with GradMode(mode):
             steps.close()
 
 
-class set_grad_enabled(_GradMode):  # noqa: N801 - PyTorch's name
+class set_grad_enabled(GradMode):  # noqa: N801 - PyTorch's name
     """Record gradients, or do not: a statement, a context manager or a decorator (torch.set_grad_enabled).
 
     >>> x = lucid.ones(2, requires_grad=True)
@@ -113,7 +117,7 @@ class set_grad_enabled(_GradMode):  # noqa: N801 - PyTorch's name
         return super().__call__(function)
 
 
-class no_grad(_GradMode):  # noqa: N801 - PyTorch's name
+class no_grad(GradMode):  # noqa: N801 - PyTorch's name
     """Record no gradients: a context manager and a decorator (torch.no_grad).
 
     >>> x = lucid.ones(2, requires_grad=True)
@@ -127,7 +131,7 @@ class no_grad(_GradMode):  # noqa: N801 - PyTorch's name
         super().__init__(False)
 
 
-class enable_grad(_GradMode):  # noqa: N801 - PyTorch's name
+class enable_grad(GradMode):  # noqa: N801 - PyTorch's name
     """Record gradients again, inside `no_grad`: a context manager and a decorator (torch.enable_grad).
 
     >>> x = lucid.ones(2, requires_grad=True)
