@@ -138,7 +138,7 @@ def _run_rule(node: Node, gradients: list[Any], wrap: Wrap, create_graph: bool) 
         if kind == "g":
             args.append(gradients[0] if len(gradients) == 1 else tuple(gradients))
         elif kind == "input":
-            args.append(_rebuilt(node, key, kept[key], wrap, link))
+            args.append(_rebuilt(node, key, kept.get(key), wrap, link))
         elif kind == "out":
             outs = tuple(wrap(a, node.value(i) if link else None) for i, a in enumerate(outputs))
             args.append(outs[0] if len(outs) == 1 else outs)
