@@ -104,6 +104,7 @@ class Adam(Optimizer):
         new = {"step": step, "exp_avg": m, "exp_avg_sq": v}
         if amsgrad:
             v = new["max_exp_avg_sq"] = maximum(state["max_exp_avg_sq"], v)
-        size = lr / (1 - beta1**step)
+        # The scale of v multiplies numbers here and not arrays: what it divides on one side of the fraction, on the other.
         scale = sqrt(1 - beta2**step)
-        return p - cast(size, p) * m / (sqrt(v) / cast(scale, v) + eps), new
+        size = lr * scale / (1 - beta1**step)
+        return p - cast(size, p) * m / (sqrt(v) + cast(eps * scale, v)), new

@@ -140,7 +140,7 @@ class Optimizer:
             raise TraceError(f"{type(self).__name__}.step: parameters cannot be changed inside a trace; trace update()")
         for group in self.param_groups:
             for p in group["params"]:
-                if p.grad is not None and p.grad.shape != p.shape:
+                if p.grad is not None and p.grad._data.shape != p._data.shape:
                     raise ShapeError(f"step: a gradient has shape {p.grad.shape}, but its parameter has {p.shape}")
         with np.errstate(all="ignore"):
             for group in self.param_groups:
@@ -155,7 +155,9 @@ class Optimizer:
 
     def prepare(self, p: Tensor, options: Mapping[str, Any]) -> dict[str, Any]:
         """The state of a parameter, with all that an update under these options needs."""
-        slots = self.slots(options)
+        return self._prepared(p, self.slots(options))
+
+    def _prepared(self, p: Tensor, slots: Mapping[str, float]) -> dict[str, Any]:
         state = self.state.get(p)
         if state is None or state.keys() != slots.keys():
             state = self.state[p] = {**slots, **{k: v for k, v in (state or {}).items() if k in slots}}
@@ -166,15 +168,17 @@ class Optimizer:
 
     def _batches(self, params: Iterable[Tensor], options: Mapping[str, Any]) -> Iterator[list[Tensor]]:
         """The parameters that have a gradient: large ones alone, small ones that are alike together."""
+        slots = self.slots(options)
+        names = [name for name in slots if name != "step"]
         waiting: dict[Any, list[Tensor]] = {}
         for p in params:
             if p.grad is None:
                 continue
-            state = self.prepare(p, options)
+            state = self._prepared(p, slots)
             if p._data.size > _SMALL:
                 yield [p]
                 continue
-            dtypes = [tensor._data.dtype for name, tensor in state.items() if name != "step"]
+            dtypes = [state[name]._data.dtype for name in names]
             batch = waiting.setdefault((state.get("step"), p._data.dtype, p.grad._data.dtype, *dtypes), [])
             batch.append(p)
             if len(batch) == _TOGETHER:
