@@ -13,6 +13,7 @@ import numpy as _np
 
 from . import autograd, errors, ops, tracer
 from .autograd import grad
+from .malloc import keep_pages as _keep_pages
 from .ops import *
 from .tensor import Parameter, Tensor, as_tensor, from_numpy, op, tensor
 from .tracer import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
@@ -73,6 +74,8 @@ int32 = _np.dtype("int32")
 int64 = _np.dtype("int64")
 uint8 = _np.dtype("uint8")
 bool_ = _np.dtype("bool")
+
+_keep_pages()
 
 _LAZY = {
     "checkpoint": ("load_checkpoint", "save_checkpoint"),

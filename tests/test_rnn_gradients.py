@@ -75,18 +75,26 @@ def test_one_input_alone(wanted):
 
 
 @pytest.mark.parametrize("reverse", [True, False])
-def test_the_backward_op_itself(reverse):
+@pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
+def test_the_backward_op_itself(nonlinearity, reverse):
     rng = np.random.default_rng(2)
-    inputs = [lucid.tensor(rng.normal(size=s), requires_grad=True) for s in ((3, 2, 2), (3, 2, 2), (2, 2))]
+    incoming, states, weight = (
+        lucid.tensor(rng.normal(size=s), requires_grad=True) for s in ((3, 2, 2), (3, 2, 2), (2, 2))
+    )
+    inputs = [incoming, states, weight] if nonlinearity == "tanh" else [incoming, weight]
 
-    def backward(*args):
-        return rnn_backward(*args, reverse=reverse)
+    def backward(incoming, *rest):
+        return rnn_backward(
+            *(incoming, *rest) if len(rest) == 2 else (incoming, states.detach(), *rest),
+            nonlinearity=nonlinearity,
+            reverse=reverse,
+        )
 
     assert gradcheck(backward, inputs)
     assert gradgradcheck(backward, inputs)
-    (third,) = lucid.autograd.grad(backward(*inputs).sum(), inputs[2], create_graph=True)
+    (third,) = lucid.autograd.grad(backward(*inputs).sum(), weight, create_graph=True)
     assert gradgradcheck(
-        lambda w: lucid.autograd.grad(backward(*inputs[:2], w).sum(), w, create_graph=True)[0], inputs[2]
+        lambda w: lucid.autograd.grad(backward(*inputs[:-1], w).sum(), w, create_graph=True)[0], weight
     )
     assert third.requires_grad
 

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "lucid"
 
 # A file imports only from its own part and from those that stand before it.
 ORDER = (
-    ("errors",),
+    ("errors", "malloc"),
     ("tracer",),
     ("methods", "readout", "hookable"),
     ("tensor",),

@@ -14,7 +14,19 @@ from ..tensor import Tensor, op
 from ..tracer.op import Array
 from .elementwise import where
 from .linalg import matmul
-from .recurrent import before, block_size, gradient_of_states, padding, padding_mask, projected, quiet, shifted
+from .recurrent import (
+    before,
+    block_size,
+    by_gate,
+    gradient_of_recurrent_weight,
+    gradient_of_states,
+    padding,
+    padding_mask,
+    product_of_step,
+    projected,
+    quiet,
+    shifted,
+)
 from .shape import concat, reshape_to, split, stack, transpose, unbind, unsqueeze
 
 __all__ = ["gru", "gru_backward", "gru_tangent"]
@@ -50,38 +62,39 @@ def gru(
     """
     steps, batch, _ = x.shape
     hidden = weight_hh.shape[1]
-    weight, recurrent = _by_gate(weight_ih, hidden), _by_gate(weight_hh, hidden)
-    offset = None if bias_ih is None else _by_gate(bias_ih[:, None], hidden)
-    inner_offset = np.zeros((), x.dtype)
+    weight, recurrent = by_gate(weight_ih, hidden, 2), by_gate(weight_hh, hidden, 2)
+    offset = None if bias_ih is None else by_gate(bias_ih[:, None], hidden, 2)
+    inner_offset = np.zeros((batch, hidden), x.dtype)
     if bias_hh is not None:
         # Those of r and z can be added beforehand; that of n cannot, r is multiplied with it.
-        parts = _by_gate(bias_hh[:, None], hidden)
-        inner_offset = parts[2, 0].copy()
+        parts = by_gate(bias_hh[:, None], hidden, 2)
+        inner_offset += parts[2]
         parts[2] = 0
         offset = parts if offset is None else offset + parts
-    inputs = projected(x, weight, offset)
-    # A step is fastest in one piece, unless fresh memory for all of them costs more than that saves.
-    gates = inputs if inputs.size > 1 << 18 else np.empty(inputs.shape, inputs.dtype)
+    # The input projection of all steps at once; the loop turns it into the gates, in place.
+    gates = projected(x, weight, offset)
     inner = np.empty((steps, batch, hidden), gates.dtype)
     output = np.empty_like(inner)
     h = np.zeros_like(output[0]) if h0 is None else h0[0]
-    product, buffer, one = np.empty_like(gates[0]), np.empty_like(h), np.ones((), gates.dtype)
-    sigmoids, last = product[:2], product[2]
-    for y, y_n, s, (r, z, n), q, h_t in zip(
-        inputs[:, :2], inputs[:, 2], gates[:, :2], gates, inner, output, strict=True
-    ):
-        np.matmul(h, recurrent, out=product)
-        np.add(y, sigmoids, out=s)
-        np.exp(s, out=s)
-        s += one
-        np.divide(one, s, out=s)
-        np.add(last, inner_offset, out=q)
-        np.multiply(r, q, out=buffer)
-        np.add(y_n, buffer, out=n)
-        np.tanh(n, out=n)
-        np.subtract(h, n, out=h_t)
-        h_t *= z
-        h_t += n
+    # At small sizes a step costs what its calls and views cost, so it happens in arrays that are made once.
+    product, rz = np.empty_like(gates[0]), np.empty_like(gates[0, :2])
+    buffer, half = np.empty_like(h), np.array(0.5, h.dtype)
+    (r, z), sigmoids, last = rz, product[:2], product[2]
+    multiply, *operands = product_of_step(recurrent, product)
+    for y, n, q, h_t in zip(gates[:, :2], gates[:, 2], inner, output, strict=True):
+        multiply(h, *operands)
+        np.add(y, sigmoids, rz)
+        np.tanh(rz, rz)
+        np.multiply(rz, half, rz)
+        np.add(rz, half, rz)
+        y[...] = rz
+        np.add(last, inner_offset, q)
+        np.multiply(r, q, buffer)
+        np.add(n, buffer, n)
+        np.tanh(n, n)
+        np.subtract(h, n, h_t)
+        np.multiply(h_t, z, h_t)
+        np.add(h_t, n, h_t)
         h = h_t
     if lengths is None:
         return output, output[-1:].copy(), gates, inner
@@ -131,7 +144,7 @@ def _(
         inputs = reshape_to(x, shape=(steps * batch, x.shape[2]))
         gw = concat(matmul(transpose(rows_rz, 0, 1), inputs), matmul(transpose(rows_n, 0, 1), inputs))
     if needs[3]:
-        gr = matmul(transpose(rows, 0, 1), reshape_to(previous, shape=(steps * batch, hidden)))
+        gr = gradient_of_recurrent_weight(da, h0, output)
     if needs[4] or needs[5]:
         g_bias_hh = rows.sum(0)
         g_bias_ih = concat(g_bias_hh[: 2 * hidden], rows_n.sum(0))
@@ -176,21 +189,22 @@ def gru_backward(g_states: Array, gates: Array, inner: Array, previous: Array, w
     da = np.empty((steps, batch, 3 * hidden), inner.dtype)
     dn = np.empty_like(inner)
     dh = np.empty_like(inner)
-    by_gate = da.reshape(steps, batch, 3, hidden).transpose(0, 2, 1, 3)
-    size = block_size(inner)
+    da_gates = da.reshape(steps, batch, 3, hidden).transpose(0, 2, 1, 3)
+    size = block_size(inner, 4)
     k = np.empty((size, 3, batch, hidden), inner.dtype)
     carry, product = np.zeros_like(inner[0]), np.zeros_like(inner[0])
-    for stop in range(steps, 0, -size):
-        start = max(0, stop - size)
-        _coefficients(gates, inner, previous, start, stop, k[: stop - start], dn[start:stop])
-        for t in range(stop - 1, start - 1, -1):
-            dh_t = dh[t]
-            np.add(g_states[t], product, out=dh_t)
-            dh_t += carry
-            np.multiply(k[t - start], dh_t, out=by_gate[t])
-            np.multiply(gates[t, 1], dh_t, out=carry)
-            np.matmul(da[t], weight, out=product)
-        dn[start:stop] *= dh[start:stop]
+    for start in range(0, steps, size)[::-1]:
+        block = slice(start, start + size)
+        count = min(size, steps - start)
+        _coefficients(gates, inner, previous, start, start + count, k[:count], dn[block])
+        arrays = g_states[block], dh[block], k[:count], gates[block, 1], da[block], da_gates[block]
+        for g, dh_t, k_t, z, da_t, a in zip(*(array[::-1] for array in arrays), strict=True):
+            np.add(g, product, dh_t)
+            np.add(dh_t, carry, dh_t)
+            np.multiply(k_t, dh_t, a)
+            np.multiply(z, dh_t, carry)
+            da_t.dot(weight, product)
+        dn[block] *= dh[block]
     return da, dn, dh
 
 
@@ -233,7 +247,7 @@ def gru_tangent(u: Array, gates: Array, inner: Array, previous: Array, weight: A
     """
     steps, batch, hidden = inner.shape
     states = np.empty_like(inner)
-    size = block_size(inner)
+    size = block_size(inner, 4)
     k = np.empty((size, 3, batch, hidden), inner.dtype)
     unused = np.empty((size, batch, hidden), inner.dtype)
     a = np.empty((batch, 3 * hidden), inner.dtype)
@@ -338,13 +352,3 @@ def _second(
         g_inner = c_r * k_n * r * (1 - r)
         g_previous = change
     return g_gates, g_inner, g_previous, g_weight
-
-
-def _by_gate(weight: Array, hidden: int) -> Array:
-    """Each gate's part of a weight, transposed: (3, features, H).
-
-    Those of r and z are negated, for σ(a) = 1 / (1 + exp(-a)): precise for a gate that is all but closed, too.
-    """
-    result = np.array(weight.reshape(3, hidden, -1).swapaxes(1, 2), order="C")
-    np.negative(result[:2], out=result[:2])
-    return result

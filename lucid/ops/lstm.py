@@ -16,7 +16,19 @@ from ..tensor import Tensor, op
 from ..tracer.op import Array
 from .elementwise import tanh, where
 from .linalg import matmul
-from .recurrent import before, block_size, gradient_of_states, padding, padding_mask, projected, quiet, shifted
+from .recurrent import (
+    before,
+    block_size,
+    by_gate,
+    gradient_of_recurrent_weight,
+    gradient_of_states,
+    padding,
+    padding_mask,
+    product_of_step,
+    projected,
+    quiet,
+    shifted,
+)
 from .shape import concat, reshape_to, split, stack, transpose, unbind, unsqueeze
 
 __all__ = ["lstm", "lstm_backward", "lstm_tangent"]
@@ -53,28 +65,33 @@ def lstm(
     steps, batch, _ = x.shape
     hidden = weight_hh.shape[1]
     bias = bias_ih if bias_hh is None else bias_hh if bias_ih is None else bias_ih + bias_hh
-    weight, recurrent = _by_gate(weight_ih, hidden), _by_gate(weight_hh, hidden)
-    offset = None if bias is None else _by_gate(bias[:, None], hidden)
-    inputs = projected(x, weight, offset)
-    # A step is fastest in one piece, unless fresh memory for all of them costs more than that saves.
-    gates = inputs if inputs.size > 1 << 18 else np.empty(inputs.shape, inputs.dtype)
+    weight, recurrent, offset = (
+        None if part is None else by_gate(np.roll(part, hidden, 0), hidden, 3)
+        for part in (weight_ih, weight_hh, None if bias is None else bias[:, None])
+    )
+    # The input projection of all steps at once; the loop turns it into the gates, in place.
+    gates = projected(x, weight, offset)
     output = np.empty((steps, batch, hidden), gates.dtype)
     cells = np.empty_like(output)
     h = np.zeros_like(output[0]) if h0 is None else h0[0]
     c = np.zeros_like(output[0]) if c0 is None else c0[0]
-    product, buffer, one = np.empty_like(gates[0]), np.empty_like(h), np.ones((), gates.dtype)
-    for y, a, s, (o, i, f, g), c_t, h_t in zip(inputs, gates, gates[:, :3], gates, cells, output, strict=True):
-        np.matmul(h, recurrent, out=product)
-        np.add(y, product, out=a)
-        np.exp(s, out=s)
-        s += one
-        np.divide(one, s, out=s)
-        np.tanh(g, out=g)
-        np.multiply(i, g, out=c_t)
-        np.multiply(f, c, out=buffer)
-        c_t += buffer
-        np.tanh(c_t, out=buffer)
-        np.multiply(o, buffer, out=h_t)
+    # At small sizes a step costs what its calls and views cost, so it happens in arrays that are made once.
+    product, a = np.empty_like(gates[0]), np.empty_like(gates[0])
+    buffer, half = np.empty_like(h), np.array(0.5, h.dtype)
+    sigmoids, (o, i, f, g) = a[:3], a
+    multiply, *operands = product_of_step(recurrent, product)
+    for y, c_t, h_t in zip(gates, cells, output, strict=True):
+        multiply(h, *operands)
+        np.add(y, product, a)
+        np.tanh(a, a)
+        np.multiply(sigmoids, half, sigmoids)
+        np.add(sigmoids, half, sigmoids)
+        y[...] = a
+        np.multiply(i, g, c_t)
+        np.multiply(f, c, buffer)
+        np.add(c_t, buffer, c_t)
+        np.tanh(c_t, buffer)
+        np.multiply(o, buffer, h_t)
         h, c = h_t, c_t
     if lengths is None:
         return output, output[-1:].copy(), cells[-1:].copy(), gates, cells
@@ -129,8 +146,7 @@ def _(
     if needs[3]:
         gw = _back(matmul(transpose(rows, 0, 1), reshape_to(x, shape=(steps * batch, x.shape[2]))), hidden)
     if needs[4]:
-        previous = reshape_to(before(h0, output), shape=(steps * batch, hidden))
-        gr = _back(matmul(transpose(rows, 0, 1), previous), hidden)
+        gr = _back(gradient_of_recurrent_weight(da, h0, output), hidden)
     if needs[5] or needs[6]:
         gb = _back(rows.sum(0), hidden)
     return gx, gh, gc, gw, gr, gb, gb, None
@@ -156,25 +172,30 @@ def lstm_backward(g_states: Array, g_cells: Array, gates: Array, cells: Array, c
     steps, batch, hidden = cells.shape
     da = np.empty((steps, batch, 4 * hidden), cells.dtype)
     dc = np.empty_like(cells)
-    by_gate = da.reshape(steps, batch, 4, hidden).transpose(0, 2, 1, 3)
-    size = block_size(cells)
+    da_gates = da.reshape(steps, batch, 4, hidden).transpose(0, 2, 1, 3)
+    size = block_size(cells, 5)
     k = np.empty((size, 4, batch, hidden), cells.dtype)
     p = np.empty((size, batch, hidden), cells.dtype)
     dh, carry, product = np.empty_like(cells[0]), np.zeros_like(cells[0]), np.zeros_like(cells[0])
-    for stop in range(steps, 0, -size):
-        start = max(0, stop - size)
-        _coefficients(gates, cells, c0, start, stop, k[: stop - start], p[: stop - start])
-        for t in range(stop - 1, start - 1, -1):
-            dc_t, a, k_t = dc[t], by_gate[t], k[t - start]
-            np.add(g_states[t], product, out=dh)
-            np.multiply(p[t - start], dh, out=dc_t)
-            dc_t += carry
-            if g_cells is not None:
-                dc_t += g_cells[t]
-            np.multiply(k_t[0], dh, out=a[0])
-            np.multiply(k_t[1:], dc_t, out=a[1:])
-            np.multiply(gates[t, 2], dc_t, out=carry)
-            np.matmul(da[t], weight, out=product)
+    for start in range(0, steps, size)[::-1]:
+        block = slice(start, start + size)
+        count = min(size, steps - start)
+        _coefficients(gates, cells, c0, start, start + count, k[:count], p[:count])
+        arrays = (
+            *(g_states[block], [None] * count if g_cells is None else g_cells[block], dc[block]),
+            *(p[:count], k[:count, 0], k[:count, 1:], gates[block, 2]),
+            *(da[block], da_gates[block, 0], da_gates[block, 1:]),
+        )
+        for g_h, g_c, dc_t, p_t, k_o, k_c, f, da_t, a_o, a_c in zip(*(array[::-1] for array in arrays), strict=True):
+            np.add(g_h, product, dh)
+            np.multiply(p_t, dh, dc_t)
+            np.add(dc_t, carry, dc_t)
+            if g_c is not None:
+                np.add(dc_t, g_c, dc_t)
+            np.multiply(k_o, dh, a_o)
+            np.multiply(k_c, dc_t, a_c)
+            np.multiply(f, dc_t, carry)
+            da_t.dot(weight, product)
     return da, dc
 
 
@@ -213,7 +234,7 @@ def lstm_tangent(u: Array, v: Array, gates: Array, cells: Array, c0: Array, weig
     steps, batch, hidden = cells.shape
     states = np.empty_like(cells)
     changes = np.empty_like(cells)
-    size = block_size(cells)
+    size = block_size(cells, 5)
     k = np.empty((size, 4, batch, hidden), cells.dtype)
     p = np.empty((size, batch, hidden), cells.dtype)
     a, buffer = np.empty_like(u[0]), np.empty_like(cells[0])
@@ -319,16 +340,6 @@ def _second(
         g_cells = (k_o * o * (1 - o) - 2 * p * o * t) * (1 - t * t) + shifted(g_previous, True)
         g_c0 = g_previous[:1]
     return g_gates, g_cells, g_c0, g_weight
-
-
-def _by_gate(weight: Array, hidden: int) -> Array:
-    """Each gate's part of a weight, transposed, in the order o i f g: (4, features, H).
-
-    Those of o, i and f are negated, for σ(a) = 1 / (1 + exp(-a)): precise for a gate that is all but closed, too.
-    """
-    result = np.array(np.roll(weight, hidden, 0).reshape(4, hidden, -1).swapaxes(1, 2), order="C")
-    np.negative(result[:3], out=result[:3])
-    return result
 
 
 def _turned(weight: Tensor, hidden: int) -> Tensor:

@@ -91,11 +91,9 @@ def _(
 ) -> Any:
     output = out[0]
     steps, batch, hidden = output.shape
-    features = x.shape[2]
-    slope = 1 - output * output if nonlinearity == "tanh" else (output > 0).astype(output.dtype)
-    dz = rnn_backward(gradient_of_states(g, output, lengths), slope, weight_hh, reverse=True)
-    dz_rows = reshape_to(dz, shape=(steps * batch, hidden))
-    previous = before(h0, output)
+    dz = rnn_backward(
+        gradient_of_states(g, output, lengths), output, weight_hh, nonlinearity=nonlinearity, reverse=True
+    )
     if lengths is not None:
         # The padding may hold anything, and 0 * NaN is NaN.
         x = where(unsqueeze(padding_mask(lengths, steps), -1), 0.0, x)
@@ -104,61 +102,87 @@ def _(
         gx = matmul(dz, weight_ih)
     if needs[1]:
         gh = matmul(dz[:1], weight_hh)
-    if needs[2]:
-        gw = matmul(transpose(dz_rows, 0, 1), reshape_to(x, shape=(steps * batch, features)))
+    if needs[2] or needs[4] or needs[5]:
+        rows = reshape_to(dz, shape=(steps * batch, hidden))
+        if needs[2]:
+            gw = matmul(transpose(rows, 0, 1), reshape_to(x, shape=(steps * batch, x.shape[2])))
+        if needs[4] or needs[5]:
+            gb = rows.sum(0)
     if needs[3]:
-        gr = matmul(transpose(dz_rows, 0, 1), reshape_to(previous, shape=(steps * batch, hidden)))
-    if needs[4] or needs[5]:
-        gb = dz_rows.sum(0)
+        gr = gradient_of_recurrent_weight(dz, h0, output)
     return gx, gh, gw, gr, gb, gb, None
 
 
 @op
 @quiet
-def rnn_backward(incoming: Array, slope: Array, weight: Array, /, reverse: bool = True) -> Array:
+def rnn_backward(
+    incoming: Array, states: Array, weight: Array, /, nonlinearity: Nonlinearity = "tanh", reverse: bool = True
+) -> Array:
     """The one sequential part of a recurrent layer's gradient, a linear recurrence through time:
 
-    z_t = (incoming_t + z_(t+1) W) * slope_t, or with z_(t-1) if not `reverse`.
+    z_t = (incoming_t + z_(t+1) W) * f'_t, or with z_(t-1) if not `reverse`,
 
-    Its own gradient is the same recurrence run the other way with W transposed, so it can be differentiated again and
-    again.
+    with f' = 1 - h² for tanh, and 1 where h > 0, else 0, for relu. Its own gradient is the same recurrence run the
+    other way with W transposed, so it can be differentiated again and again.
 
     Shape:
-        incoming, slope: (T, N, H); weight: (H, H); the result: (T, N, H).
+        incoming: (T, N, H); states: h, (T, N, H); weight: (H, H); the result: (T, N, H).
     """
     out = np.empty_like(incoming, order="C")
     product = np.empty(out.shape[1:], out.dtype)
     order = slice(None, None, -1 if reverse else 1)
+    size = block_size(states, 1)
+    slopes = np.empty((size, *product.shape), out.dtype)
     previous = None
-    for g, s, z in zip(incoming[order], slope[order], out[order], strict=True):
-        if previous is None:
-            np.multiply(g, s, z)
-        else:
-            previous.dot(weight, product)
-            np.add(g, product, product)
-            np.multiply(product, s, z)
-        previous = z
+    for start in range(0, len(states), size)[order]:
+        block = slice(start, start + size)
+        slope = _slope(states[block], slopes[: len(states) - start], nonlinearity)
+        for g, s, z in zip(incoming[block][order], slope[order], out[block][order], strict=True):
+            if previous is None:
+                np.multiply(g, s, z)
+            else:
+                previous.dot(weight, product)
+                np.add(g, product, product)
+                np.multiply(product, s, z)
+            previous = z
     return out
+
+
+def _slope(states: Array, out: Array, nonlinearity: Nonlinearity) -> Array:
+    """The derivative of the nonlinearity where it gave `states`, in `out`."""
+    if nonlinearity == "relu":
+        return np.greater(states, 0, out=out)
+    np.multiply(states, states, out=out)
+    return np.subtract(1, out, out=out)
 
 
 @rnn_backward.vjp
 def _(
-    g: Tensor, incoming: Tensor, slope: Tensor, weight: Tensor, out: Tensor, needs: tuple[bool, ...], reverse: bool
+    g: Tensor,
+    incoming: Tensor,
+    states: Tensor,
+    weight: Tensor,
+    out: Tensor,
+    needs: tuple[bool, ...],
+    nonlinearity: Nonlinearity,
+    reverse: bool,
 ) -> Any:
-    # With a_t = incoming_t + z_(t+1) W (so z_t = a_t * slope_t), u_t = dL/da_t obeys
-    # u_t = (g_t + u_(t-1) W') * slope_t.
-    u = rnn_backward(g, slope, transpose(weight, 0, 1), reverse=not reverse)
-    g_slope = g_weight = None
-    if needs[1] or needs[2]:
+    # With a_t = incoming_t + z_(t+1) W (so z_t = a_t * f'_t), u_t = dL/da_t obeys
+    # u_t = (g_t + u_(t-1) W') * f'_t.
+    u = rnn_backward(g, states, transpose(weight, 0, 1), nonlinearity=nonlinearity, reverse=not reverse)
+    g_states = g_weight = None
+    curved = needs[1] and nonlinearity == "tanh"
+    if curved or needs[2]:
         after = shifted(out, reverse)
-        if needs[1]:
+        if curved:
             g_slope = (g + shifted(matmul(u, transpose(weight, 0, 1)), not reverse)) * (
                 incoming + matmul(after, weight)
             )
+            g_states = g_slope * states * -2.0
         if needs[2]:
             hidden = weight.shape[0]
             g_weight = matmul(transpose(after.reshape(-1, hidden), 0, 1), u.reshape(-1, hidden))
-    return u, g_slope, g_weight
+    return u, g_states, g_weight
 
 
 def shifted(z: Tensor, reverse: bool) -> Tensor:
@@ -171,9 +195,44 @@ def before(first: Any, states: Tensor) -> Tensor:
     return concat(zeros_like(states[:1]) if first is None else first, states[:-1], dim=0)
 
 
-def block_size(states: np.ndarray[Any, Any]) -> int:
-    """How many steps to treat at once: few enough to stay in a processor's cache, many if a step is small."""
-    return max(1, min(len(states), 16384 // max(1, states[0].size)))
+def gradient_of_recurrent_weight(dz: Tensor, first: Any, states: Tensor) -> Tensor:
+    """The sum over all steps of dz_t' h_(t-1), with `first` before the first step, or zeros if it is None."""
+    width, hidden = dz.shape[2], states.shape[2]
+    total = matmul(transpose(dz[1:].reshape(-1, width), 0, 1), states[:-1].reshape(-1, hidden))
+    return total if first is None else total + matmul(transpose(dz[0], 0, 1), first[0])
+
+
+def block_size(states: Array, arrays: int) -> int:
+    """How many steps to treat at once: few enough to stay in a processor's cache, many if a step is small.
+
+    Args:
+        states: (T, N, H).
+        arrays: how many arrays of a state's size are made for each step.
+    """
+    return max(1, min(len(states), 65536 // max(1, arrays * states[0].size)))
+
+
+def by_gate(weight: Array, hidden: int, halved: int) -> Array:
+    """Each gate's part of a weight (gates * H, features), transposed: (gates, features, H).
+
+    The first `halved` of them are halved, for σ(a) = (1 + tanh(a / 2)) / 2: so one tanh serves all gates of a step.
+    """
+    result = np.array(weight.reshape(-1, hidden, weight.shape[1]).swapaxes(1, 2), order="C")
+    result[:halved] *= 0.5
+    return result
+
+
+def product_of_step(weight: Array, out: Array) -> tuple[Any, Array, Array]:
+    """What multiplies a state with each gate's weight: (function, a, b), so that function(h, a, b) fills `out`.
+
+    Args:
+        weight: (gates, H, H).
+        out: (gates, N, H).
+    """
+    if out.shape[1] == 1:
+        # The gates of a single sequence are one row; and a call of `dot` takes a third of one of `matmul`.
+        return np.dot, np.concatenate(weight, 1), out.reshape(1, -1)
+    return np.matmul, weight, out
 
 
 def projected(x: Array, weight: Array, offset: Array | None) -> Array:
@@ -185,10 +244,18 @@ def projected(x: Array, weight: Array, offset: Array | None) -> Array:
         offset: what to add, (gates, 1, H), or None.
     """
     steps, batch, features = x.shape
-    products = np.matmul(x.reshape(steps * batch, features), weight)
+    count, _, hidden = weight.shape
+    rows = x.reshape(steps * batch, features)
+    if batch == 1:
+        # So a step's gates are one row.
+        products = np.dot(rows, np.concatenate(weight, 1))
+        if offset is not None:
+            products += offset.reshape(-1)
+        return products.reshape(steps, count, 1, hidden)
+    products = np.matmul(rows, weight)
     if offset is not None:
         products += offset
-    return products.reshape(len(weight), steps, batch, -1).swapaxes(0, 1)
+    return products.reshape(count, steps, batch, hidden).swapaxes(0, 1)
 
 
 def gradient_of_states(g: Any, output: Tensor, lengths: Any) -> Any:
@@ -220,6 +287,6 @@ def padding_mask(lengths: Tensor, steps: int) -> Tensor:
     return ge(unsqueeze(arange(steps), 1), lengths)
 
 
-def padding(lengths: np.ndarray[Any, Any], steps: int) -> np.ndarray[Any, Any]:
+def padding(lengths: Array, steps: int) -> Array:
     """(T, N) bools, True from each sequence's length on."""
     return np.arange(steps)[:, None] >= lengths

@@ -103,11 +103,17 @@ def _scan(b: Builder, inputs: ir.Value, h0: ir.Value | None, recurrent: ir.Value
 
 
 @lowers("rnn_backward")
-def _(b: Builder, incoming: ir.Value, slope: ir.Value, weight: ir.Value, reverse: bool) -> Any:
+def _(b: Builder, incoming: ir.Value, states: ir.Value, weight: ir.Value, nonlinearity: str, reverse: bool) -> Any:
+    dtype = b.dtype(incoming)
+    if nonlinearity == "tanh":
+        slope = b.op("Sub", np.ones((), dtype), b.op("Mul", states, states))
+    else:
+        slope = b.cast(b.op("Greater", states, np.zeros((), dtype), dtype=np.bool_), dtype)
+
     def step(body: Builder, states: Any, read: Any) -> Any:
         z = body.op("Mul", body.op("Gemm", states[0], weight, read[0]), read[1])
         return [z], [z]
 
-    first = start(b, None, b.dtype(incoming))
+    first = start(b, None, dtype)
     _, output = scan(b, {"z": first}, {"g": incoming, "slope": slope}, step, 1, reverse=reverse)
     return output
