@@ -78,15 +78,15 @@ def gru(
     h = np.zeros_like(output[0]) if h0 is None else h0[0]
     # At small sizes a step costs what its calls and views cost, so it happens in arrays that are made once.
     product, rz = np.empty_like(gates[0]), np.empty_like(gates[0, :2])
-    buffer, half = np.empty_like(h), np.array(0.5, h.dtype)
+    buffer, one = np.empty_like(h), np.ones((), h.dtype)
     (r, z), sigmoids, last = rz, product[:2], product[2]
     multiply, *operands = product_of_step(recurrent, product)
     for y, n, q, h_t in zip(gates[:, :2], gates[:, 2], inner, output, strict=True):
         multiply(h, *operands)
         np.add(y, sigmoids, rz)
-        np.tanh(rz, rz)
-        np.multiply(rz, half, rz)
-        np.add(rz, half, rz)
+        np.exp(rz, rz)
+        np.add(rz, one, rz)
+        np.divide(one, rz, rz)
         y[...] = rz
         np.add(last, inner_offset, q)
         np.multiply(r, q, buffer)

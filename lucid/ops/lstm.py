@@ -77,15 +77,16 @@ def lstm(
     c = np.zeros_like(output[0]) if c0 is None else c0[0]
     # At small sizes a step costs what its calls and views cost, so it happens in arrays that are made once.
     product, a = np.empty_like(gates[0]), np.empty_like(gates[0])
-    buffer, half = np.empty_like(h), np.array(0.5, h.dtype)
+    buffer, one = np.empty_like(h), np.ones((), h.dtype)
     sigmoids, (o, i, f, g) = a[:3], a
     multiply, *operands = product_of_step(recurrent, product)
     for y, c_t, h_t in zip(gates, cells, output, strict=True):
         multiply(h, *operands)
         np.add(y, product, a)
-        np.tanh(a, a)
-        np.multiply(sigmoids, half, sigmoids)
-        np.add(sigmoids, half, sigmoids)
+        np.exp(sigmoids, sigmoids)
+        np.add(sigmoids, one, sigmoids)
+        np.divide(one, sigmoids, sigmoids)
+        np.tanh(g, g)
         y[...] = a
         np.multiply(i, g, c_t)
         np.multiply(f, c, buffer)

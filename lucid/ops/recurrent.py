@@ -212,13 +212,14 @@ def block_size(states: Array, arrays: int) -> int:
     return max(1, min(len(states), 65536 // max(1, arrays * states[0].size)))
 
 
-def by_gate(weight: Array, hidden: int, halved: int) -> Array:
+def by_gate(weight: Array, hidden: int, sigmoids: int) -> Array:
     """Each gate's part of a weight (gates * H, features), transposed: (gates, features, H).
 
-    The first `halved` of them are halved, for σ(a) = (1 + tanh(a / 2)) / 2: so one tanh serves all gates of a step.
+    The first so many, which a sigmoid is for, are negated: σ(a) = 1 / (1 + exp(-a)) is precise for a gate that is all
+    but closed, too. One tanh for all gates, σ(a) = (1 + tanh(a / 2)) / 2, saves a call a step and is not.
     """
     result = np.array(weight.reshape(-1, hidden, weight.shape[1]).swapaxes(1, 2), order="C")
-    result[:halved] *= 0.5
+    np.negative(result[:sigmoids], out=result[:sigmoids])
     return result
 
 
