@@ -104,7 +104,7 @@ class Adam(Optimizer):
         new = {"step": step, "exp_avg": m, "exp_avg_sq": v}
         if amsgrad:
             v = new["max_exp_avg_sq"] = maximum(state["max_exp_avg_sq"], v)
-        # The scale of v multiplies numbers here and not arrays: what it divides on one side of the fraction, on the other.
+        # sqrt(v) is left as it is, and the numbers on both sides of the fraction are scaled: one array less.
         scale = sqrt(1 - beta2**step)
         size = lr * scale / (1 - beta1**step)
         return p - cast(size, p) * m / (sqrt(v) + cast(eps * scale, v)), new
