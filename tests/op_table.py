@@ -31,9 +31,9 @@ _HEAD = """# Ops
 Every op, and every function composed of ops, by the file of `lucid/ops` that it stands in. Names in bold are ops; the
 others are composed.
 
-- *Gradient*: "any order" where there is a rule. Rules are written in ops, so gradients have gradients; the tests
-  compare those of first and second order with finite differences. Otherwise, the reason why there is none.
-- *ONNX*: the operators that the first of its calls in the tests becomes, at opset {opset} and with fixed sizes. Dynamic
+- *Differentiable*, *second order*: "yes" where there is a rule. Rules are written in ops, so gradients have gradients;
+  the tests compare those of first and second order with finite differences. Otherwise, the reason why there is none.
+- *ONNX operators*: what the first of its calls in the tests becomes, at opset {opset} and with fixed sizes. Dynamic
   axes may add operators that compute with sizes. Otherwise, the reason why there are none.
 - *Opset*: the least that holds all of its calls in the tests.
 
@@ -49,7 +49,7 @@ def page() -> str:
     names = sorted(shipped, key=lambda name: (shipped[name].__module__, name))
     parts = [_HEAD.format(opset=_OPSET)]
     for module, group in groupby(names, lambda name: shipped[name].__module__):
-        rows = [("", "gradient", "ONNX", "opset"), ("---",) * 4]
+        rows = [("op", "differentiable", "second order", "ONNX operators", "opset"), ("---",) * 5]
         rows += [_row(name, cases[name]) for name in group]
         parts += [f"## {module.rpartition('.')[2]}\n", "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"]
     return "\n".join(parts)
@@ -57,7 +57,9 @@ def page() -> str:
 
 def _row(name: str, cases: list[Case]) -> tuple[str, ...]:
     op = OPS.get(name)
-    gradient = "as its ops" if op is None else f"none: {op.no_gradient}" if op.no_gradient else "any order"
+    first, second = ("as its ops",) * 2 if op is None else ("yes", "yes")
+    if op is not None and op.no_gradient:
+        first, second = f"no: {op.no_gradient}", "no"
     exported = [case for case in cases if not case.no_export]
     opset = ""
     if op is not None and op.no_export:
@@ -69,7 +71,7 @@ def _row(name: str, cases: list[Case]) -> tuple[str, ...]:
         onnx = f"none: {cases[0].no_export}"
     else:
         onnx = "as its ops" if op is None else "see [export](export.md)" if name in LOWERINGS else "none"
-    return (f"`{name}`" if op is None else f"**`{name}`**", gradient, onnx, opset)
+    return (f"`{name}`" if op is None else f"**`{name}`**", first, second, onnx, opset)
 
 
 def _operators(case: Case) -> str:
