@@ -333,7 +333,7 @@ def apply(op: Op[Any, Any], args: tuple[Any, ...], attrs: dict[str, Any]) -> Any
     except (ValueError, IndexError, TypeError) as error:
         op.explain(arrays, attrs, error)
     mode = MODE.get()
-    needs_grad = needs_grad and op.rule is not None and mode.grad
+    needs_grad = needs_grad and op.no_gradient is None and mode.grad
     if type(result) is tuple:
         results = result
         if not needs_grad and mode.trace is None:

@@ -221,12 +221,19 @@ def _lowered(b: Builder, node: Node, operands: list[Any]) -> tuple[Any, ...]:
     lowering = LOWERINGS.get(op.name)
     if lowering is None:
         raise ExportError(
-            f"to_onnx: {op.name} at {node.location} has no lowering; declare one with @lucid.export.lowers({op.name!r})"
+            f"to_onnx: {op.name} at {node.location} has no lowering; write one, a function of the "
+            f"builder, {', '.join((*op.inputs, *op.attributes))}, under @lucid.export.lowers({op.name!r}), or say "
+            "why there is none, with @lucid.op(no_export=...)"
         )
     try:
         results = lowering(b, *operands, **node.attrs)
     except ExportError as error:
         raise ExportError(f"to_onnx: {op.name} at {node.location}: {error}") from error
+    except TypeError as error:
+        raise ExportError(
+            f"to_onnx: the lowering of {op.name} at {node.location}: {error}; it is called with the builder, "
+            f"{', '.join((*op.inputs, *op.attributes))}"
+        ) from error
     return results if isinstance(results, tuple) else (results,)
 
 

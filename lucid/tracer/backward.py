@@ -20,6 +20,9 @@ __all__ = ["backward"]
 
 Wrap = Callable[..., Any]
 
+_PLAIN = frozenset((np.ndarray, np.float32, np.float64, bool, int, float))
+"""What a gradient rule may not return: no graph sees it."""
+
 
 def backward(
     roots: Sequence[tuple[Value, TensorLike]],
@@ -119,6 +122,11 @@ def _run_rule(node: Node, gradients: list[Any], wrap: Wrap, create_graph: bool) 
             f"backward: the graph of {op.name} was freed by an earlier backward; call that one with retain_graph=True "
             "to go through it again"
         )
+    if op.rule is None:
+        raise GradientError(
+            f"backward: {op.name}, declared in {op.__module__}, has no gradient rule; write one under @{op.name}.vjp, "
+            "or say why there is none, with @lucid.op(no_gradient=...)"
+        )
     kept, outputs, shapes = node.saved
     stamp = 0
     for i in kept:
@@ -150,9 +158,20 @@ def _run_rule(node: Node, gradients: list[Any], wrap: Wrap, create_graph: bool) 
             args.append(tuple(_rebuilt(node, i, kept[i], wrap, link) for i in range(key, len(node.inputs))))
         else:
             args.append(node.attrs[key])
-    assert op.rule is not None
     result = op.rule(*args)
-    return result if type(result) is tuple else (result,)
+    given = result if type(result) is tuple else (result,)
+    if len(given) != len(node.inputs):
+        raise GradientError(
+            f"backward: the gradient rule of {op.name} gave {len(given)} gradients for {len(node.inputs)} inputs "
+            f"({', '.join(op.inputs)}); return one each, None where there is none"
+        )
+    for g in given:
+        if type(g) in _PLAIN:
+            raise GradientError(
+                f"backward: the gradient rule of {op.name} gave a {type(g).__name__}; compute with its tensors, by "
+                "ops, and not with NumPy, so that the gradient can be differentiated and exported itself"
+            )
+    return given
 
 
 def _rebuilt(node: Node, index: int, saved: Any, wrap: Wrap, link: bool) -> Any:

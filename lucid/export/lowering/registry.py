@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ...tracer.op import Op
+from ...tracer.op import OPS, Op
 
 __all__ = ["LOWERINGS", "lowers"]
 
@@ -39,6 +39,8 @@ def lowers(*ops: str | Op[Any, Any]) -> Callable[[Lowering], Lowering]:
     def register(lowering: Lowering) -> Lowering:
         for op in ops:
             name = op if isinstance(op, str) else op.name
+            if name not in OPS:
+                raise ValueError(f"there is no op named {name!r} to lower; declare it first, with @lucid.op")
             if name in LOWERINGS:
                 raise ValueError(f"the op {name!r} already has a lowering")
             LOWERINGS[name] = lowering
