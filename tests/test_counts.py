@@ -44,9 +44,9 @@ ARRAYS_BOTH_WAYS = {"tanh": 2, "relu": 2, "lstm": 11, "gru": 11}
 # Pages of 4 KiB that a training step of an LSTM may take from the system anew. Its arrays have about 1200.
 PAGES = 50
 
-# Modules beside NumPy's own after `import numpy` that `import lucid` may bring in.
+# Modules that `import lucid` may bring in after `import numpy`: some versions of NumPy leave `importlib` to it.
 HEAVY = {"onnx", "onnx_ir", "onnxruntime", "matplotlib", "tqdm", "safetensors", "torch", "jax", "scipy"}
-MODULES_BESIDE_LUCID = 1
+MODULES_BESIDE_LUCID = 4
 
 # What of lucid itself loads when it is first used, and how many modules are left for `import lucid`.
 LATER = {"checkpoint", "cli", "data", "export", "files", "io", "nn", "optim", "runtime"}
