@@ -1,9 +1,9 @@
 """Long short-term memory: a whole sequence through one layer is one op, its loop written by hand.
 
-Letters: T time, N batch, I input, H hidden. Inside, the gates stand in the order o i f g: so the three that a sigmoid
-makes stand together, and so do the three that act on the cell. PyTorch's order, i f g o, is that one turned by one
-place. Each gate of a step stands by itself, (N, H), contiguous in memory: that is what the loops' time depends on,
-beside the matrix products.
+Letters: T time, N batch, I input, H hidden. The gates that are kept stand in the order o i f g: so the three that a
+sigmoid makes stand together, and so do the three that act on the cell. Weights and the gradients of pre-activations
+stand in PyTorch's order, i f g o, which is that one turned by one place. Each gate of a step stands by itself, (N, H),
+contiguous in memory: that is what the loops' time depends on, beside the matrix products.
 """
 
 from __future__ import annotations
@@ -118,19 +118,20 @@ def _(
     g_output, g_h, g_c, g_gates, g_cells = g
     output, _, _, gates, cells = out
     steps, batch, hidden = output.shape
-    weight = _turned(weight_hh, hidden)
     g_states = gradient_of_states((g_output, g_h), output, lengths)
     if g_states is None:
         g_states = output * 0.0
     direct = None
     if g_gates is not None:
         o, i, f, candidate = unbind(gates, 1)
-        slopes = o * (1 - o), i * (1 - i), f * (1 - f), 1 - candidate * candidate
-        direct = concat(*[d * slope for d, slope in zip(unbind(g_gates, 1), slopes, strict=True)], dim=-1)
+        g_o, g_i, g_f, g_g = unbind(g_gates, 1)
+        direct = concat(
+            g_i * i * (1 - i), g_f * f * (1 - f), g_g * (1 - candidate * candidate), g_o * o * (1 - o), dim=-1
+        )
         if lengths is not None:
             direct = where(unsqueeze(padding_mask(lengths, steps), -1), 0.0, direct)
-        g_states = g_states + matmul(shifted(direct, True), weight)
-    da, dc = lstm_backward(g_states, gradient_of_states((g_cells, g_c), cells, lengths), gates, cells, c0, weight)
+        g_states = g_states + matmul(shifted(direct, True), weight_hh)
+    da, dc = lstm_backward(g_states, gradient_of_states((g_cells, g_c), cells, lengths), gates, cells, c0, weight_hh)
     if direct is not None:
         da = da + direct
     rows = reshape_to(da, shape=(steps * batch, 4 * hidden))
@@ -139,17 +140,17 @@ def _(
         x = where(unsqueeze(padding_mask(lengths, steps), -1), 0.0, x)
     gx = gh = gc = gw = gr = gb = None
     if needs[0]:
-        gx = reshape_to(matmul(rows, _turned(weight_ih, hidden)), shape=x.shape)
+        gx = reshape_to(matmul(rows, weight_ih), shape=x.shape)
     if needs[1]:
-        gh = matmul(da[:1], weight)
+        gh = matmul(da[:1], weight_hh)
     if needs[2]:
         gc = dc[:1] * gates[:1, 2]
     if needs[3]:
-        gw = _back(matmul(transpose(rows, 0, 1), reshape_to(x, shape=(steps * batch, x.shape[2]))), hidden)
+        gw = matmul(transpose(rows, 0, 1), reshape_to(x, shape=(steps * batch, x.shape[2])))
     if needs[4]:
-        gr = _back(gradient_of_recurrent_weight(da, h0, output), hidden)
+        gr = gradient_of_recurrent_weight(da, h0, output)
     if needs[5] or needs[6]:
-        gb = _back(rows.sum(0), hidden)
+        gb = rows.sum(0)
     return gx, gh, gc, gw, gr, gb, gb, None
 
 
@@ -160,15 +161,15 @@ def lstm_backward(g_states: Array, g_cells: Array, gates: Array, cells: Array, c
 
     dh_t = g_states_t + da_(t+1) W
     dc_t = g_cells_t + p_t dh_t + f_(t+1) dc_(t+1)
-    da_t = k_t (dh_t, dc_t, dc_t, dc_t)
+    da_t = k_t (dc_t, dc_t, dc_t, dh_t)
 
-    with k = (o(1-o) tanh(c_t), i(1-i) g, f(1-f) c_(t-1), (1-g²) i) and p = o (1 - tanh²(c_t)). As a linear map its
+    with k = (i(1-i) g, f(1-f) c_(t-1), (1-g²) i, o(1-o) tanh(c_t)) and p = o (1 - tanh²(c_t)). As a linear map its
     adjoint is `lstm_tangent`; the two are each other's gradients, so both can be differentiated again and again.
 
     Shape:
         g_states: (T, N, H); g_cells: (T, N, H) or None for zeros; gates: (T, 4, N, H); cells: (T, N, H); c0: (1, N, H)
-        or None; weight: W_hh with its rows in the order o i f g, (4H, H).
-        The result: the gradients of the pre-activations, in that order too (T, N, 4H), and of the cells (T, N, H).
+        or None; weight: W_hh (4H, H).
+        The result: the gradients of the pre-activations, in PyTorch's order (T, N, 4H), and of the cells (T, N, H).
     """
     steps, batch, hidden = cells.shape
     da = np.empty((steps, batch, 4 * hidden), cells.dtype)
@@ -185,7 +186,7 @@ def lstm_backward(g_states: Array, g_cells: Array, gates: Array, cells: Array, c
         arrays = (
             *(g_states[block], [None] * count if g_cells is None else g_cells[block], dc[block]),
             *(p[:count], k[:count, 0], k[:count, 1:], gates[block, 2]),
-            *(da[block], da_gates[block, 0], da_gates[block, 1:]),
+            *(da[block], da_gates[block, 3], da_gates[block, :3]),
         )
         for g_h, g_c, dc_t, p_t, k_o, k_c, f, da_t, a_o, a_c in zip(*(array[::-1] for array in arrays), strict=True):
             np.add(g_h, product, dh)
@@ -240,6 +241,7 @@ def lstm_tangent(u: Array, v: Array, gates: Array, cells: Array, c0: Array, weig
     p = np.empty((size, batch, hidden), cells.dtype)
     a, buffer = np.empty_like(u[0]), np.empty_like(cells[0])
     by_gate = a.reshape(batch, 4, hidden).swapaxes(0, 1)
+    a_c, a_o = by_gate[:3], by_gate[3]
     recurrent = np.ascontiguousarray(weight.T)
     state, change = np.zeros_like(cells[0]), np.zeros_like(cells[0])
     for start in range(0, steps, size):
@@ -248,15 +250,16 @@ def lstm_tangent(u: Array, v: Array, gates: Array, cells: Array, c0: Array, weig
         for t in range(start, stop):
             np.matmul(state, recurrent, out=a)
             a += u[t]
-            by_gate *= k[t - start]
+            a_c *= k[t - start, 1:]
+            a_o *= k[t - start, 0]
             np.multiply(gates[t, 2], change, out=buffer)
             state, change = states[t], changes[t]
-            np.sum(by_gate[1:], axis=0, out=change)
+            np.sum(a_c, axis=0, out=change)
             change += buffer
             if v is not None:
                 change += v[t]
             np.multiply(p[t - start], change, out=state)
-            state += by_gate[0]
+            state += a_o
     return states, changes
 
 
@@ -324,7 +327,7 @@ def _second(
         g_weight = matmul(transpose(da.reshape(-1, 4 * hidden), 0, 1), earlier.reshape(-1, hidden))
     if needs[0] or needs[1] or needs[2]:
         o, i, f, g = unbind(gates, 1)
-        a_o, a_i, a_f, a_g = split(u + matmul(earlier, transpose(weight, 0, 1)), hidden, -1)
+        a_i, a_f, a_g, a_o = split(u + matmul(earlier, transpose(weight, 0, 1)), hidden, -1)
         dh = g_states + matmul(shifted(da, True), weight)
         k_o, k_i, k_f, k_g, p = a_o * dh, a_i * dc, a_f * dc, a_g * dc, changes * dh
         t, previous = tanh(cells), before(c0, cells)
@@ -341,13 +344,3 @@ def _second(
         g_cells = (k_o * o * (1 - o) - 2 * p * o * t) * (1 - t * t) + shifted(g_previous, True)
         g_c0 = g_previous[:1]
     return g_gates, g_cells, g_c0, g_weight
-
-
-def _turned(weight: Tensor, hidden: int) -> Tensor:
-    """Rows in the order o i f g, from PyTorch's i f g o."""
-    return concat(weight[3 * hidden :], weight[: 3 * hidden])
-
-
-def _back(weight: Tensor, hidden: int) -> Tensor:
-    """Rows in PyTorch's order, from o i f g."""
-    return concat(weight[hidden:], weight[:hidden])

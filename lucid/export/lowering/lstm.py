@@ -166,7 +166,7 @@ def _(
         dc = body.op("Add", body.op("Mul", p, dh), carried_c)
         if g_c:
             dc = body.op("Add", dc, g_c[0])
-        da = body.op("Mul", body.op("Concat", dh, dc, dc, dc, axis=1), k)
+        da = body.op("Mul", body.op("Concat", dc, dc, dc, dh, axis=1), k)
         return [body.op("MatMul", da, weight), body.op("Mul", f, dc)], [da, dc]
 
     return scan(b, {"dh": zeros, "dc": zeros}, inputs, step, 2, reverse=True)[2:]
@@ -193,7 +193,7 @@ def _(
     def step(body: Builder, states: Any, read: Any) -> Any:
         u, k, p, f, *v = read
         a = body.op("Mul", body.op("Gemm", states[0], recurrent, u), k)
-        a_o, a_i, a_f, a_g = body.op("Split", a, np.full(4, hidden, np.int64), outputs=4, axis=1)
+        a_i, a_f, a_g, a_o = body.op("Split", a, np.full(4, hidden, np.int64), outputs=4, axis=1)
         change = body.op("Sum", a_i, a_f, a_g, body.op("Mul", f, states[1]), *v)
         state = body.op("Add", body.op("Mul", p, change), a_o)
         return [state, change], [state, change]
@@ -211,7 +211,7 @@ def _coefficients(
     t = b.op("Tanh", cells)
     slopes = [b.op("Mul", gate, b.op("Sub", one, gate)) for gate in (o, i, f)]
     factors = [t, g, previous(b, c0, cells, 1)]
-    k = [b.op("Mul", slope, factor) for slope, factor in zip(slopes, factors, strict=True)]
-    k.append(b.op("Mul", i, b.op("Sub", one, b.op("Mul", g, g))))
+    k_o, k_i, k_f = (b.op("Mul", slope, factor) for slope, factor in zip(slopes, factors, strict=True))
+    k_g = b.op("Mul", i, b.op("Sub", one, b.op("Mul", g, g)))
     p = b.op("Mul", o, b.op("Sub", one, b.op("Mul", t, t)))
-    return b.op("Concat", *k, axis=2), p, f
+    return b.op("Concat", k_i, k_f, k_g, k_o, axis=2), p, f
