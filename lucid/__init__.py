@@ -74,6 +74,9 @@ int32 = _np.dtype("int32")
 int64 = _np.dtype("int64")
 uint8 = _np.dtype("uint8")
 bool_ = _np.dtype("bool")
+# PyTorch's other names; left out of __all__, since they would hide Python's own.
+half, float, double = float16, float32, float64
+short, int, long, bool = int16, int32, int64, bool_
 
 _keep_pages()
 

@@ -197,3 +197,10 @@ def test_conversions_keep_what_needs_no_conversion():
     for name in ("half", "double", "long", "int", "bool"):
         assert getattr(x, name)().dtype == {"half": "f2", "double": "f8", "long": "i8", "int": "i4", "bool": "?"}[name]
     assert x.type_as(lucid.tensor([1])).dtype == np.int64
+
+
+def test_pytorchs_names_of_dtypes():
+    torch = pytest.importorskip("torch")
+    for name in ("half", "float", "double", "short", "int", "long", "bool", "uint8"):
+        assert str(getattr(torch, name)) == f"torch.{getattr(lucid, name)}"
+        assert name == "uint8" or name not in lucid.__all__
