@@ -22,6 +22,10 @@ def softplus(x, beta=1.0, threshold=20.0):
     return np.where(x * beta > threshold, x, np.logaddexp(0, x * beta) / beta)
 
 
+def divided(x, y, rounding_mode):
+    return {"floor": np.floor, "trunc": np.trunc}[rounding_mode](x / y)
+
+
 def gelu_slope(x):
     return 0.5 * (1 + erf(x / 2**0.5)) + x * np.exp(-x * x / 2) / (2 * np.pi) ** 0.5
 
@@ -31,6 +35,16 @@ NAMES: list[Case] = [
     each("sub", floats(2, 3), floats(2, 1), ref=np.subtract),
     each("mul", floats(2, 3), floats(3), ref=np.multiply),
     each("div", floats(2, 3), positive(3), ref=np.true_divide),
+    row("div", floats(2, 3), positive(3), ref=divided, rounding_mode="floor", note="floor"),
+    row("div", floats(2, 3), positive(3), ref=divided, rounding_mode="trunc", note="trunc"),
+    row(
+        "div",
+        np.array([7, -7, 6, -6, 2**60 + 1]),
+        np.array([2, 2, -4, -3, 1]),
+        ref=lambda x, y, rounding_mode: np.array([3, -3, -1, 2, 2**60 + 1]),
+        rounding_mode="trunc",
+        note="ints",
+    ),
     each("pow", positive(2, 3), floats(3), ref=np.power),
     row("pow", floats(3), 2, ref=np.power, note="square"),
     row("pow", floats(3), 3.0, ref=np.power, note="cube"),

@@ -209,7 +209,7 @@ def test_every_lowering_is_of_an_op_and_takes_what_it_takes():
 
 
 # What a method takes as separate arguments, its function takes as one sequence.
-SEPARATE = {"flip": "dims", "permute": "dims"}
+SEPARATE = {"flip": "dims", "permute": "dims", "tile": "dims"}
 # The tensor is not the function's first argument.
 OTHER_PLACE = {"where"}
 
@@ -251,6 +251,8 @@ def test_methods_that_take_separate_arguments():
         np.testing.assert_array_equal(y.numpy(), x.numpy().transpose(2, 0, 1))
     for y in (x.flip(1, 2), x.flip((1, 2)), x.flip([1, 2])):
         np.testing.assert_array_equal(y.numpy(), x.numpy()[:, ::-1, ::-1])
+    for y in (x.tile(2, 3), x.tile((2, 3))):
+        np.testing.assert_array_equal(y.numpy(), np.tile(x.numpy(), (2, 3)))
     np.testing.assert_array_equal(x.mT.numpy(), x.numpy().swapaxes(1, 2))
     np.testing.assert_array_equal(x.where(x > 2, 0).numpy(), np.where(x.numpy() > 2, x.numpy(), 0))
     assert x.view(3, 2).shape == (3, 2)

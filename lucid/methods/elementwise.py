@@ -28,8 +28,8 @@ class Elementwise:
     def mul(self, y: Any) -> Tensor:
         return F["mul"](self, y)
 
-    def div(self, y: Any) -> Tensor:
-        return F["div"](self, y)
+    def div(self, y: Any, *, rounding_mode: str | None = None) -> Tensor:
+        return F["div"](self, y, rounding_mode=rounding_mode)
 
     def floor_divide(self, y: Any) -> Tensor:
         return F["floor_divide"](self, y)

@@ -93,8 +93,9 @@ class Shapes:
     def repeat(self, *repeats: Any) -> Tensor:
         return F["repeat"](self, *repeats)
 
-    def tile(self, dims: Any) -> Tensor:
-        return F["tile"](self, dims)
+    def tile(self, *dims: Any) -> Tensor:
+        """Again and again along the last axes: ``x.tile(2, 3)`` or ``x.tile((2, 3))``."""
+        return F["tile"](self, dims[0] if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims)
 
     def repeat_interleave(self, repeats: int, dim: int | None = None) -> Tensor:
         return F["repeat_interleave"](self, repeats, dim)

@@ -13,7 +13,6 @@ __all__ = [
     "abs",
     "add",
     "astype",
-    "div",
     "eq",
     "exp",
     "ge",

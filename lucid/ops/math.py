@@ -8,13 +8,15 @@ import numpy as np
 
 from ..tensor import Tensor, op
 from ..tracer.op import Array, function
-from .elementwise import exp, le, sigmoid, where
+from .elementwise import astype, exp, le, lt, ne, sigmoid, where
+from .elementwise import div as true_divide
 from .erf import erf_array
 
 __all__ = [
     "ceil",
     "clamp",
     "cos",
+    "div",
     "erf",
     "expm1",
     "floor",
@@ -271,6 +273,26 @@ def floor_divide(x: Array, y: Array, /) -> Array:
 @floor_divide.vjp
 def _(g: Tensor) -> Any:
     return g * 0.0, g * 0.0
+
+
+@function
+def div(x: Any, y: Any, *, rounding_mode: str | None = None) -> Tensor:
+    """``x / y``; rounded down for "floor", towards 0 for "trunc" (torch.div).
+
+    >>> lucid.div(lucid.tensor([7.0, -7.0]), 2, rounding_mode="trunc")
+    tensor([ 3., -3.])
+    """
+    if rounding_mode is None:
+        return true_divide(x, y)
+    if rounding_mode == "floor":
+        return floor_divide(x, y)
+    if rounding_mode != "trunc":
+        raise ValueError(f"div: rounding_mode must be None, 'floor' or 'trunc'; got {rounding_mode!r}")
+    down = floor_divide(x, y)
+    if down.dtype.kind == "f":
+        return trunc(true_divide(x, y))
+    # Integers stay integers, without a detour over floats, which would lose digits.
+    return down + astype(ne(remainder(x, y), 0) & ne(lt(x, 0), lt(y, 0)), down.dtype)
 
 
 @op
