@@ -111,3 +111,20 @@ def test_models_of_them_can_be_exported():
     assert set(exported.axes[exported.input_names[0]]) == {0}
     model.load_state_dict({name: np.zeros(t.shape, np.float32) for name, t in model.state_dict().items()})
     assert model(lucid.ones(1, 2))[1].tolist() == [[0.0, 0.0]]
+
+
+def test_a_sequential_changes_as_pytorchs_does():
+    def changed(nn, one):
+        net = nn.Sequential(nn.Linear(2, 2), nn.ReLU(inplace=True))
+        net.append(nn.Tanh()).extend([nn.Sigmoid(), nn.Dropout(0.0, inplace=True)])
+        net.insert(1, nn.GLU())
+        net[0] = one
+        assert isinstance(net.pop(2), nn.ReLU)
+        del net[2:4]
+        return [(name, type(module).__name__) for name, module in net.named_children()]
+
+    found = changed(nn, nn.Linear(2, 3))
+    assert found == [("0", "Linear"), ("1", "GLU"), ("2", "Dropout")]
+    torch = pytest.importorskip("torch")
+    # PyTorch numbers anew what comes behind a slice, too.
+    assert found == changed(torch.nn, torch.nn.Linear(2, 3))

@@ -448,3 +448,31 @@ def test_attributes_like_pytorch():
         return found
 
     assert observed(lucid) == observed(torch)
+
+
+def test_buffers_that_are_not_persistent_are_no_state():
+    class Positions(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("table", lucid.arange(3.0), persistent=False)
+            self.register_buffer("count", lucid.ones(1))
+
+    model = nn.Sequential(Positions())
+    assert list(model.state_dict()) == ["0.count"]
+    assert [name for name, _ in model.named_buffers()] == ["0.table", "0.count"]
+    model.load_state_dict({"0.count": lucid.zeros(1)})
+    assert model[0].count.tolist() == [0]
+    with pytest.raises(RuntimeError, match=r"unexpected: 0\.table"):
+        model.load_state_dict({"0.count": lucid.zeros(1), "0.table": lucid.zeros(3)})
+    copied = copy.deepcopy(model)
+    assert list(copied.state_dict()) == ["0.count"]
+    model[0].register_buffer("table", model[0].table)
+    assert list(model.state_dict()) == ["0.table", "0.count"]
+    assert list(copied.state_dict()) == ["0.count"]
+
+
+def test_conversions_by_name():
+    model = nn.Linear(2, 3)
+    assert model.to("cpu") is model
+    assert model.half().weight.dtype == lucid.float16
+    assert model.float().weight.dtype == lucid.float32

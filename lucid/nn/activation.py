@@ -1,10 +1,10 @@
-"""Activations as modules."""
+"""Activations as modules. All take `inplace` where PyTorch's do, so that ported code runs; the result is always new."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from ..ops.activation import elu, gelu, hardtanh, leaky_relu, silu, softplus
+from ..ops.activation import elu, gelu, glu, hardtanh, leaky_relu, logsigmoid, relu6, silu, softplus
 from ..ops.elementwise import relu, sigmoid, tanh
 from ..ops.reduce import log_softmax, softmax
 from ..tensor import Tensor
@@ -13,10 +13,13 @@ from .module import Module
 __all__ = [
     "ELU",
     "GELU",
+    "GLU",
     "Hardtanh",
     "LeakyReLU",
+    "LogSigmoid",
     "LogSoftmax",
     "ReLU",
+    "ReLU6",
     "SiLU",
     "Sigmoid",
     "Softmax",
@@ -32,6 +35,9 @@ class ReLU(Module):
         >>> nn.ReLU()(lucid.tensor([-1.0, 2.0]))
         tensor([0., 2.])
     """
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
 
     def forward(self, input: Tensor) -> Tensor:
         return relu(input)
@@ -69,8 +75,60 @@ class SiLU(Module):
         tensor([-0.2689,  1.7616])
     """
 
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+
     def forward(self, input: Tensor) -> Tensor:
         return silu(input)
+
+
+class ReLU6(Module):
+    """`x` kept between 0 and 6 (torch.nn.ReLU6).
+
+    Example:
+        >>> nn.ReLU6()(lucid.tensor([-1.0, 9.0]))
+        tensor([0., 6.])
+    """
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+
+    def forward(self, input: Tensor) -> Tensor:
+        return relu6(input)
+
+
+class LogSigmoid(Module):
+    """``log(sigmoid(x))``, without the loss of small probabilities (torch.nn.LogSigmoid).
+
+    Example:
+        >>> nn.LogSigmoid()(lucid.tensor([0.0, -100.0]))
+        tensor([  -0.6931, -100.    ])
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return logsigmoid(input)
+
+
+class GLU(Module):
+    """One half of an axis times the sigmoid of the other half (torch.nn.GLU).
+
+    Args:
+        dim: the axis; its size is even.
+
+    Example:
+        >>> nn.GLU()(lucid.tensor([3.0, 0.0]))
+        tensor([1.5])
+    """
+
+    def __init__(self, dim: int = -1) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, input: Tensor) -> Tensor:
+        return glu(input, self.dim)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
 
 
 class LeakyReLU(Module):
@@ -84,7 +142,7 @@ class LeakyReLU(Module):
         tensor([-0.1,  2. ])
     """
 
-    def __init__(self, negative_slope: float = 0.01) -> None:
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         super().__init__()
         self.negative_slope = negative_slope
 
@@ -106,7 +164,7 @@ class ELU(Module):
         tensor([-0.6321,  2.    ])
     """
 
-    def __init__(self, alpha: float = 1.0) -> None:
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         super().__init__()
         self.alpha = alpha
 
@@ -183,7 +241,7 @@ class Hardtanh(Module):
         tensor([-1. ,  0.5])
     """
 
-    def __init__(self, min_val: float = -1.0, max_val: float = 1.0) -> None:
+    def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
         super().__init__()
         if not min_val < max_val:
             raise ValueError(f"Hardtanh: min_val must be less than max_val; got {min_val} and {max_val}")

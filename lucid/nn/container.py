@@ -44,6 +44,46 @@ class Sequential(Module):
             return Sequential(dict(children[index]))
         return children[index][1]
 
+    def __setitem__(self, index: int, module: Module) -> None:
+        self.add_module([name for name, _ in self.named_children()][index], module)
+
+    def __delitem__(self, index: int | slice) -> None:
+        children = list(self.named_children())
+        del children[index]
+        self._hold(children)
+
+    def append(self, module: Module) -> Sequential:
+        """Add a module at the end."""
+        self.add_module(str(len(self)), module)
+        return self
+
+    def extend(self, modules: Iterable[Module]) -> Sequential:
+        """Add modules at the end."""
+        for module in list(modules):
+            self.append(module)
+        return self
+
+    def insert(self, index: int, module: Module) -> Sequential:
+        """Add a module before the one that has the index now."""
+        if not isinstance(module, Module):
+            raise TypeError(f"{type(module).__name__} is not a Module")
+        children = list(self.named_children())
+        children.insert(index, ("0", module))
+        self._hold(children)
+        return self
+
+    def pop(self, index: int) -> Module:
+        """Take a module out."""
+        module: Module = self[index]
+        del self[index]
+        return module
+
+    def _hold(self, children: list[tuple[str, Module]]) -> None:
+        """Have these children; those that are named by a number get that of their place."""
+        self._modules.clear()
+        for place, (name, module) in enumerate(children):
+            self.add_module(str(place) if name.isdigit() else name, module)
+
 
 class ModuleList(Module):
     """Modules in a list, which are found as its submodules (torch.nn.ModuleList).

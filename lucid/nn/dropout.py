@@ -14,6 +14,7 @@ class Dropout(Module):
 
     Args:
         p: the probability, in [0, 1].
+        inplace: taken for the sake of ported code; the result is a new tensor all the same.
 
     Raises:
         ValueError: `p` is not in [0, 1].
@@ -25,7 +26,7 @@ class Dropout(Module):
         tensor([1., 1., 1.])
     """
 
-    def __init__(self, p: float = 0.5) -> None:
+    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
         if not isinstance(p, (int, float)) or not 0 <= p <= 1:
             raise ValueError(f"Dropout: p must be in [0, 1]; got {p!r}")

@@ -42,6 +42,7 @@ class Module:
     _parameters: dict[str, Parameter | None]
     _buffers: dict[str, Tensor | None]
     _modules: dict[str, Module | None]
+    _transient: frozenset[str] = frozenset()
 
     def __init__(self) -> None:
         own = self.__dict__
@@ -112,12 +113,13 @@ class Module:
             raise TypeError(f"cannot register {type(param).__name__} as parameter {name!r}; expected Parameter or None")
         self._parameters[name] = param
 
-    def register_buffer(self, name: str, tensor: Tensor | None) -> None:
-        """Add a tensor that belongs to the state but is not trained."""
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Add a tensor that is not trained; it belongs to the state dict unless `persistent` is False."""
         self._check_name(name, "_buffers")
         if tensor is not None and not isinstance(tensor, Tensor):
             raise TypeError(f"cannot register {type(tensor).__name__} as buffer {name!r}; expected Tensor or None")
         self._buffers[name] = tensor
+        self.__dict__["_transient"] = self._transient - {name} if persistent else self._transient | {name}
 
     def add_module(self, name: str, module: Module | None) -> None:
         """Add a submodule under a name."""
@@ -230,7 +232,9 @@ class Module:
         return self
 
     def to(self: M, dtype: Any) -> M:
-        """Convert all floating-point parameters and buffers to a dtype, in place."""
+        """Convert all floating-point parameters and buffers to a dtype, in place; nothing for the device "cpu"."""
+        if isinstance(dtype, str) and dtype == "cpu":
+            return self
         dtype = np.dtype(dtype)
         if dtype.kind != "f":
             raise TypeError(f"a module can be converted to floating-point dtypes only; got {dtype}")
@@ -249,6 +253,10 @@ class Module:
         """Convert to float64, in place."""
         return self.to(np.float64)
 
+    def half(self: M) -> M:
+        """Convert to float16, in place."""
+        return self.to(np.float16)
+
     # --- state
 
     def state_dict(self, prefix: str = "") -> dict[str, Tensor]:
@@ -256,7 +264,7 @@ class Module:
         state: dict[str, Tensor] = {}
         for path, module in self._paths(""):
             for name, tensor in (*module._parameters.items(), *module._buffers.items()):
-                if tensor is not None:
+                if tensor is not None and not (name in module._transient and name in module._buffers):
                     state[prefix + (f"{path}.{name}" if path else name)] = Tensor(tensor._data)
         return state
 
@@ -275,10 +283,12 @@ class Module:
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"expected a mapping from names to tensors; got {type(state_dict).__name__}")
+        left_out = {f"{path}.{name}" if path else name for path, m in self._paths("") for name in m._transient}
         own = {
             name: tensor
             for table in ("_parameters", "_buffers")
             for name, tensor in self._named(table, "", True, once=False)
+            if not (table == "_buffers" and name in left_out)
         }
         missing = [name for name in own if name not in state_dict]
         unexpected = [name for name in state_dict if name not in own]
