@@ -17,7 +17,7 @@ __all__ = ["BEGIN", "END", "ORDER", "fill", "section"]
 
 BEGIN = "<!-- the last full run: written by `python -m benchmarks`, do not edit -->"
 END = "<!-- the end of the last full run -->"
-ORDER = ("train", "infer", "export", "stream", "imports", "memory", "overhead", "scaling")
+ORDER = ("train", "parts", "infer", "export", "stream", "imports", "memory", "overhead", "scaling")
 
 
 def section(results: Sequence[Result]) -> str:
@@ -38,12 +38,13 @@ def section(results: Sequence[Result]) -> str:
 def _rows(result: Result) -> list[list[str]]:
     unit, scale = result.unit
     first, *others = result.contenders
-    rows = [["case", f"{first}, {unit}", *(f"{name}, {unit} (ratio)" for name in others)]]
+    compared = " (ratio)" if result.compared else ""
+    rows = [["case", f"{first}, {unit}", *(f"{name}, {unit}{compared}" for name in others)]]
     for row in result.rows:
         cells = [row.case]
         for name in result.contenders:
             value = row.middle(name)
-            times = ratio(row, name, first) if name != first else None
+            times = ratio(row, name, first) if compared and name != first else None
             shown = "–" if value is None else f"{value * scale:.3g}" if value * scale < 100 else f"{value * scale:.0f}"
             cells.append(shown if times is None else f"{shown} ({times:.2f})")
         rows.append(cells)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import export, infer, machine, memory, overhead, page, picture, scaling, stream, train
+from benchmarks import export, infer, machine, memory, overhead, page, parts, picture, scaling, stream, train
 from benchmarks.agreement import disagreement
 from benchmarks.case import KINDS, Case, cases
 from benchmarks.contender import Contender, available, package
@@ -200,6 +200,15 @@ def test_a_result_survives_its_json_and_becomes_a_page_and_a_picture(tmp_path: P
         drawn = picture.bars(again, tmp_path)
         assert drawn is not None
         assert drawn.stat().st_size > 1000
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_part_of_a_step_is_found(kind: Any) -> None:
+    found = parts.taken_apart(Case(kind, 3, 2, 4, 5), Options(rounds=2, seconds=0.001))
+    assert tuple(found) == parts.COLUMNS
+    assert all(value > 0 for values in found.values() for value in values)
+    for step, *others, _ in zip(*found.values(), strict=True):
+        assert step == pytest.approx(sum(others))
 
 
 def test_only_a_full_run_is_written_into_the_page(tmp_path: Path) -> None:

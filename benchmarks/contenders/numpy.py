@@ -11,7 +11,7 @@ from ..case import Case
 from ..job import Job
 from ..operation import ARRAY, Operation, repeated
 
-__all__ = ["operation", "products"]
+__all__ = ["operation", "products", "training_products"]
 
 
 def products(case: Case) -> Job:
@@ -31,6 +31,27 @@ def products(case: Case) -> Job:
             np.matmul(given, w, out=projected)
             for _ in range(case.time):
                 np.matmul(h, r, out=state)
+
+    return Job(run, dict)
+
+
+def training_products(case: Case) -> Job:
+    """The matrix products of a training step of one layer: those of the forward pass, then one a time step for the
+    gradients of the states, and one each for those of the weights.
+    """
+    forward = products(case).run
+    recurrent = case.weights()["weight_hh_l0"]
+    rows = case.time * case.batch
+    x, states = case.input().reshape(rows, -1), case.gradient().reshape(rows, -1)
+    dz = np.concatenate([states] * case.gates, axis=1)
+    step, state = dz[: case.batch], np.empty((case.batch, case.hidden), np.float32)
+
+    def run() -> None:
+        forward()
+        for _ in range(case.time):
+            np.matmul(step, recurrent, out=state)
+        dz.T @ x
+        dz.T @ states
 
     return Job(run, dict)
 
