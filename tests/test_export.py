@@ -252,7 +252,7 @@ def test_an_op_without_lowering_is_refused():
         return x * 2
 
     try:
-        with pytest.raises(ExportError, match=r"unknown_to_onnx at .* has no lowering; declare one"):
+        with pytest.raises(ExportError, match=r"unknown_to_onnx at .* has no lowering; write one"):
             to_onnx(lambda x: unknown_to_onnx(x), lucid.ones(3))
     finally:
         del lucid.tracer.OPS["unknown_to_onnx"]

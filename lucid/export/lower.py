@@ -51,12 +51,18 @@ def strategy_of(node: Node, lowering: str, time_is_asked: bool, read: Container[
             f"to_onnx: a gradient reads the gates of {op} at {node.location}, which ONNX's {op.upper()} does not "
             "give; use lowering='scan'"
         )
+    steps = node.outputs[0].shape[0]
+    if lowering == "unrolled" and steps is None:
+        raise ExportError(
+            f"to_onnx: {op} at {node.location} cannot be unrolled, since its number of time steps is known in the run "
+            "alone; use lowering='scan', or make the axis that it depends on fixed"
+        )
     if lowering != "auto":
         return lowering
     if dtype == np.float64 or gates_are_read:
         return "scan"
     if node.attrs.get("nonlinearity") == "relu":
-        return "scan" if time_is_asked and isinstance(node.outputs[0].shape[0], Size) else "unrolled"
+        return "scan" if steps is None or (time_is_asked and isinstance(steps, Size)) else "unrolled"
     return "rnn"
 
 
