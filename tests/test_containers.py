@@ -128,3 +128,9 @@ def test_a_sequential_changes_as_pytorchs_does():
     torch = pytest.importorskip("torch")
     # PyTorch numbers anew what comes behind a slice, too.
     assert found == changed(torch.nn, torch.nn.Linear(2, 3))
+
+
+def test_lists_add_up():
+    first, second = nn.ModuleList([nn.Tanh()]), nn.ModuleList([nn.ReLU()])
+    assert [type(module) for module in first + second] == [nn.Tanh, nn.ReLU]
+    assert len(first) == 1

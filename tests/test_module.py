@@ -476,3 +476,18 @@ def test_conversions_by_name():
     assert model.to("cpu") is model
     assert model.half().weight.dtype == lucid.float16
     assert model.float().weight.dtype == lucid.float32
+
+
+def test_found_by_path():
+    model = nn.Sequential(nn.ModuleDict({"a": nn.Linear(2, 3)}))
+    assert model.get_submodule("0.a") is model[0]["a"]
+    assert model.get_submodule("") is model
+    assert model.get_parameter("0.a.weight") is model[0]["a"].weight
+    for wrong in (lambda: model.get_submodule("0.b"), lambda: model.get_submodule("0.a.weight")):
+        with pytest.raises(AttributeError):
+            wrong()
+    with pytest.raises(AttributeError, match=r"'0\.a' is no parameter but a Linear"):
+        model.get_parameter("0.a")
+    loaded = model.load_state_dict({"other": 1}, strict=False)
+    assert loaded.missing_keys == ["0.a.weight", "0.a.bias"]
+    assert loaded.unexpected_keys == ["other"]

@@ -297,3 +297,26 @@ def test_arrays_of_other_classes():
     x = lucid.ones(2, requires_grad=True)
     (x * np.ones(2, np.float32).view(np.recarray)).sum().backward()
     assert x.grad.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("add_", r"not changed in place.*x = x\.add\(\.\.\.\)"),
+        ("masked_fill_", r"x = x\.masked_fill\(\.\.\.\)"),
+        ("data", r"x\.detach\(\)"),
+        ("cuda", "onnxruntime"),
+        ("device", "CPU"),
+        ("grad_fn", "repr"),
+        ("type", r"x\.to\(dtype\)"),
+        ("nothing_", "has no attribute 'nothing_'$"),
+        ("_", "has no attribute '_'$"),
+    ],
+)
+def test_what_is_absent_says_what_to_write_instead(name, hint):
+    x = lucid.nn.Parameter(lucid.ones(2))
+    assert not hasattr(x, name)
+    with pytest.raises(AttributeError, match=f"'Parameter' object has no attribute '{name}'"):
+        getattr(x, name)
+    with pytest.raises(AttributeError, match=hint):
+        getattr(x, name)

@@ -1,6 +1,7 @@
 """What can be done with a Tensor: its operators and methods. Each finds its function by name and says nothing else
 about it."""
 
+from .absent import Absent
 from .conversions import Conversions
 from .elementwise import Elementwise
 from .operators import Operators
@@ -10,7 +11,7 @@ from .shapes import Shapes
 __all__ = ["Methods"]
 
 
-class Methods(Operators, Elementwise, Reductions, Shapes, Conversions):
+class Methods(Operators, Elementwise, Reductions, Shapes, Conversions, Absent):
     """Mixin: all of them."""
 
     __slots__ = ()

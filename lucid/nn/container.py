@@ -147,6 +147,9 @@ class ModuleList(Module):
         del modules[index]
         self._hold(modules)
 
+    def __add__(self, modules: Iterable[Module]) -> ModuleList:
+        return ModuleList([*self, *modules])
+
     def __iadd__(self, modules: Iterable[Module]) -> ModuleList:
         return self.extend(modules)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -157,6 +157,23 @@ class Module:
         """Every module below this one and itself, once."""
         return (module for _, module in self.named_modules())
 
+    def get_submodule(self, target: str) -> Module:
+        """The module below this one at a path such as "layers.0"; itself for "". AttributeError if there is none."""
+        found: Any = self
+        for name in target.split(".") if target else ():
+            found = getattr(found, name)
+        if not isinstance(found, Module):
+            raise AttributeError(f"{target!r} is no module but a {type(found).__name__}")
+        return found
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter at a path such as "layers.0.weight". AttributeError if there is none."""
+        path, _, name = target.rpartition(".")
+        found = getattr(self.get_submodule(path), name)
+        if not isinstance(found, Parameter):
+            raise AttributeError(f"{target!r} is no parameter but a {type(found).__name__}")
+        return found
+
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """The modules directly below this one."""
         return ((name, child) for name, child in self._modules.items() if child is not None)
@@ -268,7 +285,7 @@ class Module:
                     state[prefix + (f"{path}.{name}" if path else name)] = Tensor(tensor._data)
         return state
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> tuple[list[str], list[str]]:
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> Unmatched:
         """Copy values into the parameters and buffers. If anything does not fit, nothing is changed.
 
         Args:
@@ -313,7 +330,7 @@ class Module:
             raise StateDictError(f"state dict does not fit {type(self).__name__}: {'; '.join(problems)}")
         for tensor, array in fitting:
             tensor._assign(array)
-        return missing, unexpected
+        return Unmatched(missing, unexpected)
 
     # --- looks
 
@@ -339,6 +356,13 @@ _TABLES = (
     ("_modules", Module, "child module"),
     ("_buffers", Tensor, "buffer"),
 )
+
+
+class Unmatched(NamedTuple):
+    """The names that loading a state dict found on one side alone."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
 
 
 class _Missing:
