@@ -110,18 +110,23 @@ class Compiled:
             name = type(self.model).__name__
             part = "" if module is self.model else f"a {type(module).__name__} in "
             raise LucidError(f"compile: {part}{name} is in training mode; call eval() on the model first")
-        leaves, structure = flatten((args, kwargs), _is_tensor)
+        structure = None
+        leaves: Sequence[Tensor] = args
+        if kwargs or not all(isinstance(arg, Tensor) for arg in args):
+            leaves, structure = flatten((args, kwargs), _is_tensor)
         if mode.grad and any(leaf._requires_grad for leaf in leaves):
             raise GradientError(
                 "compile: an input requires gradients, which onnxruntime does not record; call under lucid.no_grad(), "
                 "pass x.detach(), or use the eager model"
             )
-        key = _key(structure), tuple([(leaf._data.dtype, leaf._data.ndim) for leaf in leaves])
+        # Of a row of tensors, the usual call, the structure need not be asked for.
+        key = structure and _key(structure), tuple([(leaf._data.dtype, leaf._data.ndim) for leaf in leaves])
         if not leaves:
             raise TypeError("compile: there is no Tensor among the arguments, so nothing to run the model on")
         way = ways.get(key)
         if way is None:
             with self._lock:
+                structure = structure or flatten((args, kwargs), _is_tensor)[1]
                 way = ways.get(key) or _Way(self, structure, self._known.setdefault(key, _Known()))
                 ways[key] = way
         arrays = [leaf._data for leaf in leaves]
