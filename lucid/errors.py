@@ -11,6 +11,7 @@ __all__ = [
     "FileError",
     "GradientError",
     "LucidError",
+    "RangeError",
     "RuntimeUnavailableError",
     "ShapeError",
     "StateDictError",
@@ -33,6 +34,10 @@ class DtypeError(LucidError, TypeError, ValueError, RuntimeError):
 
 class AxisError(LucidError, IndexError, ValueError):
     """An axis or an index out of range."""
+
+
+class RangeError(LucidError, ValueError, RuntimeError):
+    """Elements for which a function is not defined (PyTorch: ``RuntimeError``)."""
 
 
 class GradientError(LucidError, RuntimeError):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import lucid
-from lucid.errors import AxisError, DtypeError, GradientError, ShapeError
+from lucid.errors import AxisError, DtypeError, GradientError, RangeError, ShapeError
 from lucid.nn import functional as F
 
 X = lucid.ones(2, 3)
@@ -57,6 +57,12 @@ REFUSED = [
     (lambda: F.embedding(-IDS, lucid.ones(9, 4)), AxisError, r"embedding: input must be from 0 to 8; got -2"),
     (lambda: F.embedding(IDS, lucid.ones(3, 4), 3), AxisError, r"padding_idx must name one of 3 rows; got 3"),
     (lambda: F.embedding(X, X), DtypeError, r"embedding: input must be of integers; got float32"),
+    (
+        lambda: F.binary_cross_entropy(2 * X, X),
+        RangeError,
+        r"input must be from 0 to 1; got .* to .*; of scores.*with_logits",
+    ),
+    (lambda: F.binary_cross_entropy(X * float("nan"), X), RangeError, r"from 0 to 1; got nan to nan"),
     (lambda: X @ X, ShapeError, r"matmul: .*mismatch in its core dimension.*float32\[2, 3\], float32\[2, 3\]"),
     (lambda: X @ 2, ShapeError, r"matmul: .*does not have enough dimensions.*2\)"),
     (lambda: lucid.bmm(X, X), ShapeError, r"bmm: expected shapes \(N, A, B\) and \(N, B, C\); got \(2, 3\)"),

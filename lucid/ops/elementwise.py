@@ -35,7 +35,10 @@ __all__ = [
     "where",
 ]
 
-# PyTorch computes inf and nan silently; so do these.
+# PyTorch computes inf and nan silently. So do the ops of which they are ordinary results (quotients, powers,
+# logarithms, exponentials), and all of backward. Sums, differences and products of finite numbers overflow only where
+# something has gone wrong, and there NumPy's RuntimeWarning stays: an errstate costs 0.5 µs, where such an op takes
+# 1.5 µs on a small array, and NumPy's global setting belongs to the user.
 _quiet = np.errstate(all="ignore")
 
 _BOOLEAN = "the result is bool"

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..errors import ShapeError
+from ..errors import RangeError, ShapeError
 from ..tensor import Tensor, as_tensor, op
 from ..tracer.op import Array, function
 from .activation import softplus
@@ -125,10 +125,21 @@ def binary_cross_entropy(input: Tensor, target: Any, weight: Any = None, reducti
         weight: a factor for each element; broadcasts.
         reduction: "mean", "sum", or "none" for the loss of each element.
 
+    Raises:
+        RangeError: an element of `input` is no probability. ShapeError: the shapes differ.
+
     >>> lucid.nn.functional.binary_cross_entropy(lucid.tensor([0.5]), lucid.tensor([1.0]))
     tensor(0.6931)
     """
-    loss = surprise(input, _same_shape("binary_cross_entropy", input, target))
+    wanted = _same_shape("binary_cross_entropy", input, target)
+    data = input._data
+    # Written so that NaN is refused too.
+    if data.size and not (data.min() >= 0 and data.max() <= 1):
+        raise RangeError(
+            f"binary_cross_entropy: input must be from 0 to 1; got {data.min():.4g} to {data.max():.4g}; of scores "
+            "before the sigmoid binary_cross_entropy_with_logits is the loss"
+        )
+    loss = surprise(input, wanted)
     return reduced("binary_cross_entropy", loss if weight is None else loss * as_tensor(weight), reduction)
 
 
