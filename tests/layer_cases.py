@@ -152,6 +152,14 @@ CASES = [
     LayerCase(
         nn.MultiheadAttention,
         (4, 2),
+        {"kdim": 3, "vdim": 5},
+        (floats(3, 2, 4), floats(5, 2, 3), floats(5, 2, 5)),
+        axes=(0, 1),
+        note="features",
+    ),
+    LayerCase(
+        nn.MultiheadAttention,
+        (4, 2),
         {"batch_first": True, "bias": False},
         (floats(3, 2, 4), floats(3, 4, 4), floats(3, 4, 4), MASKED),
         axes=(0, 1),

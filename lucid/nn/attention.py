@@ -37,11 +37,15 @@ class MultiheadAttention(Module):
         bias: whether the affine maps add a bias.
         batch_first: whether the batch is the first axis.
         dtype: the dtype of the parameters.
+        kdim: the features of a key, as those of a query if None.
+        vdim: the features of a value, likewise.
 
     Shape:
-        query: (L, N, E); key, value: (S, N, E); with the batch first if batch_first, and without N if there is none.
-        The result: that of query; and the weights, (N, L, S), or (N, H, L, S) if they are not averaged.
-        in_proj_weight: (3 E, E), drawn by Xavier's rule; in_proj_bias: (3 E,), zeros.
+        query: (L, N, E); key, value: (S, N, E), or kdim and vdim for E; with the batch first if batch_first, and
+        without N if there is none. The result: that of query; and the weights, (N, L, S), or (N, H, L, S) if they are
+        not averaged.
+        in_proj_weight: (3 E, E), drawn by Xavier's rule; in_proj_bias: (3 E,), zeros. If kdim or vdim differs from E,
+        there are q_proj_weight: (E, E), k_proj_weight: (E, kdim) and v_proj_weight: (E, vdim) instead.
         out_proj.weight: (E, E); out_proj.bias: (E,), zeros.
 
     Raises:
@@ -65,9 +69,15 @@ class MultiheadAttention(Module):
         bias: bool = True,
         batch_first: bool = False,
         dtype: Any = None,
+        *,
+        kdim: int | None = None,
+        vdim: int | None = None,
     ) -> None:
         super().__init__()
-        for name, n in (("embed_dim", embed_dim), ("num_heads", num_heads)):
+        self.kdim = embed_dim if kdim is None else kdim
+        self.vdim = embed_dim if vdim is None else vdim
+        sizes = {"embed_dim": embed_dim, "num_heads": num_heads, "kdim": self.kdim, "vdim": self.vdim}
+        for name, n in sizes.items():
             if not isinstance(n, int) or isinstance(n, bool) or n <= 0:
                 raise ValueError(f"MultiheadAttention: {name} must be a positive int; got {n!r}")
         if embed_dim % num_heads:
@@ -81,14 +91,20 @@ class MultiheadAttention(Module):
         self.head_dim = embed_dim // num_heads
         self.dropout = dropout
         self.batch_first = batch_first
-        self.in_proj_weight = Parameter(zeros(3 * embed_dim, embed_dim, dtype=dtype))
+        if self.kdim == self.vdim == embed_dim:
+            self.in_proj_weight = Parameter(zeros(3 * embed_dim, embed_dim, dtype=dtype))
+        else:
+            self.register_parameter("in_proj_weight", None)
+            for name, width in (("q", embed_dim), ("k", self.kdim), ("v", self.vdim)):
+                self.register_parameter(f"{name}_proj_weight", Parameter(zeros(embed_dim, width, dtype=dtype)))
         self.register_parameter("in_proj_bias", Parameter(zeros(3 * embed_dim, dtype=dtype)) if bias else None)
         self.out_proj = Linear(embed_dim, embed_dim, bias, dtype)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw the parameters anew."""
-        init.xavier_uniform_(self.in_proj_weight)
+        for weight in self._in_proj() if self.in_proj_weight is None else (self.in_proj_weight,):
+            init.xavier_uniform_(weight)
         self.out_proj.reset_parameters()
         for bias in (self.in_proj_bias, self.out_proj.bias):
             if bias is not None:
@@ -145,18 +161,25 @@ class MultiheadAttention(Module):
         return out if self.batch_first else transpose(out, 0, 1), given
 
     def _batch_first(self, name: str, x: Tensor, batched: bool) -> Tensor:
-        if x.ndim != (3 if batched else 2) or x.shape[-1] != self.embed_dim:
+        features = {"query": self.embed_dim, "key": self.kdim, "value": self.vdim}[name]
+        if x.ndim != (3 if batched else 2) or x.shape[-1] != features:
             raise ShapeError(
                 f"MultiheadAttention: expected query, key and value with two axes, or with three, the last of size "
-                f"{self.embed_dim}; got a {name} of shape {x.shape}"
+                f"{features}; got a {name} of shape {x.shape}"
             )
         if not batched:
             return unsqueeze(x, 0)
         return x if self.batch_first else transpose(x, 0, 1)
 
+    def _in_proj(self) -> tuple[Tensor, ...]:
+        """The weights of the maps of queries, keys and values."""
+        if self.in_proj_weight is None:
+            return self.q_proj_weight, self.k_proj_weight, self.v_proj_weight
+        return split(self.in_proj_weight, self.embed_dim)
+
     def _heads(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Queries, keys and values, (N, L or S, E), as (N, H, L or S, D)."""
-        weights = split(self.in_proj_weight, self.embed_dim)
+        weights = self._in_proj()
         biases = (None,) * 3 if self.in_proj_bias is None else split(self.in_proj_bias, self.embed_dim)
         maps = (linear(x, weight, bias) for x, weight, bias in zip(inputs, weights, biases, strict=True))
         return tuple(transpose(reshape(y, (*y.shape[:2], self.num_heads, self.head_dim)), 1, 2) for y in maps)
