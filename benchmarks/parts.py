@@ -75,6 +75,7 @@ def part_of(code: CodeType | str, op: str) -> str | None:
         ("ops", op): "forward",
         ("ops", f"{op}_backward"): "backward",
         ("ops", "matmul"): "other products",
+        ("ops", "weight_gradient"): "other products",
         ("optim", "step"): "Adam",
     }
     return known.get(place)

@@ -32,6 +32,11 @@ EQUATIONS = (
     ("bi,bj->ij", (2, 3), (2, 4)),
 )
 
+
+def weight_gradient(dz, x):
+    return np.einsum("ro,ri->oi", dz.reshape(-1, 3), x.reshape(-1, 4))
+
+
 NAMES: list[Case] = [
     *(
         row("matmul", floats(*a), floats(*b), ref=np.matmul, note=f"{a}{b}")
@@ -65,6 +70,10 @@ NAMES: list[Case] = [
         ref=lambda x, w, b: x @ w.T + b,
         call=lambda f, x, w, b: f(x, bias=b, weight=w),
         note="by_name",
+    ),
+    *(
+        row("weight_gradient", floats(*axes, 3), floats(*axes, 4), ref=weight_gradient, torch=None, note=f"{axes}")
+        for axes in ((2,), (5, 2), ())
     ),
     row("bmm", floats(2, 3, 4), floats(2, 4, 5), ref=np.matmul),
     row("mm", floats(3, 4), floats(4, 5), ref=np.matmul),

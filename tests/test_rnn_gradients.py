@@ -8,8 +8,8 @@ import pytest
 import lucid
 from lucid import nn
 from lucid.autograd import gradcheck, gradgradcheck
-from lucid.ops import rnn as fused
-from lucid.ops import rnn_backward
+from lucid.ops.recurrent import rnn as fused
+from lucid.ops.recurrent import rnn_backward
 
 CASES = [
     (nonlinearity, layers, bias, lengths, state)

@@ -29,9 +29,9 @@ from . import (  # noqa: F401 - some fill the table alone
 from . import cross_entropy as _cross_entropy  # noqa: F401
 from . import einsum as _einsum
 from . import embedding as _embedding  # noqa: F401
-from . import gru as _gru
+from . import gru as _gru  # noqa: F401
 from . import layer_norm as _layer_norm  # noqa: F401
-from . import lstm as _lstm
+from . import lstm as _lstm  # noqa: F401
 from . import pad as _pad  # noqa: F401
 from . import scatter as _scatter
 from . import tile as _tile
@@ -40,16 +40,13 @@ from .creation import *
 from .einsum import *
 from .elementwise import *
 from .extremum import *
-from .gru import *
 from .index import *
 from .linalg import *
 from .logic import *
-from .lstm import *
 from .math import *
 from .moments import *
 from .order import *
 from .random import *
-from .recurrent import *
 from .reduce import *
 from .scatter import *
 from .select import *
@@ -62,16 +59,13 @@ __all__ += creation.__all__
 __all__ += _einsum.__all__
 __all__ += elementwise.__all__
 __all__ += extremum.__all__
-__all__ += _gru.__all__
 __all__ += index.__all__
 __all__ += linalg.__all__
 __all__ += logic.__all__
-__all__ += _lstm.__all__
 __all__ += math.__all__
 __all__ += moments.__all__
 __all__ += order.__all__
 __all__ += random.__all__
-__all__ += recurrent.__all__
 __all__ += reduce.__all__
 __all__ += _scatter.__all__
 __all__ += select.__all__

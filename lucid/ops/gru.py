@@ -13,21 +13,21 @@ import numpy as np
 from ..tensor import Tensor, op
 from ..tracer.op import Array
 from .elementwise import where
-from .linalg import matmul
+from .linalg import matmul, weight_gradient
 from .recurrent import (
     before,
     block_size,
     by_gate,
-    gradient_of_recurrent_weight,
     gradient_of_states,
     padding,
     padding_mask,
     product_of_step,
     projected,
     quiet,
+    recurrent_weight_gradient,
     shifted,
 )
-from .shape import concat, reshape_to, split, stack, transpose, unbind, unsqueeze
+from .shape import concat, split, stack, transpose, unbind, unsqueeze
 
 __all__ = ["gru", "gru_backward", "gru_tangent"]
 
@@ -117,7 +117,7 @@ def _(
 ) -> Any:
     g_output, g_h, g_gates, g_inner = g
     output, _, gates, inner = out
-    steps, batch, hidden = output.shape
+    steps, _, hidden = output.shape
     g_states = gradient_of_states((g_output, g_h), output, lengths)
     if g_states is None:
         g_states = output * 0.0
@@ -131,23 +131,20 @@ def _(
     if direct is not None:
         da, dn = da + direct[0], dn + direct[1]
         gh = gh + matmul(direct[0][:1], weight_hh) if needs[1] else None
-    rows = reshape_to(da, shape=(steps * batch, 3 * hidden))
-    rows_rz, rows_n = rows[:, : 2 * hidden], reshape_to(dn, shape=(steps * batch, hidden))
+    d_rz = da[:, :, : 2 * hidden]
     if lengths is not None:
         # The padding may hold anything, and 0 * NaN is NaN.
         x = where(unsqueeze(padding_mask(lengths, steps), -1), 0.0, x)
     gx = gw = gr = g_bias_ih = g_bias_hh = None
     if needs[0]:
-        gx = matmul(rows_rz, weight_ih[: 2 * hidden]) + matmul(rows_n, weight_ih[2 * hidden :])
-        gx = reshape_to(gx, shape=x.shape)
+        gx = matmul(d_rz, weight_ih[: 2 * hidden]) + matmul(dn, weight_ih[2 * hidden :])
     if needs[2]:
-        inputs = reshape_to(x, shape=(steps * batch, x.shape[2]))
-        gw = concat(matmul(transpose(rows_rz, 0, 1), inputs), matmul(transpose(rows_n, 0, 1), inputs))
+        gw = concat(weight_gradient(d_rz, x), weight_gradient(dn, x))
     if needs[3]:
-        gr = gradient_of_recurrent_weight(da, h0, output)
+        gr = recurrent_weight_gradient(da, h0, output)
     if needs[4] or needs[5]:
-        g_bias_hh = rows.sum(0)
-        g_bias_ih = concat(g_bias_hh[: 2 * hidden], rows_n.sum(0))
+        g_bias_hh = da.sum((0, 1))
+        g_bias_ih = concat(g_bias_hh[: 2 * hidden], dn.sum((0, 1)))
     return gx, gh, gw, gr, g_bias_ih, g_bias_hh, None
 
 
@@ -328,7 +325,7 @@ def _second(
     earlier = shifted(states, False)
     g_gates = g_inner = g_previous = g_weight = None
     if needs[3]:
-        g_weight = matmul(transpose(da.reshape(-1, 3 * hidden), 0, 1), earlier.reshape(-1, hidden))
+        g_weight = weight_gradient(da, earlier)
     if needs[0] or needs[1] or needs[2]:
         r, z, n = unbind(gates, 1)
         a = matmul(earlier, transpose(weight, 0, 1))

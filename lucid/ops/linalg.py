@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ import numpy as np
 from ..errors import ShapeError
 from ..tensor import Tensor, as_tensor, op
 from ..tracer.op import Array, function
-from .shape import flatten, squeeze, transpose, unsqueeze
+from .reduce import sum_to
+from .shape import squeeze, transpose, unsqueeze
 
 __all__ = ["bmm", "dot", "matmul", "mm", "mv", "outer"]
 
@@ -41,10 +43,7 @@ def _(g: Tensor, x: Tensor, y: Tensor, needs: tuple[bool, ...], shapes: Any) -> 
         gx = squeeze(gx, -2) if rows else gx
     if needs[1]:
         x = unsqueeze(x, 0) if rows else x
-        if len(shapes[1]) <= 2 and x.ndim > 2:
-            # One product over all leading axes, instead of one each that would have to be added up.
-            x, g = flatten(x, 0, -2), flatten(g, 0, -2)
-        gy = matmul(transpose(x, -1, -2), g)
+        gy = weight_gradient(x, g) if len(shapes[1]) <= 2 else matmul(transpose(x, -1, -2), g)
         gy = squeeze(gy, -1) if columns else gy
     return gx, gy
 
@@ -77,15 +76,33 @@ def linear(x: Array, weight: Array, bias: Array = None, /) -> Array:
 
 @linear.vjp
 def _(g: Tensor, x: Tensor, weight: Tensor, needs: tuple[bool, ...]) -> Any:
-    g2 = g.reshape(-1, g.shape[-1])
     return (
-        linear(g, transpose(weight, 0, 1)) if needs[0] else None,
-        matmul(transpose(g2, 0, 1), x.reshape(-1, x.shape[-1])) if needs[1] else None,
-        g2.sum(0) if needs[2] else None,
+        matmul(g, weight) if needs[0] else None,
+        weight_gradient(g, x) if needs[1] else None,
+        sum_to(g, shape=g.shape[-1:]) if needs[2] else None,
     )
 
 
 linear.keep_for(x="weight", weight="x")
+
+
+@op
+def weight_gradient(dz: Array, x: Array, /) -> Array:
+    """The gradient of a weight, the W of x W': the sum of dz' x over all leading axes, in one product.
+
+    Shape:
+        dz: (*, O), the gradient of what the weight made; x: (*, I), what it was applied to; the result: (O, I).
+    """
+    rows = math.prod(dz.shape[:-1])
+    return np.matmul(dz.reshape(rows, dz.shape[-1]).T, x.reshape(rows, x.shape[-1]))
+
+
+@weight_gradient.vjp
+def _(g: Tensor, dz: Tensor, x: Tensor, needs: tuple[bool, ...]) -> Any:
+    return matmul(x, transpose(g, 0, 1)) if needs[0] else None, matmul(dz, g) if needs[1] else None
+
+
+weight_gradient.keep_for(dz="x", x="dz")
 
 
 @function

@@ -15,21 +15,21 @@ import numpy as np
 from ..tensor import Tensor, op
 from ..tracer.op import Array
 from .elementwise import tanh, where
-from .linalg import matmul
+from .linalg import matmul, weight_gradient
 from .recurrent import (
     before,
     block_size,
     by_gate,
-    gradient_of_recurrent_weight,
     gradient_of_states,
     padding,
     padding_mask,
     product_of_step,
     projected,
     quiet,
+    recurrent_weight_gradient,
     shifted,
 )
-from .shape import concat, reshape_to, split, stack, transpose, unbind, unsqueeze
+from .shape import concat, split, stack, transpose, unbind, unsqueeze
 
 __all__ = ["lstm", "lstm_backward", "lstm_tangent"]
 
@@ -117,7 +117,7 @@ def _(
 ) -> Any:
     g_output, g_h, g_c, g_gates, g_cells = g
     output, _, _, gates, cells = out
-    steps, batch, hidden = output.shape
+    steps = output.shape[0]
     g_states = gradient_of_states((g_output, g_h), output, lengths)
     if g_states is None:
         g_states = output * 0.0
@@ -134,23 +134,22 @@ def _(
     da, dc = lstm_backward(g_states, gradient_of_states((g_cells, g_c), cells, lengths), gates, cells, c0, weight_hh)
     if direct is not None:
         da = da + direct
-    rows = reshape_to(da, shape=(steps * batch, 4 * hidden))
     if lengths is not None:
         # The padding may hold anything, and 0 * NaN is NaN.
         x = where(unsqueeze(padding_mask(lengths, steps), -1), 0.0, x)
     gx = gh = gc = gw = gr = gb = None
     if needs[0]:
-        gx = reshape_to(matmul(rows, weight_ih), shape=x.shape)
+        gx = matmul(da, weight_ih)
     if needs[1]:
         gh = matmul(da[:1], weight_hh)
     if needs[2]:
         gc = dc[:1] * gates[:1, 2]
     if needs[3]:
-        gw = matmul(transpose(rows, 0, 1), reshape_to(x, shape=(steps * batch, x.shape[2])))
+        gw = weight_gradient(da, x)
     if needs[4]:
-        gr = gradient_of_recurrent_weight(da, h0, output)
+        gr = recurrent_weight_gradient(da, h0, output)
     if needs[5] or needs[6]:
-        gb = rows.sum(0)
+        gb = da.sum((0, 1))
     return gx, gh, gc, gw, gr, gb, gb, None
 
 
@@ -324,7 +323,7 @@ def _second(
     g_gates = g_cells = g_c0 = g_weight = None
     earlier = shifted(states, False)
     if needs[3]:
-        g_weight = matmul(transpose(da.reshape(-1, 4 * hidden), 0, 1), earlier.reshape(-1, hidden))
+        g_weight = weight_gradient(da, earlier)
     if needs[0] or needs[1] or needs[2]:
         o, i, f, g = unbind(gates, 1)
         a_i, a_f, a_g, a_o = split(u + matmul(earlier, transpose(weight, 0, 1)), hidden, -1)

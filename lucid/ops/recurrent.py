@@ -13,8 +13,8 @@ from ..tensor import Tensor, op
 from ..tracer.op import Array
 from .creation import arange, zeros_like
 from .elementwise import eq, ge, where
-from .linalg import matmul
-from .shape import concat, reshape_to, transpose, unsqueeze
+from .linalg import matmul, weight_gradient
+from .shape import concat, transpose, unsqueeze
 
 __all__ = ["rnn", "rnn_backward"]
 
@@ -90,7 +90,7 @@ def _(
     nonlinearity: Nonlinearity,
 ) -> Any:
     output = out[0]
-    steps, batch, hidden = output.shape
+    steps = output.shape[0]
     dz = rnn_backward(
         gradient_of_states(g, output, lengths), output, weight_hh, nonlinearity=nonlinearity, reverse=True
     )
@@ -102,14 +102,12 @@ def _(
         gx = matmul(dz, weight_ih)
     if needs[1]:
         gh = matmul(dz[:1], weight_hh)
-    if needs[2] or needs[4] or needs[5]:
-        rows = reshape_to(dz, shape=(steps * batch, hidden))
-        if needs[2]:
-            gw = matmul(transpose(rows, 0, 1), reshape_to(x, shape=(steps * batch, x.shape[2])))
-        if needs[4] or needs[5]:
-            gb = rows.sum(0)
+    if needs[2]:
+        gw = weight_gradient(dz, x)
     if needs[3]:
-        gr = gradient_of_recurrent_weight(dz, h0, output)
+        gr = recurrent_weight_gradient(dz, h0, output)
+    if needs[4] or needs[5]:
+        gb = dz.sum((0, 1))
     return gx, gh, gw, gr, gb, gb, None
 
 
@@ -180,8 +178,7 @@ def _(
             )
             g_states = g_slope * states * -2.0
         if needs[2]:
-            hidden = weight.shape[0]
-            g_weight = matmul(transpose(after.reshape(-1, hidden), 0, 1), u.reshape(-1, hidden))
+            g_weight = weight_gradient(after, u)
     return u, g_states, g_weight
 
 
@@ -195,11 +192,10 @@ def before(first: Any, states: Tensor) -> Tensor:
     return concat(zeros_like(states[:1]) if first is None else first, states[:-1], dim=0)
 
 
-def gradient_of_recurrent_weight(dz: Tensor, first: Any, states: Tensor) -> Tensor:
-    """The sum over all steps of dz_t' h_(t-1), with `first` before the first step, or zeros if it is None."""
-    width, hidden = dz.shape[2], states.shape[2]
-    total = matmul(transpose(dz[1:].reshape(-1, width), 0, 1), states[:-1].reshape(-1, hidden))
-    return total if first is None else total + matmul(transpose(dz[0], 0, 1), first[0])
+def recurrent_weight_gradient(dz: Tensor, first: Any, states: Tensor) -> Tensor:
+    """The sum over t of dz_t' h_(t-1), with `first` before the first step, or zeros if it is None."""
+    total = weight_gradient(dz[1:], states[:-1])
+    return total if first is None else total + weight_gradient(dz[:1], first)
 
 
 def block_size(states: Array, arrays: int) -> int:

@@ -40,3 +40,9 @@ def _(b: Builder, x: Any, weight: Any, bias: Any) -> Any:
     turned = b.op("Transpose", weight, perm=[1, 0]) if array is None else b.const(array.T, f"{weight.name}.T")
     product = call(b, "MatMul", x, turned)
     return product if bias is None else call(b, "Add", product, bias)
+
+
+@lowers("weight_gradient")
+def _(b: Builder, dz: Any, x: Any) -> Any:
+    rows = (b.op("Flatten", array, axis=len(in_shape(b, i)) - 1) for i, array in enumerate((dz, x)))
+    return b.op("Gemm", *rows, transA=1)
