@@ -80,21 +80,22 @@ def gru(
     product, rz = np.empty_like(gates[0]), np.empty_like(gates[0, :2])
     buffer, one = np.empty_like(h), np.ones((), h.dtype)
     (r, z), sigmoids, last = rz, product[:2], product[2]
-    multiply, *operands = product_of_step(recurrent, product)
+    project, w, target = product_of_step(recurrent, product)
+    add, divide, exp, multiply, subtract, tanh = np.add, np.divide, np.exp, np.multiply, np.subtract, np.tanh
     for y, n, q, h_t in zip(gates[:, :2], gates[:, 2], inner, output, strict=True):
-        multiply(h, *operands)
-        np.add(y, sigmoids, rz)
-        np.exp(rz, rz)
-        np.add(rz, one, rz)
-        np.divide(one, rz, rz)
+        project(h, w, target)
+        add(y, sigmoids, rz)
+        exp(rz, rz)
+        add(rz, one, rz)
+        divide(one, rz, rz)
         y[...] = rz
-        np.add(last, inner_offset, q)
-        np.multiply(r, q, buffer)
-        np.add(n, buffer, n)
-        np.tanh(n, n)
-        np.subtract(h, n, h_t)
-        np.multiply(h_t, z, h_t)
-        np.add(h_t, n, h_t)
+        add(last, inner_offset, q)
+        multiply(r, q, buffer)
+        add(n, buffer, n)
+        tanh(n, n)
+        subtract(h, n, h_t)
+        multiply(h_t, z, h_t)
+        add(h_t, n, h_t)
         h = h_t
     if lengths is None:
         return output, output[-1:].copy(), gates, inner
@@ -190,16 +191,17 @@ def gru_backward(g_states: Array, gates: Array, inner: Array, previous: Array, w
     size = block_size(inner, 4)
     k = np.empty((size, 3, batch, hidden), inner.dtype)
     carry, product = np.zeros_like(inner[0]), np.zeros_like(inner[0])
+    add, multiply = np.add, np.multiply
     for start in range(0, steps, size)[::-1]:
         block = slice(start, start + size)
         count = min(size, steps - start)
         _coefficients(gates, inner, previous, start, start + count, k[:count], dn[block])
         arrays = g_states[block], dh[block], k[:count], gates[block, 1], da[block], da_gates[block]
         for g, dh_t, k_t, z, da_t, a in zip(*(array[::-1] for array in arrays), strict=True):
-            np.add(g, product, dh_t)
-            np.add(dh_t, carry, dh_t)
-            np.multiply(k_t, dh_t, a)
-            np.multiply(z, dh_t, carry)
+            add(g, product, dh_t)
+            add(dh_t, carry, dh_t)
+            multiply(k_t, dh_t, a)
+            multiply(z, dh_t, carry)
             da_t.dot(weight, product)
         dn[block] *= dh[block]
     return da, dn, dh

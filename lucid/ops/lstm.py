@@ -79,20 +79,21 @@ def lstm(
     product, a = np.empty_like(gates[0]), np.empty_like(gates[0])
     buffer, one = np.empty_like(h), np.ones((), h.dtype)
     sigmoids, (o, i, f, g) = a[:3], a
-    multiply, *operands = product_of_step(recurrent, product)
+    project, w, target = product_of_step(recurrent, product)
+    add, divide, exp, multiply, tanh = np.add, np.divide, np.exp, np.multiply, np.tanh
     for y, c_t, h_t in zip(gates, cells, output, strict=True):
-        multiply(h, *operands)
-        np.add(y, product, a)
-        np.exp(sigmoids, sigmoids)
-        np.add(sigmoids, one, sigmoids)
-        np.divide(one, sigmoids, sigmoids)
-        np.tanh(g, g)
+        project(h, w, target)
+        add(y, product, a)
+        exp(sigmoids, sigmoids)
+        add(sigmoids, one, sigmoids)
+        divide(one, sigmoids, sigmoids)
+        tanh(g, g)
         y[...] = a
-        np.multiply(i, g, c_t)
-        np.multiply(f, c, buffer)
-        np.add(c_t, buffer, c_t)
-        np.tanh(c_t, buffer)
-        np.multiply(o, buffer, h_t)
+        multiply(i, g, c_t)
+        multiply(f, c, buffer)
+        add(c_t, buffer, c_t)
+        tanh(c_t, buffer)
+        multiply(o, buffer, h_t)
         h, c = h_t, c_t
     if lengths is None:
         return output, output[-1:].copy(), cells[-1:].copy(), gates, cells
@@ -178,6 +179,7 @@ def lstm_backward(g_states: Array, g_cells: Array, gates: Array, cells: Array, c
     k = np.empty((size, 4, batch, hidden), cells.dtype)
     p = np.empty((size, batch, hidden), cells.dtype)
     dh, carry, product = np.empty_like(cells[0]), np.zeros_like(cells[0]), np.zeros_like(cells[0])
+    add, multiply = np.add, np.multiply
     for start in range(0, steps, size)[::-1]:
         block = slice(start, start + size)
         count = min(size, steps - start)
@@ -188,14 +190,14 @@ def lstm_backward(g_states: Array, g_cells: Array, gates: Array, cells: Array, c
             *(da[block], da_gates[block, 3], da_gates[block, :3]),
         )
         for g_h, g_c, dc_t, p_t, k_o, k_c, f, da_t, a_o, a_c in zip(*(array[::-1] for array in arrays), strict=True):
-            np.add(g_h, product, dh)
-            np.multiply(p_t, dh, dc_t)
-            np.add(dc_t, carry, dc_t)
+            add(g_h, product, dh)
+            multiply(p_t, dh, dc_t)
+            add(dc_t, carry, dc_t)
             if g_c is not None:
-                np.add(dc_t, g_c, dc_t)
-            np.multiply(k_o, dh, a_o)
-            np.multiply(k_c, dc_t, a_c)
-            np.multiply(f, dc_t, carry)
+                add(dc_t, g_c, dc_t)
+            multiply(k_o, dh, a_o)
+            multiply(k_c, dc_t, a_c)
+            multiply(f, dc_t, carry)
             da_t.dot(weight, product)
     return da, dc
 

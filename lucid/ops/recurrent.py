@@ -62,14 +62,16 @@ def rnn(
     # At small sizes a step costs what its calls cost: `dot` is a third of `matmul`, and an array is cheaper than a 0.
     zeros = None if nonlinearity == "tanh" else np.zeros_like(product)
     h = None if h0 is None else h0[0]
+    # Looked up once: a step is made of little but calls.
+    add, maximum, tanh = np.add, np.maximum, np.tanh
     for state in out:
         if h is not None:
             h.dot(recurrent, product)
-            np.add(state, product, state)
+            add(state, product, state)
         if zeros is None:
-            np.tanh(state, state)
+            tanh(state, state)
         else:
-            np.maximum(state, zeros, out=state)
+            maximum(state, zeros, out=state)
         h = state
     if lengths is None:
         return out, out[-1:].copy()
@@ -131,17 +133,18 @@ def rnn_backward(
     order = slice(None, None, -1 if reverse else 1)
     size = block_size(states, 1)
     slopes = np.empty((size, *product.shape), out.dtype)
+    add, multiply = np.add, np.multiply
     previous = None
     for start in range(0, len(states), size)[order]:
         block = slice(start, start + size)
         slope = _slope(states[block], slopes[: len(states) - start], nonlinearity)
         for g, s, z in zip(incoming[block][order], slope[order], out[block][order], strict=True):
             if previous is None:
-                np.multiply(g, s, z)
+                multiply(g, s, z)
             else:
                 previous.dot(weight, product)
-                np.add(g, product, product)
-                np.multiply(product, s, z)
+                add(g, product, product)
+                multiply(product, s, z)
             previous = z
     return out
 
