@@ -11,7 +11,7 @@ from ..case import Case
 from ..job import Job
 from ..operation import ARRAY, Operation, repeated
 
-__all__ = ["operation", "products", "training_products"]
+__all__ = ["floor", "operation", "products", "training_products"]
 
 
 def products(case: Case) -> Job:
@@ -52,6 +52,54 @@ def training_products(case: Case) -> Job:
             np.matmul(step, recurrent, out=state)
         dz.T @ x
         dz.T @ states
+
+    return Job(run, dict)
+
+
+def floor(case: Case) -> Job:
+    """What a training step in NumPy cannot do without: its matrix products, and the elementwise calls of each time
+    step, on arrays of one step that never leave the cache. No optimizer, no memory for all steps, nothing around it.
+    """
+    multiply_matrices = training_products(case).run
+    shape = case.batch, case.hidden
+    random = np.random.default_rng(0)
+    gates, kept = (random.uniform(0.1, 0.9, (case.gates, *shape)).astype(np.float32) for _ in range(2))
+    a, b, c = (random.uniform(0.1, 0.9, shape).astype(np.float32) for _ in range(3))
+    one = np.ones((), np.float32)
+    sigmoids = gates[: case.gates - 1]
+    add, divide, exp, multiply, tanh = np.add, np.divide, np.exp, np.multiply, np.tanh
+
+    def simple() -> None:
+        for _ in range(case.time):
+            add(a, b, c)
+            if case.kind == "tanh":
+                tanh(a, c)
+            else:
+                np.maximum(a, b, out=c)
+            add(a, b, c)
+            multiply(a, b, c)
+
+    def gated() -> None:
+        for _ in range(case.time):
+            add(kept, kept, gates)
+            exp(kept[:-1], sigmoids)
+            add(kept[:-1], one, sigmoids)
+            divide(one, kept[:-1], sigmoids)
+            # How the gates make the state: tanh twice and 4 cheaper calls in an LSTM, once and 6 in a GRU.
+            for _ in range(2 if case.kind == "lstm" else 1):
+                tanh(a, c)
+            for _ in range(4 if case.kind == "lstm" else 6):
+                multiply(a, b, c)
+            # The gradients of the gates, and the sums that go backward: 5 calls in an LSTM, 3 in a GRU.
+            multiply(kept, a, gates)
+            for _ in range(5 if case.kind == "lstm" else 3):
+                multiply(a, b, c)
+
+    elementwise = simple if case.gates == 1 else gated
+
+    def run() -> None:
+        multiply_matrices()
+        elementwise()
 
     return Job(run, dict)
 
