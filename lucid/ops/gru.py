@@ -189,14 +189,14 @@ def gru_backward(g_states: Array, gates: Array, inner: Array, previous: Array, w
     dh = np.empty_like(inner)
     da_gates = da.reshape(steps, batch, 3, hidden).transpose(0, 2, 1, 3)
     size = block_size(inner, 4)
-    k = np.empty((size, 3, batch, hidden), inner.dtype)
+    k = np.empty((3, size, batch, hidden), inner.dtype)
     carry, product = np.zeros_like(inner[0]), np.zeros_like(inner[0])
     add, multiply = np.add, np.multiply
     for start in range(0, steps, size)[::-1]:
         block = slice(start, start + size)
         count = min(size, steps - start)
-        _coefficients(gates, inner, previous, start, start + count, k[:count], dn[block])
-        arrays = g_states[block], dh[block], k[:count], gates[block, 1], da[block], da_gates[block]
+        _coefficients(gates, inner, previous, start, start + count, k[:, :count], dn[block])
+        arrays = g_states[block], dh[block], k[:, :count].swapaxes(0, 1), gates[block, 1], da[block], da_gates[block]
         for g, dh_t, k_t, z, da_t, a in zip(*(array[::-1] for array in arrays), strict=True):
             add(g, product, dh_t)
             add(dh_t, carry, dh_t)
@@ -247,7 +247,7 @@ def gru_tangent(u: Array, gates: Array, inner: Array, previous: Array, weight: A
     steps, batch, hidden = inner.shape
     states = np.empty_like(inner)
     size = block_size(inner, 4)
-    k = np.empty((size, 3, batch, hidden), inner.dtype)
+    k = np.empty((3, size, batch, hidden), inner.dtype)
     unused = np.empty((size, batch, hidden), inner.dtype)
     a = np.empty((batch, 3 * hidden), inner.dtype)
     by_gate = a.reshape(batch, 3, hidden).swapaxes(0, 1)
@@ -255,10 +255,10 @@ def gru_tangent(u: Array, gates: Array, inner: Array, previous: Array, weight: A
     recurrent = np.ascontiguousarray(weight.T)
     for start in range(0, steps, size):
         stop = min(steps, start + size)
-        _coefficients(gates, inner, previous, start, stop, k[: stop - start], unused[: stop - start])
+        _coefficients(gates, inner, previous, start, stop, k[:, : stop - start], unused[: stop - start])
         for t in range(start, stop):
             np.matmul(state, recurrent, out=a)
-            by_gate *= k[t - start]
+            by_gate *= k[:, t - start]
             np.multiply(gates[t, 1], state, out=buffer)
             state = states[t]
             np.sum(by_gate, axis=0, out=state)
@@ -282,16 +282,16 @@ def _(
 
 
 def _coefficients(gates: Array, inner: Array, previous: Array, start: int, stop: int, k: Array, k_n: Array) -> None:
-    """Fill in the coefficients of the steps from `start` to `stop`, of all at once."""
-    r, _, n = gates[start:stop].swapaxes(0, 1)
-    k_r, k_z, k_q = k.swapaxes(0, 1)
+    """Fill in the coefficients, k (3, T, N, H) and k_n, of the steps from `start` to `stop`, of all at once."""
+    r, z, n = all_gates = gates[start:stop].swapaxes(0, 1)
+    k_r, k_z, k_q = k
     # First in k_q: h_(t-1) - n, for k_z.
     np.subtract(previous[start:stop], n, out=k_q)
-    np.subtract(1, gates[start:stop, :2], out=k[:, :2])
+    np.subtract(1, all_gates[:2], out=k[:2])
     np.multiply(n, n, out=k_n)
     np.subtract(1, k_n, out=k_n)
     k_n *= k_z
-    k_z *= gates[start:stop, 1]
+    k_z *= z
     k_z *= k_q
     np.multiply(k_n, r, out=k_q)
     k_r *= k_q

@@ -176,17 +176,17 @@ def lstm_backward(g_states: Array, g_cells: Array, gates: Array, cells: Array, c
     dc = np.empty_like(cells)
     da_gates = da.reshape(steps, batch, 4, hidden).transpose(0, 2, 1, 3)
     size = block_size(cells, 5)
-    k = np.empty((size, 4, batch, hidden), cells.dtype)
+    k = np.empty((4, size, batch, hidden), cells.dtype)
     p = np.empty((size, batch, hidden), cells.dtype)
     dh, carry, product = np.empty_like(cells[0]), np.zeros_like(cells[0]), np.zeros_like(cells[0])
     add, multiply = np.add, np.multiply
     for start in range(0, steps, size)[::-1]:
         block = slice(start, start + size)
         count = min(size, steps - start)
-        _coefficients(gates, cells, c0, start, start + count, k[:count], p[:count])
+        _coefficients(gates, cells, c0, start, start + count, k[:, :count], p[:count])
         arrays = (
             *(g_states[block], [None] * count if g_cells is None else g_cells[block], dc[block]),
-            *(p[:count], k[:count, 0], k[:count, 1:], gates[block, 2]),
+            *(p[:count], k[0, :count], k[1:, :count].swapaxes(0, 1), gates[block, 2]),
             *(da[block], da_gates[block, 3], da_gates[block, :3]),
         )
         for g_h, g_c, dc_t, p_t, k_o, k_c, f, da_t, a_o, a_c in zip(*(array[::-1] for array in arrays), strict=True):
@@ -238,7 +238,7 @@ def lstm_tangent(u: Array, v: Array, gates: Array, cells: Array, c0: Array, weig
     states = np.empty_like(cells)
     changes = np.empty_like(cells)
     size = block_size(cells, 5)
-    k = np.empty((size, 4, batch, hidden), cells.dtype)
+    k = np.empty((4, size, batch, hidden), cells.dtype)
     p = np.empty((size, batch, hidden), cells.dtype)
     a, buffer = np.empty_like(u[0]), np.empty_like(cells[0])
     by_gate = a.reshape(batch, 4, hidden).swapaxes(0, 1)
@@ -247,12 +247,12 @@ def lstm_tangent(u: Array, v: Array, gates: Array, cells: Array, c0: Array, weig
     state, change = np.zeros_like(cells[0]), np.zeros_like(cells[0])
     for start in range(0, steps, size):
         stop = min(steps, start + size)
-        _coefficients(gates, cells, c0, start, stop, k[: stop - start], p[: stop - start])
+        _coefficients(gates, cells, c0, start, stop, k[:, : stop - start], p[: stop - start])
         for t in range(start, stop):
             np.matmul(state, recurrent, out=a)
             a += u[t]
-            a_c *= k[t - start, 1:]
-            a_o *= k[t - start, 0]
+            a_c *= k[1:, t - start]
+            a_o *= k[0, t - start]
             np.multiply(gates[t, 2], change, out=buffer)
             state, change = states[t], changes[t]
             np.sum(a_c, axis=0, out=change)
@@ -282,11 +282,11 @@ def _(
 
 
 def _coefficients(gates: Array, cells: Array, c0: Array, start: int, stop: int, k: Array, p: Array) -> None:
-    """Fill in the coefficients k and p of the steps from `start` to `stop`, of all at once."""
-    o, i, _, g = gates[start:stop].swapaxes(0, 1)
-    k_o, k_i, k_f, k_g = k.swapaxes(0, 1)
-    np.subtract(1, gates[start:stop, :3], out=k[:, :3])
-    k[:, :3] *= gates[start:stop, :3]
+    """Fill in the coefficients k, (4, T, N, H), and p of the steps from `start` to `stop`, of all at once."""
+    o, i, _, g = all_gates = gates[start:stop].swapaxes(0, 1)
+    k_o, k_i, k_f, k_g = k
+    np.subtract(1, all_gates[:3], out=k[:3])
+    k[:3] *= all_gates[:3]
     np.tanh(cells[start:stop], out=p)
     k_o *= p
     p *= p
