@@ -262,3 +262,31 @@ def test_functions_of_one_tensor_are_methods_where_pytorch_has_them():
     torch = pytest.importorskip("torch")
     public = [name for name in lucid.ops.__all__ if name in FUNCTIONS and hasattr(torch.Tensor, name)]
     assert [name for name in public if not hasattr(Tensor, name)] == []
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int64"])
+@pytest.mark.parametrize(
+    ("shape", "dim"),
+    [((100, 64), 0), ((10, 20, 64), (0, 1)), ((10, 20, 64), [0]), ((10, 20, 64), (0, 2)), ((5000,), 0), ((5000, 1), 0)],
+    ids=str,
+)
+def test_sums_of_many(shape, dim, dtype, order):
+    """Sums over the first axes of many elements are computed in another way."""
+    array = np.array(np.random.default_rng(0).integers(-8, 9, shape), dtype, order=order)
+    expected = array.astype(np.float64).sum(tuple(dim) if isinstance(dim, list) else dim)
+    x = lucid.tensor(array)
+    found = [x.sum(dim)]
+    if dim != (0, 2):
+        found.append(lucid.ops.reduce.sum_to(x, shape=expected.shape))
+    for total in found:
+        assert total.shape == expected.shape
+        assert total.dtype == dtype
+        np.testing.assert_array_equal(total.numpy(), expected)
+
+
+def test_sums_of_many_with_what_is_no_number():
+    x = np.ones((100, 64), np.float32)
+    x[3, 0], x[4, 1], x[5, 2:4], x[6, 3] = np.nan, np.inf, np.inf, -np.inf
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_array_equal(lucid.tensor(x).sum(0).numpy(), x.sum(0))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,9 @@ Dims = int | tuple[int, ...] | list[int] | None
 
 _BOOLEAN = "the result is bool"
 
+_MANY = 4096
+"""From how many elements on a sum over the first axes is worth a second thought."""
+
 # The ufuncs' own reductions cost half of what NumPy's functions do. Any, since NumPy types them for a fixed keepdims.
 add_up: Any = np.add.reduce
 _multiply_up: Any = np.multiply.reduce
@@ -32,6 +36,20 @@ _both: Any = np.logical_and.reduce
 def axes(dim: Dims) -> Any:
     """What NumPy calls `dim`; no axes at all count as all of them, as in PyTorch."""
     return (tuple(dim) or None) if isinstance(dim, (tuple, list)) else dim
+
+
+def _leading(dim: Dims) -> int:
+    """How many axes `dim` is, if they are the first ones, as for the gradient of a bias; otherwise 0."""
+    taken = (dim,) if isinstance(dim, int) else tuple(dim or ())
+    return len(taken) if taken == tuple(range(len(taken))) else 0
+
+
+def _add_up_leading(x: Array, count: int) -> Array:
+    """The sum over the first axes: as a product with ones it takes a third of the time, and loses fewer digits."""
+    if x.dtype.char not in "fd" or not x.flags.c_contiguous:
+        return np.asarray(add_up(x, axis=tuple(range(count))))
+    rows = math.prod(x.shape[:count])
+    return np.ones(rows, x.dtype).dot(x.reshape(rows, -1)).reshape(x.shape[count:])
 
 
 def restore(g: Tensor, dim: Dims, keepdim: bool, shape: tuple[int, ...]) -> Tensor:
@@ -51,6 +69,8 @@ def sum(x: Array, /, dim: Dims = None, keepdim: bool = False, dtype: Any = None)
     >>> lucid.sum(lucid.tensor([[1.0, 2.0], [3.0, 4.0]]), dim=0)
     tensor([4., 6.])
     """
+    if x.size >= _MANY and dtype is None and not keepdim and 0 < (count := _leading(dim)) < x.ndim:
+        return _add_up_leading(x, count)
     return add_up(x, axis=axes(dim), keepdims=keepdim, dtype=dtype)
 
 
@@ -68,6 +88,8 @@ def sum_to(x: Array, /, shape: tuple[int, ...]) -> Array:
     """
     extra = x.ndim - len(shape)
     summed = (*range(extra), *[i + extra for i, n in enumerate(shape) if n == 1 and x.shape[i + extra] != 1])
+    if x.size >= _MANY and 0 < extra == len(summed):
+        return _add_up_leading(x, extra)
     return add_up(x, axis=summed, keepdims=True).reshape(shape)
 
 
