@@ -39,20 +39,20 @@ def findings(rows: Sequence[Row]) -> list[Finding]:
     simple = [row for row in rows if row.case.startswith(("tanh", "relu"))]
     large = {str(case) for case in cases() if isinstance(case, Case) and case.batch >= 32 and case.hidden >= 128}
     eager = [ratio(row, "lucid eager", "products") for row in simple if row.case in large]
-    exported = [ratio(row, "torch exported", "lucid compiled") for row in simple]
-    return [
+    found = [
         Finding.at_most(
             "eager inference / bare products, worst size from N=32, H=128 on",
             1.3,
             max((r for r in eager if r is not None), default=None),
-        ),
-        Finding.at_least("torch's own export / lucid.compile, RNN, mean", 3.0, geometric_mean(exported)),
-        Finding.at_least(
-            "torch's own export / lucid.compile, RNN, worst size",
-            1.0,
-            min((r for r in exported if r is not None), default=None),
-        ),
+        )
     ]
+    for kind in ("tanh", "relu"):
+        exported = [ratio(row, "torch exported", "lucid compiled") for row in simple if row.case.startswith(kind)]
+        ratios = [r for r in exported if r is not None]
+        label = f"torch's own export / lucid.compile, RNN {kind}"
+        found.append(Finding.at_least(f"{label}, mean", 3.0, geometric_mean(ratios)))
+        found.append(Finding.at_least(f"{label}, worst size", 1.0, min(ratios, default=None)))
+    return found
 
 
 if __name__ == "__main__":
