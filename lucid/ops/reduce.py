@@ -1,6 +1,7 @@
 """Ops that reduce axes. `dim` is an axis, several, or None for all; `keepdim` leaves axes of size one in their place.
 
-`dtype` says in what dtype to compute; sums of bools and small integers are int64 if it is not given.
+`dtype` says in what dtype to compute; if it is not given, sums of bools and small integers are int64, or uint64 where
+the integers are unsigned, as in NumPy.
 """
 
 from __future__ import annotations
