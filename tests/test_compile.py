@@ -11,7 +11,7 @@ import pytest
 import lucid
 from lucid import nn
 from lucid.errors import ExportError, GradientError, LucidError, ShapeError
-from lucid.runtime import compile
+from lucid.runtime import Session, compile, compiled
 
 
 class Classifier(nn.Module):
@@ -245,6 +245,50 @@ def test_relu_keeps_nan() -> None:
     x = lucid.tensor(np.full((20, 2, 3), np.nan, "f4"))
     assert np.isnan(fast(x)[0].numpy()).all()
     assert set(fast.lowerings.values()) <= {"scan", "unrolled"}
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_one_thread_serves_where_it_is_faster(monkeypatch: pytest.MonkeyPatch, alone: bool) -> None:
+    found: dict[Any, int | None] = {}
+    made = Session.__init__
+
+    def counted(self: Any, model: Any, device: Any = "cpu", *, threads: int | None = None, **rest: Any) -> None:
+        made(self, model, device, threads=threads, **rest)
+        found[self] = threads
+
+    monkeypatch.setattr(Session, "__init__", counted)
+    monkeypatch.setattr(compiled._Runner, "seconds", lambda self, *_: 1.0 if self.alone == alone else 2.0)
+    monkeypatch.setattr(compiled.os, "cpu_count", lambda: 2)
+    model = nn.RNN(3, 4).eval()
+    fast = compile(model)
+    x = lucid.randn(20, 2, 3)
+    for _ in range(3):
+        assert_same(fast(x), model(x))
+    assert sorted(map(str, found.values())) == ["1", "1", "None", "None"]
+    way = next(iter(fast._state[1].values()))
+    assert {found[runner.session] for runner in way.runners.values()} == {1 if alone else None}
+    # Of those that lost, the ones on one thread are let go.
+    assert sum(runner.alone for runner in way._made) == alone
+    # A model that changed, and shapes of the same class, are served alike without being timed again.
+    monkeypatch.setattr(compiled._Runner, "seconds", None)
+    nn.init.ones_(model.weight_hh_l0)
+    for steps in (20, 31):
+        x = lucid.randn(steps, 2, 3)
+        assert_same(fast(x), model(x))
+    assert {found[r.session] for way in fast._state[1].values() for r in way.runners.values()} == {1 if alone else None}
+
+
+def test_threads_that_were_asked_for_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled.os, "cpu_count", lambda: 2)
+    fast = compile(nn.RNN(3, 4).eval(), threads=2)
+    fast(lucid.randn(20, 2, 3))
+    assert not any(runner.alone for way in fast._state[1].values() for runner in way._made)
+
+
+def test_arrays_in_foreign_byte_order_are_refused() -> None:
+    fast = compile(nn.RNN(3, 4).eval())
+    with pytest.raises(LucidError):
+        fast(lucid.Tensor(np.ones((5, 2, 3), ">f4")))
 
 
 def test_it_can_be_part_of_an_export() -> None:

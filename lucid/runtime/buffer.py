@@ -87,7 +87,7 @@ class Binding:
             buffer.put(x)
         if not self.unknown:
             self.run()
-            return [buffer.get() for buffer in self.outputs if buffer is not None]
+            return [buffer.get() for buffer in self.outputs]  # type: ignore[union-attr]
         for name in self.unknown:
             # Bound again: onnxruntime would take the memory of the last run, which may be too small.
             self.io.bind_output(name, self.device.kind, self.device.number)

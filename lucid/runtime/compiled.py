@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from ..tracer.tree import Structure, flatten, unflatten
 from .device import Device, find_device
 from .session import Session
 from .snapshot import Snapshot
-from .spec import Shape, evaluate
+from .spec import Shape, as_array, evaluate
 
 __all__ = ["Compiled", "compile"]
 
@@ -37,8 +38,8 @@ _KEPT = 64
 _UNROLLED = 8
 """The most time steps that unrolling is tried for: each number of them needs an export of its own."""
 
-_BUDGET = 0.02
-"""For how many seconds a lowering is timed, at most, once it ran often enough."""
+_TURNS, _TURN = 3, 0.005
+"""How often the candidates take turns, and for how many seconds."""
 
 
 def compile(model: Module, device: str = "cpu", *, threads: int | None = None) -> Compiled:
@@ -46,13 +47,14 @@ def compile(model: Module, device: str = "cpu", *, threads: int | None = None) -
 
     It is exported when first called, with every axis free that can be, and compared with the eager model; and again
     when a parameter, a buffer, a submodule or a plain attribute changed. For each class of shapes, sizes being alike up
-    to the next power of two, the lowerings of recurrent layers are timed once, and the fastest serves from then on.
-    Results record no gradients.
+    to the next power of two, the lowerings of recurrent layers are timed once, each spread over threads and on one, and
+    the fastest serves from then on. Results record no gradients.
 
     Args:
         model: a Module.
         device: "cpu", "cuda", "cuda:1" and so on, or "auto".
-        threads: over how many threads an operator is spread; onnxruntime's own choice if None.
+        threads: over how many threads an operator is spread; if None, one or as many as onnxruntime takes by itself,
+            whichever is faster.
 
     Raises:
         TypeError: it is no Module.
@@ -135,7 +137,7 @@ class Compiled:
         if runner is None:
             with self._lock:
                 runner = way.runner(arrays, shapes)
-        return runner(arrays)
+        return runner(arrays, shapes)
 
     @property
     def lowerings(self) -> dict[Shapes, str]:
@@ -150,18 +152,29 @@ class Compiled:
 
 
 class _Runner:
-    """A session, and how its outputs nest."""
+    """An export in a session, and how its outputs nest.
 
-    __slots__ = ("exported", "lowering", "session", "structure")
+    Attributes:
+        lowering: how recurrent layers were lowered.
+        alone: whether the session has one thread, though it may have more.
+    """
 
-    def __init__(self, session: Session, exported: Exported, lowering: str, structure: Structure) -> None:
-        self.session = session
+    def __init__(
+        self, exported: Exported, session: Session, lowering: str, structure: Structure, alone: bool = False
+    ) -> None:
         self.exported = exported
+        self.session = session
         self.lowering = lowering
         self.structure = structure
+        self.alone = alone
 
-    def __call__(self, arrays: Sequence[Array]) -> Any:
-        return unflatten(self.structure, iter([Tensor(array) for array in self.session(*arrays)]))
+    def __call__(self, arrays: Sequence[Array], shapes: Shapes) -> Any:
+        return unflatten(self.structure, iter([Tensor(array) for array in self.session.run(arrays, shapes)]))
+
+    def on_one_thread(self) -> _Runner:
+        """The same export in a session that spreads nothing."""
+        session = Session(self.exported, self.session.device, threads=1)
+        return _Runner(self.exported, session, self.lowering, self.structure, alone=True)
 
     def takes(self, shapes: Shapes) -> bool:
         """Whether the session takes inputs of such shapes."""
@@ -171,30 +184,43 @@ class _Runner:
             return False
         return True
 
-    def seconds(self, arrays: Sequence[Array]) -> float:
-        """How long a call takes."""
-        best, start = float("inf"), time.perf_counter()
-        for count in range(1000):
+    def seconds(self, arrays: Sequence[Array], shapes: Shapes) -> float:
+        """How long a call takes, at best."""
+        best, end = float("inf"), time.perf_counter() + _TURN
+        while True:
             begin = time.perf_counter()
-            self.session(*arrays)
-            end = time.perf_counter()
-            if count > 1:  # the first two calls make the buffers
-                best = min(best, end - begin)
-            if count > 3 and end - start > _BUDGET:
-                break
-        return best
+            self.session.run(arrays, shapes)
+            now = time.perf_counter()
+            best = min(best, now - begin)
+            if now > end:
+                return best
+
+
+def _fastest(runners: Sequence[_Runner], arrays: Sequence[Array], shapes: Shapes) -> _Runner:
+    """Which of them takes the least time, in turns, so that a machine that slows down for a while slows all of them."""
+    if len(runners) == 1:
+        return runners[0]
+    best = dict.fromkeys(runners, float("inf"))
+    for runner in runners:
+        for _ in range(2):  # the first two calls make the buffers
+            runner.session.run(arrays, shapes)
+    for _ in range(_TURNS):
+        for runner in runners:
+            best[runner] = min(best[runner], runner.seconds(arrays, shapes))
+        runners = [runner for runner in runners if best[runner] < 2 * min(best.values())]
+    return min(best, key=best.__getitem__)
 
 
 class _Known:
     """What was found out about one way to call a model.
 
     Attributes:
-        fastest: the fastest lowering for each class of shapes.
+        fastest: for each class of shapes the fastest lowering, and whether it is faster on one thread.
         example: inputs that are small along all free axes, so that an export takes little time.
     """
 
     def __init__(self) -> None:
-        self.fastest: dict[Any, str] = {}
+        self.fastest: dict[Any, tuple[str, bool]] = {}
         self.example: list[Array] | None = None
 
 
@@ -215,20 +241,26 @@ class _Way:
     def runner(self, arrays: Sequence[Array], shapes: Shapes) -> _Runner:
         """What serves these inputs; chosen, and exported, if need be."""
         kind = tuple([tuple([n if n <= _UNROLLED else 1 << (n - 1).bit_length() for n in shape]) for shape in shapes])
-        lowering = self.known.fastest.get(kind)
-        if lowering is None:
+        fastest = self.known.fastest.get(kind)
+        if fastest is None:
             runner = self._choose(arrays, shapes)
-            self.known.fastest[kind] = runner.lowering
+            self.known.fastest[kind] = runner.lowering, runner.alone
         else:
-            runner = self._made_for(lowering, arrays, shapes)
+            runner = self._made_for(*fastest, arrays, shapes)
         while len(self.runners) >= _KEPT:
             self.runners.pop(next(iter(self.runners)))
         self.runners[shapes] = runner
         return runner
 
     def _choose(self, arrays: Sequence[Array], shapes: Shapes) -> _Runner:
-        """The fastest lowering for these inputs, of those that the model can be exported with."""
-        first = self._made_for("scan", arrays, shapes)
+        """The fastest lowering for these inputs, of those that the model can be exported with.
+
+        Each is tried on one thread, too: a step of a loop is often so small that to spread it takes longer than to run
+        it.
+        """
+        first = self._made_for("scan", False, arrays, shapes)
+        for array, spec in zip(arrays, first.session.inputs, strict=True):
+            as_array(array, spec)
         recurrence = first.session.recurrence
         if not recurrence.states:
             return first
@@ -238,19 +270,28 @@ class _Way:
         runners = [first]
         for lowering in ("rnn", "unrolled") if short else ("rnn",):
             try:
-                runner = self._made_for(lowering, arrays, shapes)
+                runner = self._made_for(lowering, False, arrays, shapes)
             except ExportError:  # such as the RNN operator in float64: this lowering is not for this model
                 continue
             if not _drops_nan(runner.exported):
                 runners.append(runner)
-        return min(runners, key=lambda runner: runner.seconds(arrays)) if len(runners) > 1 else first
+        if self.compiled._threads is None and first.session.device.kind == "cpu" and (os.cpu_count() or 1) > 1:
+            runners += [self._made_for(runner.lowering, True, arrays, shapes) for runner in runners]
+        fastest = _fastest(runners, arrays, shapes)
+        # A session has its own copy of the weights.
+        self._made = [r for r in self._made if not r.alone or r is fastest or r in self.runners.values()]
+        return fastest
 
-    def _made_for(self, lowering: str, arrays: Sequence[Array], shapes: Shapes) -> _Runner:
+    def _made_for(self, lowering: str, alone: bool, arrays: Sequence[Array], shapes: Shapes) -> _Runner:
         for runner in self._made:
-            if runner.lowering == lowering and runner.takes(shapes):
+            if (runner.lowering, runner.alone) == (lowering, alone) and runner.takes(shapes):
                 return runner
+        if alone:
+            runner = self._made_for(lowering, False, arrays, shapes).on_one_thread()
+            self._made.append(runner)
+            return runner
         runner = self._exported(lowering, arrays, shapes)
-        made = [other for other in self._made if other.lowering == lowering]
+        made = [other for other in self._made if other.lowering == lowering and not other.alone]
         if len(made) >= _EXPORTS and lowering != "unrolled":
             reasons = [
                 f"axis {axis} of {name}: {why}"
@@ -296,7 +337,7 @@ class _Way:
                 f"compile: {type(self.compiled.model).__name__} returns something beside Tensors that depends on the "
                 "shapes of its inputs; return Tensors alone, or what is always the same"
             )
-        return _Runner(session, exported, lowering, next(iter(flat.results.values())))
+        return _Runner(exported, session, lowering, next(iter(flat.results.values())))
 
 
 class _Flat(Module):

@@ -117,7 +117,18 @@ class Session:
         """
         given = args if not kwargs and len(args) == len(self.inputs) else ordered(self.inputs, args, kwargs)
         arrays = [as_array(x, spec) for x, spec in zip(given, self.inputs, strict=True)]
-        shapes = tuple([array.shape for array in arrays])
+        return Outputs.of(self.run(arrays, tuple([array.shape for array in arrays])), self.output_names)
+
+    def run(self, arrays: Sequence[Array], shapes: tuple[Shape, ...]) -> list[Array]:
+        """Run the model on one array for each input, of the input's dtype.
+
+        Args:
+            arrays: the inputs in order.
+            shapes: their shapes.
+
+        Raises:
+            ShapeError: an input does not fit; the message names it and the axis at fault.
+        """
         kept = self._bindings.get(shapes)
         if kept is None:
             self.check(shapes)
@@ -129,7 +140,7 @@ class Session:
             raise LucidError(f"onnxruntime failed on inputs of shapes {list(shapes)}: {error}") from error
         if kept is None:
             self._remember(shapes)
-        return Outputs.of(results, self.output_names)
+        return results
 
     def _run(self, arrays: Sequence[Array]) -> list[Array]:
         """Run the model without buffers. onnxruntime makes NumPy scalars of results without axes."""
