@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from itertools import count
 from statistics import median
 from typing import Any
 
@@ -92,7 +93,10 @@ def take_turns(workers: Sequence[Worker], options: Options) -> dict[str, list[fl
         once = min(worker.time(3))
         calls[worker.contender.name] = max(1, min(MOST_CALLS, round(options.seconds / once)))
     taken: dict[str, list[float]] = {worker.contender.name: [] for worker in workers}
-    for i in range(options.rounds):
+    end = time.perf_counter() + (options.case_seconds if workers else 0)
+    for i in count():
+        if i >= options.rounds and time.perf_counter() > end:
+            break
         first = i % max(1, len(workers))
         for worker in [*workers[first:], *workers[:first]]:
             time.sleep(SETTLE)

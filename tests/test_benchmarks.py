@@ -21,7 +21,7 @@ from benchmarks.rounds import LeftOut, compare, prepare
 from benchmarks.table import markdown, table
 from benchmarks.worker import ROOT, Worker, WorkerError
 
-TINY = Options(rounds=1, seconds=0.0)
+TINY = Options(rounds=1, seconds=0.0, case_seconds=0.0)
 
 
 def test_a_ratio_is_taken_within_rounds_so_a_machine_that_drifts_does_not_matter() -> None:
