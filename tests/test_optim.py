@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import lucid
-from lucid import optim
+from lucid import nn, optim
 from lucid.errors import GradientError, ShapeError, StateDictError, TraceError
 from lucid.tracer import trace
 
@@ -235,6 +235,26 @@ def test_parameters_updated_together_go_where_each_goes_alone(name: str) -> None
         np.testing.assert_array_equal(p.detach().numpy(), q.detach().numpy())
         for slot, entry in optimizer.state[p].items():
             np.testing.assert_array_equal(np.asarray(entry), np.asarray(single.state[q][slot]))
+
+
+@pytest.mark.parametrize("size", [3, 5000])
+def test_parameters_that_change_their_dtype_go_on_from_their_states(size: int) -> None:
+    together, alone = ([nn.Linear(size, 1, dtype="float32") for _ in range(2)] for _ in range(2))
+    for a, b in zip(together, alone, strict=True):
+        b.load_state_dict(a.state_dict())
+    optimizers = [optim.Adam([p for m in together for p in m.parameters()], lr=0.1)]
+    optimizers += [optim.Adam([p], lr=0.1) for m in alone for p in m.parameters()]
+    for step in range(4):
+        for m in (*together, *alone):
+            m.to("float64" if step >= 2 else "float32")
+            for i, p in enumerate(m.parameters()):
+                p.grad = lucid.full(p.shape, 0.5 + step + i, dtype=p.dtype)
+        for optimizer in optimizers:
+            optimizer.step()
+    for a, b in zip(together, alone, strict=True):
+        for p, q in zip(a.parameters(), b.parameters(), strict=True):
+            assert p.dtype == np.float64
+            np.testing.assert_array_equal(p.detach().numpy(), q.detach().numpy())
 
 
 def test_parameters_updated_together_can_be_copied_loaded_and_left_out() -> None:

@@ -13,9 +13,11 @@ from ..tensor import Tensor
 
 __all__ = ["Joined"]
 
+Array = np.ndarray[Any, Any]
+
 
 class Joined:
-    """Several small parameters, and one array for each slot of their states.
+    """Several small parameters as one: an array for all data, one for all gradients, one for each slot of their states.
 
     The tensors of the states become views of it. A parameter stays where it is, since others may know its array, so it
     is copied in and out, as its gradient is copied in.
@@ -23,34 +25,47 @@ class Joined:
 
     def __init__(self, params: Sequence[Tensor], states: Sequence[dict[str, Any]]) -> None:
         self.params = params
-        self.slots: list[np.ndarray[Any, Any]] = []
         self._places = list(pairwise(accumulate((p._data.size for p in params), initial=0)))
-        self._views: list[tuple[int, str, np.ndarray[Any, Any]]] = []
+        size = self._places[-1][1]
+        self._data = np.empty(size, params[0]._data.dtype)
+        self._gradient = np.empty(size, params[0].grad._data.dtype)  # type: ignore[union-attr]
+        self._data_views, self._gradient_views = self._views(self._data), self._views(self._gradient)
+        self._slots: list[Array] = []
+        self._known: list[tuple[int, str, Array]] = []
         for name in states[0]:
             if name == "step":
                 continue
             slot = np.concatenate([state[name]._data for state in states], axis=None)
-            self.slots.append(slot)
-            for i, (start, end) in enumerate(self._places):
-                view = slot[start:end].reshape(params[i].shape)
+            self._slots.append(slot)
+            for i, view in enumerate(self._views(slot)):
                 states[i][name]._data = view
-                self._views.append((i, name, view))
+                self._known.append((i, name, view))
+
+    def _views(self, joined: Array) -> list[Array]:
+        """Each parameter's part."""
+        return [
+            joined[start:end].reshape(p._data.shape) for p, (start, end) in zip(self.params, self._places, strict=True)
+        ]
 
     def holds(self, params: Sequence[Tensor], states: Sequence[dict[str, Any]]) -> bool:
         """Whether it is of these parameters, and their states still are what the slots show: none was loaded since."""
+        first = params[0]
         return (
             len(params) == len(self.params)
             and all(map(is_, params, self.params))
-            and all(states[i][name]._data is view for i, name, view in self._views)
+            and first._data.dtype == self._data.dtype
+            and first.grad._data.dtype == self._gradient.dtype  # type: ignore[union-attr]
+            and all(states[i][name]._data is view for i, name, view in self._known)
         )
 
-    def gather(self) -> list[np.ndarray[Any, Any]]:
+    def gather(self) -> list[Array]:
         """All data, all gradients and the slots, each as one array."""
-        data = np.concatenate([p._data for p in self.params], axis=None)
-        gradient = np.concatenate([p.grad._data for p in self.params], axis=None)  # type: ignore[union-attr]
-        return [data, gradient, *self.slots]
+        for p, data, gradient in zip(self.params, self._data_views, self._gradient_views, strict=True):
+            data[...] = p._data
+            gradient[...] = p.grad._data  # type: ignore[union-attr]
+        return [self._data, self._gradient, *self._slots]
 
-    def scatter(self, data: np.ndarray[Any, Any]) -> None:
-        """Give each parameter its part."""
-        for p, (start, end) in zip(self.params, self._places, strict=True):
-            p._data[...] = data[start:end].reshape(p._data.shape)
+    def scatter(self) -> None:
+        """Give each parameter its part of the data, which were updated."""
+        for p, data in zip(self.params, self._data_views, strict=True):
+            p._data[...] = data

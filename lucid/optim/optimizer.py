@@ -21,8 +21,8 @@ __all__ = ["Optimizer", "at_least", "below_one"]
 _BLOCK = 1 << 16
 
 # A small parameter, on the other hand, costs what its calls cost. Those of up to this many elements are updated
-# together, as if they were one: so many that no array of theirs is large enough to come from the system anew.
-_SMALL, _TOGETHER = 1 << 10, 16
+# together, as if they were one; so many of them at most that they are no larger than a block.
+_SMALL, _TOGETHER = 1 << 12, 16
 
 
 class Optimizer:
@@ -194,7 +194,7 @@ class Optimizer:
             joined = self._join(batch, states)
             arrays = joined.gather()
             step = self._run(arrays, state, options)
-            joined.scatter(arrays[0])
+            joined.scatter()
         else:
             (p,) = batch
             assert p.grad is not None
