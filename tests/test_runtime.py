@@ -285,6 +285,25 @@ def test_buffers_are_kept_for_few_shapes() -> None:
     assert len(session._bindings) <= 8
 
 
+def test_large_arrays_are_not_copied_into_buffers() -> None:
+    rnn, model = exported()
+    session = Session(model)
+    few, many = inputs(3), inputs(3000)
+    results = [[session(*given) for given in (few, many)] for _ in range(4)]
+    kept = {shapes[0][0]: bindings for shapes, bindings in session._bindings.items()}
+    assert kept[3]
+    assert kept[3000] is None
+    for pair in results:
+        for given, result in zip((few, many), pair, strict=True):
+            np.testing.assert_allclose(result[0], eager(rnn, *given)[0], rtol=1e-5, atol=1e-6)
+    for result, later in zip(results[1], results[2], strict=True):
+        assert not np.may_share_memory(result[0], later[0])
+        result[0][...] = 0  # what a call returns is the caller's
+        assert later[0].any()
+    with pytest.raises(ShapeError):
+        session(many[0], many[1][:, :1])
+
+
 def test_warmup(model: Any) -> None:
     _, session = model
     assert session.warmup(batch=2, time=4) is session

@@ -28,13 +28,16 @@ Array = np.ndarray[Any, Any]
 _KEPT = 8
 """For how many different shapes of the inputs buffers are kept."""
 
+_SMALL = 1 << 15
+"""Up to how many bytes of inputs and outputs buffers serve on a CPU: they save time at each call, and cost copies."""
+
 
 class Session:
     """An ONNX model, ready to run; safe to call from several threads at once.
 
-    Inputs are checked before onnxruntime sees them. From the second call with the same shapes on, inputs and outputs
-    stand in buffers bound to onnxruntime once, a set of them for each thread that calls at the same time. What a call
-    returns is a copy, so no later call overwrites it.
+    Inputs are checked before onnxruntime sees them. From the second call with the same shapes on, small inputs and
+    outputs, and all on a GPU, stand in buffers bound to onnxruntime once, a set of them for each thread that calls at
+    the same time. What a call returns is never overwritten by a later one.
 
     Args:
         model: the path of a model, what `lucid.export.to_onnx` returned, or the bytes of a file.
@@ -98,8 +101,9 @@ class Session:
             for i, spec in enumerate(self.inputs)
             if spec.name in self.recurrence.lengths
         ]
-        # The bindings at rest, by the shapes of the inputs, those used last at the end.
-        self._bindings: dict[tuple[Shape, ...], list[Binding]] = {}
+        # What is known of shapes that were seen: the bindings at rest, or None where there are no buffers. Those used
+        # last stand at the end.
+        self._bindings: dict[tuple[Shape, ...], list[Binding] | None] = {}
         self._lock = threading.Lock()
         # Whether the shapes of outputs are what the model says.
         self._known = True
@@ -130,7 +134,8 @@ class Session:
             ShapeError: an input does not fit; the message names it and the axis at fault.
         """
         kept = self._bindings.get(shapes)
-        if kept is None:
+        new = kept is None and shapes not in self._bindings
+        if new:
             self.check(shapes)
         if self._lengths:
             self.check_lengths(arrays)
@@ -138,8 +143,8 @@ class Session:
             results = self._run(arrays) if kept is None else self._run_bound(shapes, arrays, kept)
         except Exception as error:  # onnxruntime raises types of its own
             raise LucidError(f"onnxruntime failed on inputs of shapes {list(shapes)}: {error}") from error
-        if kept is None:
-            self._remember(shapes)
+        if new:
+            self._remember(shapes, sum(array.nbytes for array in (*arrays, *results)))
         return results
 
     def _run(self, arrays: Sequence[Array]) -> list[Array]:
@@ -160,7 +165,8 @@ class Session:
             results = self._run(arrays)
             self._known = False
             for made in list(self._bindings.values()):
-                made.clear()
+                if made is not None:
+                    made.clear()
             return results
         kept.append(binding)
         return results
@@ -260,12 +266,12 @@ class Session:
                 limit = "the number of steps" if most is None else most
                 raise ShapeError(f"input {name!r} must hold lengths from 1 to {limit}; got {values.tolist()}")
 
-    def _remember(self, shapes: tuple[Shape, ...]) -> None:
-        """From the next call with these shapes on, use buffers."""
+    def _remember(self, shapes: tuple[Shape, ...], size: int) -> None:
+        """From the next call with these shapes on, use buffers; on a CPU only for that many bytes that it pays off."""
         with self._lock:
             while len(self._bindings) >= _KEPT:
                 self._bindings.pop(next(iter(self._bindings)))
-            self._bindings.setdefault(shapes, [])
+            self._bindings.setdefault(shapes, [] if size <= _SMALL or self.device.kind != "cpu" else None)
 
     def _bind(self, shapes: tuple[Shape, ...]) -> Binding:
         with self._lock:  # the shapes used last are dropped last
