@@ -18,8 +18,9 @@ from .worker import Worker, WorkerError
 
 __all__ = ["LeftOut", "chosen", "compare", "prepare", "say", "take_turns"]
 
-SETTLE = 0.05
-"""Seconds before each turn: the threads of OpenMP and OpenBLAS spin for a while after their last work."""
+SETTLE = 0.1
+"""Seconds before each turn, and before a contender gets ready: threads of OpenMP, OpenBLAS and ONNX Runtime spin for a
+while after their last work, 50 ms those of the last."""
 
 MOST_CALLS = 2000
 
@@ -69,6 +70,7 @@ def prepare(workers: Sequence[Worker], case: Any, left_out: LeftOut) -> list[Wor
     ready = []
     reference = None
     for worker in workers:
+        time.sleep(SETTLE)
         try:
             worker.prepare(case)
             results = worker.results()

@@ -38,8 +38,14 @@ _KEPT = 64
 _UNROLLED = 8
 """The most time steps that unrolling is tried for: each number of them needs an export of its own."""
 
-_TURNS, _TURN = 3, 0.005
-"""How often the candidates take turns, and for how many seconds."""
+_TURN = 0.01
+"""For how many seconds each candidate is timed."""
+
+_SETTLE = 0.06
+"""After how many seconds the threads of a session are at rest: they spin for a while, waiting for more to do."""
+
+_GAIN = 0.85
+"""The part of the time that one thread must get by with to be preferred: that others keep a core busy may pass."""
 
 
 def compile(model: Module, device: str = "cpu", *, threads: int | None = None) -> Compiled:
@@ -186,6 +192,8 @@ class _Runner:
 
     def seconds(self, arrays: Sequence[Array], shapes: Shapes) -> float:
         """How long a call takes, at best."""
+        for _ in range(2):  # the first two calls make the buffers
+            self.session.run(arrays, shapes)
         best, end = float("inf"), time.perf_counter() + _TURN
         while True:
             begin = time.perf_counter()
@@ -197,18 +205,16 @@ class _Runner:
 
 
 def _fastest(runners: Sequence[_Runner], arrays: Sequence[Array], shapes: Shapes) -> _Runner:
-    """Which of them takes the least time, in turns, so that a machine that slows down for a while slows all of them."""
+    """Which of them takes the least time."""
     if len(runners) == 1:
         return runners[0]
-    best = dict.fromkeys(runners, float("inf"))
-    for runner in runners:
-        for _ in range(2):  # the first two calls make the buffers
-            runner.session.run(arrays, shapes)
-    for _ in range(_TURNS):
-        for runner in runners:
-            best[runner] = min(best[runner], runner.seconds(arrays, shapes))
-        runners = [runner for runner in runners if best[runner] < 2 * min(best.values())]
-    return min(best, key=best.__getitem__)
+    # First those without threads. The threads of one session, that still spin, slow down another several times.
+    taken = {}
+    for runner in sorted(runners, key=lambda runner: not runner.alone):
+        if not runner.alone:
+            time.sleep(_SETTLE)
+        taken[runner] = runner.seconds(arrays, shapes) / (_GAIN if runner.alone else 1)
+    return min(taken, key=taken.__getitem__)
 
 
 class _Known:
