@@ -66,7 +66,7 @@ def lstm(
     hidden = weight_hh.shape[1]
     bias = bias_ih if bias_hh is None else bias_hh if bias_ih is None else bias_ih + bias_hh
     weight, recurrent, offset = (
-        None if part is None else by_gate(np.roll(part, hidden, 0), hidden, 3)
+        None if part is None else by_gate(np.concatenate((part[-hidden:], part[:-hidden])), hidden, 3)
         for part in (weight_ih, weight_hh, None if bias is None else bias[:, None])
     )
     # The input projection of all steps at once; the loop turns it into the gates, in place.
