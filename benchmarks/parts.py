@@ -15,7 +15,7 @@ import lucid
 from .case import Case, cases
 from .command import command
 from .contenders.lucid import train
-from .contenders.numpy import floor, training_products
+from .contenders.numpy import training_products
 from .options import Options
 from .result import Result, Row
 from .rounds import chosen, say
@@ -24,7 +24,7 @@ __all__ = ["measure"]
 
 OPS = {"tanh": "rnn", "relu": "rnn", "lstm": "lstm", "gru": "gru"}
 PARTS = ("forward", "backward", "other products", "Adam")
-COLUMNS = ("step", *PARTS, "rest", "all products alone", "floor")
+COLUMNS = ("step", *PARTS, "rest", "all products alone")
 PACKAGE = Path(lucid.__file__).parent
 
 
@@ -36,16 +36,15 @@ def measure(options: Options) -> Result:
         say(f"{case}: " + ", ".join(f"{name} {1e3 * median(n):.3g}" for name, n in rows[-1].values.items()) + " ms")
     note = (
         "the parts add up to the step, which a profiler watches; the products alone are all matrix products of a step, "
-        "those in the loops included; the floor is these and the elementwise NumPy calls of each time step, on arrays "
-        "that never leave the cache"
+        "those in the loops included"
     )
     return Result("parts", "Where the time of a training step goes", list(COLUMNS), rows, notes=[note], compared=False)
 
 
 def taken_apart(case: Case, options: Options) -> dict[str, list[float]]:
     """Seconds of a step and of its parts, round by round."""
-    step, products, least = train(case).run, training_products(case).run, floor(case).run
-    for run in (step, step, products, least):
+    step, products = train(case).run, training_products(case).run
+    for run in (step, step, products):
         run()
     calls = max(2, round(options.seconds / min(seconds(step, 1) for _ in range(3))))
     found: dict[str, list[float]] = {name: [] for name in COLUMNS}
@@ -64,7 +63,6 @@ def taken_apart(case: Case, options: Options) -> dict[str, list[float]]:
             found[part].append(taken)
         found["rest"].append(whole - sum(parts.values()))
         found["all products alone"].append(seconds(products, calls))
-        found["floor"].append(seconds(least, calls))
     return found
 
 

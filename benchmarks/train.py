@@ -17,12 +17,19 @@ CONTENDERS = (
     Contender("lucid", "lucid:train"),
     Contender("torch", "torch:train", peer="torch"),
     Contender("jax", "jax:train", peer="jax"),
+    Contender("floor", "numpy:floor"),
+)
+
+FLOOR = (
+    "the floor is what a step in NumPy cannot do without: matrix products, and the elementwise calls of each time step "
+    "and of the gradient's factors, on arrays that never leave the cache"
 )
 
 
 def measure(options: Options) -> Result:
-    """Training step: forward + backward + Adam, lucid against PyTorch and JAX (jit, scan)."""
+    """Training step: forward + backward + Adam, lucid against PyTorch, JAX (jit, scan) and NumPy's own floor."""
     rows, notes = compare(CONTENDERS, cases(options.quick), options)
+    notes = [FLOOR, *limits(rows), *notes]
     title = "Training step: forward + backward + Adam (T, N, I, H)"
     names = [c.name for c in CONTENDERS if any(c.name in row.values for row in rows)]
     return Result("train", title, names, rows, findings(rows), notes)
@@ -31,19 +38,13 @@ def measure(options: Options) -> Result:
 def findings(rows: Sequence[Row]) -> list[Finding]:
     """The targets: means and worst cases over the six sizes of one layer."""
 
-    def ratios(peer: str, *kinds: Kind) -> list[float]:
-        chosen = [row for row in rows if row.case.split()[0] in kinds and "layers" not in row.case]
-        return [r for row in chosen if (r := ratio(row, peer, "lucid")) is not None]
-
     def mean(target: float, label: str, peer: str, *kinds: Kind) -> Finding:
-        return Finding.at_least(
-            f"training, {label}, {peer} / lucid, mean", target, geometric_mean(ratios(peer, *kinds))
-        )
+        value = geometric_mean(_ratios(rows, peer, "lucid", *kinds))
+        return Finding.at_least(f"training, {label}, {peer} / lucid, mean", target, value)
 
     def worst(target: float, label: str, peer: str, *kinds: Kind) -> Finding:
-        return Finding.at_least(
-            f"training, {label}, {peer} / lucid, worst size", target, min(ratios(peer, *kinds), default=None)
-        )
+        value = min(_ratios(rows, peer, "lucid", *kinds), default=None)
+        return Finding.at_least(f"training, {label}, {peer} / lucid, worst size", target, value)
 
     simple = KINDS[:2]
     return [
@@ -56,6 +57,23 @@ def findings(rows: Sequence[Row]) -> list[Finding]:
         worst(0.7, "LSTM", "torch", "lstm"),
         mean(1.5, "LSTM", "jax", "lstm"),
     ]
+
+
+def limits(rows: Sequence[Row]) -> list[str]:
+    """How far the floor is from the peers, over the six sizes of one layer: more than that is out of NumPy's reach."""
+    notes = []
+    for label, kinds in (("RNN", KINDS[:2]), ("LSTM", ("lstm",)), ("GRU", ("gru",))):
+        for peer in ("torch", "jax", "lucid"):
+            found = _ratios(rows, peer, "floor", *kinds)
+            if found:
+                notes.append(f"{label}, {peer} / floor: mean {geometric_mean(found):.3g}, worst size {min(found):.3g}")
+    return notes
+
+
+def _ratios(rows: Sequence[Row], one: str, other: str, *kinds: Kind) -> list[float]:
+    """How many times as long one contender takes as another, for each size of one layer of these kinds."""
+    chosen = [row for row in rows if row.case.split()[0] in kinds and "layers" not in row.case]
+    return [r for row in chosen if (r := ratio(row, one, other)) is not None]
 
 
 if __name__ == "__main__":

@@ -36,11 +36,10 @@ def products(case: Case) -> Job:
 
 
 def training_products(case: Case) -> Job:
-    """The matrix products of a training step of one layer: those of the forward pass, then one a time step for the
-    gradients of the states, and one each for those of the weights.
+    """The matrix products of a training step: those of the forward pass, then one a time step for the gradients of the
+    states, and one each for those of the weights and of what the layer before gave.
     """
-    forward = products(case).run
-    recurrent = case.weights()["weight_hh_l0"]
+    forward, weights = products(case).run, case.weights()
     rows = case.time * case.batch
     x, states = case.input().reshape(rows, -1), case.gradient().reshape(rows, -1)
     dz = np.concatenate([states] * case.gates, axis=1)
@@ -48,17 +47,22 @@ def training_products(case: Case) -> Job:
 
     def run() -> None:
         forward()
-        for _ in range(case.time):
-            np.matmul(step, recurrent, out=state)
-        dz.T @ x
-        dz.T @ states
+        for k in range(case.layers):
+            recurrent = weights[f"weight_hh_l{k}"]
+            for _ in range(case.time):
+                np.matmul(step, recurrent, out=state)
+            dz.T @ states
+            if k:
+                dz @ weights[f"weight_ih_l{k}"]
+            dz.T @ (states if k else x)
 
     return Job(run, dict)
 
 
 def floor(case: Case) -> Job:
-    """What a training step in NumPy cannot do without: its matrix products, and the elementwise calls of each time
-    step, on arrays of one step that never leave the cache. No optimizer, no memory for all steps, nothing around it.
+    """What a training step in NumPy cannot do without: its matrix products; the elementwise calls of each time step, on
+    arrays of one step that never leave the cache; and the factors of the backward loop, for as many steps at once as
+    stay in the cache. No optimizer, no memory for all steps, nothing around it.
     """
     multiply_matrices = training_products(case).run
     shape = case.batch, case.hidden
@@ -95,11 +99,25 @@ def floor(case: Case) -> Job:
             for _ in range(5 if case.kind == "lstm" else 3):
                 multiply(a, b, c)
 
+    steps = max(1, min(case.time, 65536 // (5 * a.size)))
+    first, second, result = (np.concatenate([a[None]] * steps) for _ in range(3))
+    # 1 - h² of tanh, or whether h > 0; four factors of an LSTM's gates and one of its cell; three of a GRU's gates.
+    passes = {"tanh": 2, "relu": 1, "lstm": 12, "gru": 12}[case.kind]
+
+    def factors() -> None:
+        for _ in range(0, case.time, steps):
+            for _ in range(passes):
+                multiply(first, second, result)
+            if case.kind == "lstm":
+                tanh(first, result)
+
     elementwise = simple if case.gates == 1 else gated
 
     def run() -> None:
         multiply_matrices()
-        elementwise()
+        for _ in range(case.layers):
+            elementwise()
+            factors()
 
     return Job(run, dict)
 
