@@ -8,7 +8,7 @@ from .contender import available
 from .options import Options
 from .result import Finding, Result, Row, ratio
 from .rounds import LeftOut, chosen, say
-from .train import CONTENDERS
+from .train import TRAINERS
 from .worker import Worker, WorkerError
 
 __all__ = ["measure"]
@@ -18,7 +18,7 @@ STEPS = 3
 
 def measure(options: Options) -> Result:
     """Memory: the peak of training steps, over the bare interpreter and over what stood there before the first."""
-    found, notes = available(CONTENDERS, options.against)
+    found, notes = available(TRAINERS, options.against)
     left_out = LeftOut()
     whole, steps = [], []
     for case in chosen(cases(options.quick, stacked=False), options):

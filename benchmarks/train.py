@@ -11,14 +11,14 @@ from .options import Options
 from .result import Finding, Result, Row, geometric_mean, ratio
 from .rounds import compare
 
-__all__ = ["CONTENDERS", "findings", "measure"]
+__all__ = ["CONTENDERS", "TRAINERS", "findings", "measure"]
 
-CONTENDERS = (
+TRAINERS = (
     Contender("lucid", "lucid:train"),
     Contender("torch", "torch:train", peer="torch"),
     Contender("jax", "jax:train", peer="jax"),
-    Contender("floor", "numpy:floor"),
 )
+CONTENDERS = (*TRAINERS, Contender("floor", "numpy:floor"))
 
 FLOOR = (
     "the floor is what a step in NumPy cannot do without: matrix products, and the elementwise calls of each time step "
