@@ -266,7 +266,7 @@ class _Way:
         """
         first = self._made_for("scan", False, arrays, shapes)
         for array, spec in zip(arrays, first.session.inputs, strict=True):
-            as_array(array, spec)
+            as_array(array, spec)  # refused here, if it has another dtype: runners do not look
         recurrence = first.session.recurrence
         if not recurrence.states:
             return first
