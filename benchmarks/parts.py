@@ -76,6 +76,7 @@ def part_of(code: CodeType | str, op: str) -> str | None:
         ("ops", f"{op}_backward"): "backward",
         ("ops", "matmul"): "other products",
         ("ops", "weight_gradient"): "other products",
+        ("ops", "recurrent_weight_gradient"): "other products",
         ("optim", "step"): "Adam",
     }
     return known.get(place)

@@ -37,6 +37,11 @@ def weight_gradient(dz, x):
     return np.einsum("ro,ri->oi", dz.reshape(-1, 3), x.reshape(-1, 4))
 
 
+def recurrent_weight_gradient(dz, first, states):
+    first = np.zeros_like(states[:1]) if first is None else first
+    return np.einsum("tno,tni->oi", dz, np.concatenate([first, states[:-1]]))
+
+
 NAMES: list[Case] = [
     *(
         row("matmul", floats(*a), floats(*b), ref=np.matmul, note=f"{a}{b}")
@@ -74,6 +79,17 @@ NAMES: list[Case] = [
     *(
         row("weight_gradient", floats(*axes, 3), floats(*axes, 4), ref=weight_gradient, torch=None, note=f"{axes}")
         for axes in ((2,), (5, 2), ())
+    ),
+    *(
+        row(
+            "recurrent_weight_gradient",
+            *(floats(steps, 2, 3), floats(1, 2, 4) if given else None, floats(steps, 2, 4)),
+            ref=recurrent_weight_gradient,
+            torch=None,
+            note=f"{steps}_steps{'_from_a_state' * given}",
+        )
+        for steps in (5, 1)
+        for given in (True, False)
     ),
     row("bmm", floats(2, 3, 4), floats(2, 4, 5), ref=np.matmul),
     row("mm", floats(3, 4), floats(4, 5), ref=np.matmul),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -28,6 +28,8 @@ class Builder:
         node: the node of the lucid graph that is being lowered.
         read: the values of the lucid graph that some node or output reads.
         wished: the name that each constant would have if no other had it.
+        parts: what a value was put together from, by name, for a lowering that can do with the parts: then nothing
+            reads the whole, and it is not made.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Builder:
         self.nodes: list[ir.Node] = []
         self.initializers: dict[str, ir.Value] = {}
         self.wished: dict[ir.Value, str] = {}
+        self.parts: dict[ir.Value, Mapping[str, ir.Value]] = {}
         self.symbols: dict[str, tuple[ir.Value, int]] = {}
         self._arrays: dict[ir.Value, np.ndarray[Any, Any]] = {}
         self._constants: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = {}
@@ -56,9 +59,9 @@ class Builder:
             root = root._parent
         return root
 
-    def is_read(self, output: int) -> bool:
-        """Whether an output of the node being lowered is of use: a lowering may give None for one that is not."""
-        return self.node is not None and self.node.value(output) in self.read
+    def is_read(self, *outputs: int) -> bool:
+        """Whether any of these outputs of the node being lowered is of use; None may be given for one that is not."""
+        return self.node is not None and any(self.node.value(i) in self.read for i in outputs)
 
     # --- names
 

@@ -16,6 +16,7 @@ from ..tracer.node import Node, Value
 from ..tracer.symbolic import Size, evaluate, symbols_of
 from .builder import Builder
 from .lowering import LOWERINGS
+from .prune import all_nodes, without_dead
 
 __all__ = ["RECURRENT", "lower", "pin", "read_values", "strategy_of"]
 
@@ -34,7 +35,7 @@ def strategy_of(node: Node, lowering: str, time_is_asked: bool, read: Container[
 
     tanh, LSTM and GRU become the operator that every runtime knows; relu is unrolled, unless its time axis was asked to
     be dynamic; float64 is a Scan, since onnxruntime has no such operators for it, and so is a layer whose gates a
-    gradient reads, since the operators do not give them.
+    gradient reads: the operators do not give them, they would be computed once more.
 
     Raises:
         ExportError: the operator was asked for, where onnxruntime has none.
@@ -45,11 +46,6 @@ def strategy_of(node: Node, lowering: str, time_is_asked: bool, read: Container[
     if lowering == "rnn" and dtype != np.float32:
         raise ExportError(
             f"to_onnx: onnxruntime has no {op.upper()} operator for {dtype}; use lowering='scan' or 'unrolled'"
-        )
-    if lowering == "rnn" and gates_are_read:
-        raise ExportError(
-            f"to_onnx: a gradient reads the gates of {op} at {node.location}, which ONNX's {op.upper()} does not "
-            "give; use lowering='scan'"
         )
     steps = node.outputs[0].shape[0]
     if lowering == "unrolled" and steps is None:
@@ -134,8 +130,8 @@ def lower(graph: Graph, axes: Mapping[tuple[str, int], str], opset: int, strateg
             result = b.op("Identity", result)
         _annotate(result, value)
         outputs.append(result)
-    nodes = _without_dead(b.nodes, outputs)
-    used = {v for node in _all_nodes(nodes) for v in node.inputs if v is not None}
+    nodes, outputs = without_dead(b.nodes, outputs)
+    used = {v for node in all_nodes(nodes) for v in node.inputs if v is not None}
     initializers = [v for v in b.initializers.values() if v in used]
     # A weight that was folded into another one is gone, and its name is free again.
     names = {v.name for v in initializers} | {v.name for v in inputs}
@@ -265,30 +261,3 @@ def _fold(node: Node, values: Mapping[Value, Any]) -> tuple[Any, ...] | None:
 def _annotate(target: ir.Value, value: Value) -> None:
     target.dtype = ir.DataType.from_numpy(value.dtype)
     target.shape = ir.Shape([n if isinstance(n, int) else None if n is None else str(n) for n in value.shape])
-
-
-def _all_nodes(nodes: Sequence[ir.Node]) -> list[ir.Node]:
-    """The nodes and those in their subgraphs."""
-    found = []
-    for node in nodes:
-        found.append(node)
-        for attribute in node.attributes.values():
-            if attribute.type == ir.AttributeType.GRAPH:
-                found.extend(_all_nodes(list(attribute.as_graph())))
-    return found
-
-
-def _without_dead(nodes: Sequence[ir.Node], outputs: Sequence[ir.Value]) -> list[ir.Node]:
-    """The nodes that the outputs need, in their order; optional outputs nobody reads lose their names."""
-    needed = set(outputs)
-    kept: list[ir.Node] = []
-    for node in reversed(nodes):
-        if not any(v in needed for v in node.outputs):
-            continue
-        if node.op_type in ("RNN", "LSTM", "GRU", "LayerNormalization"):
-            for v in node.outputs:
-                if v not in needed:
-                    v.name = ""
-        kept.append(node)
-        needed.update(v for inner in _all_nodes([node]) for v in inner.inputs if v is not None)
-    return kept[::-1]

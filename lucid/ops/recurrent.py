@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..errors import ShapeError
 from ..tensor import Tensor, op
 from ..tracer.op import Array
 from .creation import arange, zeros_like
@@ -16,7 +17,7 @@ from .elementwise import eq, ge, where
 from .linalg import matmul, weight_gradient
 from .shape import concat, transpose, unsqueeze
 
-__all__ = ["rnn", "rnn_backward"]
+__all__ = ["recurrent_weight_gradient", "rnn", "rnn_backward"]
 
 Nonlinearity = Literal["tanh", "relu"]
 
@@ -195,10 +196,33 @@ def before(first: Any, states: Tensor) -> Tensor:
     return concat(zeros_like(states[:1]) if first is None else first, states[:-1], dim=0)
 
 
-def recurrent_weight_gradient(dz: Tensor, first: Any, states: Tensor) -> Tensor:
-    """The sum over t of dz_t' h_(t-1), with `first` before the first step, or zeros if it is None."""
-    total = weight_gradient(dz[1:], states[:-1])
-    return total if first is None else total + weight_gradient(dz[:1], first)
+@op
+def recurrent_weight_gradient(dz: Array, first: Array, states: Array, /) -> Array:
+    """The gradient of a recurrent weight: the sum over t of dz_t' h_(t-1).
+
+    Shape:
+        dz: (T, N, O), the gradients of the pre-activations; first: the state before the first step (1, N, H), or None
+        for zeros; states: those of all steps (T, N, H); the result: (O, H).
+    """
+    (_, batch, gates), hidden = dz.shape, states.shape[-1]
+    if dz.shape[:2] != states.shape[:2] or (first is not None and first.shape[:2] != (1, batch)):
+        raise ShapeError("expected (T, N, O), (1, N, H) or None, (T, N, H)")
+    total = np.matmul(dz[1:].reshape(-1, gates).T, states[:-1].reshape(-1, hidden))
+    if first is not None:
+        total += np.matmul(dz[0].T, first[0])
+    return total
+
+
+@recurrent_weight_gradient.vjp
+def _(g: Tensor, dz: Tensor, first: Any, states: Tensor, needs: tuple[bool, ...]) -> Any:
+    g_dz = g_first = g_states = None
+    if needs[0]:
+        g_dz = matmul(before(first, states), transpose(g, 0, 1))
+    if needs[1]:
+        g_first = matmul(dz[:1], g)
+    if needs[2]:
+        g_states = shifted(matmul(dz, g), True)
+    return g_dz, g_first, g_states
 
 
 def block_size(states: Array, arrays: int) -> int:

@@ -5,7 +5,6 @@ PyTorch's gates are r z n; ONNX's z r h, where h is n, with r applied to the pro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from .sequence import (
     blocks,
     counting,
     layer_shape,
+    previous,
     projected,
     scan,
     start,
@@ -29,6 +29,9 @@ from .sequence import (
 )
 
 _ONNX = (1, 0, 2)
+
+_PARTS = ("r", "z", "n", "q", "reset", "kept")
+"""What the gradient is made of: the gates, q, r q and z (h - n)."""
 
 
 @lowers("gru")
@@ -44,15 +47,25 @@ def _(
 ) -> Any:
     strategy = b.strategy_of(b.node)
     if strategy == "rnn":
-        return _operator(b, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, lengths)
-    inputs = projected(b, x, weight_ih, bias_ih)
-    loop = _unrolled if strategy == "unrolled" else _scan
-    output, h_n, gates, inner = loop(b, inputs, h0, transposed(b, weight_hh), bias_hh)
-    if lengths is None:
-        return output, h_n, gates, inner
-    counts = counting(b, lengths)
-    last = at_last(b, output, lengths)
-    return zeroed(b, output, counts), last, zeroed(b, gates, counts, True), zeroed(b, inner, counts)
+        results = _operator(b, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, lengths)
+        if not b.is_read(2, 3):
+            return *results, None, None
+    recurrent = transposed(b, weight_hh)
+    if strategy == "rnn":
+        made = _again(b, results[0], x, h0, weight_ih, recurrent, bias_ih, bias_hh)
+    else:
+        loop = _unrolled if strategy == "unrolled" else _scan
+        made, last = loop(b, x, h0, weight_ih, recurrent, bias_ih, bias_hh)
+        results = made["h"], last
+    if lengths is not None:
+        counts = counting(b, lengths)
+        if strategy != "rnn":
+            results = zeroed(b, made["h"], counts), at_last(b, made["h"], lengths)
+        made = {name: zeroed(b, value, counts) for name, value in made.items()}
+    gates = b.op("Concat", *[b.op("Unsqueeze", made[gate], np.array([1])) for gate in "rzn"], axis=1)
+    if strategy != "unrolled":
+        b.parts[gates] = made
+    return *results, gates, made["q"]
 
 
 def _operator(
@@ -80,74 +93,118 @@ def _operator(
         hidden_size=layer_shape(b)[2],
         linear_before_reset=1,
     )
-    return b.op("Squeeze", y, np.array([1])), h_n, None, None
+    return b.op("Squeeze", y, np.array([1])), h_n
 
 
-def _cell(
-    b: Builder, inputs: Sequence[ir.Value], h: ir.Value, product: ir.Value, hidden: int, axis: int
-) -> tuple[ir.Value, list[ir.Value], ir.Value]:
-    """One step, from the products of the input (those of r and z, that of n) and of the state: h, the gates, and q."""
-    gates, q = b.op("Split", product, np.array([2 * hidden, hidden]), outputs=2, axis=axis)
-    sigmoids = b.op("Sigmoid", b.op("Add", inputs[0], gates))
-    r, z = b.op("Split", sigmoids, np.full(2, hidden, np.int64), outputs=2, axis=axis)
-    n = b.op("Tanh", b.op("Add", inputs[1], b.op("Mul", r, q)))
-    return b.op("Add", n, b.op("Mul", z, b.op("Sub", h, n))), [r, z, n], q
-
-
-def _joined(b: Builder, gates: Sequence[ir.Value], axis: int) -> ir.Value:
-    return b.op("Concat", *[b.op("Unsqueeze", gate, np.array([axis])) for gate in gates], axis=axis)
-
-
-def _parts(b: Builder, inputs: ir.Value) -> tuple[ir.Value, ir.Value]:
-    """The input's product for r and z, and that for n."""
+def _cell(b: Builder, sigmoids: ir.Value, x: ir.Value, q: ir.Value, h: ir.Value, axis: int) -> dict[str, ir.Value]:
+    """One step, from the pre-activations of r and z, the input's and the state's part of n: the next h, and what it is
+    made of."""
     hidden = layer_shape(b)[2]
-    return b.op("Split", inputs, np.array([2 * hidden, hidden]), outputs=2, axis=2)
+    r, z = b.op("Split", b.op("Sigmoid", sigmoids), np.full(2, hidden, np.int64), outputs=2, axis=axis)
+    reset = b.op("Mul", r, q)
+    n = b.op("Tanh", b.op("Add", x, reset))
+    kept = b.op("Mul", z, b.op("Sub", h, n))
+    return {"r": r, "z": z, "n": n, "q": q, "reset": reset, "kept": kept, "h": b.op("Add", n, kept)}
 
 
-def _unrolled(b: Builder, inputs: ir.Value, h0: ir.Value | None, recurrent: ir.Value, bias: ir.Value | None) -> Any:
+def _unrolled(
+    b: Builder,
+    x: ir.Value,
+    h0: ir.Value | None,
+    weight_ih: ir.Value,
+    recurrent: ir.Value,
+    bias_ih: ir.Value | None,
+    bias_hh: ir.Value | None,
+) -> Any:
     """MatMul, Add and the gates for each step. States stay (1, N, H), so nothing needs to be squeezed."""
     hidden = layer_shape(b)[2]
-    h = b.op("Unsqueeze", start(b, None, b.dtype(inputs)), np.array([0])) if h0 is None else h0
-    made: list[tuple[ir.Value, ...]] = []
-    for step in zip(*(steps_of(b, part) for part in _parts(b, inputs)), strict=True):
+    sizes = np.array([2 * hidden, hidden])
+    h = b.op("Unsqueeze", start(b, None, b.dtype(x)), np.array([0])) if h0 is None else h0
+    made: list[dict[str, ir.Value]] = []
+    parts = b.op("Split", projected(b, x, weight_ih, bias_ih), sizes, outputs=2, axis=2)
+    for x_rz, x_n in zip(*(steps_of(b, part) for part in parts), strict=True):
         product = b.op("MatMul", h, recurrent)
-        if bias is not None:
-            product = b.op("Add", product, bias)
-        h, gates, q = _cell(b, step, h, product, hidden, 2)
-        made.append((h, q, *gates))
-    output, inner, *all_gates = (
-        values[0] if len(values) == 1 else b.op("Concat", *values, axis=0) for values in zip(*made, strict=True)
-    )
-    return output, h, _joined(b, all_gates, 1), inner
+        if bias_hh is not None:
+            product = b.op("Add", product, bias_hh)
+        h_rz, q = b.op("Split", product, sizes, outputs=2, axis=2)
+        made.append(_cell(b, b.op("Add", x_rz, h_rz), x_n, q, h, 2))
+        h = made[-1]["h"]
+    return {
+        name: made[0][name] if len(made) == 1 else b.op("Concat", *[step[name] for step in made], axis=0)
+        for name in "rznqh"
+    }, h
 
 
-def _scan(b: Builder, inputs: ir.Value, h0: ir.Value | None, recurrent: ir.Value, bias: ir.Value | None) -> Any:
-    """One MatMul for the input projection of all steps, then a Scan over Gemm and the gates."""
-    dtype, hidden = b.dtype(inputs), layer_shape(b)[2]
-    # The gradient alone reads these two.
-    with_gates, with_inner = b.is_read(2), b.is_read(3)
+def _scan(
+    b: Builder,
+    x: ir.Value,
+    h0: ir.Value | None,
+    weight_ih: ir.Value,
+    recurrent: ir.Value,
+    bias_ih: ir.Value | None,
+    bias_hh: ir.Value | None,
+) -> Any:
+    """MatMuls for the input projection of all steps, then a Scan over two Gemms and the gates."""
+    x_rz, x_n, r_rz, r_n, bias = _projected(b, x, weight_ih, recurrent, bias_ih, bias_hh)
+    names = ("h", *_PARTS)
 
     def step(body: Builder, states: Any, read: Any) -> Any:
-        product = (
-            body.op("Gemm", states[0], recurrent, bias) if bias is not None else body.op("MatMul", states[0], recurrent)
-        )
-        h, gates, q = _cell(body, read, states[0], product, hidden, 1)
-        extra = ([_joined(body, gates, 0)] if with_gates else []) + [q] * with_inner
-        return [h], [h, *extra]
+        (h,), (x_rz, x_n) = states, read
+        q = body.op("MatMul", h, r_n) if bias is None else body.op("Gemm", h, r_n, bias)
+        made = _cell(body, body.op("Gemm", h, r_rz, x_rz), x_n, q, h, 1)
+        return [made["h"]], [made[name] for name in names]
 
-    first, second = _parts(b, inputs)
-    h_n, output, *extra = scan(
-        b, {"h": start(b, h0, dtype)}, {"x_rz": first, "x_n": second}, step, 1 + with_gates + with_inner
-    )
-    gates = extra.pop(0) if with_gates else None
-    inner = extra.pop(0) if with_inner else None
-    return output, b.op("Unsqueeze", h_n, np.array([0])), gates, inner
+    first = {"h": start(b, h0, b.dtype(x))}
+    h_n, *collected = scan(b, first, {"x_rz": x_rz, "x_n": x_n}, step, len(names))
+    return dict(zip(names, collected, strict=True)), b.op("Unsqueeze", h_n, np.array([0]))
+
+
+def _again(
+    b: Builder,
+    output: ir.Value,
+    x: ir.Value,
+    h0: ir.Value | None,
+    weight_ih: ir.Value,
+    recurrent: ir.Value,
+    bias_ih: ir.Value | None,
+    bias_hh: ir.Value | None,
+) -> dict[str, ir.Value]:
+    """What the operator does not give, from the states that it gave: the gates of all steps at once."""
+    x_rz, x_n, r_rz, r_n, bias = _projected(b, x, weight_ih, recurrent, bias_ih, bias_hh)
+    h = previous(b, h0, output)
+    q = b.op("MatMul", h, r_n)
+    if bias is not None:
+        q = b.op("Add", q, bias)
+    return {**_cell(b, b.op("Add", b.op("MatMul", h, r_rz), x_rz), x_n, q, h, 2), "h": output}
+
+
+def _projected(
+    b: Builder,
+    x: ir.Value,
+    weight_ih: ir.Value,
+    recurrent: ir.Value,
+    bias_ih: ir.Value | None,
+    bias_hh: ir.Value | None,
+) -> tuple[ir.Value, ir.Value, ir.Value, ir.Value, ir.Value | None]:
+    """The input's part of r and z and that of n, all biases but the state's in n being added; the recurrent weight of
+    each; and that bias."""
+    (w_rz, w_n), (r_rz, r_n) = _parted(b, weight_ih, 0), _parted(b, recurrent, 1)
+    (b_rz, b_n), (c_rz, c_n) = ((None, None) if bias is None else _parted(b, bias, 0) for bias in (bias_ih, bias_hh))
+    return projected(b, x, w_rz, b_rz, c_rz), projected(b, x, w_n, b_n), r_rz, r_n, c_n
+
+
+def _parted(b: Builder, weight: ir.Value, axis: int) -> tuple[ir.Value, ir.Value]:
+    """What of a weight or bias belongs to r and z, and what to n."""
+    hidden = layer_shape(b)[2]
+    if (array := b.array(weight)) is not None:
+        return tuple(b.const(part, weight.name) for part in np.split(array, [2 * hidden], axis))  # type: ignore[return-value]
+    return b.op("Split", weight, np.array([2 * hidden, hidden]), outputs=2, axis=axis)
 
 
 @lowers("gru_backward")
-def _(b: Builder, g_states: ir.Value, gates: ir.Value, inner: ir.Value, previous: ir.Value, weight: ir.Value) -> Any:
-    k, k_n, z = _coefficients(b, gates, inner, previous)
-    zeros = start(b, None, b.dtype(inner), 1)
+def _(b: Builder, g_states: ir.Value, gates: ir.Value, inner: ir.Value, earlier: ir.Value, weight: ir.Value) -> Any:
+    k, k_n, z = _coefficients(b, gates, inner, earlier)
+    zeros = start(b, None, b.dtype(gates), 1)
 
     def step(body: Builder, states: Any, read: Any) -> Any:
         g, k, z = read
@@ -160,8 +217,8 @@ def _(b: Builder, g_states: ir.Value, gates: ir.Value, inner: ir.Value, previous
 
 
 @lowers("gru_tangent")
-def _(b: Builder, u: ir.Value, gates: ir.Value, inner: ir.Value, previous: ir.Value, weight: ir.Value) -> Any:
-    k, _, z = _coefficients(b, gates, inner, previous)
+def _(b: Builder, u: ir.Value, gates: ir.Value, inner: ir.Value, earlier: ir.Value, weight: ir.Value) -> Any:
+    k, _, z = _coefficients(b, gates, inner, earlier)
     recurrent = transposed(b, weight)
     hidden = layer_shape(b)[2]
 
@@ -176,15 +233,22 @@ def _(b: Builder, u: ir.Value, gates: ir.Value, inner: ir.Value, previous: ir.Va
 
 
 def _coefficients(
-    b: Builder, gates: ir.Value, inner: ir.Value, previous: ir.Value
+    b: Builder, gates: ir.Value, inner: ir.Value, earlier: ir.Value
 ) -> tuple[ir.Value, ir.Value, ir.Value]:
     """k of r, z and q, that of n, and z, of all steps, as in the op `gru_backward`."""
-    one = np.ones((), b.dtype(inner))
-    parts = b.op("Split", gates, np.ones(3, np.int64), outputs=3, axis=1)
-    r, z, n = (b.op("Squeeze", part, np.array([1])) for part in parts)
-    complement = b.op("Sub", one, z)
-    k_n = b.op("Mul", complement, b.op("Sub", one, b.op("Mul", n, n)))
-    k_q = b.op("Mul", k_n, r)
-    k_r = b.op("Mul", b.op("Mul", k_q, inner), b.op("Sub", one, r))
-    k_z = b.op("Mul", b.op("Sub", previous, n), b.op("Mul", z, complement))
-    return b.op("Concat", k_r, k_z, k_q, axis=2), k_n, z
+    made = b.parts.get(gates) or _parts(b, gates, inner, earlier)
+    one = np.ones((), b.dtype(gates))
+    complement = b.op("Sub", one, made["z"])
+    k_n = b.op("Mul", complement, b.op("Sub", one, b.op("Mul", made["n"], made["n"])))
+    k_q = b.op("Mul", k_n, made["r"])
+    k_r = b.op("Mul", b.op("Mul", k_n, made["reset"]), b.op("Sub", one, made["r"]))
+    k_z = b.op("Mul", made["kept"], complement)
+    return b.op("Concat", k_r, k_z, k_q, axis=2), k_n, made["z"]
+
+
+def _parts(b: Builder, gates: ir.Value, inner: ir.Value, earlier: ir.Value) -> dict[str, ir.Value]:
+    """What a layer's loop has at hand, computed from what it gave."""
+    pieces = b.op("Split", gates, np.ones(3, np.int64), outputs=3, axis=1)
+    r, z, n = (b.op("Squeeze", piece, np.array([1])) for piece in pieces)
+    kept = b.op("Mul", z, b.op("Sub", earlier, n))
+    return {"r": r, "z": z, "n": n, "reset": b.op("Mul", r, inner), "kept": kept}

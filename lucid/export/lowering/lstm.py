@@ -5,7 +5,7 @@ PyTorch's gates are i f g o; ONNX's i o f c, where c is g; those of the op's own
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,9 @@ from .sequence import (
 _ONNX = (0, 3, 1, 2)
 _OWN = (3, 0, 1, 2)
 
+_PARTS = ("o", "i", "f", "g", "written", "kept", "t")
+"""What the gradient is made of: the gates, i g, f c and tanh(c)."""
+
 
 @lowers("lstm")
 def _(
@@ -47,17 +50,27 @@ def _(
 ) -> Any:
     strategy = b.strategy_of(b.node)
     if strategy == "rnn":
-        return _operator(b, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths)
-    own = [None if bias is None else blocks(b, bias, _OWN) for bias in (bias_ih, bias_hh)]
-    inputs = projected(b, x, blocks(b, weight_ih, _OWN), *own)
+        results = _operator(b, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths)
+        if not b.is_read(3, 4):
+            return *results, None, None
+    inputs = projected(
+        b, x, blocks(b, weight_ih, _OWN), *(bias and blocks(b, bias, _OWN) for bias in (bias_ih, bias_hh))
+    )
     recurrent = transposed(b, blocks(b, weight_hh, _OWN))
-    loop = _unrolled if strategy == "unrolled" else _scan
-    output, h_n, c_n, gates, cells = loop(b, inputs, h0, c0, recurrent, lengths is not None)
-    if lengths is None:
-        return output, h_n, c_n, gates, cells
-    counts = counting(b, lengths)
-    last = at_last(b, output, lengths), at_last(b, cells, lengths)
-    return zeroed(b, output, counts), *last, zeroed(b, gates, counts, True), zeroed(b, cells, counts)
+    if strategy == "rnn":
+        made = _again(b, results[0], inputs, h0, c0, recurrent)
+    else:
+        made, *last = (_unrolled if strategy == "unrolled" else _scan)(b, inputs, h0, c0, recurrent)
+        results = made["h"], *last
+    if lengths is not None:
+        counts = counting(b, lengths)
+        if strategy != "rnn":
+            results = zeroed(b, made["h"], counts), at_last(b, made["h"], lengths), at_last(b, made["c"], lengths)
+        made = {name: zeroed(b, value, counts) for name, value in made.items()}
+    gates = _joined(b, made)
+    if strategy != "unrolled":
+        b.parts[gates] = made
+    return *results, gates, made["c"]
 
 
 def _operator(
@@ -86,61 +99,83 @@ def _operator(
         dtype=dtype,
         hidden_size=layer_shape(b)[2],
     )
-    return b.op("Squeeze", y, np.array([1])), h_n, c_n, None, None
+    return b.op("Squeeze", y, np.array([1])), h_n, c_n
 
 
-def _cell(
-    b: Builder, total: ir.Value, c: ir.Value | None, hidden: int, axis: int
-) -> tuple[ir.Value, ir.Value, list[ir.Value]]:
-    """One step, from the pre-activations: h, c and the gates."""
+def _gates(b: Builder, total: ir.Value, hidden: int, axis: int) -> dict[str, ir.Value]:
+    """The gates, and what is written to the cell, from the pre-activations."""
     sigmoids, candidate = b.op("Split", total, np.array([3 * hidden, hidden]), outputs=2, axis=axis)
-    parts = b.op("Split", b.op("Sigmoid", sigmoids), np.full(3, hidden, np.int64), outputs=3, axis=axis)
-    o, i, f = parts
+    o, i, f = b.op("Split", b.op("Sigmoid", sigmoids), np.full(3, hidden, np.int64), outputs=3, axis=axis)
     g = b.op("Tanh", candidate)
-    new = b.op("Mul", i, g)
-    cell = new if c is None else b.op("Add", b.op("Mul", f, c), new)
-    return b.op("Mul", o, b.op("Tanh", cell)), cell, [o, i, f, g]
+    return {"o": o, "i": i, "f": f, "g": g, "written": b.op("Mul", i, g)}
 
 
-def _joined(b: Builder, gates: Sequence[ir.Value], axis: int) -> ir.Value:
-    return b.op("Concat", *[b.op("Unsqueeze", gate, np.array([axis])) for gate in gates], axis=axis)
+def _cell(b: Builder, total: ir.Value, c: ir.Value | None, hidden: int, axis: int) -> dict[str, ir.Value]:
+    """One step, from the pre-activations: the next h and c, and what they are made of."""
+    made = _gates(b, total, hidden, axis)
+    if c is None:
+        made["c"] = made["written"]
+    else:
+        made["kept"] = b.op("Mul", made["f"], c)
+        made["c"] = b.op("Add", made["kept"], made["written"])
+    made["t"] = b.op("Tanh", made["c"])
+    made["h"] = b.op("Mul", made["o"], made["t"])
+    return made
 
 
-def _unrolled(
-    b: Builder, inputs: ir.Value, h0: ir.Value | None, c0: ir.Value | None, recurrent: ir.Value, needs_cells: bool
-) -> Any:
+def _joined(b: Builder, made: Mapping[str, ir.Value]) -> ir.Value:
+    """The gates as the op gives them, (T, 4, N, H)."""
+    return b.op("Concat", *[b.op("Unsqueeze", made[gate], np.array([1])) for gate in "oifg"], axis=1)
+
+
+def _unrolled(b: Builder, inputs: ir.Value, h0: ir.Value | None, c0: ir.Value | None, recurrent: ir.Value) -> Any:
     """MatMul, Add and the gates for each step. States stay (1, N, H), so nothing needs to be squeezed."""
     hidden = layer_shape(b)[2]
     h, c = h0, c0
-    made: list[tuple[ir.Value, ...]] = []
+    steps: list[dict[str, ir.Value]] = []
     for step in steps_of(b, inputs):
         total = step if h is None else b.op("Add", b.op("MatMul", h, recurrent), step)
-        h, c, gates = _cell(b, total, c, hidden, 2)
-        made.append((h, c, *gates))
-    output, cells, *all_gates = (
-        values[0] if len(values) == 1 else b.op("Concat", *values, axis=0) for values in zip(*made, strict=True)
-    )
-    return output, h, c, _joined(b, all_gates, 1), cells
+        steps.append(_cell(b, total, c, hidden, 2))
+        h, c = steps[-1]["h"], steps[-1]["c"]
+    made = {
+        name: steps[0][name] if len(steps) == 1 else b.op("Concat", *[step[name] for step in steps], axis=0)
+        for name in "oifgch"
+    }
+    return made, h, c
 
 
-def _scan(
-    b: Builder, inputs: ir.Value, h0: ir.Value | None, c0: ir.Value | None, recurrent: ir.Value, needs_cells: bool
-) -> Any:
+def _scan(b: Builder, inputs: ir.Value, h0: ir.Value | None, c0: ir.Value | None, recurrent: ir.Value) -> Any:
     """One MatMul for the input projection of all steps, then a Scan over Gemm and the gates."""
     dtype, hidden = b.dtype(inputs), layer_shape(b)[2]
-    # The gradient alone reads these two, and the end of a sequence the cells.
-    with_gates, with_cells = b.is_read(3), b.is_read(4) or needs_cells
+    names = ("h", "c", *_PARTS)
 
     def step(body: Builder, states: Any, read: Any) -> Any:
-        h, c, gates = _cell(body, body.op("Gemm", states[0], recurrent, read[0]), states[1], hidden, 1)
-        extra = [_joined(body, gates, 0)] * with_gates + [c] * with_cells
-        return [h, c], [h, *extra]
+        made = _cell(body, body.op("Gemm", states[0], recurrent, read[0]), states[1], hidden, 1)
+        return [made["h"], made["c"]], [made[name] for name in names]
 
     states = {"h": start(b, h0, dtype), "c": start(b, c0, dtype)}
-    h_n, c_n, output, *extra = scan(b, states, {"x": inputs}, step, 1 + with_gates + with_cells)
-    gates = extra.pop(0) if with_gates else None
-    cells = extra.pop(0) if with_cells else None
-    return output, b.op("Unsqueeze", h_n, np.array([0])), b.op("Unsqueeze", c_n, np.array([0])), gates, cells
+    h_n, c_n, *collected = scan(b, states, {"x": inputs}, step, len(names))
+    made = dict(zip(names, collected, strict=True))
+    return made, b.op("Unsqueeze", h_n, np.array([0])), b.op("Unsqueeze", c_n, np.array([0]))
+
+
+def _again(
+    b: Builder, output: ir.Value, inputs: ir.Value, h0: ir.Value | None, c0: ir.Value | None, recurrent: ir.Value
+) -> dict[str, ir.Value]:
+    """What the operator does not give, from the states that it gave: the gates of all steps at once, and the cells,
+    which are a sum over time that needs no product of matrices."""
+    dtype, hidden = b.dtype(inputs), layer_shape(b)[2]
+    total = b.op("Add", b.op("MatMul", previous(b, h0, output), recurrent), inputs)
+    made = _gates(b, total, hidden, 2)
+
+    def step(body: Builder, states: Any, read: Any) -> Any:
+        f, written = read
+        kept = body.op("Mul", f, states[0])
+        c = body.op("Add", kept, written)
+        return [c], [kept, c]
+
+    cells = scan(b, {"c": start(b, c0, dtype)}, {"f": made["f"], "written": made["written"]}, step, 2)
+    return {**made, "h": output, "kept": cells[1], "c": cells[2], "t": b.op("Tanh", cells[2])}
 
 
 @lowers("lstm_backward")
@@ -154,7 +189,7 @@ def _(
     weight: ir.Value,
 ) -> Any:
     k, p, f = _coefficients(b, gates, cells, c0)
-    zeros = start(b, None, b.dtype(cells), 1)
+    zeros = start(b, None, b.dtype(gates), 1)
     inputs = {"g": g_states, "k": k, "p": p, "f": f}
     if g_cells is not None:
         inputs["g_c"] = g_cells
@@ -204,14 +239,23 @@ def _(
 def _coefficients(
     b: Builder, gates: ir.Value, cells: ir.Value, c0: ir.Value | None
 ) -> tuple[ir.Value, ir.Value, ir.Value]:
-    """k, p and f of all steps, as in the op `lstm_backward`."""
-    one = np.ones((), b.dtype(cells))
-    parts = b.op("Split", gates, np.ones(4, np.int64), outputs=4, axis=1)
-    o, i, f, g = (b.op("Squeeze", part, np.array([1])) for part in parts)
+    """k, p and f of all steps, as in the op `lstm_backward`: o(1-o) tanh(c) is h(1-o), and so on."""
+    made = b.parts.get(gates) or _parts(b, gates, cells, c0)
+
+    def open_part(gate: str, product: str) -> ir.Value:
+        result: ir.Value = b.op("Mul", made[product], b.op("Sub", np.ones((), b.dtype(gates)), made[gate]))
+        return result
+
+    k_i, k_f, k_o = open_part("i", "written"), open_part("f", "kept"), open_part("o", "h")
+    k_g = b.op("Sub", made["i"], b.op("Mul", made["written"], made["g"]))
+    p = b.op("Sub", made["o"], b.op("Mul", made["h"], made["t"]))
+    return b.op("Concat", k_i, k_f, k_g, k_o, axis=2), p, made["f"]
+
+
+def _parts(b: Builder, gates: ir.Value, cells: ir.Value, c0: ir.Value | None) -> dict[str, ir.Value]:
+    """What a layer's loop has at hand, computed from what it gave."""
+    pieces = b.op("Split", gates, np.ones(4, np.int64), outputs=4, axis=1)
+    o, i, f, g = (b.op("Squeeze", piece, np.array([1])) for piece in pieces)
     t = b.op("Tanh", cells)
-    slopes = [b.op("Mul", gate, b.op("Sub", one, gate)) for gate in (o, i, f)]
-    factors = [t, g, previous(b, c0, cells, 1)]
-    k_o, k_i, k_f = (b.op("Mul", slope, factor) for slope, factor in zip(slopes, factors, strict=True))
-    k_g = b.op("Mul", i, b.op("Sub", one, b.op("Mul", g, g)))
-    p = b.op("Mul", o, b.op("Sub", one, b.op("Mul", t, t)))
-    return b.op("Concat", k_i, k_f, k_g, k_o, axis=2), p, f
+    written, kept = b.op("Mul", i, g), b.op("Mul", f, previous(b, c0, cells))
+    return {"o": o, "i": i, "f": f, "g": g, "t": t, "h": b.op("Mul", o, t), "written": written, "kept": kept}

@@ -14,6 +14,7 @@ from .sequence import (
     biases,
     counting,
     layer_shape,
+    previous,
     projected,
     scan,
     start,
@@ -117,3 +118,9 @@ def _(b: Builder, incoming: ir.Value, states: ir.Value, weight: ir.Value, nonlin
     first = start(b, None, dtype)
     _, output = scan(b, {"z": first}, {"g": incoming, "slope": slope}, step, 1, reverse=reverse)
     return output
+
+
+@lowers("recurrent_weight_gradient")
+def _(b: Builder, dz: ir.Value, first: ir.Value | None, states: ir.Value) -> Any:
+    rows = (b.op("Flatten", array, axis=2) for array in (dz, previous(b, first, states)))
+    return b.op("Gemm", *rows, transA=1)

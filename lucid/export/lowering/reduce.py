@@ -48,6 +48,13 @@ def _lower_reduction(b: Builder, op_type: str, x: Any, dim: Dims, keepdim: bool)
 
 @lowers("sum")
 def _(b: Builder, x: Any, dim: Dims, keepdim: bool, dtype: Any) -> Any:
+    rank = len(in_shape(b))
+    if rank > 2 and not keepdim and axes_of(dim, rank) == list(range(rank - 1)) and out_dtype(b).kind == "f":
+        # Over all rows of a sequence, as for the gradient of a bias: onnxruntime multiplies faster than it adds up.
+        rows = b.op("Flatten", b.cast(x, out_dtype(b)), axis=rank - 1)
+        count = b.op("Slice", b.op("Shape", rows, dtype=np.int64), np.array([0]), np.array([1]))
+        one = ir.tensor(np.ones(1, out_dtype(b)))
+        return b.op("MatMul", b.op("ConstantOfShape", count, dtype=out_dtype(b), value=one), rows)
     return _lower_reduction(b, "ReduceSum", x, dim, keepdim)
 
 

@@ -13,25 +13,23 @@ from .registry import lowers
 
 @lowers("scan")
 def _(b: Builder, *operands: ir.Value, body: Graph, states: int, scanned: int, reverse: bool) -> Any:
-    """One Scan. Outputs that nobody reads, such as the states before each step, are not collected."""
+    """One Scan; outputs that nobody reads, such as the states before each step, are dropped when the graph is whole."""
     inner = b.subgraph()
     names, inputs = list(body.inputs), list(body.inputs.values())
     moving = states + scanned
     arguments = [inner.argument(names[i], inputs[i].dtype, len(inputs[i].shape)) for i in range(moving)]
     made = b.lower_body(b, inner, body, [*arguments, *operands[moving:]], moving)
-    collected = [i for i in range(states, len(made)) if b.is_read(i)]
-    kept = [i for i in range(states) if b.is_read(len(made) + i)]
     results: list[ir.Value] = []
-    for value in (*made[:states], *[made[i] for i in collected], *[arguments[i] for i in kept]):
+    for value in (*made, *arguments[:states]):
         # An output of a body is a value of its own, made in it.
         own = value.producer() is not None and value not in results and value.producer() in inner.nodes
         results.append(value if own else inner.op("Identity", value))
-    count = len(results) - states
     directions: dict[str, Any] = {}
     if reverse:
-        directions["scan_input_directions"] = [1] * scanned
-        if count:
-            directions["scan_output_directions"] = [1] * count
+        directions = {
+            "scan_input_directions": [1] * scanned,
+            "scan_output_directions": [1] * (len(results) - states),
+        }
     outputs = b.op(
         "Scan",
         *operands[:moving],
@@ -41,9 +39,7 @@ def _(b: Builder, *operands: ir.Value, body: Graph, states: int, scanned: int, r
         **directions,
     )
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-    found: list[ir.Value | None] = [None] * (len(made) + states)
-    for place, output in zip([*range(states), *collected, *[len(made) + i for i in kept]], outputs, strict=True):
-        assert b.node is not None
-        output.dtype = ir.DataType.from_numpy(b.node.outputs[place].dtype)
-        found[place] = output
-    return tuple(found)
+    assert b.node is not None
+    for output, spec in zip(outputs, b.node.outputs, strict=True):
+        output.dtype = ir.DataType.from_numpy(spec.dtype)
+    return outputs

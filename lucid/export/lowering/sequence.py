@@ -103,10 +103,11 @@ def steps_of(b: Builder, sequence: ir.Value) -> list[ir.Value]:
     return list(b.op("Split", sequence, np.ones(steps, np.int64), outputs=steps, axis=0))
 
 
-def previous(b: Builder, first: ir.Value | None, states: ir.Value, output: int = 0) -> ir.Value:
+def previous(b: Builder, first: ir.Value | None, states: ir.Value) -> ir.Value:
     """The state before each step (T, N, H)."""
     if first is None:
-        first = b.op("Unsqueeze", start(b, None, b.dtype(states), output), np.array([0]))
+        # A step of zeros more in front, and one less at the end.
+        return b.op("Pad", states, np.array([1, 0, 0, -1, 0, 0]))
     earlier = b.op("Slice", states, np.array([0]), np.array([-1]), np.array([0]))
     return b.op("Concat", first, earlier, axis=0)
 
@@ -126,13 +127,10 @@ def counting(b: Builder, lengths: ir.Value) -> ir.Value:
     return b.op("Less", column, _row(b, lengths), dtype=np.bool_)
 
 
-def zeroed(b: Builder, x: ir.Value | None, counts: ir.Value, gates: bool = False) -> ir.Value | None:
-    """`x` with zeros where a step does not count; `gates` if it has an axis of gates after that of time."""
-    if x is None:
-        return None
-    if gates:
-        counts = b.op("Unsqueeze", counts, np.array([1]))
-    return b.op("Where", counts, x, np.zeros((), b.dtype(x)), dtype=b.dtype(x))
+def zeroed(b: Builder, x: ir.Value, counts: ir.Value) -> ir.Value:
+    """`x` with zeros where a step does not count."""
+    result: ir.Value = b.op("Where", counts, x, np.zeros((), b.dtype(x)), dtype=b.dtype(x))
+    return result
 
 
 def at_last(b: Builder, states: ir.Value, lengths: ir.Value) -> ir.Value:
