@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .checkpoint import load_checkpoint, save_checkpoint
     from .io import load, save
     from .runtime import compile as compile
+    from .runtime import compile_backward as compile_backward
 
 __all__ = [
     "Parameter",
@@ -87,7 +88,7 @@ _LAZY = {
     "io": ("load", "save"),
     "nn": (),
     "optim": (),
-    "runtime": ("compile",),
+    "runtime": ("compile", "compile_backward"),
 }
 """The parts that are loaded when first used, and what `lucid` has of each under its own name."""
 
@@ -101,4 +102,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_LAZY, "compile"})
+    return sorted({*globals(), *__all__, *_LAZY, "compile", "compile_backward"})

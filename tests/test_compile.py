@@ -11,7 +11,7 @@ import pytest
 import lucid
 from lucid import nn
 from lucid.errors import ExportError, GradientError, LucidError, ShapeError
-from lucid.runtime import Session, compile, compiled
+from lucid.runtime import compile
 
 
 class Classifier(nn.Module):
@@ -111,17 +111,17 @@ def test_it_is_exported_again_when_the_model_changes() -> None:
 
 
 def test_nothing_is_exported_twice_without_need(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lucid.runtime import compiled
+    from lucid.runtime import choice
 
     count = 0
-    to_onnx = compiled.to_onnx
+    to_onnx = choice.to_onnx
 
     def counted(*args: Any, **kwargs: Any) -> Any:
         nonlocal count
         count += 1
         return to_onnx(*args, **kwargs)
 
-    monkeypatch.setattr(compiled, "to_onnx", counted)
+    monkeypatch.setattr(choice, "to_onnx", counted)
     model = Classifier().eval()
     fast = compile(model)
     fast(lucid.randn(20, 2, 3))
@@ -245,44 +245,6 @@ def test_relu_keeps_nan() -> None:
     x = lucid.tensor(np.full((20, 2, 3), np.nan, "f4"))
     assert np.isnan(fast(x)[0].numpy()).all()
     assert set(fast.lowerings.values()) <= {"scan", "unrolled"}
-
-
-@pytest.mark.parametrize("alone", [True, False])
-def test_one_thread_serves_where_it_is_faster(monkeypatch: pytest.MonkeyPatch, alone: bool) -> None:
-    found: dict[Any, int | None] = {}
-    made = Session.__init__
-
-    def counted(self: Any, model: Any, device: Any = "cpu", *, threads: int | None = None, **rest: Any) -> None:
-        made(self, model, device, threads=threads, **rest)
-        found[self] = threads
-
-    monkeypatch.setattr(Session, "__init__", counted)
-    monkeypatch.setattr(compiled._Runner, "seconds", lambda self, *_: 1.0 if self.alone == alone else 2.0)
-    monkeypatch.setattr(compiled.os, "cpu_count", lambda: 2)
-    model = nn.RNN(3, 4).eval()
-    fast = compile(model)
-    x = lucid.randn(20, 2, 3)
-    for _ in range(3):
-        assert_same(fast(x), model(x))
-    assert sorted(map(str, found.values())) == ["1", "1", "None", "None"]
-    way = next(iter(fast._state[1].values()))
-    assert {found[runner.session] for runner in way.runners.values()} == {1 if alone else None}
-    # Of those that lost, the ones on one thread are let go.
-    assert sum(runner.alone for runner in way._made) == alone
-    # A model that changed, and shapes of the same class, are served alike without being timed again.
-    monkeypatch.setattr(compiled._Runner, "seconds", None)
-    nn.init.ones_(model.weight_hh_l0)
-    for steps in (20, 31):
-        x = lucid.randn(steps, 2, 3)
-        assert_same(fast(x), model(x))
-    assert {found[r.session] for way in fast._state[1].values() for r in way.runners.values()} == {1 if alone else None}
-
-
-def test_threads_that_were_asked_for_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiled.os, "cpu_count", lambda: 2)
-    fast = compile(nn.RNN(3, 4).eval(), threads=2)
-    fast(lucid.randn(20, 2, 3))
-    assert not any(runner.alone for way in fast._state[1].values() for runner in way._made)
 
 
 def test_arrays_in_foreign_byte_order_are_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,18 @@ from ..case import RATE, Case
 from ..job import Job
 from ..operation import ARRAY, Operation, repeated
 
-__all__ = ["compiled", "export", "infer", "lowered", "operation", "session", "stream", "streamable", "train"]
+__all__ = [
+    "compiled",
+    "export",
+    "infer",
+    "lowered",
+    "operation",
+    "session",
+    "stream",
+    "streamable",
+    "train",
+    "train_compiled",
+]
 
 
 def layer(case: Case) -> nn.Module:
@@ -33,13 +45,34 @@ def layer(case: Case) -> nn.Module:
 def train(case: Case) -> Job:
     """Forward, backward and one step of Adam."""
     model = layer(case)
+
+    def backward(x: lucid.Tensor, gradient: lucid.Tensor) -> lucid.Tensor:
+        output, _ = model(x)
+        output.backward(gradient)
+        return output
+
+    return _training(case, model, backward)
+
+
+def train_compiled(case: Case) -> Job:
+    """The same, forward and backward being one graph in onnxruntime."""
+    model = layer(case)
+    compiled = lucid.compile_backward(model)
+
+    def backward(x: lucid.Tensor, gradient: lucid.Tensor) -> lucid.Tensor:
+        output, _ = compiled(x, gradient=gradient)
+        return output
+
+    return _training(case, model, backward)
+
+
+def _training(case: Case, model: nn.Module, backward: Callable[[lucid.Tensor, lucid.Tensor], lucid.Tensor]) -> Job:
     x, g = lucid.tensor(case.input()), lucid.tensor(case.gradient())
     optimizer = lucid.optim.Adam(model.parameters(), lr=RATE)
 
-    def run() -> Any:
+    def run() -> lucid.Tensor:
         optimizer.zero_grad()
-        output, _ = model(x)
-        output.backward(g)
+        output = backward(x, g)
         optimizer.step()
         return output
 

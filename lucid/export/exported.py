@@ -10,6 +10,7 @@ import onnx
 import onnx_ir as ir
 
 from ..errors import FileError
+from ..tensor import Tensor
 from .files import write
 from .layout import fits
 from .parity import Report
@@ -29,6 +30,7 @@ class Exported:
         fixed: for each input, why each other axis is fixed.
         opset: the version of the ONNX operator set.
         precision: what the model was converted to: "float32", "float16" or "int8"; None if it was not.
+        parameters: for each input that is a parameter of a trainable model, the model's own.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Exported:
         self.axes = axes
         self.fixed = fixed
         self.precision: Precision | None = None
+        self.parameters: dict[str, Tensor] = {}
         self.report: Report | None = None
         self.path: str | None = None
 

@@ -96,11 +96,12 @@ def compare(
     rtol: float | None,
     atol: float | None,
     precision: str | None = None,
+    parameters: Mapping[str, Tensor] | None = None,
 ) -> Report:
     """Run the function eagerly and the model in onnxruntime, and compare names, shapes, dtypes and values.
 
     At the example's sizes, with all free axes at one, and at larger sizes that the export never traced. A model that
-    was converted to another precision may have other dtypes.
+    was converted to another precision may have other dtypes. Inputs that are parameters get those of the function.
 
     Raises:
         VerificationError: they differ, or no sizes but the example's could be compared though axes are free.
@@ -134,28 +135,40 @@ def compare(
             f"{runs[-1][2]}"
         )
     tolerances = {
-        name: _tolerance(list(references), precision, rtol, atol)
+        name: _tolerance(list(references), precision, rtol, atol, bool(parameters))
         for name, references in zip(output_names, zip(*expected, strict=True), strict=True)
     }
     checks = []
+    trained = {name: tensor._data for name, tensor in (parameters or {}).items()}
     for sizes, arrays, references in runs:
         if isinstance(references, str):
             checks.append(Check(sizes, None, references))
         else:
-            checks.append(Check(sizes, _difference(session, arrays, references, sizes, tolerances, precision)))
+            checks.append(
+                Check(sizes, _difference(session, {**arrays, **trained}, references, sizes, tolerances, precision))
+            )
     return Report(tuple(checks), tuple(output_names), rtol, atol, tolerances, precision)
 
 
 def _tolerance(
-    references: Sequence[np.ndarray[Any, Any]], precision: str | None, rtol: float | None, atol: float | None
+    references: Sequence[np.ndarray[Any, Any]],
+    precision: str | None,
+    rtol: float | None,
+    atol: float | None,
+    sums: bool,
 ) -> tuple[float, float]:
-    """The tolerances for one output, by what it is at all sizes."""
+    """The tolerances for one output, by what it is at all sizes; `sums`: it may be one over a whole sequence."""
     dtype = references[0].dtype
-    if dtype.kind != "f" or precision not in _REDUCED:
+    reduced = dtype.kind == "f" and precision in _REDUCED
+    if not reduced and not sums:
         return tolerance(dtype if precision != "float32" else np.dtype(np.float32), rtol, atol)
-    relative, share = _REDUCED[precision]
     finite = [reference[np.isfinite(reference)] for reference in references]
     greatest = max((float(np.abs(values).max()) for values in finite if values.size), default=0.0)
+    if reduced:
+        relative, share = _REDUCED[str(precision)]
+    else:
+        relative, share = tolerance(dtype if precision != "float32" else np.dtype(np.float32), None, None)
+        greatest = max(1.0, greatest)
     return relative if rtol is None else rtol, share * greatest if atol is None else atol
 
 

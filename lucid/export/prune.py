@@ -57,7 +57,7 @@ def _pruned_scan(node: ir.Node, needed: set[ir.Value]) -> tuple[ir.Node, dict[ir
         attributes["scan_output_directions"] = ir.AttrInt64s("scan_output_directions", kept)
     for i in reversed(range(len(body.outputs))):
         if i not in read:
-            del body.outputs[i]
+            body.outputs.pop(i)  # not del, after which the value would still take itself for an output
     for inner in reversed(list(body)):
         if not any(v.uses() or v.is_graph_output() for v in inner.outputs):
             body.remove(inner, safe=True)

@@ -13,6 +13,7 @@ import onnx
 from ..errors import ExportError
 from ..nn.module import Module
 from ..ops.random import get_rng_state, set_rng_state
+from ..tensor import Tensor
 from ..tracer.graph import Graph
 from ..tracer.node import Node
 from ..tracer.symbolic import symbols_of
@@ -43,6 +44,7 @@ def to_onnx(
     opset: int = DEFAULT_OPSET,
     precision: Precision | None = None,
     float32_io: bool = True,
+    trainable: bool = False,
     metadata: Mapping[str, str] | None = None,
     external_data: bool | None = None,
     verify: bool = True,
@@ -51,9 +53,9 @@ def to_onnx(
 ) -> Exported:
     """Export a model, or any function of Tensors, to ONNX, and compare the two before returning.
 
-    The model is run at the example's sizes and again at others, in evaluation mode; what those runs have in common is
-    proved, and anything that was frozen into the graph by accident is refused. The model, its gradients and the random
-    state are left as they were.
+    The model is run at the example's sizes and again at others, in evaluation mode unless it is to be trained; what
+    those runs have in common is proved, and anything that was frozen into the graph by accident is refused. The model,
+    its gradients and the random state are left as they were.
 
     Args:
         model: a Module, or a function of Tensors.
@@ -74,12 +76,14 @@ def to_onnx(
             with one quantizes the other factor when it runs, and all else stays float32. Recurrent layers are written
             as "scan" then, the ONNX RNN operator having no int8 form.
         float32_io: whether the inputs and outputs of a float16 model are float32.
+        trainable: for a function that computes gradients: all that requires gradients, the parameters of a model, is
+            an input, after the others, and modules keep the mode that they are in.
         metadata: texts by name, to be kept in the file, for whatever you like.
         external_data: whether the weights stand in a file beside `path`; if None, only above protobuf's 2 GiB.
         verify: compare with onnxruntime at the example's sizes, at size one and at larger sizes.
         rtol: relative tolerance; by default 1.3e-6 in float32, 5e-3 with precision "float16", 5e-2 with "int8".
-        atol: absolute tolerance; by default 1e-5 in float32; with precision "float16" or "int8" those same shares of
-            the greatest magnitude in the output.
+        atol: absolute tolerance; by default 1e-5 in float32, times the greatest magnitude in the output if that is
+            above one and the model trainable; with precision "float16" or "int8" the shares above of that magnitude.
 
     Raises:
         ExportError: something cannot be exported, or an axis asked for is not free; with the user's line.
@@ -108,26 +112,29 @@ def to_onnx(
     metadata = check_metadata(metadata)
     if precision == "int8" and lowering == "auto":
         lowering = "scan"
-    with _left_as_it_was(model):
+    with _left_as_it_was(model, evaluation=not trainable):
         example = Example(model, example_inputs, {})
         if input_names is not None:
             example.rename(input_names)
         proof = prove(model, example, dynamic)
         proof, strategies = _choose(proof, lowering, dynamic, example)
-        graph = proof.graph
+        graph, parameters = _opened(proof.graph) if trainable else (proof.graph, {})
         if output_names is not None:
             graph = _renamed_outputs(graph, output_names)
         lowered = lower(graph, proof.axes, opset, strategies)
         converted = lowered if precision is None else convert(lowered, precision, float32_io)
         exported = Exported(converted, opset, *_by_input(proof))
         exported.precision = precision
+        exported.parameters = parameters
         with staged(converted) as source:
             try:
                 onnx.checker.check_model(source, full_check=True)
             except Exception as error:  # the checker raises types of its own
                 raise ExportError(f"to_onnx: the ONNX checker refuses the model: {error}") from error
             if verify:
-                report = compare(source, model, example, proof.axes, exported.output_names, rtol, atol, precision)
+                report = compare(
+                    source, model, example, proof.axes, exported.output_names, rtol, atol, precision, parameters
+                )
                 if precision is not None:
                     report = report._replace(bytes=(lay_out(lowered).bytes, lay_out(converted).bytes))
                 exported.report = report
@@ -174,6 +181,16 @@ def _choose(proof: Proof, lowering: str, dynamic: Dynamic, example: Example) -> 
     return proof, strategies
 
 
+def _opened(graph: Graph) -> tuple[Graph, dict[str, Tensor]]:
+    """The graph with all that requires gradients among its inputs, and the tensors that are, by the inputs' names."""
+    names = graph.names()
+    trained = {value: tensor for value, tensor in graph.captured.items() if tensor.requires_grad}
+    inputs = {**graph.inputs, **{names[value]: value for value in trained}}
+    captured = {value: tensor for value, tensor in graph.captured.items() if value not in trained}
+    opened = Graph(inputs, graph.outputs, captured, graph.labels, graph.structure, graph.leaks)
+    return opened, {names[value]: tensor for value, tensor in trained.items()}
+
+
 def _renamed_outputs(graph: Graph, names: Sequence[str]) -> Graph:
     check_names("output_names", names, len(graph.outputs))
     if taken := [name for name in names if name in graph.inputs]:
@@ -196,15 +213,15 @@ def _by_input(proof: Proof) -> tuple[dict[str, dict[int, str]], dict[str, dict[i
 
 
 @contextmanager
-def _left_as_it_was(model: Callable[..., Any]) -> Iterator[None]:
-    """Evaluation mode inside; afterwards every flag, buffer, gradient and the random state are what they were."""
+def _left_as_it_was(model: Callable[..., Any], evaluation: bool) -> Iterator[None]:
+    """Evaluation mode inside, if asked for; then all flags, buffers, gradients and the random state are as before."""
     modules = list(model.modules()) if isinstance(model, Module) else []
     before = [(m, dict(m.__dict__), dict(m._parameters), dict(m._buffers), dict(m._modules)) for m in modules]
     gradients = [(p, p.grad) for m in modules for p in m.parameters(recurse=False)]
     random = get_rng_state()
     try:
         for module in modules:
-            module.training = False
+            module.training = module.training and not evaluation
         yield
     finally:
         set_rng_state(random)

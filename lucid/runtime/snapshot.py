@@ -9,7 +9,6 @@ from ..nn.module import Module
 __all__ = ["Snapshot"]
 
 _PLAIN = (bool, int, float, str, tuple, type(None))
-_MODES = ("training", "_last_call")
 
 
 class Snapshot:
@@ -17,6 +16,10 @@ class Snapshot:
 
     Tensors that were overwritten are known by their version, which lucid's own optimizers, initializers and
     `load_state_dict` raise; a write into the memory of a tensor by other means is not seen.
+
+    Args:
+        model: the module.
+        trains: whether parameters that require gradients may have other elements, and modes matter.
 
     Example:
         >>> from lucid.runtime.snapshot import Snapshot
@@ -29,9 +32,10 @@ class Snapshot:
         False
     """
 
-    def __init__(self, model: Module) -> None:
+    def __init__(self, model: Module, trains: bool = False) -> None:
         self._tables: list[tuple[dict[str, Any], str, list[tuple[str, Any]]]] = []
         self._tensors: list[tuple[Any, Any, Any, int]] = []
+        self._kinds: list[tuple[Any, bool, Any, Any]] = []
         self._plain: list[tuple[dict[str, Any], list[tuple[str, Any]]]] = []
         self.modules = list(model.modules())
         for module in self.modules:
@@ -39,11 +43,19 @@ class Snapshot:
             for name in ("_modules", "_parameters", "_buffers"):
                 self._tables.append((own, name, list(own[name].items())))
             for tensor in (*own["_parameters"].values(), *own["_buffers"].values()):
-                if tensor is not None:
+                if tensor is None:
+                    continue
+                if trains:
+                    self._kinds.append((tensor, tensor.requires_grad, tensor._data.dtype, tensor._data.shape))
+                if not (trains and tensor.requires_grad):
                     # Made here if there is none yet: from now on it counts how often the elements are overwritten.
                     value = tensor._leaf_value()
                     self._tensors.append((tensor, tensor._data, value, value.version))
-            plain = [(k, v) for k, v in own.items() if isinstance(v, _PLAIN) and k not in _MODES]
+            plain = [
+                (k, v)
+                for k, v in own.items()
+                if isinstance(v, _PLAIN) and k != "_last_call" and (trains or k != "training")
+            ]
             self._plain.append((own, plain))
 
     def training(self) -> Module | None:
@@ -57,6 +69,10 @@ class Snapshot:
         """Whether all of it is as it was."""
         for tensor, data, value, version in self._tensors:
             if tensor._data is not data or tensor._value is not value or value.version != version:
+                return False
+        for tensor, requires_grad, dtype, shape in self._kinds:
+            array = tensor._data
+            if tensor._requires_grad is not requires_grad or array.dtype != dtype or array.shape != shape:
                 return False
         for own, kind, entries in self._tables:
             table = own[kind]

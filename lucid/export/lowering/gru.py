@@ -146,17 +146,19 @@ def _scan(
 ) -> Any:
     """MatMuls for the input projection of all steps, then a Scan over two Gemms and the gates."""
     x_rz, x_n, r_rz, r_n, bias = _projected(b, x, weight_ih, recurrent, bias_ih, bias_hh)
-    names = ("h", *_PARTS)
 
     def step(body: Builder, states: Any, read: Any) -> Any:
         (h,), (x_rz, x_n) = states, read
         q = body.op("MatMul", h, r_n) if bias is None else body.op("Gemm", h, r_n, bias)
         made = _cell(body, body.op("Gemm", h, r_rz, x_rz), x_n, q, h, 1)
-        return [made["h"]], [made[name] for name in names]
+        return [made["h"]], [made[name] for name in _PARTS]
 
     first = {"h": start(b, h0, b.dtype(x))}
-    h_n, *collected = scan(b, first, {"x_rz": x_rz, "x_n": x_n}, step, len(names))
-    return dict(zip(names, collected, strict=True)), b.op("Unsqueeze", h_n, np.array([0]))
+    h_n, *collected = scan(b, first, {"x_rz": x_rz, "x_n": x_n}, step, len(_PARTS))
+    made = dict(zip(_PARTS, collected, strict=True))
+    # Once more, of all steps at once: that is less than a node a step that copies a state to where it is collected.
+    made["h"] = b.op("Add", made["n"], made["kept"])
+    return made, b.op("Unsqueeze", h_n, np.array([0]))
 
 
 def _again(

@@ -147,15 +147,17 @@ def _unrolled(b: Builder, inputs: ir.Value, h0: ir.Value | None, c0: ir.Value | 
 def _scan(b: Builder, inputs: ir.Value, h0: ir.Value | None, c0: ir.Value | None, recurrent: ir.Value) -> Any:
     """One MatMul for the input projection of all steps, then a Scan over Gemm and the gates."""
     dtype, hidden = b.dtype(inputs), layer_shape(b)[2]
-    names = ("h", "c", *_PARTS)
 
     def step(body: Builder, states: Any, read: Any) -> Any:
         made = _cell(body, body.op("Gemm", states[0], recurrent, read[0]), states[1], hidden, 1)
-        return [made["h"], made["c"]], [made[name] for name in names]
+        return [made["h"], made["c"]], [made[name] for name in _PARTS]
 
     states = {"h": start(b, h0, dtype), "c": start(b, c0, dtype)}
-    h_n, c_n, *collected = scan(b, states, {"x": inputs}, step, len(names))
-    made = dict(zip(names, collected, strict=True))
+    h_n, c_n, *collected = scan(b, states, {"x": inputs}, step, len(_PARTS))
+    made = dict(zip(_PARTS, collected, strict=True))
+    # Once more, of all steps at once: that is less than a node a step that copies a state to where it is collected.
+    made["h"] = b.op("Mul", made["o"], made["t"])
+    made["c"] = b.op("Add", made["kept"], made["written"])
     return made, b.op("Unsqueeze", h_n, np.array([0])), b.op("Unsqueeze", c_n, np.array([0]))
 
 
@@ -171,11 +173,11 @@ def _again(
     def step(body: Builder, states: Any, read: Any) -> Any:
         f, written = read
         kept = body.op("Mul", f, states[0])
-        c = body.op("Add", kept, written)
-        return [c], [kept, c]
+        return [body.op("Add", kept, written)], [kept]
 
-    cells = scan(b, {"c": start(b, c0, dtype)}, {"f": made["f"], "written": made["written"]}, step, 2)
-    return {**made, "h": output, "kept": cells[1], "c": cells[2], "t": b.op("Tanh", cells[2])}
+    _, kept = scan(b, {"c": start(b, c0, dtype)}, {"f": made["f"], "written": made["written"]}, step, 1)
+    c = b.op("Add", kept, made["written"])
+    return {**made, "h": output, "kept": kept, "c": c, "t": b.op("Tanh", c)}
 
 
 @lowers("lstm_backward")

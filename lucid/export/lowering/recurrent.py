@@ -112,12 +112,13 @@ def _(b: Builder, incoming: ir.Value, states: ir.Value, weight: ir.Value, nonlin
         slope = b.cast(b.op("Greater", states, np.zeros((), dtype), dtype=np.bool_), dtype)
 
     def step(body: Builder, states: Any, read: Any) -> Any:
-        z = body.op("Mul", body.op("Gemm", states[0], weight, read[0]), read[1])
-        return [z], [z]
+        total = body.op("Gemm", states[0], weight, read[0])
+        return [body.op("Mul", total, read[1])], [total]
 
     first = start(b, None, dtype)
-    _, output = scan(b, {"z": first}, {"g": incoming, "slope": slope}, step, 1, reverse=reverse)
-    return output
+    _, totals = scan(b, {"z": first}, {"g": incoming, "slope": slope}, step, 1, reverse=reverse)
+    # Once more, of all steps at once: that is less than a node a step that copies a state to where it is collected.
+    return b.op("Mul", totals, slope)
 
 
 @lowers("recurrent_weight_gradient")
