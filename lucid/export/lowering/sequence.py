@@ -105,11 +105,12 @@ def steps_of(b: Builder, sequence: ir.Value) -> list[ir.Value]:
 
 def previous(b: Builder, first: ir.Value | None, states: ir.Value) -> ir.Value:
     """The state before each step (T, N, H)."""
+    # A Pad that adds a step and takes one away would do for zeros, but not in onnxruntime 1.22 with a single step.
     if first is None:
-        # A step of zeros more in front, and one less at the end.
-        return b.op("Pad", states, np.array([1, 0, 0, -1, 0, 0]))
-    earlier = b.op("Slice", states, np.array([0]), np.array([-1]), np.array([0]))
-    return b.op("Concat", first, earlier, axis=0)
+        later = b.op("Pad", states, np.array([1, 0, 0, 0, 0, 0]))
+    else:
+        later = b.op("Concat", first, states, axis=0)
+    return b.op("Slice", later, np.array([0]), np.array([-1]), np.array([0]))
 
 
 # --- sequences of different length
@@ -150,16 +151,22 @@ def _row(b: Builder, lengths: ir.Value) -> ir.Value:
 
 def projected(b: Builder, x: ir.Value, weight: ir.Value, *parts: ir.Value | None) -> ir.Value:
     """W x_t and biases for all steps at once."""
+    bias = _sum(b, [part for part in parts if part is not None])
+    steps, batch, _ = layer_shape(b)
+    if b.array(weight) is None and steps is not None and batch is not None:
+        # A weight that is no constant is turned as it is read, and the bias need not be added by itself.
+        rows = b.op("Gemm", b.op("Flatten", x, axis=2), weight, bias, transB=1)
+        return b.op("Reshape", rows, b.sizes((steps, batch, -1)))
     result: ir.Value = b.op("MatMul", x, transposed(b, weight))
-    given = [part for part in parts if part is not None]
-    if not given:
-        return result
-    arrays = [b.array(part) for part in given]
-    if any(array is None for array in arrays):
-        bias = given[0] if len(given) == 1 else b.op("Add", *given)
-    else:
-        bias = b.const(sum(arrays), given[0].name)
-    return b.op("Add", result, bias)
+    return result if bias is None else b.op("Add", result, bias)
+
+
+def _sum(b: Builder, parts: Sequence[ir.Value]) -> ir.Value | None:
+    """The sum of biases."""
+    arrays = [b.array(part) for part in parts]
+    if not parts or any(array is None for array in arrays):
+        return b.op("Add", *parts) if len(parts) > 1 else next(iter(parts), None)
+    return b.const(sum(arrays), parts[0].name)
 
 
 def blocks(b: Builder, weight: ir.Value, order: Sequence[int]) -> ir.Value:
