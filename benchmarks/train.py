@@ -19,7 +19,11 @@ TRAINERS = (
     Contender("torch", "torch:train", peer="torch"),
     Contender("jax", "jax:train", peer="jax"),
 )
-CONTENDERS = (*TRAINERS, Contender("floor", "numpy:floor"))
+CONTENDERS = (
+    *TRAINERS,
+    Contender("floor", "numpy:floor"),
+    Contender("products in onnxruntime", "onnxruntime:training_products"),
+)
 
 FLOOR = (
     "the floor is an estimate of what a step in NumPy needs: matrix products, and the elementwise calls of each time "
@@ -60,13 +64,17 @@ def findings(rows: Sequence[Row]) -> list[Finding]:
 
 
 def limits(rows: Sequence[Row]) -> list[str]:
-    """How far the floor is from the others, over the six sizes of one layer."""
+    """How far NumPy's floor is from NumPy's step and from the peers, and the products alone in onnxruntime from the
+    compiled step and from the peers, over the six sizes of one layer.
+    """
     notes = []
     for label, kinds in (("RNN", KINDS[:2]), ("LSTM", ("lstm",)), ("GRU", ("gru",))):
-        for other in ("torch", "jax", "lucid", "lucid compiled"):
-            found = _ratios(rows, other, "floor", *kinds)
-            if found:
-                notes.append(f"{label}, {other} / floor: mean {geometric_mean(found):.3g}, worst size {min(found):.3g}")
+        for limit, own in (("floor", "lucid"), ("products in onnxruntime", "lucid compiled")):
+            for other in ("torch", "jax", own):
+                found = _ratios(rows, other, limit, *kinds)
+                if found:
+                    mean = geometric_mean(found)
+                    notes.append(f"{label}, {other} / {limit}: mean {mean:.3g}, worst size {min(found):.3g}")
     return notes
 
 

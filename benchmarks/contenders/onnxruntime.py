@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
+from onnx import TensorProto, helper
 
 import lucid
 from lucid.export import to_onnx
@@ -14,7 +16,7 @@ from ..case import Case
 from ..job import Job
 from .lucid import layer, streamable
 
-__all__ = ["stream"]
+__all__ = ["stream", "training_products"]
 
 
 def stream(case: Case) -> Job:
@@ -61,3 +63,46 @@ def stream(case: Case) -> Job:
 
     del x
     return Job(run, results)
+
+
+def training_products(case: Case) -> Job:
+    """The matrix products of a training step in onnxruntime and nothing else: one for all inputs, one a time step
+    forward and one back, and one each for the gradients of the weights and of what the layer before gave.
+    """
+    weights = case.weights()
+    rows, hidden, gates = case.time * case.batch, case.hidden, case.gates * case.hidden
+    feed = {"x": case.input().reshape(rows, -1), "h": case.gradient()}
+    feed["flat"] = feed["h"].reshape(rows, hidden)
+    feed["da"] = np.concatenate([feed["h"]] * case.gates, axis=2)
+    feed["flat_da"] = feed["da"].reshape(rows, gates)
+    nodes: list[Any] = []
+    outputs: list[str] = []
+
+    def product(kind: str, a: str, b: str, **attributes: Any) -> None:
+        outputs.append(f"y{len(outputs)}")
+        nodes.append(helper.make_node(kind, [a, b], [outputs[-1]], **attributes))
+
+    for k in range(case.layers):
+        w, r, given = f"weight_ih_l{k}", f"weight_hh_l{k}", "flat" if k else "x"
+        feed[w], feed[r], feed[f"{r}.T"] = weights[w], weights[r], np.ascontiguousarray(weights[r].T)
+        product("Gemm", given, w, transB=1)
+        for states, recurrent in (("h", f"{r}.T"), ("da", r)):
+            step = helper.make_node("MatMul", ["state", recurrent], ["product"])
+            read, made = (_value(name, [None, None]) for name in ("state", "product"))
+            body = helper.make_graph([step], "step", [read], [made])
+            outputs.append(f"y{len(outputs)}")
+            nodes.append(helper.make_node("Scan", [states], [outputs[-1]], body=body, num_scan_inputs=1))
+        product("Gemm", "flat_da", "flat", transA=1)
+        product("Gemm", "flat_da", given, transA=1)
+        if k:
+            product("Gemm", "flat_da", w)
+    inputs = [_value(name, list(array.shape)) for name, array in feed.items()]
+    graph = helper.make_graph(nodes, "products", inputs, [_value(name, None) for name in outputs])
+    version = helper.make_opsetid("", 18)
+    model = helper.make_model(graph, opset_imports=[version], ir_version=onnx.helper.find_min_ir_version_for([version]))
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return Job(lambda: session.run(None, feed), dict)
+
+
+def _value(name: str, shape: Any) -> Any:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)

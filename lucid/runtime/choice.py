@@ -97,15 +97,16 @@ class Runner:
                 return best
 
 
-def _fastest(runners: Sequence[Runner], arrays: Sequence[Array], shapes: Shapes) -> Runner:
-    """Which of them takes the least time."""
+def _fastest(runners: Sequence[Runner], arrays: Sequence[Array], shapes: Shapes, rounds: int) -> Runner:
+    """Which of them takes the least time, each having its turn so many times."""
     if len(runners) == 1:
         return runners[0]
-    taken = {}
-    for runner in runners:
-        # The threads of one session, that still spin, slow down another several times.
-        time.sleep(_SETTLE)
-        taken[runner] = runner.seconds(arrays, shapes)
+    taken = dict.fromkeys(runners, float("inf"))
+    for _ in range(rounds):
+        for runner in runners:
+            # The threads of one session, that still spin, slow down another several times.
+            time.sleep(_SETTLE)
+            taken[runner] = min(taken[runner], runner.seconds(arrays, shapes))
     return min(taken, key=taken.__getitem__)
 
 
@@ -284,7 +285,8 @@ class _Way:
         if self.compiled.trains and threads is None and first.session.device.kind == "cpu" and os.cpu_count() != 1:
             # The products of a whole sequence wake up threads that are in the way of the small ones of a step.
             runners += [self._made_for(runner.lowering, 1, arrays, shapes) for runner in runners]
-        fastest = _fastest(runners, arrays, shapes)
+        # A choice made for a training run may take a second, so that a slow moment of the machine decides nothing.
+        fastest = _fastest(runners, arrays, shapes, 3 if self.compiled.trains else 1)
         # A session has its own copy of the weights, if they are constants, and its own threads.
         self._made = [r for r in self._made if r.threads == threads or r is fastest or r in self.runners.values()]
         return fastest
