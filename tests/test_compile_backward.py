@@ -277,6 +277,8 @@ def test_what_cannot_be_differentiated_is_refused() -> None:
         trace(lambda x: backward(x, y)[0], x.detach())
     with pytest.raises(ShapeError, match="RNN: input has 2 features"):
         backward(lucid.randn(T, N, 2), y)
+    with pytest.raises(GradientError, match="gradients are disabled here"), lucid.no_grad():
+        backward(x.detach(), y)
 
 
 def test_another_dtype() -> None:

@@ -36,8 +36,8 @@ def compile_backward(model: Module, device: str = "cpu", *, threads: int | None 
         TypeError: it is no Module.
         RuntimeUnavailableError: there is no such device.
         ExportError: at the call, the model cannot be exported; it never runs otherwise than in onnxruntime.
-        GradientError: at the call, no parameter requires gradients, the result depends on none of them, or the
-            gradient that arrives is missing or has another shape than the result.
+        GradientError: at the call, gradients are disabled, no parameter requires any, the result depends on none of
+            them, or the gradient that arrives is missing or has another shape than the result.
 
     Example:
         >>> class Loss(nn.Module):
@@ -86,6 +86,8 @@ class CompiledBackward(Choosing):
         mode = MODE.get()
         if mode.trace is not None:
             raise LucidError("compile_backward: gradients cannot be added to parameters inside of a trace")
+        if not mode.grad:
+            raise GradientError("compile_backward: gradients are disabled here, by no_grad or the like")
         _, ways = self._snapshot()
         if gradient is not None:
             kwargs["gradient"] = gradient
