@@ -362,8 +362,8 @@ def _key(structure: Structure) -> Any:
         hash(rest)
     except TypeError:
         raise TypeError(
-            f"compile: arguments and results must be Tensors, nested in tuples, lists or dicts, or plain constants; "
-            f"got {type(rest).__name__}"
+            "compiled modules: arguments and results must be Tensors, nested in tuples, lists or dicts, or plain "
+            f"constants; got {type(rest).__name__}"
         ) from None
     return kind, type(rest), rest, tuple([_key(part) for part in parts])
 
