@@ -309,6 +309,20 @@ def test_large_inputs_are_verified_at_small_sizes(monkeypatch: pytest.MonkeyPatc
     assert all(shape[:2] == (3, 4) for shape, _ in verified)
 
 
+def test_no_session_keeps_the_arrays_of_a_step() -> None:
+    model = Loss()
+    backward = compile_backward(model)
+    assert_same(model, backward, *example())
+    (way,) = backward._state[1].values()
+    for runner in way._made:
+        options = runner.session._session.get_session_options()
+        assert not options.enable_cpu_mem_arena
+        assert not options.enable_mem_pattern
+    other = lucid.runtime.Session(lucid.export.to_onnx(nn.RNN(3, 4)))._session.get_session_options()
+    assert other.enable_cpu_mem_arena
+    assert other.enable_mem_pattern
+
+
 def test_the_export_of_it(tmp_path: Any) -> None:
     """A function that computes gradients, its parameters being inputs: what `to_onnx` writes when asked for it."""
     model = Loss("gru")

@@ -62,7 +62,8 @@ class Runner:
         self, exported: Exported, device: str | Device, threads: int | None, lowering: str, flat: Flat
     ) -> None:
         self.exported = exported
-        self.session = Session(exported, device, threads=threads)
+        # A training step makes arrays by the dozen of whole sequences, and several sessions would keep as many of them.
+        self.session = Session(exported, device, threads=threads, arena=not exported.parameters)
         self.lowering = lowering
         self.threads = threads
         self.flat = flat

@@ -44,6 +44,8 @@ class Session:
         device: "cpu", "cuda", "cuda:1" and so on, or "auto": CUDA where it starts, otherwise the CPU.
         threads: over how many threads an operator is spread; onnxruntime's own choice if None.
         verify: whether to hold a file that lucid wrote against the digests in it.
+        arena: whether onnxruntime keeps the memory of a call on a CPU for the next, as much as the largest one needed;
+            otherwise all of it is given back.
 
     Attributes:
         device: where it runs.
@@ -78,18 +80,19 @@ class Session:
         *,
         threads: int | None = None,
         verify: bool = True,
+        arena: bool = True,
     ) -> None:
         if threads is not None and (not isinstance(threads, int) or isinstance(threads, bool) or threads < 1):
             raise ValueError(f"Session: threads must be a positive int or None; got {threads!r}")
         self.device = find_device(device)
         source = read_model(model, verify)
         try:
-            self._session = _load(source, self.device, threads)
+            self._session = _load(source, self.device, threads, arena)
         except RuntimeUnavailableError:
             if device != "auto":
                 raise
             self.device = Device("cpu")
-            self._session = _load(source, self.device, threads)
+            self._session = _load(source, self.device, threads, arena)
         self.inputs = specs_of(self._session.get_inputs(), "input")
         self.outputs = specs_of(self._session.get_outputs(), "output")
         self.input_names = tuple(spec.name for spec in self.inputs)
@@ -307,12 +310,13 @@ class Session:
         return f"Session on {self.device}: ({inputs}) -> ({outputs})"
 
 
-def _load(source: Source, device: Device, threads: int | None) -> Any:
+def _load(source: Source, device: Device, threads: int | None, arena: bool) -> Any:
     options = onnxruntime.SessionOptions()
     # Errors arrive as exceptions; printed as well, they would be seen twice.
     options.log_severity_level = 4
     if threads is not None:
         options.intra_op_num_threads = threads
+    options.enable_cpu_mem_arena = options.enable_mem_pattern = arena
     said = load_libraries(device)
     try:
         session = onnxruntime.InferenceSession(source.model, options, providers=device.providers)
