@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import onnx
 import onnx_ir as ir
 
-from ..errors import FileError
+from ..errors import ExportError, FileError
 from ..tensor import Tensor
 from .files import write
 from .layout import fits
 from .parity import Report
 from .precision import Precision
+from .separation import Separation
 
 __all__ = ["Exported"]
 
@@ -31,6 +33,8 @@ class Exported:
         opset: the version of the ONNX operator set.
         precision: what the model was converted to: "float32", "float16" or "int8"; None if it was not.
         parameters: for each input that is a parameter of a trainable model, the model's own.
+        separation: how the model can be run on parts of a batch; None if it cannot.
+        lower_part: makes the model for a part.
     """
 
     def __init__(
@@ -46,6 +50,8 @@ class Exported:
         self.fixed = fixed
         self.precision: Precision | None = None
         self.parameters: dict[str, Tensor] = {}
+        self.separation: Separation | None = None
+        self.lower_part: Callable[[], ir.Model] | None = None
         self.report: Report | None = None
         self.path: str | None = None
 
@@ -73,6 +79,20 @@ class Exported:
     def operators(self) -> dict[str, int]:
         """How many nodes of each ONNX operator there are, subgraphs not counted."""
         return dict(Counter(node.op_type for node in self.model.graph))
+
+    def part(self) -> Exported:
+        """The model for a part of a batch: after its outputs come the totals that `separation` weighs parts by.
+
+        Raises:
+            ExportError: it cannot be run on parts of a batch.
+        """
+        if self.separation is None or self.lower_part is None:
+            raise ExportError("the model was not proved to be separable: what it gives depends on the batch as a whole")
+        if not self.separation.totals:
+            return self
+        part = Exported(self.lower_part(), self.opset, self.axes, self.fixed)
+        part.parameters = self.parameters
+        return part
 
     def serialize(self) -> bytes:
         """The model as the bytes of an ONNX file.

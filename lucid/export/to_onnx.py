@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import count
 from typing import Any, Literal
 
 import onnx
@@ -15,7 +16,7 @@ from ..nn.module import Module
 from ..ops.random import get_rng_state, set_rng_state
 from ..tensor import Tensor
 from ..tracer.graph import Graph
-from ..tracer.node import Node
+from ..tracer.node import Node, Value
 from ..tracer.symbolic import symbols_of
 from .dynamic import Dynamic, Proof, prove
 from .example import Example, check_names
@@ -27,6 +28,7 @@ from .metadata import check_metadata, stamp
 from .opset import DEFAULT_OPSET, check_opset
 from .parity import compare
 from .precision import PRECISIONS, Precision, convert
+from .separation import separate
 
 __all__ = ["to_onnx"]
 
@@ -126,6 +128,11 @@ def to_onnx(
         exported = Exported(converted, opset, *_by_input(proof))
         exported.precision = precision
         exported.parameters = parameters
+        # Numbers that were quantized for a whole batch are not those of its parts.
+        if precision is None and (separation := separate(graph, proof.axes)) is not None:
+            more = _with_totals(graph, separation.totals)
+            exported.separation = separation
+            exported.lower_part = lambda: lower(more, proof.axes, opset, strategies)
         with staged(converted) as source:
             try:
                 onnx.checker.check_model(source, full_check=True)
@@ -196,6 +203,13 @@ def _renamed_outputs(graph: Graph, names: Sequence[str]) -> Graph:
     if taken := [name for name in names if name in graph.inputs]:
         raise ValueError(f"to_onnx: output_names must differ from the inputs' names; got {', '.join(taken)} in both")
     outputs = dict(zip(names, graph.outputs.values(), strict=True))
+    return Graph(graph.inputs, outputs, graph.captured, graph.labels, graph.structure, graph.leaks)
+
+
+def _with_totals(graph: Graph, totals: Sequence[Value]) -> Graph:
+    """The graph with further outputs after its own."""
+    free = (name for name in (f"total_{i}" for i in count()) if name not in graph.outputs and name not in graph.inputs)
+    outputs = graph.outputs | dict(zip(free, totals, strict=False))
     return Graph(graph.inputs, outputs, graph.captured, graph.labels, graph.structure, graph.leaks)
 
 

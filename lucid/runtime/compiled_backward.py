@@ -10,7 +10,8 @@ from ..nn.module import Module
 from ..tensor import Tensor
 from ..tracer.mode import MODE
 from ..tracer.tree import Structure, unflatten
-from .choice import Choosing, Flat
+from .choice import Choosing
+from .flat import Flat
 
 __all__ = ["CompiledBackward", "compile_backward"]
 

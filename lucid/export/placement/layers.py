@@ -1,0 +1,159 @@
+"""Placements of matrix products, of layers and of their gradients. Letters: T time, N batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .placement import InseparableError, Placement, Step, places
+
+
+@places("matmul")
+def _(step: Step) -> Placement:
+    x, y = step.placements
+    over = step.product_over(0, 1)
+    kinds = x.kind, y.kind
+    if "partial" in kinds:
+        step.require(kinds.count("partial") == 1, "shard" not in kinds)
+        return Placement("partial", over=over)
+    if "shard" not in kinds:
+        return Placement(over=over)
+    step.require(len(step.shape(0)) > 1, len(step.shape(1)) > 1)
+    # Axes from the right: the product is over the last of x and the last but one of y.
+    back_x, back_y = (placement.axis - len(step.shape(i)) for i, placement in enumerate((x, y)))
+    if kinds == ("shard", "shard"):
+        order = step.order(0, 1)
+        if (back_x, back_y) == (-1, -2):
+            return Placement("partial", over=over)
+        step.require(back_x == back_y, back_x < -2)
+        return Placement("shard", len(step.out) + back_x, order, over)
+    if x.kind == "shard":
+        step.require(back_x != -1)
+        return Placement("shard", len(step.out) + back_x, x.order, over)
+    step.require(back_y != -2)
+    return Placement("shard", len(step.out) + back_y, y.order, over)
+
+
+@places("linear")
+def _(step: Step) -> Placement:
+    step.require_replicated(1, 2)
+    x = step.placements[0]
+    if x.kind != "shard":
+        step.require_plain(0)
+        return x
+    step.require(x.axis != step.ndim - 1, not x.over or step.node.inputs[2] is None)
+    return x
+
+
+@places("weight_gradient")
+def _(step: Step) -> Placement:
+    dz, x = step.placements
+    step.require(dz.kind == x.kind == "shard", dz.axis == x.axis, dz.axis != step.ndim - 1)
+    step.order(0, 1)
+    return Placement("partial", over=step.product_over(0, 1))
+
+
+@places("recurrent_weight_gradient")
+def _(step: Step) -> Placement:
+    _require_batch(step, (0, 1), (1, 1), (2, 1))
+    return Placement("partial", over=step.product_over(0, 2))
+
+
+@places("rnn")
+def _(step: Step) -> list[Placement]:
+    return _layer(step, (0, 1), (1, 1), lengths=6, results=(1, 1))
+
+
+@places("gru")
+def _(step: Step) -> list[Placement]:
+    return _layer(step, (0, 1), (1, 1), lengths=6, results=(1, 1, 2, 1))
+
+
+@places("lstm")
+def _(step: Step) -> list[Placement]:
+    return _layer(step, (0, 1), (1, 1), (2, 1), lengths=7, results=(1, 1, 1, 2, 1))
+
+
+@places("rnn_backward")
+def _(step: Step) -> list[Placement]:
+    return _gradient(step, 1, (0, 1), (1, 1), weight=2)
+
+
+@places("gru_backward")
+def _(step: Step) -> list[Placement]:
+    return _gradient(step, 1, (0, 1), (1, 2), (2, 1), (3, 1), weight=4)
+
+
+@places("lstm_backward")
+def _(step: Step) -> list[Placement]:
+    return _gradient(step, 2, (0, 1), (1, 1), (2, 2), (3, 1), (4, 1), weight=5)
+
+
+@places("class_losses")
+def _(step: Step) -> list[Placement]:
+    step.require_plain()
+    step.require_replicated(2)
+    placement, target = step.placements[:2]
+    if placement.kind == target.kind == "replicate":
+        return [target, target, placement]
+    dim = step.dim % step.ndim
+    step.require(placement.kind == target.kind == "shard", target.axis == placement.axis - (placement.axis > dim))
+    step.require(placement.axis != dim)
+    order = step.order(0, 1)
+    return [*[target._replace(order=order)] * 2, placement._replace(order=order)]
+
+
+@places("less_one_at")
+def _(step: Step) -> Placement:
+    step.require_plain()
+    placement, target = step.placements
+    dim = step.dim % step.ndim
+    step.require(placement.kind == target.kind == "shard", target.axis == placement.axis - (placement.axis > dim))
+    step.require(placement.axis != dim)
+    return placement._replace(order=step.order(0, 1))
+
+
+@places("normalized")
+def _(step: Step) -> list[Placement]:
+    step.require_plain()
+    step.require_replicated(1, 2)
+    placement = step.placements[0]
+    step.require(placement.kind == "shard", placement.axis < step.ndim - step.node.attrs["axes"])
+    return [placement] * 3
+
+
+@places("normalized_slope")
+def _(step: Step) -> list[Placement]:
+    step.require_plain(1, 3, 4)
+    step.require_replicated(2)
+    placement = step.placements[0]
+    alike = [step.placements[i].kind == "shard" and step.placements[i].axis == placement.axis for i in (0, 1, 3, 4)]
+    step.require(*alike, placement.axis < step.ndim - step.node.attrs["axes"])
+    whole = Placement("partial", over=placement.over)
+    return [placement._replace(order=step.order(0, 1, 3, 4)), whole, whole]
+
+
+def _require_batch(step: Step, *axes: tuple[int, int]) -> None:
+    """Go no further unless each of these inputs, as far as it is given, has the batch as that axis."""
+    for i, axis in axes:
+        if step.node.inputs[i] is not None:
+            step.require(step.placements[i].kind == "shard", step.placements[i].axis == axis)
+    order = step.order(*[i for i, _ in axes])
+    if order not in (None, Placement().order):
+        raise InseparableError("the batch is part of a larger axis")
+
+
+def _layer(step: Step, *axes: tuple[int, int], lengths: int, results: tuple[int, ...]) -> list[Placement]:
+    """A recurrent layer: each sequence of a batch by itself."""
+    step.require_plain()
+    _require_batch(step, *axes, (lengths, 0))
+    step.require_replicated(*range(len(axes), lengths))
+    return [Placement("shard", axis) for axis in results]
+
+
+def _gradient(step: Step, incoming: int, *axes: tuple[int, int], weight: int) -> list[Any]:
+    """The backward pass of such a layer, linear in its first inputs."""
+    step.require_plain(*range(incoming, weight))
+    step.require_replicated(weight)
+    _require_batch(step, *axes)
+    over = step.sum_over(*[i for i in range(incoming) if step.node.inputs[i] is not None])
+    return [Placement("shard", 1, over=over)] * len(step.node.outputs)

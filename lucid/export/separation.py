@@ -1,0 +1,127 @@
+"""Whether what a model gives for a batch can be computed for parts of the batch, each by itself, and put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Literal, NamedTuple
+
+from ..tracer.graph import Graph
+from ..tracer.node import Node, Value
+from ..tracer.symbolic import Size, symbols_of
+from .placement import RULES, InseparableError, Placement, Step
+
+__all__ = ["Joint", "Separation", "separate"]
+
+_ZERO = Placement(over=None)
+_SIZED = frozenset({"fill", "expand_to", "reshape_to", "slice_add", "sum_to", "index_add"})
+"""The ops whose attributes may have the size of the batch in them: it is that of a shape."""
+
+
+class Joint(NamedTuple):
+    """How an output is put together.
+
+    Attributes:
+        kind: "shard": parts stand one after the other along `axis`; "partial": they are added up; "replicate": each
+            part gives the same.
+        axis: the axis that belongs to the batch.
+        over: which totals a part weighs by: its own total divided by the sum of all; -1: its share of the batch.
+    """
+
+    kind: Literal["replicate", "shard", "partial"]
+    axis: int
+    over: tuple[int, ...]
+
+
+class Separation(NamedTuple):
+    """What was proved.
+
+    Attributes:
+        symbol: the size of the batch.
+        inputs: for each input the axis that belongs to the batch; None if each part gets the whole input.
+        outputs: how each output is put together.
+        totals: values, of one element each, that outputs weigh by.
+    """
+
+    symbol: str
+    inputs: tuple[int | None, ...]
+    outputs: tuple[Joint, ...]
+    totals: tuple[Value, ...]
+
+
+def separate(graph: Graph, axes: Mapping[tuple[str, int], str]) -> Separation | None:
+    """Find a free axis along which a batch can be cut, such that each part can be computed by itself.
+
+    Each op has a rule, in `placement`, that says how its results follow from those for parts; what no rule covers is
+    not separable. Sums over the batch are, means too, and the gradients of parameters; a normalization over the batch
+    is not.
+
+    Args:
+        graph: the graph.
+        axes: the symbol of each free axis, by input and axis.
+
+    Returns:
+        What was proved of the first such axis; None if there is none.
+    """
+    for symbol in sorted(dict.fromkeys(axes.values()), key=lambda name: name != "batch"):
+        with suppress(InseparableError):
+            return _separated(graph, symbol)
+    return None
+
+
+def _separated(graph: Graph, symbol: str) -> Separation:
+    found: dict[Value, Placement] = dict.fromkeys(graph.captured, Placement())
+    for value in graph.inputs.values():
+        found[value] = _placed(value.shape, symbol)
+    for node in graph.nodes:
+        found.update(zip(map(node.value, range(len(node.outputs))), _results(node, found, symbol), strict=True))
+    totals: list[Value] = []
+    outputs = tuple(_joint(found[value], value, symbol, totals) for value in graph.outputs.values())
+    inputs = [found[value] for value in graph.inputs.values()]
+    return Separation(
+        symbol, tuple(place.axis if place.kind == "shard" else None for place in inputs), outputs, tuple(totals)
+    )
+
+
+def _placed(shape: tuple[Any, ...], symbol: str) -> Placement:
+    """How an input is placed; one axis of it, and all of that, may belong to the batch."""
+    found = [(axis, size) for axis, size in enumerate(shape) if symbol in symbols_of((size,))]
+    if not found:
+        return Placement()
+    if len(found) > 1 or found[0][1] != Size((symbol,)):
+        raise InseparableError("an input has the batch in it more than once")
+    return Placement("shard", found[0][0])
+
+
+def _results(node: Node, found: Mapping[Value, Placement], symbol: str) -> list[Placement]:
+    if any(isinstance(x, Size) and symbol in x.symbols for x in node.inputs):
+        raise InseparableError("the size of the batch is computed with")
+    if node.op.name not in _SIZED and symbol in symbols_of(tuple(node.attrs.values())):
+        raise InseparableError("an attribute depends on the size of the batch")
+    given = [found[x] if type(x) is Value else _ZERO if x == 0 else Placement() for x in node.inputs]
+    sized = any(symbol in symbols_of(spec.shape) for spec in node.outputs)
+    if not sized and all(place in (Placement(), _ZERO) for place in given):
+        return [Placement()] * len(node.outputs)
+    rule = RULES.get(node.op.name)
+    if rule is None:
+        raise InseparableError(f"nobody wrote down how {node.op.name} is placed")
+    placed = rule(Step(node, given, symbol))
+    results = [placed] if isinstance(placed, Placement) else list(placed)
+    for place, spec in zip(results, node.outputs, strict=True):
+        # A size that is known in the run alone may be that of the batch.
+        inside = [n is None or symbol in symbols_of((n,)) for n in spec.shape]
+        if inside != [place.kind == "shard" and axis == place.axis for axis in range(len(spec.shape))]:
+            raise InseparableError(f"{node.op.name} has the batch elsewhere")
+    return results
+
+
+def _joint(place: Placement, value: Value, symbol: str, totals: list[Value]) -> Joint:
+    size: Any = value.shape[place.axis] if place.kind == "shard" else Size((symbol,))
+    if size != Size((symbol,)):
+        raise InseparableError("an output has the batch as part of an axis")
+    over = []
+    for total in place.over or ():
+        if total is not None and total not in totals:
+            totals.append(total)
+        over.append(-1 if total is None else totals.index(total))
+    return Joint(place.kind, place.axis, tuple(over))

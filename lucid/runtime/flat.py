@@ -1,0 +1,58 @@
+"""Flat: a model as a function from a row of tensors to a row of tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..nn.module import Module
+from ..tensor import Tensor
+from ..tracer.tree import Structure, flatten, unflatten
+
+__all__ = ["Flat", "is_tensor", "key_of"]
+
+
+class Flat(Module):
+    """A model as a function from a row of tensors to a row of tensors.
+
+    Attributes:
+        results: how what the model returned nests, once it was called; several if that was not always the same.
+    """
+
+    def __init__(self, model: Module, structure: Structure) -> None:
+        super().__init__()
+        self.model = model
+        self.structure = structure
+        self.results: dict[Any, Structure] = {}
+
+    def forward(self, *tensors: Tensor) -> tuple[Any, ...]:
+        args, kwargs = unflatten(self.structure, iter(tensors))
+        return tuple(self.leaves(args, kwargs))
+
+    def leaves(self, args: Any, kwargs: Any) -> list[Tensor]:
+        """The tensors in what the model returns."""
+        leaves, structure = flatten(self.model(*args, **kwargs), is_tensor)
+        self.results[key_of(structure)] = structure
+        return leaves
+
+    @property
+    def result(self) -> Structure:
+        """How what the model returns nests."""
+        return next(iter(self.results.values()))
+
+
+def key_of(structure: Structure) -> Any:
+    """Something hashable that tells structures apart, constants of equal value but different type too."""
+    kind, rest, parts = structure
+    try:
+        hash(rest)
+    except TypeError:
+        raise TypeError(
+            "compiled modules: arguments and results must be Tensors, nested in tuples, lists or dicts, or plain "
+            f"constants; got {type(rest).__name__}"
+        ) from None
+    return kind, type(rest), rest, tuple([key_of(part) for part in parts])
+
+
+def is_tensor(x: Any) -> bool:
+    """Whether it is a leaf of the arguments, and not a constant among them."""
+    return isinstance(x, Tensor)

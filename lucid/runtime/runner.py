@@ -1,0 +1,107 @@
+"""Runner: an export in a session, and which of several is the fastest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import ShapeError
+from ..export.exported import Exported
+from .device import Device
+from .flat import Flat
+from .parts import Parts
+from .session import Session
+from .spec import Shape
+
+__all__ = ["Runner", "Shapes", "fastest"]
+
+Array = np.ndarray[Any, Any]
+Shapes = tuple[Shape, ...]
+
+_TURN = 0.01
+"""For how many seconds each candidate is timed."""
+
+_SETTLE = 0.06
+"""After how many seconds the threads of a session are at rest: they spin for a while, waiting for more to do."""
+
+
+class Runner:
+    """An export in a session.
+
+    Attributes:
+        lowering: how recurrent layers were lowered.
+        threads: over how many threads the session spreads an operator; None for onnxruntime's own choice.
+        parts: into how many parts a batch is cut, which run side by side.
+        flat: the function that was exported.
+    """
+
+    def __init__(
+        self, exported: Exported, device: str | Device, threads: int | None, parts: int, lowering: str, flat: Flat
+    ) -> None:
+        self.exported = exported
+        model = exported.part() if parts > 1 else exported
+        # A training step makes arrays by the dozen of whole sequences, and several sessions would keep as many of them.
+        self.session = Session(model, device, threads=threads, arena=not exported.parameters)
+        self.lowering = lowering
+        self.threads = threads
+        self.parts = parts
+        self.flat = flat
+        self._run = self.session.run
+        if parts > 1:
+            assert exported.separation is not None
+            self._run = Parts(self.session, exported.separation, parts).run
+        self._parameters = tuple(exported.parameters.values())
+        self._shapes = tuple([parameter.shape for parameter in self._parameters])
+
+    def run(self, arrays: Sequence[Array], shapes: Shapes) -> list[Array]:
+        """What the function gives for such inputs, and for its parameters as they are now."""
+        if self._parameters:
+            arrays = [*arrays, *[parameter._data for parameter in self._parameters]]
+        return self._run(arrays, shapes + self._shapes)
+
+    def takes(self, shapes: Shapes) -> bool:
+        """Whether the session takes inputs of such shapes."""
+        try:
+            self.session.check(shapes + self._shapes)
+        except ShapeError:
+            return False
+        return True
+
+    def seconds(self, arrays: Sequence[Array], shapes: Shapes) -> float:
+        """How long a call takes, at best."""
+        for _ in range(2):  # the first two calls make the buffers
+            self.run(arrays, shapes)
+        best, end = float("inf"), time.perf_counter() + _TURN
+        while True:
+            begin = time.perf_counter()
+            self.run(arrays, shapes)
+            now = time.perf_counter()
+            best = min(best, now - begin)
+            if now > end:
+                return best
+
+    @property
+    def drops_nan(self) -> bool:
+        """Whether it has the RNN operator with Relu, in which onnxruntime turns NaN into 0."""
+        return any(
+            node.op_type == "RNN"
+            and "activations" in node.attributes
+            and "Relu" in node.attributes["activations"].as_strings()
+            for node in self.exported.model.graph
+        )
+
+
+def fastest(runners: Sequence[Runner], arrays: Sequence[Array], shapes: Shapes, rounds: int) -> Runner:
+    """Which of them takes the least time, each having its turn so many times."""
+    if len(runners) == 1:
+        return runners[0]
+    taken = dict.fromkeys(runners, float("inf"))
+    for _ in range(rounds):
+        for runner in runners:
+            # The threads of one session, that still spin, slow down another several times.
+            time.sleep(_SETTLE)
+            taken[runner] = min(taken[runner], runner.seconds(arrays, shapes))
+    return min(taken, key=taken.__getitem__)
