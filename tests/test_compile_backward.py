@@ -113,20 +113,30 @@ def test_each_candidate(monkeypatch: pytest.MonkeyPatch, layer: str, lowering: s
     assert set(backward.lowerings.values()) == {"scan" if layer == "relu" else lowering}
 
 
-@pytest.mark.parametrize("threads", [1, None])
-def test_threads(monkeypatch: pytest.MonkeyPatch, threads: int | None) -> None:
-    monkeypatch.setattr(choice.os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(choice.Runner, "seconds", lambda self, *_: float(self.threads != threads))
+@pytest.mark.parametrize(("threads", "parts"), [(None, 1), (1, 1), (1, 2)])
+def test_threads(monkeypatch: pytest.MonkeyPatch, threads: int | None, parts: int) -> None:
+    """Whichever candidate is the fastest serves, and of those that lost nothing on one thread stays."""
+    monkeypatch.setattr(choice, "_cores", lambda: 2)
+    monkeypatch.setattr(
+        choice.Runner, "seconds", lambda self, *_: float((self.threads, self.parts) != (threads, parts))
+    )
     model = Loss()
     backward = compile_backward(model)
     assert_same(model, backward, *example(20))
     (way,) = backward._state[1].values()
-    assert {runner.threads for runner in way.runners.values()} == {threads}
-    # Of those that lost, the ones on one thread are let go.
+    assert {(runner.threads, runner.parts) for runner in way.runners.values()} == {(threads, parts)}
     assert [runner.threads for runner in way._made].count(1) == (threads == 1)
-    asked = compile_backward(model, threads=2)
-    assert_same(model, asked, *example(20))
-    assert {runner.threads for way in asked._state[1].values() for runner in way._made} == {2}
+
+
+@pytest.mark.parametrize(("asked", "made"), [(1, {(1, 1)}), (2, {(2, 1), (1, 2)})])
+def test_no_more_threads_than_were_asked_for(
+    monkeypatch: pytest.MonkeyPatch, asked: int, made: set[tuple[int, int]]
+) -> None:
+    timed: set[tuple[int, int]] = set()
+    monkeypatch.setattr(choice.Runner, "seconds", lambda self, *_: timed.add((self.threads, self.parts)) or 1.0)
+    model = Loss()
+    assert_same(model, compile_backward(model, threads=asked), *example(20))
+    assert timed == made
 
 
 def test_a_training_run_is_the_eager_one() -> None:

@@ -163,3 +163,17 @@ def test_a_long_sequence():
         array[at] += sign * eps
         ends.append(rnn(lucid.tensor(array))[0].sum().item())
     np.testing.assert_allclose(x.grad.numpy()[at, 0, 0], (ends[0] - ends[1]) / (2 * eps), rtol=1e-4)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_reaches_the_recurrent_weight_from_a_state_of_zero(steps: int, value: float) -> None:
+    """As in PyTorch, where a state that is not given is an array of zeros."""
+    dz, states = lucid.randn(steps, 2, 4).numpy(), lucid.randn(steps, 2, 3).numpy()
+    dz[0, 1, 2] = value
+    found = lucid.ops.recurrent.recurrent_weight_gradient(lucid.tensor(dz), None, lucid.tensor(states)).numpy()
+    earlier = np.concatenate([np.zeros_like(states[:1]), states[:-1]])
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_allclose(found, np.einsum("tno,tnh->oh", dz, earlier), rtol=1e-5, atol=1e-6)
+    assert np.isnan(found[2]).all()
+    assert np.isfinite(np.delete(found, 2, 0)).all()

@@ -50,7 +50,7 @@ class Separation(NamedTuple):
 
 
 def separate(graph: Graph, axes: Mapping[tuple[str, int], str]) -> Separation | None:
-    """Find a free axis along which a batch can be cut, such that each part can be computed by itself.
+    """Find the free axis along which most of a graph can be cut, such that each part can be computed by itself.
 
     Each op has a rule, in `placement`, that says how its results follow from those for parts; what no rule covers is
     not separable. Sums over the batch are, means too, and the gradients of parameters; a normalization over the batch
@@ -61,26 +61,29 @@ def separate(graph: Graph, axes: Mapping[tuple[str, int], str]) -> Separation | 
         axes: the symbol of each free axis, by input and axis.
 
     Returns:
-        What was proved of the first such axis; None if there is none.
+        What was proved; None if there is no such axis.
     """
-    for symbol in sorted(dict.fromkeys(axes.values()), key=lambda name: name != "batch"):
+    best, most = None, 0
+    for symbol in dict.fromkeys(axes.values()):
         with suppress(InseparableError):
-            return _separated(graph, symbol)
-    return None
+            found = _placements(graph, symbol)
+            outputs, totals = _joints(graph, found, symbol)
+            inputs = [found[value] for value in graph.inputs.values()]
+            cut = sum(found[node.value()].kind != "replicate" for node in graph.nodes)
+            if cut > most:
+                cuts = tuple(place.axis if place.kind == "shard" else None for place in inputs)
+                best, most = Separation(symbol, cuts, outputs, totals), cut
+    return best
 
 
-def _separated(graph: Graph, symbol: str) -> Separation:
+def _placements(graph: Graph, symbol: str) -> dict[Value, Placement]:
+    """How each value is placed."""
     found: dict[Value, Placement] = dict.fromkeys(graph.captured, Placement())
     for value in graph.inputs.values():
         found[value] = _placed(value.shape, symbol)
     for node in graph.nodes:
         found.update(zip(map(node.value, range(len(node.outputs))), _results(node, found, symbol), strict=True))
-    totals: list[Value] = []
-    outputs = tuple(_joint(found[value], value, symbol, totals) for value in graph.outputs.values())
-    inputs = [found[value] for value in graph.inputs.values()]
-    return Separation(
-        symbol, tuple(place.axis if place.kind == "shard" else None for place in inputs), outputs, tuple(totals)
-    )
+    return found
 
 
 def _placed(shape: tuple[Any, ...], symbol: str) -> Placement:
@@ -109,19 +112,25 @@ def _results(node: Node, found: Mapping[Value, Placement], symbol: str) -> list[
     results = [placed] if isinstance(placed, Placement) else list(placed)
     for place, spec in zip(results, node.outputs, strict=True):
         # A size that is known in the run alone may be that of the batch.
-        inside = [n is None or symbol in symbols_of((n,)) for n in spec.shape]
-        if inside != [place.kind == "shard" and axis == place.axis for axis in range(len(spec.shape))]:
+        inside = [axis for axis, n in enumerate(spec.shape) if n is None or symbol in symbols_of((n,))]
+        if inside != ([place.axis] if place.kind == "shard" else []):
             raise InseparableError(f"{node.op.name} has the batch elsewhere")
     return results
 
 
-def _joint(place: Placement, value: Value, symbol: str, totals: list[Value]) -> Joint:
-    size: Any = value.shape[place.axis] if place.kind == "shard" else Size((symbol,))
-    if size != Size((symbol,)):
-        raise InseparableError("an output has the batch as part of an axis")
-    over = []
-    for total in place.over or ():
-        if total is not None and total not in totals:
-            totals.append(total)
-        over.append(-1 if total is None else totals.index(total))
-    return Joint(place.kind, place.axis, tuple(over))
+def _joints(graph: Graph, found: Mapping[Value, Placement], symbol: str) -> tuple[tuple[Joint, ...], tuple[Value, ...]]:
+    """How the outputs are put together, and the totals that this takes."""
+    totals: list[Value] = []
+    joints = []
+    for value in graph.outputs.values():
+        place = found[value]
+        size: Any = value.shape[place.axis] if place.kind == "shard" else Size((symbol,))
+        if size != Size((symbol,)):
+            raise InseparableError("an output has the batch as part of an axis")
+        over = [total for total in place.over or () if total is not None]
+        totals += [total for total in over if total not in totals]
+        shares = [totals.index(total) for total in over]
+        if len(over) < len(place.over or ()):
+            shares.append(-1)
+        joints.append(Joint(place.kind, place.axis, tuple(shares)))
+    return tuple(joints), tuple(totals)

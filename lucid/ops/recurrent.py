@@ -210,6 +210,10 @@ def recurrent_weight_gradient(dz: Array, first: Array, states: Array, /) -> Arra
     total = np.matmul(dz[1:].reshape(-1, gates).T, states[:-1].reshape(-1, hidden))
     if first is not None:
         total += np.matmul(dz[0].T, first[0])
+    elif not np.isfinite(dz[0]).all():
+        # Zero times what is infinite, or no number, is no number.
+        with np.errstate(invalid="ignore"):
+            total += np.matmul(dz[0].T, np.zeros_like(states[0]))
     return total
 
 

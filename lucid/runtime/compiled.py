@@ -20,13 +20,15 @@ def compile(model: Module, device: str = "cpu", *, threads: int | None = None) -
 
     It is exported when first called, with every axis free that can be, and compared with the eager model; and again
     when a parameter, a buffer, a submodule or a plain attribute changed. For each class of shapes, sizes being alike up
-    to the next power of two, the lowerings of recurrent layers are timed once, and the fastest serves from then on.
-    Results record no gradients.
+    to the next power of two, the lowerings of recurrent layers are timed once, and the fastest serves from then on. If
+    it is proved that each sequence of a batch is computed by itself, batches cut into parts, one for each core, are
+    timed as well. Results record no gradients.
 
     Args:
         model: a Module.
         device: "cpu", "cuda", "cuda:1" and so on, or "auto".
-        threads: over how many threads an operator is spread; onnxruntime's own choice if None.
+        threads: over how many threads an operator, or a batch, is spread; if None, those that onnxruntime takes, or one
+            for each core.
 
     Raises:
         TypeError: it is no Module.

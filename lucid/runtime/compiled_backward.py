@@ -26,12 +26,14 @@ def compile_backward(model: Module, device: str = "cpu", *, threads: int | None 
     axis of the other inputs free that can be, and compared with the eager model; and again when a buffer, a submodule,
     a mode, a plain attribute or a parameter's `requires_grad` changed. For each class of shapes, sizes being alike up
     to the next power of two, the lowerings of recurrent layers are timed once, each on one thread and on several, and
-    the fastest serves from then on.
+    the fastest serves from then on. If it is proved that gradients are sums over the sequences of a batch, or means,
+    batches cut into parts, one for each core, are timed as well.
 
     Args:
         model: a Module, in the mode in which it is to run; nothing random can be exported, dropout neither.
         device: "cpu", "cuda", "cuda:1" and so on, or "auto"; parameters and gradients stay on the CPU.
-        threads: over how many threads an operator is spread; if None, one or onnxruntime's own choice.
+        threads: over how many threads an operator, or a batch, is spread; if None, those that onnxruntime takes, or one
+            for each core, or one.
 
     Raises:
         TypeError: it is no Module.

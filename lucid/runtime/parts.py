@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from itertools import pairwise
 from math import prod
 from typing import Any
@@ -41,7 +42,7 @@ class Parts:
         self._separation = separation
         self._count = count
         self._pool = ThreadPoolExecutor(count - 1, thread_name_prefix="lucid.parts")
-        self._shapes: dict[Shapes, list[Shape | None]] = {}
+        self._resolved = lru_cache(_KEPT)(self._resolve)
 
     def run(self, arrays: Sequence[Array], shapes: Shapes) -> list[Array]:
         """What the model gives for the whole batch.
@@ -54,11 +55,9 @@ class Parts:
             ShapeError: an input does not fit.
         """
         separation = self._separation
-        found = self._shapes.get(shapes)
-        if found is None:
-            found = self._resolved(shapes)
+        found = self._resolved(shapes)
         batch = next(shapes[i][axis] for i, axis in enumerate(separation.inputs) if axis is not None)
-        count = min(self._count, batch)
+        count = max(1, min(self._count, batch))
         bounds = [batch * i // count for i in range(count + 1)]
         # Cores share the work of putting results in their places, too.
         wholes = [
@@ -69,7 +68,8 @@ class Parts:
         try:
             parts = [self._part(arrays, wholes, bounds[0], bounds[1])]
         finally:
-            wait(others)
+            for other in others:  # none may still be at work on these arrays
+                other.exception()
         parts += [other.result() for other in others]
         shares = self._shares(parts, bounds)
         if shares is None:
@@ -79,18 +79,14 @@ class Parts:
             for i, joint in enumerate(separation.outputs)
         ]
 
-    def _resolved(self, shapes: Shapes) -> list[Shape | None]:
+    def _resolve(self, shapes: Shapes) -> list[Shape | None]:
         """The shapes of the outputs that parts are put into at once; None for all others."""
         sizes = self._session.check(shapes)
         joints = self._separation.outputs
-        found = [
+        return [
             resolve(spec, sizes) if joint.kind == "shard" and not joint.over else None
             for spec, joint in zip(self._session.outputs, joints, strict=False)
         ]
-        while len(self._shapes) >= _KEPT:
-            self._shapes.pop(next(iter(self._shapes)))
-        self._shapes[shapes] = found
-        return found
 
     def _part(self, arrays: Sequence[Array], wholes: Sequence[Array | None], begin: int, end: int) -> list[Array]:
         """Run one part, and put into `wholes` what belongs there."""
@@ -112,7 +108,7 @@ class Parts:
         columns = [[float(part[i].item()) for part in parts] for i in range(first, len(parts[0]))]
         if any(value == 0 for column in columns for value in column):
             return None
-        columns.append([float(end - begin) for begin, end in pairwise(bounds)])
+        columns.append([float(end - begin) or 1.0 for begin, end in pairwise(bounds)])
         return [[value / sum(column) for value in column] for column in columns]
 
 

@@ -89,8 +89,9 @@ class Step:
     def axes(self) -> set[int]:
         """What the attribute `dim` says of the first input."""
         dim = self.node.attrs["dim"]
-        dims = range(self.ndim) if dim is None else dim if isinstance(dim, (tuple, list)) else (dim,)
-        return {d % max(self.ndim, 1) for d in dims}
+        dims = tuple(dim) if isinstance(dim, (tuple, list)) else () if dim is None else (dim,)
+        # No axes at all count as all of them.
+        return {d % max(self.ndim, 1) for d in dims or range(self.ndim)}
 
     def require(self, *conditions: bool) -> None:
         """Go no further unless all of it holds."""

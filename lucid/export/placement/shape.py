@@ -15,12 +15,12 @@ def _(step: Step) -> Placement:
         return placement
     axis, order = placement.axis, placement.order
     shape, out = step.shape(0), step.out
+    batch = (1, (step.symbol,))
     if order is None:
-        step.require(shape[axis] == out[axis : axis + 1] or _alone(shape[axis], step.symbol))
+        step.require(product([shape[axis]]) == batch)
         order = (1, ()), (1, ())
     before = times(product(shape[:axis]), order[0])
     after = times(order[1], product(shape[axis + 1 :]))
-    batch = (1, (step.symbol,))
     for new, size in enumerate(out):
         if has(size, step.symbol):
             outer, inner = quotient(before, product(out[:new])), quotient(after, product(out[new + 1 :]))
@@ -124,12 +124,16 @@ def _after(step: Step, axis: int, ndim: int) -> int:
     raise InseparableError("there are more axes than were indexed")
 
 
-def _alone(size: Any, symbol: str) -> bool:
-    return bool(product([size]) == (1, (symbol,)))
-
-
 @places("take_rows")
 def _(step: Step) -> Placement:
+    step.require_replicated(0)
+    return step.placements[1]
+
+
+@places("index_at")
+def _(step: Step) -> Placement:
+    """Rows of a table."""
+    step.require(step.index == ("*",), step.node.inputs[1].dtype.kind in "iu")
     step.require_replicated(0)
     return step.placements[1]
 
