@@ -191,22 +191,22 @@ def _(
     weight: ir.Value,
 ) -> Any:
     k, p, f = _coefficients(b, gates, cells, c0)
-    zeros = start(b, None, b.dtype(gates), 1)
-    inputs = {"g": g_states, "k": k, "p": p, "f": f}
+    # What arrives at the step before is added by the product that gives the gradient there.
+    inputs = {"g": previous(b, None, g_states), "k": k, "p": p, "f": f}
     if g_cells is not None:
         inputs["g_c"] = g_cells
 
     def step(body: Builder, states: Any, read: Any) -> Any:
-        carried_h, carried_c = states
+        dh, carried = states
         g, k, p, f, *g_c = read
-        dh = body.op("Add", g, carried_h)
-        dc = body.op("Add", body.op("Mul", p, dh), carried_c)
+        dc = body.op("Add", body.op("Mul", p, dh), carried)
         if g_c:
             dc = body.op("Add", dc, g_c[0])
         da = body.op("Mul", body.op("Concat", dc, dc, dc, dh, axis=1), k)
-        return [body.op("MatMul", da, weight), body.op("Mul", f, dc)], [da, dc]
+        return [body.op("Gemm", da, weight, g), body.op("Mul", f, dc)], [da, dc]
 
-    return scan(b, {"dh": zeros, "dc": zeros}, inputs, step, 2, reverse=True)[2:]
+    last = b.op("Gather", g_states, np.array(-1), axis=0)
+    return scan(b, {"dh": last, "dc": start(b, None, b.dtype(gates), 1)}, inputs, step, 2, reverse=True)[2:]
 
 
 @lowers("lstm_tangent")
