@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -236,3 +238,35 @@ def test_fewer_sequences_than_parts() -> None:
         x = np.random.default_rng(0).standard_normal((T, batch, I)).astype(np.float32)
         for found, expected in zip(parts.run([x], (x.shape,)), session.run([x], (x.shape,)), strict=True):
             np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_threads_end_with_the_model() -> None:
+    def workers() -> int:
+        return sum(thread.name.startswith("lucid.parts") for thread in threading.enumerate())
+
+    compiled = compile(nn.LSTM(I, H).eval())
+    compiled(lucid.randn(T, 6, I))
+    assert workers()
+    del compiled
+    gc.collect()
+    end = time.monotonic() + 10
+    while workers() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not workers()
+
+
+class Timed:
+    """A candidate whose turns take what they are told to."""
+
+    def __init__(self, *turns: float) -> None:
+        self.turns = list(turns)
+
+    def seconds(self, arrays: Any, shapes: Any) -> float:
+        return self.turns.pop(0)
+
+
+def test_a_slow_moment_decides_nothing() -> None:
+    candidates: list[Any] = [Timed(1, 1, 1), Timed(9), Timed(3, 0.5, 3), Timed(4, 4), Timed(5)]
+    assert runner.fastest(candidates, [], (), 3) is candidates[2]
+    assert not any(candidate.turns for candidate in candidates)  # each had as many turns as it was to have
+    assert runner.fastest([candidates[0]], [], (), 3) is candidates[0]

@@ -189,8 +189,8 @@ class _Way:
             for parts in self._parts(first, sizes)
             for runner in runners
         ]
-        # A choice made for a training run may take a second, so that a slow moment of the machine decides nothing.
-        best = fastest(runners, arrays, shapes, 3 if self.compiled.trains else 1)
+        # A choice for a training run may take a second.
+        best = fastest(runners, arrays, shapes, 3 if self.compiled.trains else 2)
         # A session has its own copy of the weights, if they are constants, and its own threads.
         self._made = [r for r in self._made if r.threads == threads or r is best or r in self.runners.values()]
         return best

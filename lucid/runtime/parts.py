@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from itertools import pairwise
 from math import prod
 from typing import Any
@@ -42,7 +41,7 @@ class Parts:
         self._separation = separation
         self._count = count
         self._pool = ThreadPoolExecutor(count - 1, thread_name_prefix="lucid.parts")
-        self._resolved = lru_cache(_KEPT)(self._resolve)
+        self._shapes: dict[Shapes, list[Shape | None]] = {}
 
     def run(self, arrays: Sequence[Array], shapes: Shapes) -> list[Array]:
         """What the model gives for the whole batch.
@@ -55,7 +54,7 @@ class Parts:
             ShapeError: an input does not fit.
         """
         separation = self._separation
-        found = self._resolved(shapes)
+        found = self._shapes.get(shapes) or self._resolved(shapes)
         batch = next(shapes[i][axis] for i, axis in enumerate(separation.inputs) if axis is not None)
         count = max(1, min(self._count, batch))
         bounds = [batch * i // count for i in range(count + 1)]
@@ -79,14 +78,18 @@ class Parts:
             for i, joint in enumerate(separation.outputs)
         ]
 
-    def _resolve(self, shapes: Shapes) -> list[Shape | None]:
+    def _resolved(self, shapes: Shapes) -> list[Shape | None]:
         """The shapes of the outputs that parts are put into at once; None for all others."""
         sizes = self._session.check(shapes)
         joints = self._separation.outputs
-        return [
+        found = [
             resolve(spec, sizes) if joint.kind == "shard" and not joint.over else None
             for spec, joint in zip(self._session.outputs, joints, strict=False)
         ]
+        if len(self._shapes) >= _KEPT:
+            self._shapes.clear()
+        self._shapes[shapes] = found
+        return found
 
     def _part(self, arrays: Sequence[Array], wholes: Sequence[Array | None], begin: int, end: int) -> list[Array]:
         """Run one part, and put into `wholes` what belongs there."""

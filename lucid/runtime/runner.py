@@ -95,13 +95,14 @@ class Runner:
 
 
 def fastest(runners: Sequence[Runner], arrays: Sequence[Array], shapes: Shapes, rounds: int) -> Runner:
-    """Which of them takes the least time, each having its turn so many times."""
-    if len(runners) == 1:
-        return runners[0]
+    """Which of them takes the least time. Each has a turn, and the better half of them, two at least, one more in each
+    further round: a slow moment of the machine shall decide nothing."""
     taken = dict.fromkeys(runners, float("inf"))
-    for _ in range(rounds):
-        for runner in runners:
+    left = list(runners)
+    for _ in range(rounds if len(left) > 1 else 0):
+        for runner in left:
             # The threads of one session, that still spin, slow down another several times.
             time.sleep(_SETTLE)
             taken[runner] = min(taken[runner], runner.seconds(arrays, shapes))
-    return min(taken, key=taken.__getitem__)
+        left = sorted(left, key=taken.__getitem__)[: max(2, (len(left) + 1) // 2)]
+    return left[0]
