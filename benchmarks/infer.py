@@ -31,7 +31,7 @@ def measure(options: Options) -> Result:
     rows, notes = compare(CONTENDERS, cases(options.quick, stacked=False), options)
     title = "Inference (T, N, I, H); products: the bare matrix products in NumPy"
     names = [c.name for c in CONTENDERS if any(c.name in row.values for row in rows)]
-    return Result("infer", title, names, rows, findings(rows), notes)
+    return Result("infer", title, names, rows, findings(rows), [*limits(rows), *notes])
 
 
 def findings(rows: Sequence[Row]) -> list[Finding]:
@@ -53,6 +53,17 @@ def findings(rows: Sequence[Row]) -> list[Finding]:
         found.append(Finding.at_least(f"{label}, mean", 3.0, geometric_mean(ratios)))
         found.append(Finding.at_least(f"{label}, worst size", 1.0, min(ratios, default=None)))
     return found
+
+
+def limits(rows: Sequence[Row]) -> list[str]:
+    """How many times as long as matrix products alone PyTorch's export takes: no export can be that much faster."""
+    notes = []
+    for kind in ("tanh", "relu"):
+        found = [ratio(row, "torch exported", "products") for row in rows if row.case.startswith(kind)]
+        if ratios := [r for r in found if r is not None]:
+            mean = geometric_mean(ratios)
+            notes.append(f"RNN {kind}, torch exported / products: mean {mean:.3g}, worst size {min(ratios):.3g}")
+    return notes
 
 
 if __name__ == "__main__":
