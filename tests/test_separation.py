@@ -218,6 +218,18 @@ def test_what_takes_the_batch_as_a_whole_is_not_separable(name: str) -> None:
         exported.part()
 
 
+@pytest.mark.parametrize("total", [[1.0, 2, 3, 4], [1.0, -1, 3, 4], [0.0, 0, 3, 4], [1.0, np.inf, 3, 4], [1, 2, -3, 0]])
+def test_totals_that_cannot_be_weighed_by(total: list[float]) -> None:
+    """Divided by zero, by what is infinite, or by numbers that cancel, the whole has what the parts have not."""
+    graph, separation = separated(
+        lambda x, w: x.sum(0) / w.sum(), [Y, lucid.tensor(total, dtype=lucid.float64)], {0: 0, 1: 0}
+    )
+    assert separation is not None
+    assert separation.totals
+    with np.errstate(all="ignore"):
+        assert_parts_give_the_whole(graph, separation, [Y.numpy(), np.array(total, np.float64)])
+
+
 def test_what_is_quantized_is_not_separable() -> None:
     assert to_onnx(nn.RNN(3, 5), lucid.randn(6, 4, 3), precision="int8").separation is None
 

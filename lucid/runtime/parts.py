@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from math import prod
+from math import inf, prod
 from typing import Any
 
 import numpy as np
@@ -105,12 +105,15 @@ class Parts:
         return results
 
     def _shares(self, parts: Sequence[Sequence[Array]], bounds: Sequence[int]) -> list[list[float]] | None:
-        """For each total what each part has of it, and last what it has of the batch; None if a part has nothing:
-        then it has divided by zero."""
+        """For each total what each part has of it, and last what it has of the batch.
+
+        None if a total is not positive: a part has divided by zero, or shares of opposite signs would lose digits.
+        """
         first = len(self._separation.outputs)
         columns = [[float(part[i].item()) for part in parts] for i in range(first, len(parts[0]))]
-        if any(value == 0 for column in columns for value in column):
+        if not all(0 < value < inf for column in columns for value in column):
             return None
+        # Only a batch of no sequences has an empty part, and that one is all of it.
         columns.append([float(end - begin) or 1.0 for begin, end in pairwise(bounds)])
         return [[value / sum(column) for value in column] for column in columns]
 
