@@ -34,7 +34,7 @@ class Runner:
     Attributes:
         lowering: how recurrent layers were lowered.
         threads: over how many threads the session spreads an operator; None for onnxruntime's own choice.
-        parts: into how many parts a batch is cut, which run side by side.
+        parts: into how many parts a batch is cut, if it can be; they run side by side.
         flat: the function that was exported.
     """
 
@@ -42,7 +42,9 @@ class Runner:
         self, exported: Exported, device: str | Device, threads: int | None, parts: int, lowering: str, flat: Flat
     ) -> None:
         self.exported = exported
-        model = exported.part() if parts > 1 else exported
+        # A choice outlives a change of the model, after which batches may not be separable any more.
+        separation = exported.separation if parts > 1 else None
+        model = exported if separation is None else exported.part()
         # A training step makes arrays by the dozen of whole sequences, and several sessions would keep as many of them.
         self.session = Session(model, device, threads=threads, arena=not exported.parameters)
         self.lowering = lowering
@@ -50,9 +52,8 @@ class Runner:
         self.parts = parts
         self.flat = flat
         self._run = self.session.run
-        if parts > 1:
-            assert exported.separation is not None
-            self._run = Parts(self.session, exported.separation, parts).run
+        if separation is not None:
+            self._run = Parts(self.session, separation, parts).run
         self._parameters = tuple(exported.parameters.values())
         self._shapes = tuple([parameter.shape for parameter in self._parameters])
 
