@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import warnings
 from functools import partial
 from itertools import product
 from types import SimpleNamespace
@@ -17,7 +19,7 @@ import lucid
 from lucid import nn
 from lucid.errors import ExportError, LucidError
 from lucid.export import to_onnx
-from lucid.export.dynamic import prove
+from lucid.export.dynamic import Proof, prove
 from lucid.export.example import Example
 from lucid.export.lower import pin
 from lucid.export.placement import RULES
@@ -59,9 +61,13 @@ class Evaluated:
 
 def separated(function: Any, tensors: list[Any], axes: dict[int, int]) -> tuple[Graph, Separation | None]:
     """The graph of a function with those axes free, all the same one, and what is proved of it."""
-    example = Example(function, tuple(tensors), {})
-    proof = prove(function, example, {example.names[i]: {axis: "batch"} for i, axis in axes.items()})
+    proof = proved_free(function, tensors, axes)
     return proof.graph, separate(proof.graph, proof.axes)
+
+
+def proved_free(function: Any, tensors: list[Any], axes: dict[int, int]) -> Proof:
+    example = Example(function, tuple(tensors), {})
+    return prove(function, example, {example.names[i]: {axis: "batch"} for i, axis in axes.items()})
 
 
 def assert_parts_give_the_whole(graph: Graph, separation: Separation, arrays: list[Any]) -> None:
@@ -202,6 +208,11 @@ INSEPARABLE = {
     "the batch as another axis": lambda m, h: h[-1] @ h[-1].T,
     "numbers of sequences": lambda m, h: h + lucid.arange(h.shape[1])[:, None],
     "divided by a function of a sum": lambda m, h: h / (h.square().sum() + 1),
+    "divided by sums along axes": lambda m, h: h / h.square().sum(1, keepdim=True),
+    "weighed twice by one total": lambda m, h: (lambda share: (share * share).sum())(h / h.square().sum()),
+    "rows named by a sum": lambda m, h: m.head.weight[(h > 0).sum(1) % 3],
+    "rows of a table named by a sum": lambda m, h: F.embedding((h > 0).sum(1) % 3, m.head.weight),
+    "integers of what is weighed": lambda m, h: (h / h.square().sum()).sum(dtype=lucid.int64),
     "rows of what is computed": lambda m, h: h[-1][lucid.tensor([0, 1])],
 }
 
@@ -228,6 +239,109 @@ def test_totals_that_cannot_be_weighed_by(total: list[float]) -> None:
     assert separation.totals
     with np.errstate(all="ignore"):
         assert_parts_give_the_whole(graph, separation, [Y.numpy(), np.array(total, np.float64)])
+
+
+def test_a_table_named_by_a_sum_over_the_batch() -> None:
+    """No function may be applied to a sum, the choice of a row neither; along the other axis nothing was summed."""
+    table = nn.Embedding(9, 3)
+    ids = lucid.tensor([[1, 0], [0, 1], [1, 1]])
+    for function in (lambda i: table(i.sum(0)), lambda i: table.weight[i.sum(0)]):
+        separation = to_onnx(function, ids).separation
+        assert separation is not None
+        assert separation.inputs == (1,)
+    separation = to_onnx(lambda i: table(i).sum(0), ids, dynamic={"i": {0: "batch"}}).separation
+    assert separation is not None
+    assert separation.outputs[0].kind == "partial"
+
+
+STEPS: list[Any] = [
+    lambda a, b: a + b,
+    lambda a, b: a - b,
+    lambda a, b: a * b,
+    lambda a, b: a / b,
+    lambda a, b: a @ b.transpose(-1, -2) if a.ndim > 1 and b.ndim > 1 else a * b,
+    lambda a, b: a.transpose(0, -1) @ b if a.ndim == b.ndim == 2 else a + b,
+    lambda a, b: lucid.where(a > b, a, 0.0),
+    lambda a, b: lucid.where(a > 0, a, b),
+    lambda a, b: a.sum(),
+    lambda a, b: a.sum(0),
+    lambda a, b: a.sum(-1, keepdim=True),
+    lambda a, b: a.sum(dtype=lucid.int64),
+    lambda a, b: a.mean(0),
+    lambda a, b: a.mean(),
+    lambda a, b: a.abs() + 0.5,
+    lambda a, b: a * 2 - b,
+    lambda a, b: a.tanh(),
+    lambda a, b: -a,
+    lambda a, b: a.softmax(-1),
+    lambda a, b: a.reshape(-1),
+    lambda a, b: a.reshape(-1, 3) if a.shape[-1:] == (3,) else a,
+    lambda a, b: a.unsqueeze(0),
+    lambda a, b: a.transpose(0, -1),
+    lambda a, b: a[0],
+    lambda a, b: a[..., :2],
+    lambda a, b: lucid.cat([a, a], -1),
+    lambda a, b: a.amax(0),
+    lambda a, b: lucid.zeros_like(a) + b,
+    lambda a, b: TABLE[a.to(lucid.int64).remainder(2)],
+]
+TABLE = lucid.randn(2, 3, dtype=lucid.float64)
+
+
+def program(seed: int, *tensors: Any) -> Any:
+    """Some of the steps above, one after the other, each of what any before it gave."""
+    rng = np.random.default_rng(seed)
+    made = [*tensors, TABLE.sum(0)]
+    for _ in range(rng.integers(1, 7)):
+        a, b = (made[i] for i in rng.integers(0, len(made), 2))
+        made.append(STEPS[rng.integers(len(STEPS))](a, b))
+        made.append(made[-1])  # drawn more often than what came first
+    return made[-1]
+
+
+@pytest.mark.parametrize("first", range(0, 1200, 100))
+def test_what_is_proved_of_programs_at_random(first: int) -> None:
+    """Rules that are right one by one may be wrong together."""
+    proved = 0
+    for seed in range(first, first + 100):
+        for axes in ({0: 0, 1: 0}, {0: 1, 1: 1}, {0: 0}):
+            tensors = [SQUARE, SQUARE * SQUARE]
+            with np.errstate(all="ignore"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                try:
+                    proof = proved_free(partial(program, seed), tensors, axes)
+                except (LucidError, ValueError, IndexError, TypeError):  # shapes do not fit, or the axis is not free
+                    continue
+                separation = separate(proof.graph, proof.axes)
+                if separation is not None:
+                    proved += 1
+                    assert_parts_give_the_whole(proof.graph, separation, [tensor.numpy() for tensor in tensors])
+    assert proved > 10
+
+
+SQUARE = lucid.randn(4, 3, dtype=lucid.float64)
+
+
+def test_divided_by_totals_of_many_elements() -> None:
+    """Several of them free: no product of their sizes is a number."""
+    exported = to_onnx(lambda x: x / x.abs().sum(1, keepdim=True), lucid.randn(3, 4, 5))
+    assert exported.axes == {"x": {0: "x_dim_0", 1: "x_dim_1", 2: "x_dim_2"}}
+    assert exported.separation is not None
+    assert exported.separation.symbol != "x_dim_1"
+
+
+@pytest.mark.parametrize("loss", [False, True])
+def test_what_was_exported_can_be_pickled(loss: bool) -> None:
+    """What was not written into it, the graph, stays behind, and with it how to run in parts if that needs one."""
+    x, y = lucid.randn(6, 4, 3), lucid.tensor([0, 1, 2, 0])
+    model = Model(nn.RNN(3, 5), (lambda m, h, y: F.cross_entropy(m.head(h[-1]), y)) if loss else lambda m, h, y: h)
+    exported = to_onnx(model, x, y, verify=False)
+    assert exported.separation is not None
+    assert bool(exported.separation.totals) == loss
+    again = pickle.loads(pickle.dumps(exported))
+    assert again.serialize() == exported.serialize()
+    assert (again.separation is None) == loss
+    assert exported.part().output_names == exported.output_names + ["total_0"] * loss
 
 
 def test_what_is_quantized_is_not_separable() -> None:

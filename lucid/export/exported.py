@@ -34,7 +34,6 @@ class Exported:
         precision: what the model was converted to: "float32", "float16" or "int8"; None if it was not.
         parameters: for each input that is a parameter of a trainable model, the model's own.
         separation: how the model can be run on parts of a batch; None if it cannot.
-        lower_part: makes the model for a part.
     """
 
     def __init__(
@@ -51,7 +50,7 @@ class Exported:
         self.precision: Precision | None = None
         self.parameters: dict[str, Tensor] = {}
         self.separation: Separation | None = None
-        self.lower_part: Callable[[], ir.Model] | None = None
+        self._lower_part: Callable[[], ir.Model] | None = None
         self.report: Report | None = None
         self.path: str | None = None
 
@@ -86,13 +85,19 @@ class Exported:
         Raises:
             ExportError: it cannot be run on parts of a batch.
         """
-        if self.separation is None or self.lower_part is None:
+        if self.separation is None:
             raise ExportError("the model was not proved to be separable: what it gives depends on the batch as a whole")
-        if not self.separation.totals:
+        if self._lower_part is None:
             return self
-        part = Exported(self.lower_part(), self.opset, self.axes, self.fixed)
+        part = Exported(self._lower_part(), self.opset, self.axes, self.fixed)
         part.parameters = self.parameters
         return part
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        if self._lower_part is not None:  # it has the graph, of which there is no copy
+            state["_lower_part"] = state["separation"] = None
+        return state
 
     def serialize(self) -> bytes:
         """The model as the bytes of an ONNX file.

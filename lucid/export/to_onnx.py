@@ -130,9 +130,10 @@ def to_onnx(
         exported.parameters = parameters
         # Numbers that were quantized for a whole batch are not those of its parts.
         if precision is None and (separation := separate(graph, proof.axes)) is not None:
-            more = _with_totals(graph, separation.totals)
             exported.separation = separation
-            exported.lower_part = lambda: lower(more, proof.axes, opset, strategies)
+            if separation.totals:
+                more = _with_totals(graph, separation.totals)
+                exported._lower_part = lambda: lower(more, proof.axes, opset, strategies)
         with staged(converted) as source:
             try:
                 onnx.checker.check_model(source, full_check=True)

@@ -20,7 +20,8 @@ from ..tracer.trace import input_names
 from ..tracer.tree import Structure, flatten, unflatten
 from .device import Device, find_device
 from .flat import Flat, is_tensor, key_of
-from .runner import Runner, Shapes, fastest
+from .parts import Shapes
+from .runner import Runner, fastest
 from .snapshot import Snapshot
 from .spec import as_array, evaluate
 

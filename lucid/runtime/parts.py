@@ -14,7 +14,7 @@ from ..export.separation import Joint, Separation
 from .session import Session
 from .spec import Shape, resolve
 
-__all__ = ["Parts"]
+__all__ = ["Parts", "Shapes"]
 
 Array = np.ndarray[Any, Any]
 Shapes = tuple[Shape, ...]

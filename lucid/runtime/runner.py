@@ -12,14 +12,12 @@ from ..errors import ShapeError
 from ..export.exported import Exported
 from .device import Device
 from .flat import Flat
-from .parts import Parts
+from .parts import Parts, Shapes
 from .session import Session
-from .spec import Shape
 
-__all__ = ["Runner", "Shapes", "fastest"]
+__all__ = ["Runner", "fastest"]
 
 Array = np.ndarray[Any, Any]
-Shapes = tuple[Shape, ...]
 
 _TURN = 0.01
 """For how many seconds each candidate is timed."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from ...tracer.node import Value
@@ -52,19 +50,19 @@ def _(step: Step) -> Placement:
 
 @places("mul")
 def _(step: Step) -> Placement:
-    return _product(step)
+    return _product(step, step.product_over(0, 1))
 
 
 @places("div")
 def _(step: Step) -> Placement:
     top, bottom = step.placements
     total = step.node.inputs[1]
-    if bottom.kind == "partial" and not bottom.over and type(total) is Value and math.prod(total.shape) == 1:
+    if bottom.kind == "partial" and not bottom.over and type(total) is Value and all(n == 1 for n in total.shape):
         step.require(top.over is None or total not in top.over)
         over = None if top.over is None else top.over | {total}
         return Placement(top.kind, over=over) if top.kind != "shard" else step.aligned(over, 0)
     step.require_plain(1)
-    return _product(step)
+    return _product(step, top.over)
 
 
 def _sum(step: Step, *inputs: int) -> Placement:
@@ -77,8 +75,7 @@ def _sum(step: Step, *inputs: int) -> Placement:
     return step.aligned(over, *inputs)
 
 
-def _product(step: Step) -> Placement:
-    over = step.product_over(*range(len(step.placements)))
+def _product(step: Step, over: frozenset[Value | None] | None) -> Placement:
     kinds = [placement.kind for placement in step.placements]
     if "partial" in kinds:
         step.require(kinds.count("partial") == 1, "shard" not in kinds)

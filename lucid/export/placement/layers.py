@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .placement import InseparableError, Placement, Step, places
+from .placement import ALONE, InseparableError, Placement, Step, places
 
 
 @places("matmul")
@@ -54,6 +54,7 @@ def _(step: Step) -> Placement:
 
 @places("recurrent_weight_gradient")
 def _(step: Step) -> Placement:
+    step.require_plain(1)
     _require_batch(step, (0, 1), (1, 1), (2, 1))
     return Placement("partial", over=step.product_over(0, 2))
 
@@ -138,7 +139,7 @@ def _require_batch(step: Step, *axes: tuple[int, int]) -> None:
         if step.node.inputs[i] is not None:
             step.require(step.placements[i].kind == "shard", step.placements[i].axis == axis)
     order = step.order(*[i for i, _ in axes])
-    if order not in (None, Placement().order):
+    if order not in (None, ALONE):
         raise InseparableError("the batch is part of a larger axis")
 
 

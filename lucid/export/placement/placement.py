@@ -14,12 +14,13 @@ from ...tracer.node import Node, Value
 from ...tracer.op import OPS
 from ...tracer.symbolic import Size, symbols_of
 
-__all__ = ["RULES", "InseparableError", "Placement", "Placing", "Step", "places"]
+__all__ = ["ALONE", "RULES", "InseparableError", "Placement", "Placing", "Step", "places"]
 
 Sizes = tuple[int, tuple[str, ...]]
 """A product of sizes: a number, and names in order."""
 
-_ONE: Sizes = (1, ())
+ALONE: tuple[Sizes, Sizes] = (1, ()), (1, ())
+"""The order of a batch that is an axis by itself."""
 
 
 class InseparableError(Exception):
@@ -42,7 +43,7 @@ class Placement(NamedTuple):
 
     kind: Literal["replicate", "shard", "partial"] = "replicate"
     axis: int = 0
-    order: tuple[Sizes, Sizes] | None = (_ONE, _ONE)
+    order: tuple[Sizes, Sizes] | None = ALONE
     over: frozenset[Value | None] | None = frozenset()
 
     @property

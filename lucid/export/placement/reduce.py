@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from .placement import Placement, Step, places
 
 
 @places("sum")
 def _(step: Step) -> Placement:
+    _require_linear(step)
     placement = step.placements[0]
     if placement.kind != "shard":
         return placement
@@ -17,6 +20,7 @@ def _(step: Step) -> Placement:
 
 @places("mean")
 def _(step: Step) -> Placement:
+    _require_linear(step)
     placement = step.placements[0]
     if placement.kind != "shard":
         return placement
@@ -59,6 +63,12 @@ def _(step: Step) -> Placement:
     placement = step.placements[0]
     step.require(placement.kind != "shard" or placement.axis not in step.axes())
     return placement
+
+
+def _require_linear(step: Step) -> None:
+    """Go no further if elements are made integers first, unless any function may be applied to them."""
+    if step.dtype is not None and np.dtype(step.dtype).kind != "f":
+        step.require_plain()
 
 
 def _left(step: Step) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .placement import InseparableError, Placement, Step, has, places, product, quotient, times
+from .placement import ALONE, InseparableError, Placement, Step, has, places, product, quotient, times
 
 
 @places("reshape_to", "squeeze", "unsqueeze")
@@ -18,7 +18,7 @@ def _(step: Step) -> Placement:
     batch = (1, (step.symbol,))
     if order is None:
         step.require(product([shape[axis]]) == batch)
-        order = (1, ()), (1, ())
+        order = ALONE
     before = times(product(shape[:axis]), order[0])
     after = times(order[1], product(shape[axis + 1 :]))
     for new, size in enumerate(out):
@@ -127,6 +127,7 @@ def _after(step: Step, axis: int, ndim: int) -> int:
 @places("take_rows")
 def _(step: Step) -> Placement:
     step.require_replicated(0)
+    step.require_plain(1)
     return step.placements[1]
 
 
@@ -135,6 +136,7 @@ def _(step: Step) -> Placement:
     """Rows of a table."""
     step.require(step.index == ("*",), step.node.inputs[1].dtype.kind in "iu")
     step.require_replicated(0)
+    step.require_plain(1)
     return step.placements[1]
 
 
