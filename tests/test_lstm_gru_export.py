@@ -12,7 +12,7 @@ from lucid.export import to_onnx
 
 T, N, F, H = 5, 3, 3, 4
 LAYERS = [nn.LSTM, nn.GRU]
-LOWERINGS = ["rnn", "scan", "unrolled"]
+LOWERINGS = ["rnn", "scan", "unrolled", "columns"]
 
 each_layer = pytest.mark.parametrize("layer", LAYERS)
 each_lowering = pytest.mark.parametrize("lowering", LOWERINGS)
@@ -74,7 +74,7 @@ def test_every_option(layer, layers, bias, batch_first, with_state, lowering):
     else:
         assert exported.axes["x"] == {time: "time", 1 - time: "batch"}
     assert exported.operators.get(layer.__name__, 0) == (layers if lowering == "rnn" else 0)
-    assert exported.operators.get("Scan", 0) == (layers if lowering == "scan" else 0)
+    assert exported.operators.get("Scan", 0) == (layers if lowering in ("scan", "columns") else 0)
 
 
 @each_lowering
@@ -145,7 +145,7 @@ def loss_and_gradients(model, head, lengths):
     return step
 
 
-@pytest.mark.parametrize("lowering", ["auto", "rnn", "scan", "unrolled"])
+@pytest.mark.parametrize("lowering", ["auto", *LOWERINGS])
 @pytest.mark.parametrize("lengths", [True, False])
 @each_layer
 def test_loss_with_gradients(layer, lengths, lowering):
@@ -170,7 +170,8 @@ def test_gates_that_the_operator_does_not_give_are_computed_again(layer):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @each_layer
-def test_second_order(layer, dtype):
+@pytest.mark.parametrize("lowering", ["auto", "columns"])
+def test_second_order(layer, dtype, lowering):
     """A penalty on the gradient of the input: the gradient's own recurrence is run forward again."""
     model = layer(F, H, 2, dtype=dtype)
 
@@ -179,7 +180,9 @@ def test_second_order(layer, dtype):
         (g,) = lucid.autograd.grad((output * output).sum(), x, create_graph=True)
         return lucid.autograd.grad((g * g).sum(), list(model.parameters()))
 
-    exported = to_onnx(penalty, (lucid.randn(T, N, F) * 0.3).to(dtype), rtol=1e-4 if dtype == "float32" else None)
+    exported = to_onnx(
+        penalty, (lucid.randn(T, N, F) * 0.3).to(dtype), rtol=1e-4 if dtype == "float32" else None, lowering=lowering
+    )
     assert exported.axes["x"] == {0: "time", 1: "batch"}
     assert exported.operators["Scan"] >= 6
 

@@ -23,7 +23,7 @@ class Builder:
 
     Attributes:
         opset: the version of the ONNX operator set that is written.
-        strategy_of: says how a recurrent node is lowered: "rnn", "unrolled" or "scan".
+        strategy_of: says how a recurrent node is lowered: "rnn", "unrolled", "scan" or "columns".
         lower_body: adds the nodes of a graph that an op holds, see `lucid.export.lower.lower_body`.
         node: the node of the lucid graph that is being lowered.
         read: the values of the lucid graph that some node or output reads.

@@ -33,6 +33,7 @@ class Exported:
         opset: the version of the ONNX operator set.
         precision: what the model was converted to: "float32", "float16" or "int8"; None if it was not.
         parameters: for each input that is a parameter of a trainable model, the model's own.
+        recurrent: the recurrent ops in it: "rnn", "lstm", "gru".
         separation: how the model can be run on parts of a batch; None if it cannot.
     """
 
@@ -49,6 +50,7 @@ class Exported:
         self.fixed = fixed
         self.precision: Precision | None = None
         self.parameters: dict[str, Tensor] = {}
+        self.recurrent: frozenset[str] = frozenset()
         self.separation: Separation | None = None
         self._lower_part: Callable[[], ir.Model] | None = None
         self.report: Report | None = None

@@ -53,6 +53,8 @@ def strategy_of(node: Node, lowering: str, time_is_asked: bool, read: Container[
             f"to_onnx: {op} at {node.location} cannot be unrolled, since its number of time steps is known in the run "
             "alone; use lowering='scan', or make the axis that it depends on fixed"
         )
+    if lowering == "columns":
+        return "columns" if op == "lstm" else "scan"
     if lowering != "auto":
         return lowering
     if dtype == np.float64 or gates_are_read:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import onnx
 
@@ -32,7 +32,7 @@ from .separation import separate
 
 __all__ = ["to_onnx"]
 
-Lowering = Literal["auto", "rnn", "unrolled", "scan"]
+Lowering = Literal["auto", "rnn", "unrolled", "scan", "columns"]
 
 
 def to_onnx(
@@ -69,8 +69,10 @@ def to_onnx(
         dynamic: "auto" finds every axis that can vary; None fixes all; a mapping such as ``{"x": {0: "time", 1:
             "batch"}}`` asks for those, and names them.
         lowering: how recurrent layers are written: "rnn" (one ONNX RNN, LSTM or GRU a layer), "unrolled" (MatMul, Add
-            and the activations for each step, time fixed), "scan" (one Scan a layer); "auto": "rnn", but an RNN with
-            relu "unrolled", or "scan" where a dynamic time axis is asked for, and float64 "scan".
+            and the activations for each step, time fixed), "scan" (one Scan a layer), "columns" (the same, but in an
+            LSTM sequences are the columns of all matrices: for weights that are inputs, and from some 16 sequences on);
+            "auto": "rnn", but an RNN with relu "unrolled", or "scan" where a dynamic time axis is asked for, and
+            float64 "scan".
         opset: the version of the ONNX operator set.
         precision: None keeps the dtypes of the model. "float32" converts float64. "float16" converts all floats: half
             the size, and speed on devices that have it (onnxruntime computes in float32 on a CPU). "int8" keeps the
@@ -100,8 +102,10 @@ def to_onnx(
         >>> exported.operators
         {'RNN': 1, 'Squeeze': 1}
     """
-    if lowering not in ("auto", "rnn", "unrolled", "scan"):
-        raise ValueError(f"to_onnx: lowering must be 'auto', 'rnn', 'unrolled' or 'scan'; got {lowering!r}")
+    if lowering not in get_args(Lowering):
+        raise ValueError(
+            f"to_onnx: lowering must be one of {', '.join(map(repr, get_args(Lowering)))}; got {lowering!r}"
+        )
     if not callable(model):
         raise TypeError(f"to_onnx: expected a Module or a function; got {type(model).__name__}")
     if precision is not None and precision not in PRECISIONS:
@@ -128,6 +132,7 @@ def to_onnx(
         exported = Exported(converted, opset, *_by_input(proof))
         exported.precision = precision
         exported.parameters = parameters
+        exported.recurrent = frozenset(node.op.name for node in strategies)
         # Numbers that were quantized for a whole batch are not those of its parts.
         if precision is None and (separation := separate(graph, proof.axes)) is not None:
             exported.separation = separation

@@ -18,12 +18,14 @@ from .sequence import (
     biases,
     blocks,
     counting,
+    exchanged,
     layer_shape,
     previous,
     projected,
     scan,
     start,
     steps_of,
+    summed,
     transposed,
     unsqueezed,
     zeroed,
@@ -34,6 +36,13 @@ _OWN = (3, 0, 1, 2)
 
 _PARTS = ("o", "i", "f", "g", "written", "kept", "t")
 """What the gradient is made of: the gates, i g, f c and tanh(c)."""
+
+_KEPT = ("o", "i", "f", "g", "kept", "t")
+"""The same without what takes a product of two of them."""
+
+
+class _Columns(dict[str, ir.Value]):
+    """What the gradient is made of, where sequences stand in columns: each (T, H, N)."""
 
 
 @lowers("lstm")
@@ -53,6 +62,8 @@ def _(
         results = _operator(b, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths)
         if not b.is_read(3, 4):
             return *results, None, None
+    if strategy == "columns":
+        return _columns(b, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths)
     inputs = projected(
         b, x, blocks(b, weight_ih, _OWN), *(bias and blocks(b, bias, _OWN) for bias in (bias_ih, bias_hh))
     )
@@ -161,6 +172,48 @@ def _scan(b: Builder, inputs: ir.Value, h0: ir.Value | None, c0: ir.Value | None
     return made, b.op("Unsqueeze", h_n, np.array([0])), b.op("Unsqueeze", c_n, np.array([0]))
 
 
+def _columns(
+    b: Builder,
+    x: ir.Value,
+    h0: ir.Value | None,
+    c0: ir.Value | None,
+    weight_ih: ir.Value,
+    weight_hh: ir.Value,
+    bias_ih: ir.Value | None,
+    bias_hh: ir.Value | None,
+    lengths: ir.Value | None,
+) -> Any:
+    """A Scan in which each sequence is a column, and the weights stand on the left of both products.
+
+    onnxruntime lays out the right factor of a product anew each time, if it is no constant. That is the state then, and
+    not the weights, which have many more elements.
+    """
+    own, recurrent = blocks(b, weight_ih, _OWN), blocks(b, weight_hh, _OWN)
+    bias = summed(b, [blocks(b, part, _OWN) for part in (bias_ih, bias_hh) if part is not None])
+    column = None if bias is None else b.op("Unsqueeze", bias, np.array([1]))
+    dtype, hidden = b.dtype(x), layer_shape(b)[2]
+
+    def step(body: Builder, states: Any, read: Any) -> Any:
+        total = body.op("Gemm", recurrent, states[0], body.op("Gemm", own, read[0], column, transB=1))
+        made = _cell(body, total, states[1], hidden, 0)
+        return [made["h"], made["c"]], [transposed(body, made["h"]), *(made[name] for name in _KEPT)]
+
+    states = {"h": transposed(b, start(b, h0, dtype)), "c": transposed(b, start(b, c0, dtype))}
+    h_n, c_n, output, *collected = scan(b, states, {"x": x}, step, len(_KEPT) + 1)
+    made = _Columns(zip(_KEPT, collected, strict=True))
+    cells = exchanged(b, b.op("Add", made["kept"], b.op("Mul", made["i"], made["g"])))
+    h_n, c_n = (b.op("Unsqueeze", transposed(b, last), np.array([0])) for last in (h_n, c_n))
+    if lengths is not None:
+        counts = counting(b, lengths)
+        h_n, c_n = at_last(b, output, lengths), at_last(b, cells, lengths)
+        output, cells = zeroed(b, output, counts), zeroed(b, cells, counts)
+        counts = exchanged(b, counts)
+        made = _Columns((name, zeroed(b, value, counts)) for name, value in made.items())
+    gates = _joined(b, {gate: exchanged(b, made[gate]) for gate in "oifg"})
+    b.parts[gates] = made
+    return output, h_n, c_n, gates, cells
+
+
 def _again(
     b: Builder, output: ir.Value, inputs: ir.Value, h0: ir.Value | None, c0: ir.Value | None, recurrent: ir.Value
 ) -> dict[str, ir.Value]:
@@ -190,9 +243,15 @@ def _(
     c0: ir.Value | None,
     weight: ir.Value,
 ) -> Any:
-    k, p, f = _coefficients(b, gates, cells, c0)
+    made = b.parts.get(gates)
+    last = b.op("Gather", g_states, np.array(-1), axis=0)
     # What arrives at the step before is added by the product that gives the gradient there.
-    inputs = {"g": previous(b, None, g_states), "k": k, "p": p, "f": f}
+    arriving = previous(b, None, g_states)
+    zeros = start(b, None, b.dtype(gates), 1)
+    if isinstance(made, _Columns):
+        return _backward_columns(b, last, arriving, g_cells, made, zeros, transposed(b, weight))
+    k, p, f = _coefficients(b, made or _parts(b, gates, cells, c0))
+    inputs = {"g": arriving, "k": k, "p": p, "f": f}
     if g_cells is not None:
         inputs["g_c"] = g_cells
 
@@ -205,8 +264,44 @@ def _(
         da = body.op("Mul", body.op("Concat", dc, dc, dc, dh, axis=1), k)
         return [body.op("Gemm", da, weight, g), body.op("Mul", f, dc)], [da, dc]
 
-    last = b.op("Gather", g_states, np.array(-1), axis=0)
-    return scan(b, {"dh": last, "dc": start(b, None, b.dtype(gates), 1)}, inputs, step, 2, reverse=True)[2:]
+    return scan(b, {"dh": last, "dc": zeros}, inputs, step, 2, reverse=True)[2:]
+
+
+def _backward_columns(
+    b: Builder,
+    last: ir.Value,
+    arriving: ir.Value,
+    g_cells: ir.Value | None,
+    made: _Columns,
+    zeros: ir.Value,
+    weight: ir.Value,
+) -> Any:
+    """As `_columns`. The coefficients are computed step by step: those of all steps would go through memory twice.
+
+    Args:
+        last: what arrives at the last state, (N, H).
+        arriving: what arrives at the state before each step, (T, N, H).
+        zeros: (N, H).
+        weight: W_hh, transposed.
+    """
+    inputs: dict[str, ir.Value] = {"arriving": arriving, **made}
+    if g_cells is not None:
+        inputs["g_c"] = g_cells
+
+    def step(body: Builder, states: Any, read: Any) -> Any:
+        dh, carried = states
+        own = dict(zip(inputs, read, strict=True))
+        own["written"], own["h"] = body.op("Mul", own["i"], own["g"]), body.op("Mul", own["o"], own["t"])
+        *k, k_o, p = _factors(body, own)
+        dc = body.op("Add", body.op("Mul", p, dh), carried)
+        if g_cells is not None:
+            dc = body.op("Add", dc, transposed(body, own["g_c"]))
+        da = body.op("Concat", *[body.op("Mul", factor, dc) for factor in k], body.op("Mul", k_o, dh), axis=0)
+        following = body.op("Gemm", weight, da, transposed(body, own["arriving"]))
+        return [following, body.op("Mul", own["f"], dc)], [transposed(body, da), transposed(body, dc)]
+
+    states = {"dh": transposed(b, last), "dc": transposed(b, zeros)}
+    return scan(b, states, inputs, step, 2, reverse=True)[2:]
 
 
 @lowers("lstm_tangent")
@@ -219,7 +314,7 @@ def _(
     c0: ir.Value | None,
     weight: ir.Value,
 ) -> Any:
-    k, p, f = _coefficients(b, gates, cells, c0)
+    k, p, f = _coefficients(b, _parts(b, gates, cells, c0))
     hidden = layer_shape(b, 1)[2]
     recurrent = transposed(b, weight)
     zeros = start(b, None, b.dtype(cells), 1)
@@ -238,20 +333,22 @@ def _(
     return scan(b, {"state": zeros, "change": zeros}, inputs, step, 2)[2:]
 
 
-def _coefficients(
-    b: Builder, gates: ir.Value, cells: ir.Value, c0: ir.Value | None
-) -> tuple[ir.Value, ir.Value, ir.Value]:
-    """k, p and f of all steps, as in the op `lstm_backward`: o(1-o) tanh(c) is h(1-o), and so on."""
-    made = b.parts.get(gates) or _parts(b, gates, cells, c0)
+def _coefficients(b: Builder, made: Mapping[str, ir.Value]) -> tuple[ir.Value, ir.Value, ir.Value]:
+    """k, p and f of all steps, as in the op `lstm_backward`."""
+    *k, p = _factors(b, made)
+    return b.op("Concat", *k, axis=2), p, made["f"]
+
+
+def _factors(b: Builder, made: Mapping[str, ir.Value]) -> tuple[ir.Value, ...]:
+    """k of i, f, g and o, and p: o(1-o) tanh(c) is h(1-o), and so on."""
 
     def open_part(gate: str, product: str) -> ir.Value:
-        result: ir.Value = b.op("Mul", made[product], b.op("Sub", np.ones((), b.dtype(gates)), made[gate]))
+        result: ir.Value = b.op("Mul", made[product], b.op("Sub", np.ones((), b.dtype(made[gate])), made[gate]))
         return result
 
-    k_i, k_f, k_o = open_part("i", "written"), open_part("f", "kept"), open_part("o", "h")
     k_g = b.op("Sub", made["i"], b.op("Mul", made["written"], made["g"]))
     p = b.op("Sub", made["o"], b.op("Mul", made["h"], made["t"]))
-    return b.op("Concat", k_i, k_f, k_g, k_o, axis=2), p, made["f"]
+    return open_part("i", "written"), open_part("f", "kept"), k_g, open_part("o", "h"), p
 
 
 def _parts(b: Builder, gates: ir.Value, cells: ir.Value, c0: ir.Value | None) -> dict[str, ir.Value]:

@@ -17,12 +17,14 @@ __all__ = [
     "biases",
     "blocks",
     "counting",
+    "exchanged",
     "layer_shape",
     "previous",
     "projected",
     "scan",
     "start",
     "steps_of",
+    "summed",
     "transposed",
     "unsqueezed",
     "zeroed",
@@ -113,6 +115,12 @@ def previous(b: Builder, first: ir.Value | None, states: ir.Value) -> ir.Value:
     return b.op("Slice", later, np.array([0]), np.array([-1]), np.array([0]))
 
 
+def exchanged(b: Builder, sequence: ir.Value) -> ir.Value:
+    """(T, H, N) from (T, N, H), and the other way round."""
+    result: ir.Value = b.op("Transpose", sequence, dtype=b.dtype(sequence), perm=[0, 2, 1])
+    return result
+
+
 # --- sequences of different length
 
 
@@ -151,7 +159,7 @@ def _row(b: Builder, lengths: ir.Value) -> ir.Value:
 
 def projected(b: Builder, x: ir.Value, weight: ir.Value, *parts: ir.Value | None) -> ir.Value:
     """W x_t and biases for all steps at once."""
-    bias = _sum(b, [part for part in parts if part is not None])
+    bias = summed(b, [part for part in parts if part is not None])
     steps, batch, _ = layer_shape(b)
     if b.array(weight) is None and steps is not None and batch is not None:
         # A weight that is no constant is turned as it is read, and the bias need not be added by itself.
@@ -161,8 +169,8 @@ def projected(b: Builder, x: ir.Value, weight: ir.Value, *parts: ir.Value | None
     return result if bias is None else b.op("Add", result, bias)
 
 
-def _sum(b: Builder, parts: Sequence[ir.Value]) -> ir.Value | None:
-    """The sum of biases."""
+def summed(b: Builder, parts: Sequence[ir.Value]) -> ir.Value | None:
+    """The sum of biases; None if there are none."""
     arrays = [b.array(part) for part in parts]
     if not parts or any(array is None for array in arrays):
         return b.op("Add", *parts) if len(parts) > 1 else next(iter(parts), None)
