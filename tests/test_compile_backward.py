@@ -113,8 +113,8 @@ def test_each_candidate(monkeypatch: pytest.MonkeyPatch, layer: str, lowering: s
     assert set(backward.lowerings.values()) == {"scan" if layer == "relu" else lowering}
 
 
-@pytest.mark.parametrize(("threads", "parts"), [(None, 1), (1, 1), (1, 2)])
-def test_threads(monkeypatch: pytest.MonkeyPatch, threads: int | None, parts: int) -> None:
+@pytest.mark.parametrize(("threads", "parts", "batch"), [(None, 1, 1), (1, 1, 1), (None, 1, N), (1, 2, N)])
+def test_threads(monkeypatch: pytest.MonkeyPatch, threads: int | None, parts: int, batch: int) -> None:
     """Whichever candidate is the fastest serves, and of those that lost nothing on one thread stays."""
     monkeypatch.setattr(choice, "_cores", lambda: 2)
     monkeypatch.setattr(
@@ -122,7 +122,7 @@ def test_threads(monkeypatch: pytest.MonkeyPatch, threads: int | None, parts: in
     )
     model = Loss()
     backward = compile_backward(model)
-    assert_same(model, backward, *example(20))
+    assert_same(model, backward, *example(20, batch))
     (way,) = backward._state[1].values()
     assert {(runner.threads, runner.parts) for runner in way.runners.values()} == {(threads, parts)}
     assert [runner.threads for runner in way._made].count(1) == (threads == 1)
@@ -302,21 +302,63 @@ def test_another_dtype() -> None:
     assert model.head.weight.grad.dtype == np.float64
 
 
-def test_large_inputs_are_verified_at_small_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
-    verified = []
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, list[tuple[int, ...]]]]:
+    """Of all exports to come, whether they are verified and the shapes that they are made with."""
+    exports = []
     to_onnx = choice.to_onnx
 
-    def watched(flat: Any, *tensors: Any, **kwargs: Any) -> Any:
-        if kwargs["verify"]:
-            verified.append([t.shape for t in tensors])
+    def export(flat: Any, *tensors: Any, **kwargs: Any) -> Any:
+        exports.append((kwargs["verify"], [t.shape for t in tensors]))
         return to_onnx(flat, *tensors, **kwargs)
 
-    monkeypatch.setattr(choice, "to_onnx", watched)
+    monkeypatch.setattr(choice, "to_onnx", export)
     monkeypatch.setattr(choice, "_LARGE", 100)
+    return exports
+
+
+def test_large_inputs_are_exported_at_small_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    exports = watched(monkeypatch)
     model = Loss()
     assert_same(model, compile_backward(model), *example(30, 8))
-    assert verified
-    assert all(shape[:2] == (3, 4) for shape, _ in verified)
+    assert exports
+    assert all(export == (True, [(3, 4, I), (4,)]) for export in exports)
+
+
+def test_where_the_guess_is_wrong_an_export_finds_the_free_axes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Features are the first axis here."""
+    exports = watched(monkeypatch)
+
+    class FeaturesFirst(Loss):
+        def forward(self, x: Any, y: Any) -> Any:
+            return super().forward(x.permute(1, 2, 0), y)
+
+    model = FeaturesFirst()
+    x, y = example(30, 8)
+    assert_same(model, compile_backward(model), x.permute(2, 0, 1), y)
+    assert exports[:2] == [(True, [(3, 4, 8), (5,)]), (False, [(I, 30, 8), (8,)])]
+    assert exports[2:]
+    assert all(export == (True, [(I, 3, 4), (4,)]) for export in exports[2:])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("given", [True, False])
+def test_columns(monkeypatch: pytest.MonkeyPatch, given: bool, dtype: str) -> None:
+    """Tried for an LSTM where a part has sequences enough; lengths may be given."""
+    monkeypatch.setattr(choice, "_cores", lambda: 2)
+    monkeypatch.setattr(choice.Runner, "seconds", lambda self, *_: float(self.lowering != "columns"))
+    model = Loss("lstm", num_layers=2).to(dtype)
+    backward = compile_backward(model)
+    for batch, expected in ((32, {"columns"}), (3, {"columns", "scan"})):
+        x, y = example(T, batch)
+        x = x.to(dtype)
+        lengths = [lucid.tensor(1 + np.arange(batch) * 5 % T)] * given
+        if given:
+            x = lucid.where(lucid.tensor(np.arange(T))[:, None, None] >= lengths[0][:, None], np.nan, x)
+        assert_same(model, backward, x, y, *lengths)
+        assert set(backward.lowerings.values()) == expected
+    other = compile_backward(Loss("gru"))
+    other(*example(T, 32))
+    assert set(other.lowerings.values()) == {"scan"}
 
 
 def test_no_session_keeps_the_arrays_of_a_step() -> None:

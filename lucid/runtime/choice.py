@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -38,8 +38,12 @@ _KEPT = 64
 _UNROLLED = 8
 """The most time steps that unrolling is tried for: each number of them needs an export of its own."""
 
+_COLUMNS = 16
+"""From how many sequences in a part on they are tried as columns: onnxruntime's products treat that many at a time."""
+
 _LARGE = 1 << 16
-"""From how many elements of the inputs on a first export finds the free axes, and a second is verified, small."""
+"""From how many elements of the inputs on a model is exported at small sizes, which are guessed or found by another
+export."""
 
 
 class Choosing(ABC):
@@ -185,29 +189,28 @@ class _Way:
                 continue
             if not runner.drops_nan:
                 runners.append(runner)
-        runners += [
-            self._made_for(runner.lowering, 1, parts, arrays, shapes)
-            for parts in self._parts(first, sizes)
-            for runner in runners
-        ]
+        separation = first.exported.separation
+        batch = 0 if separation is None else sizes[separation.symbol]
+        parts = self._parts(first, batch)
+        runners += [self._made_for(runner.lowering, 1, n, arrays, shapes) for n in parts for runner in runners]
+        if self.compiled.trains and "lstm" in first.exported.recurrent:
+            runners += [self._made_for("columns", 1, n, arrays, shapes) for n in parts if batch // n >= _COLUMNS]
         # A choice for a training run may take a second.
         best = fastest(runners, arrays, shapes, 3 if self.compiled.trains else 2)
         # A session has its own copy of the weights, if they are constants, and its own threads.
         self._made = [r for r in self._made if r.threads == threads or r is best or r in self.runners.values()]
         return best
 
-    def _parts(self, first: Runner, sizes: Mapping[str, int]) -> list[int]:
-        """Into how many parts, of one thread each, the batch is cut on trial."""
+    def _parts(self, first: Runner, batch: int) -> list[int]:
+        """Into how many parts, of one thread each, a batch, 0 if it cannot be cut, is cut on trial."""
         cores = self.compiled._threads or _cores()
         if cores < 2 or first.session.device.kind != "cpu":
             return []
-        # The products of a whole sequence wake up threads that are in the way of the small ones of a step.
-        found = {1} if self.compiled.trains and self.compiled._threads is None else set()
-        separation = first.exported.separation
-        if separation is not None:
-            # Of two threads that share a core one may do the work of both.
-            batch = sizes[separation.symbol]
-            found |= {n for n in (min(cores, batch), min(cores // 2, batch)) if n > 1}
+        # Of two threads that share a core one may do the work of both.
+        found = {n for n in (min(cores, batch), min(cores // 2, batch)) if n > 1}
+        if not found and self.compiled.trains and self.compiled._threads is None:
+            # The products of a whole sequence wake up threads that are in the way of the small ones of a step.
+            return [1]
         return sorted(found)
 
     def _made_for(
@@ -242,13 +245,15 @@ class _Way:
         self, lowering: str, threads: int | None, parts: int, arrays: Sequence[Array], shapes: Shapes
     ) -> Runner:
         known = self.known
+        large = known.example is None and sum(array.size for array in arrays) > _LARGE
+        if large:
+            known.example = _small(arrays)
         if known.example is not None and lowering != "unrolled":
-            with suppress(Exception):  # the model may have changed so that it does not take them any more
+            with suppress(Exception):  # the model may not take them, or not any more if it has changed
                 runner = self._export(lowering, threads, parts, known.example)
                 if runner.takes(shapes):
                     return runner
-        # To verify means to run the model at several sizes, one of them twice as large along each axis.
-        large = known.example is None and sum(array.size for array in arrays) > _LARGE
+        # To prove and to verify means to run the model at several sizes, one of them twice as large along each axis.
         runner = self._export(lowering, threads, parts, arrays, verify=not large)
         if runner.session.recurrence.lengths:  # cut off, they would count steps that are not there
             return self._export(lowering, threads, parts, arrays) if large else runner
@@ -279,6 +284,17 @@ class _Way:
                 "the shapes of its inputs; return Tensors alone, or what is always the same"
             )
         return runner
+
+
+def _small(arrays: Sequence[Array]) -> list[Array]:
+    """The first few elements along all axes but the last, of features: where that is a guess which axes are free, the
+    export at these sizes does not take the whole ones."""
+    sizes: dict[int, int] = {}
+    found = []
+    for array in arrays:
+        kept = [sizes.setdefault(n, 3 + len(sizes)) for n in array.shape[: max(1, array.ndim - 1)]]
+        found.append(np.ascontiguousarray(array[tuple([slice(n) for n in kept])]))
+    return found
 
 
 def _cores() -> int:

@@ -22,6 +22,12 @@ Array = np.ndarray[Any, Any]
 _TURN = 0.01
 """For how many seconds each candidate is timed."""
 
+_LONG = 0.1
+"""From how many seconds on a call, repeated once, says enough."""
+
+_ROUNDS = 5.0
+"""After how many seconds no further round begins."""
+
 _SETTLE = 0.06
 """After how many seconds the threads of a session are at rest: they spin for a while, waiting for more to do."""
 
@@ -71,16 +77,19 @@ class Runner:
 
     def seconds(self, arrays: Sequence[Array], shapes: Shapes) -> float:
         """How long a call takes, at best."""
-        for _ in range(2):  # the first two calls make the buffers
-            self.run(arrays, shapes)
-        best, end = float("inf"), time.perf_counter() + _TURN
-        while True:
+
+        def timed() -> float:
             begin = time.perf_counter()
             self.run(arrays, shapes)
-            now = time.perf_counter()
-            best = min(best, now - begin)
-            if now > end:
-                return best
+            return time.perf_counter() - begin
+
+        if timed() > _LONG:
+            return timed()
+        # The first two calls make the buffers.
+        best, end = timed(), time.perf_counter() + _TURN
+        while time.perf_counter() < end:
+            best = min(best, timed())
+        return best
 
     @property
     def drops_nan(self) -> bool:
@@ -95,10 +104,13 @@ class Runner:
 
 def fastest(runners: Sequence[Runner], arrays: Sequence[Array], shapes: Shapes, rounds: int) -> Runner:
     """Which of them takes the least time. Each has a turn, and the better half of them, two at least, one more in each
-    further round: a slow moment of the machine shall decide nothing."""
+    further round: a slow moment of the machine shall decide nothing. Where calls are long there are fewer rounds."""
     taken = dict.fromkeys(runners, float("inf"))
     left = list(runners)
+    begin = time.perf_counter()
     for _ in range(rounds if len(left) > 1 else 0):
+        if time.perf_counter() - begin > _ROUNDS:
+            break
         for runner in left:
             # The threads of one session, that still spin, slow down another several times.
             time.sleep(_SETTLE)
