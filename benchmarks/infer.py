@@ -21,15 +21,19 @@ CONTENDERS = (
     Contender("torch exported", "torch:exported", peer="torch", needs=("onnx",)),
     Contender("lucid eager", "lucid:infer"),
     Contender("products", "numpy:products"),
+    Contender("floor", "numpy:inference_floor"),
     Contender("torch eager", "torch:infer", peer="torch"),
     Contender("jax", "jax:infer", peer="jax"),
 )
+
+LARGE = frozenset(str(case) for case in cases() if isinstance(case, Case) and case.batch >= 32 and case.hidden >= 128)
+"""The cases in which matrix products are most of the work."""
 
 
 def measure(options: Options) -> Result:
     """Inference: compiled, by each lowering and eager, against PyTorch's own export and eager PyTorch and JAX."""
     rows, notes = compare(CONTENDERS, cases(options.quick, stacked=False), options)
-    title = "Inference (T, N, I, H); products: the bare matrix products in NumPy"
+    title = "Inference (T, N, I, H); products: the bare matrix products in NumPy; floor: and the elementwise calls"
     names = [c.name for c in CONTENDERS if any(c.name in row.values for row in rows)]
     return Result("infer", title, names, rows, findings(rows), [*limits(rows), *notes])
 
@@ -37,18 +41,16 @@ def measure(options: Options) -> Result:
 def findings(rows: Sequence[Row]) -> list[Finding]:
     """The targets, for the simple layers; those of LSTM and GRU are reported beside them."""
     simple = [row for row in rows if row.case.startswith(("tanh", "relu"))]
-    large = {str(case) for case in cases() if isinstance(case, Case) and case.batch >= 32 and case.hidden >= 128}
-    eager = [ratio(row, "lucid eager", "products") for row in simple if row.case in large]
+    eager = _ratios([row for row in simple if row.case in LARGE], "lucid eager", "products")
     found = [
         Finding.at_most(
             "eager inference / bare products, worst size from N=32, H=128 on",
             1.3,
-            max((r for r in eager if r is not None), default=None),
+            max(eager, default=None),
         )
     ]
     for kind in ("tanh", "relu"):
-        exported = [ratio(row, "torch exported", "lucid compiled") for row in simple if row.case.startswith(kind)]
-        ratios = [r for r in exported if r is not None]
+        ratios = _ratios([row for row in simple if row.case.startswith(kind)], "torch exported", "lucid compiled")
         label = f"torch's own export / lucid.compile, RNN {kind}"
         found.append(Finding.at_least(f"{label}, mean", 3.0, geometric_mean(ratios)))
         found.append(Finding.at_least(f"{label}, worst size", 1.0, min(ratios, default=None)))
@@ -56,14 +58,25 @@ def findings(rows: Sequence[Row]) -> list[Finding]:
 
 
 def limits(rows: Sequence[Row]) -> list[str]:
-    """How many times as long as matrix products alone PyTorch's export takes: no export can be that much faster."""
+    """How far what cannot be done without is from the targets: matrix products and elementwise calls from eager
+    inference, matrix products and a bare call of the same operator from PyTorch's export.
+    """
     notes = []
     for kind in ("tanh", "relu"):
-        found = [ratio(row, "torch exported", "products") for row in rows if row.case.startswith(kind)]
-        if ratios := [r for r in found if r is not None]:
-            mean = geometric_mean(ratios)
-            notes.append(f"RNN {kind}, torch exported / products: mean {mean:.3g}, worst size {min(ratios):.3g}")
+        own = [row for row in rows if row.case.startswith(kind)]
+        large = [row for row in own if row.case in LARGE]
+        if found := _ratios(large, "floor", "products"):
+            notes.append(f"RNN {kind}, floor / products, from N=32, H=128 on: worst size {max(found):.3g}")
+        for other in ("products", "rnn"):
+            if found := _ratios(own, "torch exported", other):
+                mean = geometric_mean(found)
+                notes.append(f"RNN {kind}, torch exported / {other}: mean {mean:.3g}, worst size {min(found):.3g}")
     return notes
+
+
+def _ratios(rows: Sequence[Row], one: str, other: str) -> list[float]:
+    """How many times as long one contender takes as another, for each row that has both."""
+    return [r for row in rows if (r := ratio(row, one, other)) is not None]
 
 
 if __name__ == "__main__":

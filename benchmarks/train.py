@@ -21,7 +21,7 @@ TRAINERS = (
 )
 CONTENDERS = (
     *TRAINERS,
-    Contender("floor", "numpy:floor"),
+    Contender("floor", "numpy:training_floor"),
     Contender("products in onnxruntime", "onnxruntime:training_products"),
 )
 

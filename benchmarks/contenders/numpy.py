@@ -11,7 +11,7 @@ from ..case import Case
 from ..job import Job
 from ..operation import ARRAY, Operation, repeated
 
-__all__ = ["floor", "operation", "products", "training_products"]
+__all__ = ["inference_floor", "operation", "products", "training_floor", "training_products"]
 
 
 def products(case: Case) -> Job:
@@ -66,12 +66,52 @@ def training_products(case: Case) -> Job:
     return Job(run, dict)
 
 
-def floor(case: Case) -> Job:
-    """An estimate of what a training step in NumPy needs: its matrix products; the elementwise calls of each time step,
-    on arrays of one step that never leave the cache; and the factors of the backward loop, for as many steps at once as
-    stay in the cache. No optimizer, no memory for all steps, nothing around it.
+def inference_floor(case: Case) -> Job:
+    """An estimate of what a layer's forward pass in NumPy needs: its matrix products, and the elementwise calls of each
+    time step, on arrays of one step that never leave the cache. No memory for all steps, nothing around it.
     """
-    multiply_matrices = training_products(case).run
+    multiply_matrices, (forward, _) = products(case).run, elementwise(case)
+
+    def run() -> None:
+        multiply_matrices()
+        for _ in range(case.layers):
+            forward()
+
+    return Job(run, dict)
+
+
+def training_floor(case: Case) -> Job:
+    """The same of a training step: the calls of the way back as well, and the factors of the backward loop, for as many
+    steps at once as stay in the cache. No optimizer.
+    """
+    multiply_matrices, (forward, backward) = training_products(case).run, elementwise(case)
+    size = case.batch * case.hidden
+    steps = max(1, min(case.time, 65536 // (5 * size)))
+    random = np.random.default_rng(0)
+    shape = steps, case.batch, case.hidden
+    first, second, result = (random.uniform(0.1, 0.9, shape).astype(np.float32) for _ in range(3))
+    # 1 - h² of tanh, or whether h > 0; four factors of an LSTM's gates and one of its cell; three of a GRU's gates.
+    passes = {"tanh": 2, "relu": 1, "lstm": 12, "gru": 12}[case.kind]
+
+    def factors() -> None:
+        for _ in range(0, case.time, steps):
+            for _ in range(passes):
+                np.multiply(first, second, result)
+            if case.kind == "lstm":
+                np.tanh(first, result)
+
+    def run() -> None:
+        multiply_matrices()
+        for _ in range(case.layers):
+            forward()
+            backward()
+            factors()
+
+    return Job(run, dict)
+
+
+def elementwise(case: Case) -> tuple[Callable[[], None], Callable[[], None]]:
+    """The elementwise calls of all time steps, on the way forward and on the way back."""
     shape = case.batch, case.hidden
     random = np.random.default_rng(0)
     gates, kept = (random.uniform(0.1, 0.9, (case.gates, *shape)).astype(np.float32) for _ in range(2))
@@ -80,17 +120,20 @@ def floor(case: Case) -> Job:
     sigmoids = gates[: case.gates - 1]
     add, divide, exp, multiply, tanh = np.add, np.divide, np.exp, np.multiply, np.tanh
 
-    def simple() -> None:
+    def simple_forward() -> None:
         for _ in range(case.time):
             add(a, b, c)
             if case.kind == "tanh":
                 tanh(a, c)
             else:
                 np.maximum(a, b, out=c)
+
+    def simple_backward() -> None:
+        for _ in range(case.time):
             add(a, b, c)
             multiply(a, b, c)
 
-    def gated() -> None:
+    def gated_forward() -> None:
         for _ in range(case.time):
             add(kept, kept, gates)
             exp(kept[:-1], sigmoids)
@@ -101,32 +144,15 @@ def floor(case: Case) -> Job:
                 tanh(a, c)
             for _ in range(4 if case.kind == "lstm" else 6):
                 multiply(a, b, c)
+
+    def gated_backward() -> None:
+        for _ in range(case.time):
             # The gradients of the gates, and the sums that go backward: 5 calls in an LSTM, 3 in a GRU.
             multiply(kept, a, gates)
             for _ in range(5 if case.kind == "lstm" else 3):
                 multiply(a, b, c)
 
-    steps = max(1, min(case.time, 65536 // (5 * a.size)))
-    first, second, result = (np.concatenate([a[None]] * steps) for _ in range(3))
-    # 1 - h² of tanh, or whether h > 0; four factors of an LSTM's gates and one of its cell; three of a GRU's gates.
-    passes = {"tanh": 2, "relu": 1, "lstm": 12, "gru": 12}[case.kind]
-
-    def factors() -> None:
-        for _ in range(0, case.time, steps):
-            for _ in range(passes):
-                multiply(first, second, result)
-            if case.kind == "lstm":
-                tanh(first, result)
-
-    elementwise = simple if case.gates == 1 else gated
-
-    def run() -> None:
-        multiply_matrices()
-        for _ in range(case.layers):
-            elementwise()
-            factors()
-
-    return Job(run, dict)
+    return (simple_forward, simple_backward) if case.gates == 1 else (gated_forward, gated_backward)
 
 
 def operation(case: Operation) -> Job:
