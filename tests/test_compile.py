@@ -10,8 +10,8 @@ import pytest
 
 import lucid
 from lucid import nn
-from lucid.errors import ExportError, GradientError, LucidError, ShapeError
-from lucid.runtime import compile
+from lucid.errors import ExportError, GradientError, LucidError, ShapeError, VerificationError
+from lucid.runtime import choice, compile
 
 
 class Classifier(nn.Module):
@@ -237,6 +237,38 @@ def test_a_result_that_depends_on_shapes_and_is_no_tensor_is_refused() -> None:
 
     with pytest.raises(ExportError, match="Steps returns something beside Tensors that depends on the shapes"):
         compile(Steps().eval())(lucid.randn(5, 2))
+
+
+@pytest.mark.parametrize("first", [None, 20])
+@pytest.mark.parametrize("large", [True, False])
+def test_a_branch_on_a_size_is_refused_where_it_goes_another_way(
+    monkeypatch: pytest.MonkeyPatch, first: int | None, large: bool
+) -> None:
+    """Exported with few steps, the model never takes the branch for many."""
+    if large:
+        monkeypatch.setattr(choice, "_LARGE", 100)
+
+    class Branching(Classifier):
+        def forward(self, x: Any) -> Any:
+            return super().forward(x * 2 if x.shape[0] > 300 else x)
+
+    model = Branching().eval()
+    fast = compile(model)
+    if first is not None:
+        x = lucid.randn(first, 2, 3)
+        np.testing.assert_allclose(fast(x)["logits"].numpy(), arrays(model(x))["logits"], rtol=1e-5, atol=1e-6)
+    if first is None and not large:  # found out by comparing, at a single step
+        with pytest.raises(VerificationError, match="differs at"):
+            fast(lucid.randn(400, 2, 3))
+        return
+    for _ in range(2):
+        with pytest.raises(
+            ExportError, match=r"at shapes \[\(400, 2, 3\)\] Branching does not do what .* branch depends"
+        ):
+            fast(lucid.randn(400, 2, 3))
+    for steps in (30, 1):
+        x = lucid.randn(steps, 2, 3)
+        np.testing.assert_allclose(fast(x)["logits"].numpy(), arrays(model(x))["logits"], rtol=1e-5, atol=1e-6)
 
 
 def test_relu_keeps_nan() -> None:

@@ -12,7 +12,7 @@ from ..tracer.symbolic import Size, unify
 from ..tracer.trace import trace
 from .example import Axis, Example
 
-__all__ = ["Dynamic", "Proof", "prove"]
+__all__ = ["Dynamic", "Proof", "prove", "prove_at"]
 
 Dynamic = str | None | Mapping[str, Mapping[int, str]]
 """What is asked for: "auto", None, or the name of each free axis by input and axis."""
@@ -65,6 +65,43 @@ def prove(function: Callable[..., Any], example: Example, dynamic: Dynamic) -> P
     graph = prover.checked(groups)
     axes = {axis: symbol for symbol, group in groups.items() for axis in group}
     return Proof(graph, axes, prover.sizes_of(groups), fixed)
+
+
+def prove_at(
+    function: Callable[..., Any], example: Example, axes: Mapping[str, Mapping[int, str]], sizes: Mapping[str, int]
+) -> None:
+    """Check that a function does at certain sizes what it does at the example's.
+
+    A branch on a size may go one way at all sizes that `prove` tries, and the other way at these.
+
+    Args:
+        function: what was exported.
+        example: what it was exported with.
+        axes: for each input, the name of each free axis.
+        sizes: the size of each.
+
+    Raises:
+        ExportError: it does something else.
+    """
+    prover = _Prover(function, example)
+    graph = prover.base
+    moved: dict[Axis, int] = {}
+    for symbol, n in sizes.items():
+        group = [(name, axis) for name, own in axes.items() for axis, named in own.items() if named == symbol]
+        before = prover.size(group[0])
+        # At size one an axis looks like one that is broadcast.
+        if n == before or min(n, before) < 2:
+            continue
+        moved |= dict.fromkeys(group, n)
+        try:
+            other = prover.run(moved)
+        except Exception:  # the user's own code may raise anything at a size it was not made for
+            return
+        try:
+            unify([graph, other], [{symbol: before}, {symbol: n}])
+        except TraceError as error:
+            raise ExportError(str(error)) from error
+        graph = other
 
 
 class _Prover:

@@ -118,7 +118,7 @@ def to_onnx(
     metadata = check_metadata(metadata)
     if precision == "int8" and lowering == "auto":
         lowering = "scan"
-    with _left_as_it_was(model, evaluation=not trainable):
+    with left_as_it_was(model, evaluation=not trainable):
         example = Example(model, example_inputs, {})
         if input_names is not None:
             example.rename(input_names)
@@ -233,7 +233,7 @@ def _by_input(proof: Proof) -> tuple[dict[str, dict[int, str]], dict[str, dict[i
 
 
 @contextmanager
-def _left_as_it_was(model: Callable[..., Any], evaluation: bool) -> Iterator[None]:
+def left_as_it_was(model: Callable[..., Any], evaluation: bool) -> Iterator[None]:
     """Evaluation mode inside, if asked for; then all flags, buffers, gradients and the random state are as before."""
     modules = list(model.modules()) if isinstance(model, Module) else []
     before = [(m, dict(m.__dict__), dict(m._parameters), dict(m._buffers), dict(m._modules)) for m in modules]

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import ExportError, GradientError
-from ..export.to_onnx import to_onnx
+from ..export.dynamic import prove_at
+from ..export.example import Example
+from ..export.to_onnx import left_as_it_was, to_onnx
 from ..nn.module import Module
 from ..tensor import Tensor
 from ..tracer.mode import Mode
@@ -154,6 +156,7 @@ class _Way:
         self.known = known
         self.runners: dict[Shapes, Runner] = {}
         self._made: list[Runner] = []
+        self._proved: set[Any] = set()
 
     def runner(self, arrays: Sequence[Array], shapes: Shapes) -> Runner:
         """What serves these inputs; chosen, and exported, if need be."""
@@ -164,6 +167,10 @@ class _Way:
             self.known.fastest[kind] = runner.lowering, runner.threads, runner.parts
         else:
             runner = self._made_for(*known, arrays, shapes)
+        # Once for shapes that are much alike.
+        if kind not in self._proved:
+            self._prove_at(runner, shapes)
+            self._proved.add(kind)
         while len(self.runners) >= _KEPT:
             self.runners.pop(next(iter(self.runners)))
         self.runners[shapes] = runner
@@ -252,6 +259,8 @@ class _Way:
             with suppress(Exception):  # the model may not take them, or not any more if it has changed
                 runner = self._export(lowering, threads, parts, known.example)
                 if runner.takes(shapes):
+                    if large:
+                        self._prove_at(runner, shapes)
                     return runner
         # To prove and to verify means to run the model at several sizes, one of them twice as large along each axis.
         runner = self._export(lowering, threads, parts, arrays, verify=not large)
@@ -265,6 +274,24 @@ class _Way:
         ]
         return self._exported(lowering, threads, parts, arrays, shapes) if large else runner
 
+    def _prove_at(self, runner: Runner, shapes: Shapes) -> None:
+        """Check that the model does at these shapes what was exported, maybe at others."""
+        if shapes in self._proved:
+            return
+        compiled, exported, flat = self.compiled, runner.exported, runner.flat
+        example = Example(flat, tuple([Tensor(array) for array in flat.example]), {})
+        example.rename(exported.input_names[: len(shapes)])
+        sizes = runner.session.check(shapes + runner._shapes)
+        with left_as_it_was(compiled.model, evaluation=not compiled.trains):
+            try:
+                prove_at(flat, example, exported.axes, sizes)
+            except ExportError as error:
+                raise ExportError(
+                    f"{compiled.name}: at shapes {list(shapes)} {type(compiled.model).__name__} does not do what was "
+                    f"exported at {[array.shape for array in flat.example]}: {error}"
+                ) from error
+        self._proved.add(shapes)
+
     def _export(
         self, lowering: Any, threads: int | None, parts: int, arrays: Sequence[Array], verify: bool = True
     ) -> Runner:
@@ -273,6 +300,7 @@ class _Way:
         args, kwargs = unflatten(self.structure, iter(tensors))
         names = input_names(compiled.model, args, kwargs)
         flat = compiled.flat(self.structure)
+        flat.example = list(arrays)
         exported = to_onnx(
             flat, *tensors, input_names=names, lowering=lowering, trainable=compiled.trains, verify=verify
         )

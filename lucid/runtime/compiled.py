@@ -20,7 +20,8 @@ def compile(model: Module, device: str = "cpu", *, threads: int | None = None) -
 
     It is exported when first called, with every axis free that can be, and compared with the eager model; and again
     when a parameter, a buffer, a submodule or a plain attribute changed. For each class of shapes, sizes being alike up
-    to the next power of two, the lowerings of recurrent layers are timed once, and the fastest serves from then on. If
+    to the next power of two, the model is traced once and held against what was exported, the lowerings of recurrent
+    layers are timed, and the fastest serves from then on. If
     it is proved that each sequence of a batch is computed by itself, batches cut into parts, one for each core, are
     timed as well. Results record no gradients.
 
@@ -34,7 +35,8 @@ def compile(model: Module, device: str = "cpu", *, threads: int | None = None) -
         TypeError: it is no Module.
         RuntimeUnavailableError: there is no such device.
         LucidError: at the call, the model is in training mode.
-        ExportError: at the call, the model cannot be exported; it never runs otherwise than in onnxruntime.
+        ExportError: at the call, the model cannot be exported, or does something else at these shapes, by a branch on a
+            size; it never runs otherwise than in onnxruntime.
         GradientError: at the call, an input requires gradients.
 
     Example:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ..nn.module import Module
 from ..tensor import Tensor
 from ..tracer.tree import Structure, flatten, unflatten
@@ -15,6 +17,7 @@ class Flat(Module):
     """A model as a function from a row of tensors to a row of tensors.
 
     Attributes:
+        example: what it was exported with.
         results: how what the model returned nests, once it was called; several if that was not always the same.
     """
 
@@ -22,6 +25,7 @@ class Flat(Module):
         super().__init__()
         self.model = model
         self.structure = structure
+        self.example: list[np.ndarray[Any, Any]] = []
         self.results: dict[Any, Structure] = {}
 
     def forward(self, *tensors: Tensor) -> tuple[Any, ...]:
