@@ -188,10 +188,10 @@ class Tensor(Methods, Readout, Hookable):
 
     @staticmethod
     def _wrap(data: np.ndarray[Any, Any], value: Value | None = None) -> Tensor:
-        result = Tensor(data)
-        if value is not None:
-            result._value = value
-            result._requires_grad = value.requires_grad
+        result = object.__new__(Tensor)  # every op ends here, and a call of __init__ takes longer than what it does
+        result._data, result.grad = data, None
+        result._value = value
+        result._requires_grad = value is not None and value.requires_grad
         return result
 
     def _leaf_value(self) -> Value:
@@ -337,12 +337,12 @@ def apply(op: Op[Any, Any], args: tuple[Any, ...], attrs: dict[str, Any]) -> Any
     if type(result) is tuple:
         results = result
         if not needs_grad and mode.trace is None:
-            return tuple([Tensor(r if type(r) is np.ndarray else np.asarray(r)) for r in results])
+            return tuple([Tensor._wrap(r if type(r) is np.ndarray else np.asarray(r)) for r in results])
     else:
         if type(result) is not np.ndarray:
             result = np.asarray(result)
         if not needs_grad and mode.trace is None:
-            return Tensor(result)
+            return Tensor._wrap(result)
         results = (result,)
     inputs = _edges(args) if mode.trace is None else _captured(args, mode.trace)
     node = record(op, inputs, arrays, attrs, results, needs_grad, mode.trace)

@@ -45,9 +45,10 @@ def record(
     saved, stamp = None, 0
     if needs_grad:
         kept = {}
+        partners = op.partners
         for i in op.kept(len(arrays)) if op.keeps_star else op.keeps_inputs:
-            if op.partners and i in op.partners:
-                other = inputs[op.partners[i]]
+            if i in partners:
+                other = inputs[partners[i]]
                 if type(other) is not Value or not other.requires_grad:
                     continue
             kept[i] = arrays[i]
@@ -56,10 +57,14 @@ def record(
                 stamp += value.version if value.node is None else value.owner().version
         shapes = tuple([a.shape if type(a) is np.ndarray else () for a in arrays]) if op.keeps_shapes else ()
         saved = (kept, results if op.keeps_out else (), shapes)
-    specs = tuple([_spec((r.shape, r.dtype)) for r in results])
+    first = results[0]
+    if len(results) == 1:
+        specs: tuple[Spec, ...] = (_spec((first.shape, first.dtype)),)
+    else:
+        specs = tuple([_spec((r.shape, r.dtype)) for r in results])
     node = Node(op, inputs, attrs, specs, needs_grad, saved, stamp)
-    if results[0].base is not None and type(inputs[0]) is Value:
-        node.views = np.may_share_memory(results[0], arrays[0])
+    if first.base is not None and type(inputs[0]) is Value:
+        node.views = np.may_share_memory(first, arrays[0])
     if trace is not None:
         trace.record(node)
     return node
