@@ -72,7 +72,8 @@ def prove_at(
 ) -> None:
     """Check that a function does at certain sizes what it does at the example's.
 
-    A branch on a size may go one way at all sizes that `prove` tries, and the other way at these.
+    A branch on a size may go one way at all sizes that `prove` tries, and the other way at these. Where the function
+    itself refuses such sizes, nothing is checked.
 
     Args:
         function: what was exported.

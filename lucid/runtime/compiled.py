@@ -21,9 +21,8 @@ def compile(model: Module, device: str = "cpu", *, threads: int | None = None) -
     It is exported when first called, with every axis free that can be, and compared with the eager model; and again
     when a parameter, a buffer, a submodule or a plain attribute changed. For each class of shapes, sizes being alike up
     to the next power of two, the model is traced once and held against what was exported, the lowerings of recurrent
-    layers are timed, and the fastest serves from then on. If
-    it is proved that each sequence of a batch is computed by itself, batches cut into parts, one for each core, are
-    timed as well. Results record no gradients.
+    layers are timed, and the fastest serves from then on. If it is proved that each sequence of a batch is computed by
+    itself, batches cut into parts, one for each core, are timed as well. Results record no gradients.
 
     Args:
         model: a Module.

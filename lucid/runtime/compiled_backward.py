@@ -25,9 +25,9 @@ def compile_backward(model: Module, device: str = "cpu", *, threads: int | None 
     optimizer steps as always. Parameters are inputs of the graph, so it is exported once, when first called, with every
     axis of the other inputs free that can be, and compared with the eager model; and again when a buffer, a submodule,
     a mode, a plain attribute or a parameter's `requires_grad` changed. For each class of shapes, sizes being alike up
-    to the next power of two, the lowerings of recurrent layers are timed once, each on one thread and on several, and
-    the fastest serves from then on. If it is proved that gradients are sums over the sequences of a batch, or means,
-    batches cut into parts, one for each core, are timed as well.
+    to the next power of two, the model is traced once and held against what was exported, the lowerings of recurrent
+    layers are timed, and the fastest serves from then on. If it is proved that gradients are sums over the sequences of
+    a batch, or means, batches cut into parts, one for each core, are timed as well, and else one thread.
 
     Args:
         model: a Module, in the mode in which it is to run; nothing random can be exported, dropout neither.
@@ -38,7 +38,8 @@ def compile_backward(model: Module, device: str = "cpu", *, threads: int | None 
     Raises:
         TypeError: it is no Module.
         RuntimeUnavailableError: there is no such device.
-        ExportError: at the call, the model cannot be exported; it never runs otherwise than in onnxruntime.
+        ExportError: at the call, the model cannot be exported, or does something else at these shapes, by a branch on a
+            size; it never runs otherwise than in onnxruntime.
         GradientError: at the call, gradients are disabled, no parameter requires any, the result depends on none of
             them, or the gradient that arrives is missing or has another shape than the result.
 
