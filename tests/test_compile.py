@@ -103,6 +103,10 @@ def test_it_is_exported_again_when_the_model_changes() -> None:
     changed()
     model.scale = 2.0
     changed()
+    model.head._parameters["weight"] = nn.Parameter(lucid.full((2, 4), 0.5))
+    changed()
+    model.head.__dict__["_parameters"] = {"weight": nn.Parameter(lucid.full((2, 4), 0.25)), "bias": model.head.bias}
+    changed()
     model.head.bias = None
     changed()
     model.double()

@@ -123,8 +123,8 @@ def test_threads(monkeypatch: pytest.MonkeyPatch, threads: int | None, parts: in
     model = Loss()
     backward = compile_backward(model)
     assert_same(model, backward, *example(20, batch))
-    (way,) = backward._state[1].values()
-    assert {(runner.threads, runner.parts) for runner in way.runners.values()} == {(threads, parts)}
+    assert {(runner.threads, runner.parts) for runner, _ in backward._state.served.values()} == {(threads, parts)}
+    (way,) = backward._state.ways.values()
     assert [runner.threads for runner in way._made].count(1) == (threads == 1)
 
 
@@ -365,7 +365,7 @@ def test_no_session_keeps_the_arrays_of_a_step() -> None:
     model = Loss()
     backward = compile_backward(model)
     assert_same(model, backward, *example())
-    (way,) = backward._state[1].values()
+    (way,) = backward._state.ways.values()
     for runner in way._made:
         options = runner.session._session.get_session_options()
         assert not options.enable_cpu_mem_arena

@@ -33,7 +33,7 @@ def three_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def parts_of(compiled: Any) -> set[int]:
     """Into how many parts the batches seen last are cut."""
-    return {found.parts for way in compiled._state[1].values() for found in way.runners.values()}
+    return {runner.parts for runner, _ in compiled._state.served.values()}
 
 
 @pytest.mark.parametrize("layers", [1, 2])

@@ -250,5 +250,7 @@ def left_as_it_was(model: Callable[..., Any], evaluation: bool) -> Iterator[None
         for module, attributes, parameters, buffers, children in before:
             module.__dict__.clear()
             module.__dict__.update(attributes)
+            # The tables too are those that they were: others may hold on to them.
             for table, entries in (("_parameters", parameters), ("_buffers", buffers), ("_modules", children)):
-                module.__dict__[table] = entries
+                attributes[table].clear()
+                attributes[table].update(entries)

@@ -7,7 +7,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -70,8 +70,7 @@ class Choosing(ABC):
         self._asked = device
         self._threads = threads
         self._lock = threading.RLock()
-        # Together, so that another thread never sees the exports of one with the values of the other.
-        self._state: tuple[Snapshot, dict[Any, _Way]] = (Snapshot(model, self.trains), {})
+        self._state = State(Snapshot(model, self.trains), {}, {})
         # Outlives a change of parameters, of which none of it depends.
         self._known: dict[Any, _Known] = {}
 
@@ -87,47 +86,82 @@ class Choosing(ABC):
     @property
     def lowerings(self) -> dict[Shapes, str]:
         """The lowering that serves the shapes of the inputs seen last."""
-        return {shapes: runner.lowering for way in self._state[1].values() for shapes, runner in way.runners.items()}
+        return {shapes: runner.lowering for runner, shapes in self._state.served.values()}
 
-    def _snapshot(self) -> tuple[Snapshot, dict[Any, _Way]]:
+    def _current(self) -> State:
         """The model as it is, and what was exported of it."""
-        if not self._state[0].holds():
-            self._state = Snapshot(self.model, self.trains), {}
+        if not self._state.snapshot.holds():
+            self._state = State(Snapshot(self.model, self.trains), {}, {})
         return self._state
 
     def _find(
-        self, ways: dict[Any, _Way], mode: Mode, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, state: State, mode: Mode, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[Runner, list[Array], Shapes]:
         """What serves such arguments, the arrays in them and their shapes."""
         structure = None
         leaves: Sequence[Tensor] = args
-        if kwargs or not all(isinstance(arg, Tensor) for arg in args):
+        # Of a row of tensors, the usual call, the structure need not be asked for. Loops, and no comprehensions: all of
+        # this stands before each call.
+        if kwargs:
             leaves, structure = flatten((args, kwargs), is_tensor)
-        if mode.grad and any(leaf._requires_grad for leaf in leaves):
-            raise GradientError(
-                f"{self.name}: an input requires gradients, which onnxruntime does not record; call under "
-                "lucid.no_grad(), pass x.detach(), or use the eager model"
-            )
-        # Of a row of tensors, the usual call, the structure need not be asked for.
-        key = structure and key_of(structure), tuple([(leaf._data.dtype, leaf._data.ndim) for leaf in leaves])
-        if not leaves:
-            raise TypeError(f"{self.name}: there is no Tensor among the arguments, so nothing to run the model on")
-        way = ways.get(key)
+        else:
+            for arg in args:
+                if not isinstance(arg, Tensor):
+                    leaves, structure = flatten((args, kwargs), is_tensor)
+                    break
+        arrays: list[Array] = []
+        key: list[Any] = []
+        for leaf in leaves:
+            if leaf._requires_grad and mode.grad:
+                raise GradientError(
+                    f"{self.name}: an input requires gradients, which onnxruntime does not record; call under "
+                    "lucid.no_grad(), pass x.detach(), or use the eager model"
+                )
+            array = leaf._data
+            arrays.append(array)
+            key.append(array.shape)
+            key.append(array.dtype)
+        if structure is not None:
+            key.append(key_of(structure))
+        found = state.served.get(tuple(key))
+        if found is None:
+            if not leaves:
+                raise TypeError(f"{self.name}: there is no Tensor among the arguments, so nothing to run the model on")
+            with self._lock:
+                found = self._serve(state, structure or flatten((args, kwargs), is_tensor)[1], arrays)
+                while len(state.served) >= _KEPT:
+                    state.served.pop(next(iter(state.served)))
+                state.served[tuple(key)] = found
+        return found[0], arrays, found[1]
+
+    def _serve(self, state: State, structure: Structure, arrays: Sequence[Array]) -> tuple[Runner, Shapes]:
+        """What serves arguments that nest like this, with these arrays in them, and the shapes of the arrays."""
+        key = key_of(structure), tuple([(array.dtype, array.ndim) for array in arrays])
+        way = state.ways.get(key)
         if way is None:
-            with self._lock:
-                structure = structure or flatten((args, kwargs), is_tensor)[1]
-                way = ways.get(key) or _Way(self, structure, self._known.setdefault(key, _Known()))
-                ways[key] = way
-        arrays = [leaf._data for leaf in leaves]
+            way = state.ways[key] = _Way(self, structure, self._known.setdefault(key, _Known()))
         shapes = tuple([array.shape for array in arrays])
-        runner = way.runners.get(shapes)
-        if runner is None:
-            with self._lock:
-                runner = way.runner(arrays, shapes)
-        return runner, arrays, shapes
+        in_use = [runner for runner, _ in state.served.values()]
+        return way.runner(arrays, shapes, in_use), shapes
 
     def __repr__(self) -> str:
         return f"{type(self).__name__} on {self.device}: {self.model!r}"
+
+
+class State(NamedTuple):
+    """What was exported of a model as it was at some time; one thing, so that no thread sees the exports of one time
+    with the values of another.
+
+    Attributes:
+        snapshot: the model.
+        ways: by how arguments nest, and dtype and number of axes of each array.
+        served: what serves the arguments seen last, and the shapes of the arrays in them: by shape and dtype of each
+            array, and how they nest if that is no row.
+    """
+
+    snapshot: Snapshot
+    ways: dict[Any, _Way]
+    served: dict[tuple[Any, ...], tuple[Runner, Shapes]]
 
 
 class _Known:
@@ -144,26 +178,21 @@ class _Known:
 
 
 class _Way:
-    """One way to call a model: arguments that nest alike, with tensors of the same dtypes and numbers of axes.
-
-    Attributes:
-        runners: what serves each shape of the inputs.
-    """
+    """One way to call a model: arguments that nest alike, with tensors of the same dtypes and numbers of axes."""
 
     def __init__(self, compiled: Choosing, structure: Structure, known: _Known) -> None:
         self.compiled = compiled
         self.structure = structure
         self.known = known
-        self.runners: dict[Shapes, Runner] = {}
         self._made: list[Runner] = []
         self._proved: set[Any] = set()
 
-    def runner(self, arrays: Sequence[Array], shapes: Shapes) -> Runner:
-        """What serves these inputs; chosen, and exported, if need be."""
+    def runner(self, arrays: Sequence[Array], shapes: Shapes, in_use: Sequence[Runner]) -> Runner:
+        """What serves these inputs; chosen, and exported, if need be. Runners in use stay with those chosen before."""
         kind = tuple([tuple([n if n <= _UNROLLED else 1 << (n - 1).bit_length() for n in shape]) for shape in shapes])
         known = self.known.fastest.get(kind)
         if known is None:
-            runner = self._choose(arrays, shapes)
+            runner = self._choose(arrays, shapes, in_use)
             self.known.fastest[kind] = runner.lowering, runner.threads, runner.parts
         else:
             runner = self._made_for(*known, arrays, shapes)
@@ -171,12 +200,9 @@ class _Way:
         if kind not in self._proved:
             self._prove_at(runner, shapes)
             self._proved.add(kind)
-        while len(self.runners) >= _KEPT:
-            self.runners.pop(next(iter(self.runners)))
-        self.runners[shapes] = runner
         return runner
 
-    def _choose(self, arrays: Sequence[Array], shapes: Shapes) -> Runner:
+    def _choose(self, arrays: Sequence[Array], shapes: Shapes, in_use: Sequence[Runner]) -> Runner:
         """The fastest way to run on these inputs, of those that the model can be exported for."""
         threads = self.compiled._threads
         first = self._made_for("scan", threads, 1, arrays, shapes)
@@ -205,7 +231,7 @@ class _Way:
         # A choice for a training run may take a second.
         best = fastest(runners, arrays, shapes, 3 if self.compiled.trains else 2)
         # A session has its own copy of the weights, if they are constants, and its own threads.
-        self._made = [r for r in self._made if r.threads == threads or r is best or r in self.runners.values()]
+        self._made = [r for r in self._made if r.threads == threads or r is best or r in in_use]
         return best
 
     def _parts(self, first: Runner, batch: int) -> list[int]:

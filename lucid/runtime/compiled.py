@@ -70,12 +70,12 @@ class Compiled(Choosing):
         mode = MODE.get()
         if mode.trace is not None:
             return self.model(*args, **kwargs)
-        snapshot, ways = self._snapshot()
-        if (module := snapshot.training()) is not None:
+        state = self._current()
+        if (module := state.snapshot.training()) is not None:
             name = type(self.model).__name__
             part = "" if module is self.model else f"a {type(module).__name__} in "
             raise LucidError(f"compile: {part}{name} is in training mode; call eval() on the model first")
-        runner, arrays, shapes = self._find(ways, mode, args, kwargs)
+        runner, arrays, shapes = self._find(state, mode, args, kwargs)
         return unflatten(runner.flat.result, iter([Tensor(array) for array in runner.run(arrays, shapes)]))
 
     def __getattr__(self, name: str) -> Any:

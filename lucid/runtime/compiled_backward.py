@@ -92,10 +92,9 @@ class CompiledBackward(Choosing):
             raise LucidError("compile_backward: gradients cannot be added to parameters inside of a trace")
         if not mode.grad:
             raise GradientError("compile_backward: gradients are disabled here, by no_grad or the like")
-        _, ways = self._snapshot()
         if gradient is not None:
             kwargs["gradient"] = gradient
-        runner, arrays, shapes = self._find(ways, mode, args, kwargs)
+        runner, arrays, shapes = self._find(self._current(), mode, args, kwargs)
         flat = runner.flat
         assert isinstance(flat, _Gradients)
         results = runner.run(arrays, shapes)

@@ -33,15 +33,19 @@ class Snapshot:
     """
 
     def __init__(self, model: Module, trains: bool = False) -> None:
-        self._tables: list[tuple[dict[str, Any], str, list[tuple[str, Any]]]] = []
+        # Rows, and as few of them as there can be: all of them are gone through before each call of a compiled module.
+        self._entries: list[tuple[dict[str, Any], str, Any]] = []
+        self._sizes: list[tuple[dict[str, Any], int]] = []
         self._tensors: list[tuple[Any, Any, Any, int]] = []
         self._kinds: list[tuple[Any, bool, Any, Any]] = []
-        self._plain: list[tuple[dict[str, Any], list[tuple[str, Any]]]] = []
         self.modules = list(model.modules())
         for module in self.modules:
             own = module.__dict__
-            for name in ("_modules", "_parameters", "_buffers"):
-                self._tables.append((own, name, list(own[name].items())))
+            for kind in ("_modules", "_parameters", "_buffers"):
+                table = own[kind]
+                self._entries.append((own, kind, table))
+                self._entries += [(table, name, entry) for name, entry in table.items()]
+                self._sizes.append((table, len(table)))
             for tensor in (*own["_parameters"].values(), *own["_buffers"].values()):
                 if tensor is None:
                     continue
@@ -51,12 +55,11 @@ class Snapshot:
                     # Made here if there is none yet: from now on it counts how often the elements are overwritten.
                     value = tensor._leaf_value()
                     self._tensors.append((tensor, tensor._data, value, value.version))
-            plain = [
-                (k, v)
-                for k, v in own.items()
-                if isinstance(v, _PLAIN) and k != "_last_call" and (trains or k != "training")
+            self._entries += [
+                (own, name, value)
+                for name, value in own.items()
+                if isinstance(value, _PLAIN) and name != "_last_call" and (trains or name != "training")
             ]
-            self._plain.append((own, plain))
 
     def training(self) -> Module | None:
         """The first of the modules that is in training mode, if any is."""
@@ -74,16 +77,18 @@ class Snapshot:
             array = tensor._data
             if tensor._requires_grad is not requires_grad or array.dtype != dtype or array.shape != shape:
                 return False
-        for own, kind, entries in self._tables:
-            table = own[kind]
-            if len(table) != len(entries):
+        for table, size in self._sizes:
+            if len(table) != size:
                 return False
-            for name, entry in entries:
-                if table.get(name) is not entry:
+        try:
+            for owner, name, before in self._entries:
+                if owner[name] is not before and not _equal(owner[name], before):
                     return False
-        for own, entries in self._plain:
-            for name, before in entries:
-                now = own.get(name)
-                if now is not before and (type(now) is not type(before) or now != before):
-                    return False
+        except KeyError:
+            return False
         return True
+
+
+def _equal(now: Any, before: Any) -> bool:
+    """Whether a number, a text or a tuple is equal to what it was; anything else is another one."""
+    return isinstance(before, _PLAIN) and type(now) is type(before) and bool(now == before)

@@ -187,11 +187,9 @@ class _Pieces:
         self.shapes = shapes
         self.bindings = bindings
         self.only: tuple[Shape, np.dtype[Any], Array, Array, list[Callable[[], None]]] | None = None
-        if bindings and len(bindings[0].inputs) == len(bindings[0].outputs) == 1:
-            (source,), (target,) = bindings[0].inputs, bindings[0].outputs
-            x = source.array
-            if x is not None and target is not None and target.array is not None:
-                self.only = x.shape, x.dtype, x, target.array, [binding.run for binding in bindings]
+        if bindings and (memory := bindings[0].memory) and len(memory[0]) == len(memory[1]) == 1:
+            (x,), (y,) = memory
+            self.only = x.shape, x.dtype, x, y, [binding.run for binding in bindings]
 
 
 def _failed(shapes: Sequence[Shape], error: Exception) -> LucidError:

@@ -64,7 +64,9 @@ def unflatten(structure: Structure, leaves: Iterator[Any]) -> Any:
         return next(leaves)
     if kind is _Constant:
         return rest
-    values = tuple(unflatten(part, leaves) for part in parts)
+    values = tuple([next(leaves) if part.kind is None else unflatten(part, leaves) for part in parts])
+    if kind is tuple:
+        return values
     if issubclass(kind, dict):
         return dict(zip(rest, values, strict=True))
     if issubclass(kind, tuple):
