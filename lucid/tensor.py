@@ -1,4 +1,4 @@
-"""Tensor, and `apply`: the one place where an op runs, is recorded, and gets its error context."""
+"""Tensor, and how ops on Tensors are declared."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, overload
 
 import numpy as np
 
-from .errors import DtypeError, GradientError, LucidError
+from .errors import DtypeError, GradientError
 from .hookable import Hookable
 from .methods import Methods
 from .readout import Readout
@@ -16,12 +16,11 @@ from .tracer.backward import backward as _backward
 from .tracer.mode import MODE, GradMode
 from .tracer.node import Value
 from .tracer.op import FUNCTIONS, OPS, Array, Op, declare
-from .tracer.record import NUMBERS, record
 
 if TYPE_CHECKING:
-    from .tracer.trace import Trace
+    pass
 
-__all__ = ["Parameter", "Tensor", "apply", "as_tensor", "from_numpy", "op", "tensor"]
+__all__ = ["Parameter", "Tensor", "as_tensor", "from_numpy", "op", "tensor"]
 
 P = ParamSpec("P")
 
@@ -303,72 +302,8 @@ def op(
         tensor([12.])
     """
     if forward is None:
-        return lambda forward: declare(forward, apply, no_gradient=no_gradient, no_export=no_export)
-    return declare(forward, apply, no_gradient=no_gradient, no_export=no_export)
-
-
-def apply(op: Op[Any, Any], args: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
-    """Run an op on Tensors, arrays and numbers. Returns a Tensor, or a tuple of them if the op has several outputs.
-
-    A node is recorded if a trace is under way, or if gradients are enabled and some input requires one.
-    """
-    arrays: list[Any] = []
-    needs_grad = False
-    for a in args:
-        if isinstance(a, Tensor):
-            arrays.append(a._data)
-            if a._requires_grad:
-                needs_grad = True
-        elif a is None or type(a) in NUMBERS:
-            arrays.append(a)
-        elif isinstance(a, (np.ndarray, np.generic)):
-            # A NumPy scalar has a dtype and a say in that of the result, as in NumPy 2; a Python number has not.
-            arrays.append(np.asarray(a))
-        else:
-            raise DtypeError(f"{op.name}: expected Tensors, arrays or numbers; got {type(a).__name__}")
-    try:
-        result = op.forward(*arrays, **attrs)
-    except LucidError:
-        raise
-    except (ValueError, IndexError, TypeError) as error:
-        op.explain(arrays, attrs, error)
-    mode = MODE.get()
-    needs_grad = needs_grad and op.no_gradient is None and mode.grad
-    if type(result) is tuple:
-        results = result
-        if not needs_grad and mode.trace is None:
-            return tuple([Tensor._wrap(r if type(r) is np.ndarray else np.asarray(r)) for r in results])
-    else:
-        if type(result) is not np.ndarray:
-            result = np.asarray(result)
-        if not needs_grad and mode.trace is None:
-            return Tensor._wrap(result)
-        results = (result,)
-    inputs = _edges(args) if mode.trace is None else _captured(args, mode.trace)
-    node = record(op, inputs, arrays, attrs, results, needs_grad, mode.trace)
-    if type(result) is tuple:
-        return tuple([Tensor._wrap(r, node.value(i)) for i, r in enumerate(results)])
-    return Tensor._wrap(result, node.value())
-
-
-def _edges(args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The inputs of a node outside a trace: values that gradients flow to, numbers, and None for all else."""
-    return tuple(
-        [
-            (a._value or a._leaf_value())
-            if isinstance(a, Tensor) and a._requires_grad
-            else a
-            if type(a) in NUMBERS
-            else None
-            for a in args
-        ]
-    )
-
-
-def _captured(args: tuple[Any, ...], trace: Trace) -> tuple[Any, ...]:
-    """The inputs of a node in a trace: a value for every tensor and array, numbers, and None."""
-    tensors = [Tensor(np.asarray(a)) if isinstance(a, (np.ndarray, np.generic)) else a for a in args]
-    return tuple([trace.value_of(a) if isinstance(a, Tensor) else a for a in tensors])
+        return lambda forward: declare(forward, Tensor, no_gradient=no_gradient, no_export=no_export)
+    return declare(forward, Tensor, no_gradient=no_gradient, no_export=no_export)
 
 
 # --- making tensors

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, NoReturn, ParamSpec, TypeVar
 
 from ..errors import AxisError, DtypeError, ShapeError
+from .call import call_of
 
 __all__ = ["FUNCTIONS", "OPS", "Array", "Op", "declare", "function"]
 
@@ -46,7 +47,7 @@ class Op(Generic[P, R]):
     def __init__(
         self,
         forward: Callable[P, Array],
-        execute: Callable[[Op[Any, Any], tuple[Any, ...], dict[str, Any]], R],
+        tensor: type[Any],
         *,
         no_gradient: str | None = None,
         no_export: str | None = None,
@@ -61,10 +62,11 @@ class Op(Generic[P, R]):
         self.variadic = bool(star)
         self.name: str = forward.__name__
         self.forward = forward
-        self.execute = execute
+        self.tensor = tensor
         self.inputs: tuple[str, ...] = names[:first] + star
         self.attributes: tuple[str, ...] = names[first : positional + keyword]
-        self.attribute_names = frozenset(self.attributes)
+        if own := [name for name in (*self.inputs, *self.attributes) if name.startswith("_")]:
+            raise TypeError(f"{self.name}: names of inputs and attributes begin with a letter; got {', '.join(own)}")
         positional_defaults = plain.__defaults__ or ()
         with_default = names[positional - len(positional_defaults) : positional]
         defaults = dict(zip(with_default, positional_defaults, strict=True))
@@ -75,8 +77,8 @@ class Op(Generic[P, R]):
         self.no_export = no_export
         self.rule: Callable[..., Any] | None = None
         self.plan: tuple[tuple[str, Any], ...] = ()
-        self.keeps_inputs: tuple[int, ...] = ()
-        self.partners: dict[int, int] = {}
+        # Each with the input, if there is one, for the gradient of which alone it is kept.
+        self.keeps_inputs: tuple[tuple[int, int | None], ...] = ()
         self.keeps_star = self.keeps_out = self.keeps_shapes = False
         self.__wrapped__ = plain
         self.__doc__ = forward.__doc__
@@ -84,31 +86,9 @@ class Op(Generic[P, R]):
         self.__module__ = forward.__module__
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        if self.variadic:
-            return self.execute(self, args, {**self.defaults, **kwargs} if self.defaults else kwargs)
-        # The usual ways to call an op first, since to bind arguments in general takes longer than a small op.
-        given = len(args) - len(self.inputs)
-        if not given:
-            if not kwargs:
-                return self.execute(self, args, self.defaults)
-            attrs = {**self.defaults, **kwargs}
-            if attrs.keys() == self.attribute_names:
-                return self.execute(self, args, attrs)
-        elif given > 0 and not kwargs and given == len(self.attributes):
-            return self.execute(self, args[:-given], dict(zip(self.attributes, args[-given:], strict=True)))
-        return self.execute(self, *self._bind(args, kwargs))
-
-    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The inputs and the attributes; inputs too may be given by name, and left out if they have a default."""
-        names = (*self.inputs, *self.attributes)
-        given = dict(zip(names, args, strict=False))
-        every = {**self.optional, **self.defaults, **given, **kwargs}
-        if given.keys() & kwargs.keys() or len(args) > len(names) or every.keys() != set(names):
-            raise TypeError(
-                f"{self.name}() takes inputs ({', '.join(self.inputs)}) and attributes ({', '.join(self.attributes)}); "
-                f"got {len(args)} positional arguments and keywords ({', '.join(kwargs)})"
-            )
-        return tuple([every.pop(name) for name in self.inputs]), every
+        # From the next call on Python finds the function by itself: the op has a class of its own.
+        self.__class__ = type(self.name, (Op,), {"__slots__": (), "__call__": staticmethod(call_of(self))})
+        return self(*args, **kwargs)
 
     def vjp(self, rule: Callable[..., Any]) -> Callable[..., Any]:
         """Declare the op's gradient: a vector-Jacobian product, written with ops. A decorator."""
@@ -129,10 +109,11 @@ class Op(Generic[P, R]):
                 known = ("g", "out", "needs", "shapes", *self.inputs, *self.attributes)
                 raise TypeError(f"{self.name}: the gradient asks for {name!r}; there is {', '.join(known)}")
         self.rule, self.plan = rule, tuple(plan)
-        self.keeps_inputs = tuple(key for kind, key in plan if kind == "input")
+        self.keeps_inputs = tuple((key, None) for kind, key in plan if kind == "input")
         self.keeps_star = star in names
         self.keeps_out = "out" in names
         self.keeps_shapes = "shapes" in names
+        self.__class__ = Op  # the function is to be written again, if it was
         return rule
 
     def keep_for(self, **partners: str) -> None:
@@ -140,11 +121,10 @@ class Op(Generic[P, R]):
 
         ``mul.keep_for(x="y", y="x")``: if nobody asks for the gradient of `y`, `x` is not kept, and the rule gets None.
         """
-        self.partners = {self.inputs.index(name): self.inputs.index(other) for name, other in partners.items()}
-
-    def kept(self, count: int) -> tuple[int, ...]:
-        """The positions, among `count` inputs, of those that the gradient rule reads."""
-        return self.keeps_inputs + tuple(range(len(self.inputs) - 1, count)) if self.keeps_star else self.keeps_inputs
+        index = self.inputs.index
+        found = {index(name): index(other) for name, other in partners.items()}
+        self.keeps_inputs = tuple([(i, found.get(i)) for i, _ in self.keeps_inputs])
+        self.__class__ = Op
 
     def explain(self, arrays: Sequence[Any], attrs: dict[str, Any], error: Exception) -> NoReturn:
         """Raise an error of the forward again as one of lucid's, with the op and what it got."""
@@ -155,19 +135,23 @@ class Op(Generic[P, R]):
             kind = AxisError if isinstance(error, IndexError) else DtypeError
         raise kind(f"{self.name}: {error}; got ({got}{options})") from error
 
+    def __reduce__(self) -> str:
+        """Copies are the op itself, as those of a function are; pickles have its name."""
+        return self.__qualname__
+
     def __repr__(self) -> str:
         return f"<op {self.name}({', '.join(self.inputs)}; {', '.join(self.attributes)})>"
 
 
 def declare(
     forward: Callable[P, Array],
-    execute: Callable[[Op[Any, Any], tuple[Any, ...], dict[str, Any]], R],
+    tensor: type[R],
     *,
     no_gradient: str | None = None,
     no_export: str | None = None,
 ) -> Op[P, R]:
     """Make an op of a NumPy function and enter it into the table, under the function's name."""
-    op: Op[P, R] = Op(forward, execute, no_gradient=no_gradient, no_export=no_export)
+    op: Op[P, R] = Op(forward, tensor, no_gradient=no_gradient, no_export=no_export)
     if op.name in OPS:
         raise ValueError(f"there is already an op named {op.name!r}, in {OPS[op.name].__module__}")
     OPS[op.name] = FUNCTIONS[op.name] = op

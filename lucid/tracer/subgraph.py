@@ -54,7 +54,7 @@ def replay(graph: Graph, inputs: Sequence[Any]) -> list[Any]:
     found: dict[Value, Any] = dict(zip(graph.inputs.values(), inputs, strict=True))
     for node in graph.nodes:
         args = tuple(found[x] if type(x) is Value else x for x in node.inputs)
-        results = node.op.execute(node.op, args, node.attrs)
+        results = node.op(*args, **node.attrs)
         for i, result in enumerate(results if isinstance(results, tuple) else (results,)):
             found[node.value(i)] = result
     return [found[value] for value in graph.outputs.values()]

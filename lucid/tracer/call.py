@@ -1,0 +1,280 @@
+"""What an op is called by: a function written for the op's own signature.
+
+On small arrays an op takes as long as what stands around it. So nothing that its declaration says is found out anew at
+each call: which arguments are inputs, what may be left out, what the gradient rule reads. `call_of` puts it down as
+Python when the op is first called; for all ops at once that would take longer than to import NumPy.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable
+from textwrap import indent
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import DtypeError, LucidError
+from .mode import MODE
+from .node import Node, Spec, Value
+
+if TYPE_CHECKING:
+    from .op import Op
+    from .trace import Trace
+
+__all__ = ["NUMBERS", "call_of", "source_of"]
+
+NUMBERS = (bool, int, float)
+"""The types of the inputs that an op takes beside tensors."""
+
+_CALL = """\
+def _call({parameters}):
+    _needs = False
+{take}
+    try:
+        _result = _forward({given})
+    except _LucidError:
+        raise
+    except (ValueError, IndexError, TypeError) as _error:
+        _op.explain({arrays}, {attrs}, _error)
+    if type(_result) is not _ndarray:
+        _result = _as_arrays(_result)
+    _grad, _trace = _MODE.get()
+    _needs = {needs}
+    if _trace is None and not _needs:
+        if type(_result) is tuple:
+            return tuple([_Tensor._wrap(_part) for _part in _result])
+        _tensor = _new(_Tensor)
+        _tensor._data = _result
+        _tensor._requires_grad = False
+        _tensor._value = _tensor.grad = None
+        return _tensor
+    if _trace is None:
+{edges}
+    else:
+{captured}
+    _kept, _stamp, _saved = {{}}, 0, None
+    if _needs:
+{keep}
+        _saved = (_kept, {out}, {shapes})
+    return _recorded(_op, {values}, {first}, {attrs}, _result, _saved, _stamp, _trace)
+"""
+"""Names that begin with an underscore are its own, all others those of inputs and attributes."""
+
+_TAKE = """\
+if isinstance({x}, _Tensor):
+    {data}
+    if {x}._requires_grad:
+        _needs = True
+else:
+    {array}
+"""
+
+_EDGE = "({x}._value or {x}._leaf_value()) if isinstance({x}, _Tensor) and {x}._requires_grad else _number({x})"
+"""Outside of a trace a node has values that gradients flow to, numbers, and None for all else."""
+
+_KEEP = """\
+_kept[{i}] = {array}
+if type({value}) is _Value:
+    _stamp += {value}.version if {value}.node is None else {value}.owner().version
+"""
+
+# A named tuple's own constructor takes three times as long.
+_spec = functools.partial(tuple.__new__, Spec)
+
+
+def call_of(op: Op[Any, Any]) -> Callable[..., Any]:
+    """The function that runs an op on Tensors, arrays and numbers, and records the run.
+
+    It returns a Tensor, or a tuple of them if the op has several outputs. A node is recorded if a trace is under way,
+    or if gradients are enabled and some input requires one.
+    """
+    names: dict[str, Any] = {
+        "_op": op,
+        "_forward": op.forward,
+        "_defaults": op.defaults,
+        "_optional": op.optional,
+        "_Tensor": op.tensor,
+        "_Value": Value,
+        "_LucidError": LucidError,
+        "_ndarray": np.ndarray,
+        "_new": object.__new__,
+        "_MODE": MODE,
+        "_as_array": _as_array,
+        "_as_arrays": _as_arrays,
+        "_number": _number,
+        "_captured": _captured,
+        "_recorded": _recorded,
+    }
+    # In lucid's own folder, where no line is taken for one of the user's; and no file, whose lines would be shown.
+    exec(compile(source_of(op), f"{__file__}:{op.name}", "exec"), names)
+    call: Callable[..., Any] = names["_call"]
+    call.__name__ = call.__qualname__ = op.name
+    return call
+
+
+def source_of(op: Op[Any, Any]) -> str:
+    """The function as Python.
+
+    Example:
+        >>> from lucid.tracer import OPS
+        >>> from lucid.tracer.call import source_of
+        >>> print(source_of(OPS["mul"]).split("try:")[0])
+        def _call(x, y):
+            _needs = False
+            if isinstance(x, _Tensor):
+                _a0 = x._data
+                if x._requires_grad:
+                    _needs = True
+            else:
+                _a0 = _as_array(_op, x)
+            if isinstance(y, _Tensor):
+                _a1 = y._data
+                if y._requires_grad:
+                    _needs = True
+            else:
+                _a1 = _as_array(_op, y)
+        <BLANKLINE>
+    """
+    fixed = op.inputs[:-1] if op.variadic else op.inputs
+    numbers = range(len(fixed))
+    arrays = [f"_a{i}" for i in numbers]
+    values = [f"_v{i}" for i in numbers]
+    take = [_take(x, f"{array} = {{}}") for x, array in zip(fixed, arrays, strict=True)]
+    edges = [f"{value} = {_EDGE.format(x=x)}" for x, value in zip(fixed, values, strict=True)]
+    captured = [f"{value} = _captured(_op, {x}, _trace)" for x, value in zip(fixed, values, strict=True)]
+    shapes = [f"{array}.shape if type({array}) is _ndarray else ()" for array in arrays]
+    keep = []
+    for i, partner in op.keeps_inputs:
+        kept = _KEEP.format(i=i, array=arrays[i], value=values[i])
+        if partner is not None:
+            other = values[partner]
+            kept = f"if type({other}) is _Value and {other}.requires_grad:\n{indent(kept, '    ')}"
+        keep.append(kept)
+    if op.variadic:
+        star = op.inputs[-1]
+        take += ["_arrays = []", f"for _x in {star}:", indent(_take("_x", "_arrays.append({})"), "    ")]
+        edges.append(f"_values = [{_EDGE.format(x='_x')} for _x in {star}]")
+        captured.append(f"_values = [_captured(_op, _x, _trace) for _x in {star}]")
+        shapes.append("*[_a.shape if type(_a) is _ndarray else () for _a in _arrays]")
+        if op.keeps_star:
+            keep.append(f"for _i, (_a, _v) in enumerate(zip(_arrays, _values), {len(fixed)}):")
+            keep.append(indent(_KEEP.format(i="_i", array="_a", value="_v"), "    "))
+        arrays.append("*_arrays")
+        values.append("*_values")
+    first = "_a0" if fixed else "next(iter(_arrays), None)" if op.variadic else "None"
+    return _CALL.format(
+        parameters=", ".join(_parameters(op, fixed)),
+        take=_block(take, 1),
+        given=", ".join([*arrays, *(f"{name}={name}" for name in op.attributes)]),
+        arrays=_row(arrays),
+        attrs=f"{{{', '.join(f'{name!r}: {name}' for name in op.attributes)}}}" if op.attributes else "_defaults",
+        needs="_needs and _grad" if op.no_gradient is None else "False",
+        edges=_block(edges, 2),
+        captured=_block(captured, 2),
+        keep=_block(keep, 2),
+        out="(_result if type(_result) is tuple else (_result,))" if op.keeps_out else "()",
+        shapes=_row(shapes) if op.keeps_shapes else "()",
+        values=_row(values),
+        first=first,
+    )
+
+
+def _take(x: str, put: str) -> str:
+    return _TAKE.format(x=x, data=put.format(f"{x}._data"), array=put.format(f"_as_array(_op, {x})"))
+
+
+def _parameters(op: Op[Any, Any], fixed: Iterable[str]) -> list[str]:
+    """Inputs, then attributes, by position or by name; by name alone where that is the only way to give one."""
+    found = [f"{x}=_optional[{x!r}]" if x in op.optional else x for x in fixed]
+    by_name = op.variadic
+    if op.variadic:
+        found.append(f"*{op.inputs[-1]}")
+    for name in op.attributes:
+        if name in op.defaults:
+            found.append(f"{name}=_defaults[{name!r}]")
+            continue
+        if not by_name and any("=" in other for other in found):
+            found.append("*")
+            by_name = True
+        found.append(name)
+    return found
+
+
+def _block(lines: Iterable[str], depth: int) -> str:
+    return indent("\n".join(line.rstrip("\n") for line in lines) or "pass", "    " * depth)
+
+
+def _row(parts: Iterable[str]) -> str:
+    return f"({', '.join([*parts, ''])})".replace(", )", ",)")
+
+
+# --- what these functions call
+
+
+def _as_array(op: Op[Any, Any], x: Any) -> Any:
+    """What an op's forward gets for an input that is no Tensor."""
+    if x is None or type(x) in NUMBERS:
+        return x
+    if isinstance(x, (np.ndarray, np.generic)):
+        # A NumPy scalar has a dtype and a say in that of the result, as in NumPy 2; a Python number has not.
+        return np.asarray(x)
+    raise DtypeError(f"{op.name}: expected Tensors, arrays or numbers; got {type(x).__name__}")
+
+
+def _as_arrays(result: Any) -> Any:
+    """What a forward gave: an array, where NumPy made a scalar of one without axes, or a tuple of arrays."""
+    return tuple([np.asarray(part) for part in result]) if type(result) is tuple else np.asarray(result)
+
+
+def _number(x: Any) -> Any:
+    return x if type(x) in NUMBERS else None
+
+
+def _captured(op: Op[Any, Any], x: Any, trace: Trace) -> Any:
+    """An input of a node in a trace: a value for every tensor and array, a number, or None."""
+    if x is None or type(x) in NUMBERS:
+        return x
+    return trace.value_of(x if isinstance(x, op.tensor) else op.tensor(np.asarray(x)))
+
+
+def _recorded(
+    op: Op[Any, Any],
+    inputs: tuple[Any, ...],
+    first: Any,
+    attrs: dict[str, Any],
+    result: Any,
+    saved: Any,
+    stamp: int,
+    trace: Trace | None,
+) -> Any:
+    """What an op returns, and the node that its run leaves behind.
+
+    Args:
+        op: the op that ran.
+        inputs: its inputs as the node has them: values, numbers or None.
+        first: the array, number or None that the first input is.
+        attrs: its attributes.
+        result: the array it gave, or a tuple of them.
+        saved: what the gradient rule asked for; None if no gradients will be asked for.
+        stamp: the sum of the versions of what is kept.
+        trace: the trace under way, if there is one.
+    """
+    needs = saved is not None
+    results: Any
+    if type(result) is tuple:
+        node = Node(op, inputs, attrs, tuple([_spec((part.shape, part.dtype)) for part in result]), needs, saved, stamp)
+        results, shown = tuple([op.tensor._wrap(part, node.value(i)) for i, part in enumerate(result)]), result[0]
+    else:
+        # The same for one result, without the calls: they take as long as all else here.
+        shape, dtype = spec = _spec((result.shape, result.dtype))
+        node = Node(op, inputs, attrs, (spec,), needs, saved, stamp)
+        results, shown = object.__new__(op.tensor), result
+        results._data, results.grad = result, None
+        results._requires_grad = needs = needs and dtype.kind == "f"
+        results._value = Value(shape, dtype, needs, node)
+    if shown.base is not None and inputs and type(inputs[0]) is Value:
+        node.views = np.may_share_memory(shown, first)
+    if trace is not None:
+        trace.record(node)
+    return results
