@@ -76,6 +76,20 @@ def test_packed_sequences() -> None:
         assert_same(h_n, expected_h)
 
 
+def test_which_tensor_is_which_follows_from_position_or_name() -> None:
+    class Difference(nn.Module):
+        def forward(self, a: Any, b: Any, *, c: Any = None) -> Any:
+            return a - 2 * b if c is None else a - 2 * b + 4 * c
+
+    a, b, c = (lucid.tensor([value]) for value in (1.0, 10.0, 100.0))
+    fast = compile(Difference().eval())
+    for _ in range(2):  # exported, then looked up
+        assert fast(a, b).tolist() == fast(a, b=b).tolist() == fast(b=b, a=a).tolist() == [-19]
+        assert fast(b, a).tolist() == fast(b=a, a=b).tolist() == [8]
+        assert fast(a, b, c=c).tolist() == fast(c=c, a=a, b=b).tolist() == [381]
+        assert fast(a, c=b, b=c).tolist() == [-159]
+
+
 def test_it_is_exported_again_when_the_model_changes() -> None:
     model = Classifier().eval()
     fast = compile(model)

@@ -99,16 +99,13 @@ class Choosing(ABC):
     ) -> tuple[Runner, list[Array], Shapes]:
         """What serves such arguments, the arrays in them and their shapes."""
         structure = None
-        leaves: Sequence[Tensor] = args
-        # Of a row of tensors, the usual call, the structure need not be asked for. Loops, and no comprehensions: all of
-        # this stands before each call.
-        if kwargs:
-            leaves, structure = flatten((args, kwargs), is_tensor)
-        else:
-            for arg in args:
-                if not isinstance(arg, Tensor):
-                    leaves, structure = flatten((args, kwargs), is_tensor)
-                    break
+        leaves: Sequence[Tensor] = (*args, *kwargs.values()) if kwargs else args
+        # Of tensors, by position or by name, the usual call, the structure need not be asked for. Loops, and no
+        # comprehensions: all of this stands before each call.
+        for leaf in leaves:
+            if not isinstance(leaf, Tensor):
+                leaves, structure = flatten((args, kwargs), is_tensor)
+                break
         arrays: list[Array] = []
         key: list[Any] = []
         for leaf in leaves:
@@ -123,6 +120,8 @@ class Choosing(ABC):
             key.append(array.dtype)
         if structure is not None:
             key.append(key_of(structure))
+        elif kwargs:
+            key.append(tuple(kwargs))
         found = state.served.get(tuple(key))
         if found is None:
             if not leaves:
@@ -156,7 +155,7 @@ class State(NamedTuple):
         snapshot: the model.
         ways: by how arguments nest, and dtype and number of axes of each array.
         served: what serves the arguments seen last, and the shapes of the arrays in them: by shape and dtype of each
-            array, and how they nest if that is no row.
+            array, and the names of those given by name, or how they nest.
     """
 
     snapshot: Snapshot
