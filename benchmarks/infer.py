@@ -8,7 +8,7 @@ from .case import Case, cases
 from .command import command
 from .contender import Contender
 from .options import Options
-from .result import Finding, Result, Row, geometric_mean, ratio
+from .result import Finding, Result, Row, geometric_mean, ratios
 from .rounds import compare
 
 __all__ = ["CONTENDERS", "findings", "measure"]
@@ -41,7 +41,7 @@ def measure(options: Options) -> Result:
 def findings(rows: Sequence[Row]) -> list[Finding]:
     """The targets, for the simple layers; those of LSTM and GRU are reported beside them."""
     simple = [row for row in rows if row.case.startswith(("tanh", "relu"))]
-    eager = _ratios([row for row in simple if row.case in LARGE], "lucid eager", "products")
+    eager = ratios([row for row in simple if row.case in LARGE], "lucid eager", "products")
     found = [
         Finding.at_most(
             "eager inference / bare products, worst size from N=32, H=128 on",
@@ -50,10 +50,10 @@ def findings(rows: Sequence[Row]) -> list[Finding]:
         )
     ]
     for kind in ("tanh", "relu"):
-        ratios = _ratios([row for row in simple if row.case.startswith(kind)], "torch exported", "lucid compiled")
+        times = ratios([row for row in simple if row.case.startswith(kind)], "torch exported", "lucid compiled")
         label = f"torch's own export / lucid.compile, RNN {kind}"
-        found.append(Finding.at_least(f"{label}, mean", 3.0, geometric_mean(ratios)))
-        found.append(Finding.at_least(f"{label}, worst size", 1.0, min(ratios, default=None)))
+        found.append(Finding.at_least(f"{label}, mean", 3.0, geometric_mean(times)))
+        found.append(Finding.at_least(f"{label}, worst size", 1.0, min(times, default=None)))
     return found
 
 
@@ -65,18 +65,13 @@ def limits(rows: Sequence[Row]) -> list[str]:
     for kind in ("tanh", "relu"):
         own = [row for row in rows if row.case.startswith(kind)]
         large = [row for row in own if row.case in LARGE]
-        if found := _ratios(large, "floor", "products"):
+        if found := ratios(large, "floor", "products"):
             notes.append(f"RNN {kind}, floor / products, from N=32, H=128 on: worst size {max(found):.3g}")
         for other in ("products", "rnn"):
-            if found := _ratios(own, "torch exported", other):
+            if found := ratios(own, "torch exported", other):
                 mean = geometric_mean(found)
                 notes.append(f"RNN {kind}, torch exported / {other}: mean {mean:.3g}, worst size {min(found):.3g}")
     return notes
-
-
-def _ratios(rows: Sequence[Row], one: str, other: str) -> list[float]:
-    """How many times as long one contender takes as another, for each row that has both."""
-    return [r for row in rows if (r := ratio(row, one, other)) is not None]
 
 
 if __name__ == "__main__":

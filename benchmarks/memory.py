@@ -6,7 +6,7 @@ from .case import cases
 from .command import command
 from .contender import available
 from .options import Options
-from .result import Finding, Result, Row, ratio
+from .result import Finding, Result, Row, ratios
 from .rounds import LeftOut, chosen, say
 from .train import TRAINERS
 from .worker import Worker, WorkerError
@@ -35,7 +35,11 @@ def measure(options: Options) -> Result:
         say(f"{case}: " + ", ".join(f"{name} {n[0] / 2**20:.0f}" for name, n in whole[-1].values.items()) + " MiB")
     names = [c.name for c in found if any(c.name in row.values for row in whole)]
     findings = [
-        Finding.at_most(f"peak memory of a training step, lucid / torch, {label}, worst size", 1.0, _worst(rows))
+        Finding.at_most(
+            f"peak memory of a training step, lucid / torch, {label}, worst size",
+            1.0,
+            max(ratios(rows, "lucid", "torch"), default=None),
+        )
         for label, rows in (("over the bare interpreter", whole), ("over what stood there before", steps))
     ]
     title = "Peak memory of training; process: over a bare interpreter; steps: over what stood there before the first"
@@ -44,10 +48,6 @@ def measure(options: Options) -> Result:
 
 def _row(label: str, peaks: dict[str, dict[str, int]], base: str) -> Row:
     return Row(label, {name: [float(max(1, bytes["peak"] - bytes[base]))] for name, bytes in peaks.items()})
-
-
-def _worst(rows: list[Row]) -> float | None:
-    return max((r for row in rows if (r := ratio(row, "lucid", "torch")) is not None), default=None)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import Any
 
 from .table import table
 
-__all__ = ["Finding", "Result", "Row", "geometric_mean", "ratio"]
+__all__ = ["Finding", "Result", "Row", "geometric_mean", "ratio", "ratios"]
 
 
 @dataclass
@@ -96,8 +96,8 @@ class Result:
         for row in self.rows:
             numbers = [row.middle(name) for name in self.contenders]
             cells = ["–" if n is None else _three(n * self.unit[1]) for n in numbers]
-            ratios = [ratio(row, name, self.contenders[0]) for name in rest]
-            lines.append([row.case, *cells, *("–" if r is None else f"{r:.2f}" for r in ratios)])
+            times = [ratio(row, name, self.contenders[0]) for name in rest]
+            lines.append([row.case, *cells, *("–" if r is None else f"{r:.2f}" for r in times)])
         parts = [table(lines)]
         if self.findings:
             parts.append(table([["measure", "target", "here", ""], *map(_cells, self.findings)]))
@@ -127,6 +127,11 @@ def ratio(row: Row, above: str, below: str) -> float | None:
     """
     a, b = row.values.get(above), row.values.get(below)
     return median([x / y for x, y in zip(a, b, strict=True)]) if a and b else None
+
+
+def ratios(rows: Iterable[Row], above: str, below: str) -> list[float]:
+    """The ratio of each row that has both contenders."""
+    return [r for row in rows if (r := ratio(row, above, below)) is not None]
 
 
 def geometric_mean(numbers: Iterable[float | None]) -> float | None:

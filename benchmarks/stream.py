@@ -6,7 +6,7 @@ from .case import Case
 from .command import command
 from .contender import Contender
 from .options import Options
-from .result import Finding, Result, ratio
+from .result import Finding, Result, ratios
 from .rounds import compare
 
 __all__ = ["CASES", "CONTENDERS", "measure"]
@@ -26,8 +26,7 @@ def measure(options: Options) -> Result:
     """Streaming: microseconds a step, against a bare onnxruntime call with bound buffers and eager peers."""
     rows, notes = compare(CONTENDERS, CASES, options)
     names = [c.name for c in CONTENDERS if any(c.name in row.values for row in rows)]
-    ratios = [ratio(row, "lucid", "onnxruntime") for row in rows]
-    worst = max((r for r in ratios if r is not None), default=None)
+    worst = max(ratios(rows, "lucid", "onnxruntime"), default=None)
     findings = [Finding.at_most("streaming, lucid / bare onnxruntime, worst layer", 1.3, worst)]
     title = "Streaming, one step at batch 1, hidden 64; onnxruntime: the bare call, nothing copied"
     return Result("stream", title, names, rows, findings, notes, unit=("µs", 1e6))

@@ -8,7 +8,7 @@ from .case import KINDS, Kind, cases
 from .command import command
 from .contender import Contender
 from .options import Options
-from .result import Finding, Result, Row, geometric_mean, ratio
+from .result import Finding, Result, Row, geometric_mean, ratios
 from .rounds import compare
 
 __all__ = ["CONTENDERS", "TRAINERS", "findings", "measure"]
@@ -55,11 +55,11 @@ def findings(rows: Sequence[Row]) -> list[Finding]:
     found = []
     for label, peer, mean, worst, kinds in targets:
         for own in ("lucid", "lucid compiled"):
-            ratios = _ratios(rows, peer, own, *kinds)
+            times = ratios(_one_layer(rows, kinds), peer, own)
             measure = f"training, {label}, {peer} / {own}"
-            found.append(Finding.at_least(f"{measure}, mean", mean, geometric_mean(ratios)))
+            found.append(Finding.at_least(f"{measure}, mean", mean, geometric_mean(times)))
             if worst is not None:
-                found.append(Finding.at_least(f"{measure}, worst size", worst, min(ratios, default=None)))
+                found.append(Finding.at_least(f"{measure}, worst size", worst, min(times, default=None)))
     return found
 
 
@@ -71,17 +71,16 @@ def limits(rows: Sequence[Row]) -> list[str]:
     for label, kinds in (("RNN", KINDS[:2]), ("LSTM", ("lstm",)), ("GRU", ("gru",))):
         for limit, own in (("floor", "lucid"), ("products in onnxruntime", "lucid compiled")):
             for other in ("torch", "jax", own):
-                found = _ratios(rows, other, limit, *kinds)
+                found = ratios(_one_layer(rows, kinds), other, limit)
                 if found:
                     mean = geometric_mean(found)
                     notes.append(f"{label}, {other} / {limit}: mean {mean:.3g}, worst size {min(found):.3g}")
     return notes
 
 
-def _ratios(rows: Sequence[Row], one: str, other: str, *kinds: Kind) -> list[float]:
-    """How many times as long one contender takes as another, for each size of one layer of these kinds."""
-    chosen = [row for row in rows if row.case.split()[0] in kinds and "layers" not in row.case]
-    return [r for row in chosen if (r := ratio(row, one, other)) is not None]
+def _one_layer(rows: Sequence[Row], kinds: Sequence[Kind]) -> list[Row]:
+    """The rows of each size of one layer of these kinds."""
+    return [row for row in rows if row.case.split()[0] in kinds and "layers" not in row.case]
 
 
 if __name__ == "__main__":
