@@ -439,6 +439,53 @@ def test_lengths_are_an_input(nonlinearity, lowering, batch_first):
             np.testing.assert_allclose(result, reference, atol=1e-5)
 
 
+def at(x: Any, value: float) -> Any:
+    """`x` with one element, of the third step, replaced."""
+    array = np.array(x)
+    array[2, 1, 0] = value
+    return array
+
+
+@pytest.mark.parametrize("trainable", [False, True])
+@pytest.mark.parametrize("lowering", ["rnn", "unrolled", "scan"])
+def test_what_is_infinite_or_no_number_passes_a_relu(lowering, trainable):
+    """onnxruntime's RNN operator alone would make 0 of NaN."""
+    layer = nn.RNN(4, 5, 2, "relu")
+    exported = to_onnx(layer, lucid.randn(6, 3, 4), lucid.zeros(2, 3, 5), lowering=lowering, trainable=trainable)
+    weights = {name: tensor.detach().numpy() for name, tensor in layer.named_parameters()} if trainable else {}
+    x, h0 = lucid.randn(6, 3, 4).numpy(), np.abs(lucid.randn(2, 3, 5).numpy())
+    hostile = [(at(x, value), h0) for value in (np.nan, np.inf, -np.inf, 3e38)]
+    hostile += [(x, at(h0.repeat(2, 0), np.nan)[2:]), (x * np.float32(1e38), h0 * np.float32(1e38))]
+    for given, first in ((x, h0), *hostile):
+        expected = [t.detach().numpy() for t in layer(lucid.tensor(given), lucid.tensor(first))]
+        assert np.isnan(expected[0]).any() or not np.isnan(given).any()
+        for result, reference in zip(run(exported, x=given, h0=first, **weights), expected, strict=True):
+            np.testing.assert_allclose(result, reference, rtol=1e-5, atol=1e-5)
+    nn.init.constant_(layer.weight_hh_l1, np.nan)
+    exported = to_onnx(layer, lucid.randn(6, 3, 4), lucid.zeros(2, 3, 5), lowering=lowering, verify=False)
+    expected = layer(lucid.tensor(x), lucid.tensor(h0))
+    for result, reference in zip(run(exported, x=x, h0=h0), expected, strict=True):
+        np.testing.assert_array_equal(np.isnan(result), np.isnan(reference.detach().numpy()))
+
+
+def test_the_operator_computes_a_relu_wherever_it_can():
+    layer = nn.RNN(4, 5, nonlinearity="relu")
+    exported = to_onnx(layer, lucid.randn(6, 3, 4), lowering="rnn")
+    assert exported.operators["RNN"] == exported.operators["If"] == 1
+    proto = exported.proto
+    (choice,) = (node for node in proto.graph.node if node.op_type == "If")
+    (other,) = (attribute.g for attribute in choice.attribute if attribute.name == "else_branch")
+    (scan,) = (node for node in other.node if node.op_type == "Scan")
+    for node in scan.attribute[0].g.node:
+        node.op_type = node.op_type.replace("Relu", "Neg")  # so that it shows which of them gave the result
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    for scale, same in ((1.0, True), (1e30, True), (1e38, False)):
+        x = lucid.randn(6, 3, 4).numpy() * np.float32(scale)
+        expected = layer(lucid.tensor(x))[0].detach().numpy()
+        close = np.allclose(session.run(None, {"x": x})[0], expected, rtol=1e-5, atol=1e-5, equal_nan=True)
+        assert close == same, scale
+
+
 def test_lengths_are_known_behind_other_ops():
     layer = nn.RNN(4, 5)
 

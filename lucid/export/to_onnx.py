@@ -71,6 +71,7 @@ def to_onnx(
         lowering: how recurrent layers are written: "rnn" (one ONNX RNN, LSTM or GRU a layer), "unrolled" (MatMul, Add
             and the activations for each step, time fixed), "scan" (one Scan a layer), "columns" (the same, but in an
             LSTM sequences are the columns of all matrices: for weights that are inputs, and from some 16 sequences on);
+            With relu, of whose NaN onnxruntime's RNN makes 0, "rnn" has a Scan as well, for when there may be any.
             "auto": "rnn", but an RNN with relu "unrolled", or "scan" where a dynamic time axis is asked for, and
             float64 "scan".
         opset: the version of the ONNX operator set.

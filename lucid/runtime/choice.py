@@ -215,12 +215,9 @@ class _Way:
         short = bool(steps) and all(n is not None and n <= _UNROLLED for n in steps)
         runners = [first]
         for lowering in ("rnn", "unrolled") if short else ("rnn",):
-            try:
-                runner = self._made_for(lowering, threads, 1, arrays, shapes)
-            except ExportError:  # such as the RNN operator in float64: this lowering is not for this model
-                continue
-            if not runner.drops_nan:
-                runners.append(runner)
+            # Such as the RNN operator in float64: this lowering is not for this model.
+            with suppress(ExportError):
+                runners.append(self._made_for(lowering, threads, 1, arrays, shapes))
         separation = first.exported.separation
         batch = 0 if separation is None else sizes[separation.symbol]
         parts = self._parts(first, batch)

@@ -92,16 +92,6 @@ class Runner:
             taken.append(timed())
         return median(taken)
 
-    @property
-    def drops_nan(self) -> bool:
-        """Whether it has the RNN operator with Relu, in which onnxruntime turns NaN into 0."""
-        return any(
-            node.op_type == "RNN"
-            and "activations" in node.attributes
-            and "Relu" in node.attributes["activations"].as_strings()
-            for node in self.exported.model.graph
-        )
-
 
 def fastest(runners: Sequence[Runner], arrays: Sequence[Array], shapes: Shapes, rounds: int) -> Runner:
     """Which of them takes the least time. Each has a turn, and the better half of them, two at least, one more in each

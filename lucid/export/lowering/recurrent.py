@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,12 +41,29 @@ def _(
     nonlinearity: str,
 ) -> Any:
     activation = _ACTIVATIONS[nonlinearity]
+    layer = x, h0, weight_ih, weight_hh, bias_ih, bias_hh, lengths
     strategy = b.strategy_of(b.node)
-    if strategy == "rnn":
-        return _operator(b, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, activation)
+    if strategy != "rnn":
+        return _composed(b, *layer, activation, _unrolled if strategy == "unrolled" else _scan)
+    results = _operator(b, *layer, activation)
+    return _unless_nan(b, results, *layer) if nonlinearity == "relu" else results
+
+
+def _composed(
+    b: Builder,
+    x: ir.Value,
+    h0: ir.Value | None,
+    weight_ih: ir.Value,
+    weight_hh: ir.Value,
+    bias_ih: ir.Value | None,
+    bias_hh: ir.Value | None,
+    lengths: ir.Value | None,
+    activation: str,
+    loop: Callable[..., Any],
+) -> Any:
+    """Products, sums and the activation, by `_unrolled` or `_scan`."""
     inputs = projected(b, x, weight_ih, bias_ih, bias_hh)
-    recurrent = transposed(b, weight_hh)
-    output, last = (_unrolled if strategy == "unrolled" else _scan)(b, inputs, h0, recurrent, activation)
+    output, last = loop(b, inputs, h0, transposed(b, weight_hh), activation)
     if lengths is None:
         return output, last
     return zeroed(b, output, counting(b, lengths)), at_last(b, output, lengths)
@@ -79,6 +97,60 @@ def _operator(
         activations=[activation],
     )
     return b.op("Squeeze", y, np.array([1])), h_n
+
+
+def _unless_nan(
+    b: Builder,
+    results: tuple[ir.Value, ir.Value],
+    x: ir.Value,
+    h0: ir.Value | None,
+    weight_ih: ir.Value,
+    weight_hh: ir.Value,
+    bias_ih: ir.Value | None,
+    bias_hh: ir.Value | None,
+    lengths: ir.Value | None,
+) -> Any:
+    """What the operator gave with Relu, or what a Scan gives if there may have been a NaN, of which onnxruntime's
+    operator makes 0.
+
+    All magnitudes that a step multiplies, summed up, times all magnitudes of the weights is more than any sum in the
+    layer can come to. If that is a finite number, so were they all. Twice as much leaves room for rounding.
+    """
+    dtype = b.dtype(x)
+    weights = [weight for weight in (weight_ih, weight_hh, bias_ih, bias_hh) if weight is not None]
+    read = [_magnitude(b, value) for value in (x, results[0], h0) if value is not None]
+    most = b.op("Mul", b.op("Sum", *read, np.ones((), dtype)), _total(b, [_magnitude(b, weight) for weight in weights]))
+    finite = b.op("Less", most, np.full((), np.inf, dtype), dtype=np.bool_)
+    kept, anew = b.subgraph(), b.subgraph()
+    # The weights that the operator reads, and no others of its own: a file has them once.
+    weight_ih, weight_hh = (anew.op("Squeeze", unsqueezed(b, w), np.array([0])) for w in (weight_ih, weight_hh))
+    others = _composed(anew, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, "Relu", _scan)
+    return b.op(
+        "If",
+        finite,
+        outputs=2,
+        dtype=dtype,
+        then_branch=kept.graph([], [kept.op("Identity", result) for result in results]),
+        else_branch=anew.graph([], others),
+    )
+
+
+def _magnitude(b: Builder, x: ir.Value) -> Any:
+    """The sum of all magnitudes."""
+    array = b.array(x)
+    if array is None:
+        return b.op("ReduceL1", x, keepdims=0)
+    with np.errstate(over="ignore"):
+        return np.asarray(np.abs(array).sum(dtype=np.float64), array.dtype)
+
+
+def _total(b: Builder, magnitudes: Sequence[Any]) -> Any:
+    """Twice the sum of these."""
+    if all(isinstance(magnitude, np.ndarray) for magnitude in magnitudes):
+        with np.errstate(over="ignore"):
+            return np.asarray(2 * sum(magnitudes), magnitudes[0].dtype)
+    total = b.op("Sum", *magnitudes)
+    return b.op("Add", total, total)
 
 
 def _unrolled(b: Builder, inputs: ir.Value, h0: ir.Value | None, recurrent: ir.Value, activation: str) -> Any:
