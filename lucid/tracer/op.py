@@ -32,6 +32,7 @@ class Op(Generic[P, R]):
 
     The forward's positional-only parameters (before ``/``) and ``*args`` are the op's inputs, the others attributes.
     The op itself takes both by name as well. An input with a default may be left out; the default is a number or None.
+    Names begin with a letter.
     The gradient rule's parameter names say what it needs, and nothing else is kept alive for it:
 
     - ``g``: the gradient of the output (a tuple, with None for outputs that have none, if there are several outputs);
