@@ -140,6 +140,22 @@ def test_names_that_an_op_may_not_have():
     assert "own_named" not in OPS
 
 
+def test_names_that_builtins_have():
+    @lucid.op
+    def own_builtins(*isinstance, type, tuple=1, ValueError=0, enumerate=0, zip=0):
+        return sum(isinstance) * type * tuple
+
+    @own_builtins.vjp
+    def _(g, isinstance, type):
+        return tuple([g * type] * len(isinstance))
+
+    x = lucid.tensor([1.0, 2.0], requires_grad=True)
+    y = own_builtins(x, x, 1, type=3)
+    y.sum().backward()
+    assert (y.tolist(), x.grad.tolist()) == ([9, 15], [6, 6])
+    assert own_builtins(type=3).tolist() == 0
+
+
 def test_copies_and_pickles_of_an_op_are_the_op():
     model = lucid.nn.Sequential(lucid.nn.Linear(2, 2))
     model.activation = lucid.tanh

@@ -35,15 +35,15 @@ def _call({parameters}):
         _result = _forward({given})
     except _LucidError:
         raise
-    except (ValueError, IndexError, TypeError) as _error:
+    except _ERRORS as _error:
         _op.explain({arrays}, {attrs}, _error)
-    if type(_result) is not _ndarray:
+    if _type(_result) is not _ndarray:
         _result = _as_arrays(_result)
     _grad, _trace = _MODE.get()
     _needs = {needs}
     if _trace is None and not _needs:
-        if type(_result) is tuple:
-            return tuple([_Tensor._wrap(_part) for _part in _result])
+        if _type(_result) is _tuple:
+            return _tuple([_Tensor._wrap(_part) for _part in _result])
         _tensor = _new(_Tensor)
         _tensor._data = _result
         _tensor._requires_grad = False
@@ -62,7 +62,7 @@ def _call({parameters}):
 """Names that begin with an underscore are its own, all others those of inputs and attributes."""
 
 _TAKE = """\
-if isinstance({x}, _Tensor):
+if _isinstance({x}, _Tensor):
     {data}
     if {x}._requires_grad:
         _needs = True
@@ -70,12 +70,12 @@ else:
     {array}
 """
 
-_EDGE = "({x}._value or {x}._leaf_value()) if isinstance({x}, _Tensor) and {x}._requires_grad else _number({x})"
+_EDGE = "({x}._value or {x}._leaf_value()) if _isinstance({x}, _Tensor) and {x}._requires_grad else _number({x})"
 """Outside of a trace a node has values that gradients flow to, numbers, and None for all else."""
 
 _KEEP = """\
 _kept[{i}] = {array}
-if type({value}) is _Value:
+if _type({value}) is _Value:
     _stamp += {value}.version if {value}.node is None else {value}.owner().version
 """
 
@@ -99,10 +99,14 @@ def call_of(op: Op[Any, Any]) -> Callable[..., Any]:
         "_LucidError": LucidError,
         "_ndarray": np.ndarray,
         "_new": object.__new__,
+        # Builtins too: an input may be called `type`.
+        "_ERRORS": (ValueError, IndexError, TypeError),
+        **{f"_{builtin.__name__}": builtin for builtin in (enumerate, isinstance, tuple, type, zip)},
         "_MODE": MODE,
         "_as_array": _as_array,
         "_as_arrays": _as_arrays,
         "_number": _number,
+        "_first": _first,
         "_captured": _captured,
         "_recorded": _recorded,
     }
@@ -122,13 +126,13 @@ def source_of(op: Op[Any, Any]) -> str:
         >>> print(source_of(OPS["mul"]).split("try:")[0])
         def _call(x, y):
             _needs = False
-            if isinstance(x, _Tensor):
+            if _isinstance(x, _Tensor):
                 _a0 = x._data
                 if x._requires_grad:
                     _needs = True
             else:
                 _a0 = _as_array(_op, x)
-            if isinstance(y, _Tensor):
+            if _isinstance(y, _Tensor):
                 _a1 = y._data
                 if y._requires_grad:
                     _needs = True
@@ -143,26 +147,26 @@ def source_of(op: Op[Any, Any]) -> str:
     take = [_take(x, f"{array} = {{}}") for x, array in zip(fixed, arrays, strict=True)]
     edges = [f"{value} = {_EDGE.format(x=x)}" for x, value in zip(fixed, values, strict=True)]
     captured = [f"{value} = _captured(_op, {x}, _trace)" for x, value in zip(fixed, values, strict=True)]
-    shapes = [f"{array}.shape if type({array}) is _ndarray else ()" for array in arrays]
+    shapes = [f"{array}.shape if _type({array}) is _ndarray else ()" for array in arrays]
     keep = []
     for i, partner in op.keeps_inputs:
         kept = _KEEP.format(i=i, array=arrays[i], value=values[i])
         if partner is not None:
             other = values[partner]
-            kept = f"if type({other}) is _Value and {other}.requires_grad:\n{indent(kept, '    ')}"
+            kept = f"if _type({other}) is _Value and {other}.requires_grad:\n{indent(kept, '    ')}"
         keep.append(kept)
     if op.variadic:
         star = op.inputs[-1]
         take += ["_arrays = []", f"for _x in {star}:", indent(_take("_x", "_arrays.append({})"), "    ")]
         edges.append(f"_values = [{_EDGE.format(x='_x')} for _x in {star}]")
         captured.append(f"_values = [_captured(_op, _x, _trace) for _x in {star}]")
-        shapes.append("*[_a.shape if type(_a) is _ndarray else () for _a in _arrays]")
+        shapes.append("*[_a.shape if _type(_a) is _ndarray else () for _a in _arrays]")
         if op.keeps_star:
-            keep.append(f"for _i, (_a, _v) in enumerate(zip(_arrays, _values), {len(fixed)}):")
+            keep.append(f"for _i, (_a, _v) in _enumerate(_zip(_arrays, _values), {len(fixed)}):")
             keep.append(indent(_KEEP.format(i="_i", array="_a", value="_v"), "    "))
         arrays.append("*_arrays")
         values.append("*_values")
-    first = "_a0" if fixed else "next(iter(_arrays), None)" if op.variadic else "None"
+    first = "_a0" if fixed else "_first(_arrays)" if op.variadic else "None"
     return _CALL.format(
         parameters=", ".join(_parameters(op, fixed)),
         take=_block(take, 1),
@@ -173,7 +177,7 @@ def source_of(op: Op[Any, Any]) -> str:
         edges=_block(edges, 2),
         captured=_block(captured, 2),
         keep=_block(keep, 2),
-        out="(_result if type(_result) is tuple else (_result,))" if op.keeps_out else "()",
+        out="(_result if _type(_result) is _tuple else (_result,))" if op.keeps_out else "()",
         shapes=_row(shapes) if op.keeps_shapes else "()",
         values=_row(values),
         first=first,
@@ -229,6 +233,10 @@ def _as_arrays(result: Any) -> Any:
 
 def _number(x: Any) -> Any:
     return x if type(x) in NUMBERS else None
+
+
+def _first(arrays: list[Any]) -> Any:
+    return arrays[0] if arrays else None
 
 
 def _captured(op: Op[Any, Any], x: Any, trace: Trace) -> Any:
