@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, overload
+from typing import Any, NoReturn, ParamSpec, overload
 
 import numpy as np
 
@@ -16,9 +16,6 @@ from .tracer.backward import backward as _backward
 from .tracer.mode import MODE, GradMode
 from .tracer.node import Value
 from .tracer.op import FUNCTIONS, OPS, Array, Op, declare
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Parameter", "Tensor", "as_tensor", "from_numpy", "op", "tensor"]
 

@@ -249,9 +249,13 @@ def left_as_it_was(model: Callable[..., Any], evaluation: bool) -> Iterator[None
         for parameter, gradient in gradients:
             parameter.grad = gradient
         for module, attributes, parameters, buffers, children in before:
-            module.__dict__.clear()
-            module.__dict__.update(attributes)
-            # The tables too are those that they were: others may hold on to them.
+            _put_back(module.__dict__, attributes)
             for table, entries in (("_parameters", parameters), ("_buffers", buffers), ("_modules", children)):
-                attributes[table].clear()
-                attributes[table].update(entries)
+                _put_back(attributes[table], entries)
+
+
+def _put_back(table: dict[str, Any], entries: dict[str, Any]) -> None:
+    """Give a table its entries back. If its names are the same, no other thread ever sees it without one of them."""
+    if list(table) != list(entries):
+        table.clear()
+    table.update(entries)

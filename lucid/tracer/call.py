@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from .op import Op
     from .trace import Trace
 
-__all__ = ["NUMBERS", "call_of", "source_of"]
+__all__ = ["call_of", "source_of"]
 
-NUMBERS = (bool, int, float)
+_NUMBERS = (bool, int, float)
 """The types of the inputs that an op takes beside tensors."""
 
 _CALL = """\
@@ -149,10 +149,10 @@ def source_of(op: Op[Any, Any]) -> str:
     captured = [f"{value} = _captured(_op, {x}, _trace)" for x, value in zip(fixed, values, strict=True)]
     shapes = [f"{array}.shape if _type({array}) is _ndarray else ()" for array in arrays]
     keep = []
-    for i, partner in op.keeps_inputs:
+    for i in op.keeps_inputs:
         kept = _KEEP.format(i=i, array=arrays[i], value=values[i])
-        if partner is not None:
-            other = values[partner]
+        if i in op.partners:
+            other = values[op.partners[i]]
             kept = f"if _type({other}) is _Value and {other}.requires_grad:\n{indent(kept, '    ')}"
         keep.append(kept)
     if op.variadic:
@@ -185,6 +185,7 @@ def source_of(op: Op[Any, Any]) -> str:
 
 
 def _take(x: str, put: str) -> str:
+    """Where an input's array is put, as in ``_a0 = {}``."""
     return _TAKE.format(x=x, data=put.format(f"{x}._data"), array=put.format(f"_as_array(_op, {x})"))
 
 
@@ -209,8 +210,8 @@ def _block(lines: Iterable[str], depth: int) -> str:
     return indent("\n".join(line.rstrip("\n") for line in lines) or "pass", "    " * depth)
 
 
-def _row(parts: Iterable[str]) -> str:
-    return f"({', '.join([*parts, ''])})".replace(", )", ",)")
+def _row(parts: list[str]) -> str:
+    return f"({', '.join(parts)},)" if parts else "()"
 
 
 # --- what these functions call
@@ -218,7 +219,7 @@ def _row(parts: Iterable[str]) -> str:
 
 def _as_array(op: Op[Any, Any], x: Any) -> Any:
     """What an op's forward gets for an input that is no Tensor."""
-    if x is None or type(x) in NUMBERS:
+    if x is None or type(x) in _NUMBERS:
         return x
     if isinstance(x, (np.ndarray, np.generic)):
         # A NumPy scalar has a dtype and a say in that of the result, as in NumPy 2; a Python number has not.
@@ -232,7 +233,7 @@ def _as_arrays(result: Any) -> Any:
 
 
 def _number(x: Any) -> Any:
-    return x if type(x) in NUMBERS else None
+    return x if type(x) in _NUMBERS else None
 
 
 def _first(arrays: list[Any]) -> Any:
@@ -241,7 +242,7 @@ def _first(arrays: list[Any]) -> Any:
 
 def _captured(op: Op[Any, Any], x: Any, trace: Trace) -> Any:
     """An input of a node in a trace: a value for every tensor and array, a number, or None."""
-    if x is None or type(x) in NUMBERS:
+    if x is None or type(x) in _NUMBERS:
         return x
     return trace.value_of(x if isinstance(x, op.tensor) else op.tensor(np.asarray(x)))
 

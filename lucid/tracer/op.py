@@ -78,8 +78,8 @@ class Op(Generic[P, R]):
         self.no_export = no_export
         self.rule: Callable[..., Any] | None = None
         self.plan: tuple[tuple[str, Any], ...] = ()
-        # Each with the input, if there is one, for the gradient of which alone it is kept.
-        self.keeps_inputs: tuple[tuple[int, int | None], ...] = ()
+        self.keeps_inputs: tuple[int, ...] = ()
+        self.partners: dict[int, int] = {}
         self.keeps_star = self.keeps_out = self.keeps_shapes = False
         self.__wrapped__ = plain
         self.__doc__ = forward.__doc__
@@ -110,7 +110,7 @@ class Op(Generic[P, R]):
                 known = ("g", "out", "needs", "shapes", *self.inputs, *self.attributes)
                 raise TypeError(f"{self.name}: the gradient asks for {name!r}; there is {', '.join(known)}")
         self.rule, self.plan = rule, tuple(plan)
-        self.keeps_inputs = tuple((key, None) for kind, key in plan if kind == "input")
+        self.keeps_inputs = tuple(key for kind, key in plan if kind == "input")
         self.keeps_star = star in names
         self.keeps_out = "out" in names
         self.keeps_shapes = "shapes" in names
@@ -122,9 +122,7 @@ class Op(Generic[P, R]):
 
         ``mul.keep_for(x="y", y="x")``: if nobody asks for the gradient of `y`, `x` is not kept, and the rule gets None.
         """
-        index = self.inputs.index
-        found = {index(name): index(other) for name, other in partners.items()}
-        self.keeps_inputs = tuple([(i, found.get(i)) for i, _ in self.keeps_inputs])
+        self.partners = {self.inputs.index(name): self.inputs.index(other) for name, other in partners.items()}
         self.__class__ = Op
 
     def explain(self, arrays: Sequence[Any], attrs: dict[str, Any], error: Exception) -> NoReturn:
