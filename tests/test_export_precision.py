@@ -73,7 +73,7 @@ def dtypes(exported: Exported) -> set[str]:
 @pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
 @pytest.mark.parametrize("lowering", ["rnn", "unrolled", "scan"])
 @pytest.mark.parametrize(
-    ("precision", "bound", "share"), [("float32", 1e-6, 1.01), ("float16", 3e-3, 0.65), ("int8", 1e-1, 0.99)]
+    ("precision", "bound", "share"), [("float32", 1e-6, 1.01), ("float16", 3e-3, 0.65), ("int8", 1e-1, 0.98)]
 )
 def test_values(precision: Any, bound: float, share: float, lowering: Any, nonlinearity: str) -> None:
     net = Net(nonlinearity=nonlinearity)
@@ -83,6 +83,8 @@ def test_values(precision: Any, bound: float, share: float, lowering: Any, nonli
     assert report is not None
     assert report.precision == exported.precision == precision
     assert report.bytes is not None
+    if (precision, lowering, nonlinearity) == ("int8", "rnn", "relu"):
+        share = 0.99  # the nodes of a Scan beside the operator, which stay as large as they are
     assert report.bytes[1] < share * report.bytes[0]
     assert report.difference < bound
     sizes = [(7, 4)] if lowering == "unrolled" else [(7, 4), (1, 2), (30, 9)]
