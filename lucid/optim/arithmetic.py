@@ -28,7 +28,9 @@ def maximum(x: Array, y: Array) -> Array:
 
 def minimum(x: Array, y: Array) -> Array:
     """The smaller of a number, or a tensor that stands for one, and a number."""
-    return OPS["minimum"](x, y) if isinstance(x, Tensor) else min(x, y)
+    if isinstance(x, Tensor):
+        return OPS["minimum"](x, y)
+    return min(x, y) if isinstance(x, (int, float)) else np.minimum(x, y)
 
 
 def cast(number: Any, like: Array) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from inspect import getattr_static
 from typing import Any
 
 import numpy as np
@@ -13,25 +14,27 @@ from ..tensor import Tensor
 from ..tracer.mode import MODE, enable_grad
 from ..tracer.op import Array
 from .joined import Joined
+from .program import Program, Settings
 
 __all__ = ["Optimizer", "at_least", "below_one"]
 
-# An update makes about ten arrays of a parameter's size. In blocks of this many elements they stay in the cache: twice
-# as fast as a whole parameter of four million elements at once, and no slower for smaller ones.
-_BLOCK = 1 << 16
+# An update goes through parameter, gradient, state and two arrays of its own, some of them at each call. In blocks of
+# this many elements they stay in the cache: a third less time than a parameter of four million elements at once.
+_BLOCK = 1 << 17
 
 # A small parameter, on the other hand, costs what its calls cost. Those of up to this many elements are updated
 # together, as if they were one; so many of them at most that they are no larger than a block.
-_SMALL, _TOGETHER = 1 << 12, 16
+_SMALL, _TOGETHER = 1 << 13, 16
 
 
 class Optimizer:
     """The base of all optimizers (torch.optim.Optimizer).
 
     An optimizer is three functions: `check`, `slots` and `update`. The last is the mathematics, written once: a pure
-    function of a parameter, its gradient and its state, made of operators and of `lucid.optim.arithmetic`. `step` runs
-    it on NumPy arrays; a trace runs it on Tensors, so the same update can be part of an exported training graph. It
-    treats each element by itself: `step` hands it a large parameter in parts, and several small ones as one.
+    function of a parameter, its gradient and its state, made of operators and of `lucid.optim.arithmetic`. `step` does
+    with NumPy arrays, in place, what it says; a trace runs it on Tensors, so the same update can be part of an exported
+    training graph. It treats each element by itself: `step` does so with a large parameter in parts, and with several
+    small ones as one. What cannot be done in place, such as what hangs on an element, `step` calls as it is.
 
     Args:
         params: the parameters, or dicts with the key ``params`` and options that differ from the defaults.
@@ -54,6 +57,7 @@ class Optimizer:
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
         self._joined: dict[Tensor, Joined] = {}
+        self._programs: dict[Any, Program | None] = {}
         given = list(params)
         if not given:
             raise ValueError(f"{type(self).__name__}: got an empty parameter list")
@@ -144,14 +148,15 @@ class Optimizer:
                     raise ShapeError(f"step: a gradient has shape {p.grad.shape}, but its parameter has {p.shape}")
         with np.errstate(all="ignore"):
             for group in self.param_groups:
-                options = self.options(group)
-                for batch in self._batches(group["params"], options):
-                    self._step(batch, options)
+                settings = Settings(self.options(group))
+                for batch in self._batches(group["params"], settings.options):
+                    self._step(batch, settings)
         return loss
 
     def options(self, group: Mapping[str, Any]) -> dict[str, Any]:
         """The options of a group that `update` takes, as Python numbers."""
-        return {name: _plain(group[name]) for name in self.defaults}
+        # NumPy's float64 would make float64 of every float32 array it meets; a Python float does not.
+        return {name: x.item() if isinstance(x := group[name], np.generic) else x for name in self.defaults}
 
     def prepare(self, p: Tensor, options: Mapping[str, Any]) -> dict[str, Any]:
         """The state of a parameter, with all that an update under these options needs."""
@@ -186,25 +191,19 @@ class Optimizer:
                 batch.clear()
         yield from filter(None, waiting.values())
 
-    def _step(self, batch: list[Tensor], options: dict[str, Any]) -> None:
+    def _step(self, batch: list[Tensor], settings: Settings) -> None:
         """Update a parameter, or several that are alike, and their states."""
         states = [self.state[p] for p in batch]
-        state, step = states[0], None
-        if len(batch) > 1:
-            joined = self._join(batch, states)
+        joined = self._join(batch, states) if len(batch) > 1 else None
+        if joined is not None:
             arrays = joined.gather()
-            step = self._run(arrays, state, options)
-            joined.scatter()
         else:
             (p,) = batch
             assert p.grad is not None
-            arrays = [p._data, p.grad._data, *[tensor._data for name, tensor in state.items() if name != "step"]]
-            if p._data.size <= _BLOCK or not p._data.flags.c_contiguous:
-                step = self._run(arrays, state, options)
-            else:
-                arrays = [array.reshape(-1) for array in arrays]
-                for i in range(0, p._data.size, _BLOCK):
-                    step = self._run([array[i : i + _BLOCK] for array in arrays], state, options)
+            arrays = [p._data, p.grad._data, *[tensor._data for name, tensor in states[0].items() if name != "step"]]
+        step = self._run(arrays, states[0], settings)
+        if joined is not None:
+            joined.scatter()
         for p, state in zip(batch, states, strict=True):
             if "step" in state:
                 state["step"] = step
@@ -217,21 +216,46 @@ class Optimizer:
             joined = self._joined[batch[0]] = Joined(batch, states)
         return joined
 
-    def _run(self, arrays: list[np.ndarray[Any, Any]], state: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
+    def _run(self, arrays: list[np.ndarray[Any, Any]], state: Mapping[str, Any], settings: Settings) -> Any:
         """Update the arrays of a parameter: data, gradient, and those of its state. Returns its new step count."""
-        p, g, *kept = arrays
-        slots = dict(zip([name for name in state if name != "step"], kept, strict=True))
-        updated, new = self.update(p, g, {**state, **slots}, **options)
-        p[...] = updated
-        for name, array in slots.items():
-            array[...] = new[name]
-        return new.get("step")
+        names = [name for name in state if name != "step"]
+        program = self._program(names, "step" in state, [array.dtype for array in arrays], settings)
+        whole = arrays[0].size <= _BLOCK or not arrays[0].flags.c_contiguous
+        step = None if program is None else program.begin(settings, state.get("step"))
+        flat = arrays if whole else [array.reshape(-1) for array in arrays]
+        for i in range(0, 1 if whole else flat[0].size, _BLOCK):
+            parts = flat if whole else [array[i : i + _BLOCK] for array in flat]
+            if program is not None:
+                program.run(parts)
+                continue
+            p, g, *kept = parts
+            updated, new = self.update(p, g, {**state, **dict(zip(names, kept, strict=True))}, **settings.options)
+            results = [updated, *[new[name] for name in names]]
+            # What is handed on from another array, which may be written to before.
+            results = [np.array(x) if any(x is part for part in parts) else x for x in results]
+            for array, result in zip((p, *kept), results, strict=True):
+                array[...] = result
+            step = new.get("step")
+        return step
+
+    def _program(self, names: list[str], counted: bool, dtypes: list[Any], settings: Settings) -> Program | None:
+        """The update for such arrays and options, or None if it has to be called as it is."""
+        try:
+            key = *names, counted, *dtypes, settings.fixed
+            if key not in self._programs:
+                self._programs[key] = None
+                # A method may read what changes from step to step.
+                if isinstance(getattr_static(self, "update"), staticmethod):
+                    self._programs[key] = Program(self.update, names, counted, dtypes, settings)
+            return self._programs[key]
+        except Exception:  # whatever is wrong with it comes up where it is called
+            return None
 
     # --- state
 
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles, in which a view would be an array of its own."""
-        return {**vars(self), "_joined": {}}
+        return {**vars(self), "_joined": {}, "_programs": {}}
 
     def state_dict(self) -> dict[str, Any]:
         """The state of all parameters and the options, with parameters numbered in the order of the groups.
@@ -337,11 +361,6 @@ def _fit(
         else:
             state[name] = Tensor(np.array(array, p.dtype, order="C"))
     return state
-
-
-def _plain(option: Any) -> Any:
-    """NumPy's float64 would make float64 of every float32 array it meets; a Python float does not."""
-    return option.item() if isinstance(option, np.generic) else option
 
 
 def at_least(low: float, options: Mapping[str, Any], *names: str) -> None:
