@@ -58,20 +58,20 @@ def _(
     lengths: ir.Value | None,
 ) -> Any:
     strategy = b.strategy_of(b.node)
+    order = _ONNX if strategy == "rnn" else _OWN
+    bias = summed(b, [part for part in (bias_ih, bias_hh) if part is not None])
+    weight, recurrent = blocks(b, weight_ih, order), blocks(b, weight_hh, order)
+    bias = bias and blocks(b, bias, order)
+    if strategy == "columns":
+        return _columns(b, x, h0, c0, weight, recurrent, bias, lengths)
     if strategy == "rnn":
-        results = _operator(b, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths)
+        results = _operator(b, x, h0, c0, weight, recurrent, bias, lengths)
         if not b.is_read(3, 4):
             return *results, None, None
-    if strategy == "columns":
-        return _columns(b, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths)
-    inputs = projected(
-        b, x, blocks(b, weight_ih, _OWN), *(bias and blocks(b, bias, _OWN) for bias in (bias_ih, bias_hh))
-    )
-    recurrent = transposed(b, blocks(b, weight_hh, _OWN))
-    if strategy == "rnn":
-        made = _again(b, results[0], inputs, h0, c0, recurrent)
+        made = _again(b, results[0], x, h0, c0, weight, recurrent, bias)
     else:
-        made, *last = (_unrolled if strategy == "unrolled" else _scan)(b, inputs, h0, c0, recurrent)
+        loop = _unrolled if strategy == "unrolled" else _scan
+        made, *last = loop(b, projected(b, x, weight, bias), h0, c0, transposed(b, recurrent))
         results = made["h"], *last
     if lengths is not None:
         counts = counting(b, lengths)
@@ -89,10 +89,9 @@ def _operator(
     x: ir.Value,
     h0: ir.Value | None,
     c0: ir.Value | None,
-    weight_ih: ir.Value,
-    weight_hh: ir.Value,
-    bias_ih: ir.Value | None,
-    bias_hh: ir.Value | None,
+    weight: ir.Value,
+    recurrent: ir.Value,
+    bias: ir.Value | None,
     lengths: ir.Value | None,
 ) -> Any:
     """One ONNX LSTM. Its output has a direction axis, (T, 1, N, H), which is squeezed out."""
@@ -100,9 +99,9 @@ def _operator(
     y, h_n, c_n = b.op(
         "LSTM",
         x,
-        unsqueezed(b, blocks(b, weight_ih, _ONNX)),
-        unsqueezed(b, blocks(b, weight_hh, _ONNX)),
-        biases(b, _ONNX, dtype, bias_ih, bias_hh),
+        unsqueezed(b, weight),
+        unsqueezed(b, recurrent),
+        biases(b, range(4), dtype, bias, None),
         None if lengths is None else b.cast(lengths, np.int32),
         h0,
         c0,
@@ -113,12 +112,12 @@ def _operator(
     return b.op("Squeeze", y, np.array([1])), h_n, c_n
 
 
-def _gates(b: Builder, total: ir.Value, hidden: int, axis: int) -> dict[str, ir.Value]:
-    """The gates, and what is written to the cell, from the pre-activations."""
+def _gates(b: Builder, total: ir.Value, hidden: int, axis: int, order: str = "oif") -> dict[str, ir.Value]:
+    """The gates, and what is written to the cell, from the pre-activations: three gates in an order, then g."""
     sigmoids, candidate = b.op("Split", total, np.array([3 * hidden, hidden]), outputs=2, axis=axis)
-    o, i, f = b.op("Split", b.op("Sigmoid", sigmoids), np.full(3, hidden, np.int64), outputs=3, axis=axis)
-    g = b.op("Tanh", candidate)
-    return {"o": o, "i": i, "f": f, "g": g, "written": b.op("Mul", i, g)}
+    opened = b.op("Split", b.op("Sigmoid", sigmoids), np.full(3, hidden, np.int64), outputs=3, axis=axis)
+    made = {**dict(zip(order, opened, strict=True)), "g": b.op("Tanh", candidate)}
+    return {**made, "written": b.op("Mul", made["i"], made["g"])}
 
 
 def _cell(b: Builder, total: ir.Value, c: ir.Value | None, hidden: int, axis: int) -> dict[str, ir.Value]:
@@ -177,10 +176,9 @@ def _columns(
     x: ir.Value,
     h0: ir.Value | None,
     c0: ir.Value | None,
-    weight_ih: ir.Value,
-    weight_hh: ir.Value,
-    bias_ih: ir.Value | None,
-    bias_hh: ir.Value | None,
+    weight: ir.Value,
+    recurrent: ir.Value,
+    bias: ir.Value | None,
     lengths: ir.Value | None,
 ) -> Any:
     """A Scan in which each sequence is a column, and the weights stand on the left of both products.
@@ -188,13 +186,11 @@ def _columns(
     onnxruntime lays out the right factor of a product anew each time, if it is no constant. That is the state then, and
     not the weights, which have many more elements.
     """
-    own, recurrent = blocks(b, weight_ih, _OWN), blocks(b, weight_hh, _OWN)
-    bias = summed(b, [blocks(b, part, _OWN) for part in (bias_ih, bias_hh) if part is not None])
     column = None if bias is None else b.op("Unsqueeze", bias, np.array([1]))
     dtype, hidden = b.dtype(x), layer_shape(b)[2]
 
     def step(body: Builder, states: Any, read: Any) -> Any:
-        total = body.op("Gemm", recurrent, states[0], body.op("Gemm", own, read[0], column, transB=1))
+        total = body.op("Gemm", recurrent, states[0], body.op("Gemm", weight, read[0], column, transB=1))
         made = _cell(body, total, states[1], hidden, 0)
         return [made["h"], made["c"]], [transposed(body, made["h"]), *(made[name] for name in _KEPT)]
 
@@ -215,20 +211,26 @@ def _columns(
 
 
 def _again(
-    b: Builder, output: ir.Value, inputs: ir.Value, h0: ir.Value | None, c0: ir.Value | None, recurrent: ir.Value
+    b: Builder,
+    output: ir.Value,
+    x: ir.Value,
+    h0: ir.Value | None,
+    c0: ir.Value | None,
+    weight: ir.Value,
+    recurrent: ir.Value,
+    bias: ir.Value | None,
 ) -> dict[str, ir.Value]:
-    """What the operator does not give, from the states that it gave: the gates of all steps at once, and the cells,
-    which are a sum over time that needs no product of matrices."""
-    dtype, hidden = b.dtype(inputs), layer_shape(b)[2]
-    total = b.op("Add", b.op("MatMul", previous(b, h0, output), recurrent), inputs)
-    made = _gates(b, total, hidden, 2)
+    """What the operator does not give, from the states that it gave: the gates of all steps by one product, and the
+    cells, which are a sum over time that needs none."""
+    read = b.op("Concat", x, previous(b, h0, output), axis=2)
+    made = _gates(b, projected(b, read, b.op("Concat", weight, recurrent, axis=1), bias), layer_shape(b)[2], 2, "iof")
 
     def step(body: Builder, states: Any, read: Any) -> Any:
         f, written = read
         kept = body.op("Mul", f, states[0])
         return [body.op("Add", kept, written)], [kept]
 
-    _, kept = scan(b, {"c": start(b, c0, dtype)}, {"f": made["f"], "written": made["written"]}, step, 1)
+    _, kept = scan(b, {"c": start(b, c0, b.dtype(x))}, {"f": made["f"], "written": made["written"]}, step, 1)
     c = b.op("Add", kept, made["written"])
     return {**made, "h": output, "kept": kept, "c": c, "t": b.op("Tanh", c)}
 

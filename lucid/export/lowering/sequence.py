@@ -185,8 +185,11 @@ def blocks(b: Builder, weight: ir.Value, order: Sequence[int]) -> ir.Value:
         return weight
     if (array := b.array(weight)) is not None:
         return b.const(np.concatenate([np.split(array, count)[i] for i in order]), weight.name)
-    parts = b.op("Split", weight, np.full(count, hidden, np.int64), outputs=count, axis=0)
-    return b.op("Concat", *[parts[i] for i in order], axis=0)
+    # Gates that stay together are moved together.
+    firsts = [i for i, before in zip(order, (None, *order), strict=False) if before is None or i != before + 1]
+    sizes = np.diff([*sorted(firsts), count]) * hidden
+    parts = dict(zip(sorted(firsts), b.op("Split", weight, sizes, outputs=len(sizes), axis=0), strict=True))
+    return b.op("Concat", *[parts[i] for i in firsts], axis=0)
 
 
 def biases(b: Builder, order: Sequence[int], dtype: Any, *parts: ir.Value | None) -> ir.Value | None:
