@@ -15,7 +15,7 @@ import lucid
 from lucid import nn
 from lucid.errors import LucidError, ShapeError
 from lucid.export import to_onnx
-from lucid.runtime import Session, choice, compile, compile_backward, runner
+from lucid.runtime import Session, choice, compile, compile_backward, contest, runner
 from lucid.runtime.parts import Parts
 
 F = nn.functional
@@ -28,7 +28,7 @@ def three_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of all candidates those in parts take the least time, whatever they take."""
     monkeypatch.setattr(choice, "_cores", lambda: 3)
     monkeypatch.setattr(runner.Runner, "seconds", lambda self, *_: float(self.parts == 1))
-    monkeypatch.setattr(runner, "_SETTLE", 0.0)
+    monkeypatch.setattr(contest, "_SETTLE", 0.0)
 
 
 def parts_of(compiled: Any) -> set[int]:
@@ -268,20 +268,3 @@ def test_threads_end_with_the_model() -> None:
     while workers() and time.monotonic() < end:
         time.sleep(0.01)
     assert not workers()
-
-
-class Timed:
-    """A candidate whose turns take what they are told to."""
-
-    def __init__(self, *turns: float) -> None:
-        self.turns = list(turns)
-
-    def seconds(self, arrays: Any, shapes: Any) -> float:
-        return self.turns.pop(0)
-
-
-def test_a_slow_moment_decides_nothing() -> None:
-    candidates: list[Any] = [Timed(1, 1, 1), Timed(9), Timed(3, 0.5, 3), Timed(4, 4), Timed(5)]
-    assert runner.fastest(candidates, [], (), 3) is candidates[2]
-    assert not any(candidate.turns for candidate in candidates)  # each had as many turns as it was to have
-    assert runner.fastest([candidates[0]], [], (), 3) is candidates[0]

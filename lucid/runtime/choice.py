@@ -20,10 +20,11 @@ from ..tensor import Tensor
 from ..tracer.mode import Mode
 from ..tracer.trace import input_names
 from ..tracer.tree import Structure, flatten, unflatten
+from .contest import fastest
 from .device import Device, find_device
 from .flat import Flat, is_tensor, key_of
 from .parts import Shapes
-from .runner import Runner, fastest
+from .runner import Runner
 from .snapshot import Snapshot
 from .spec import as_array, evaluate
 

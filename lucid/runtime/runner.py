@@ -1,4 +1,4 @@
-"""Runner: an export in a session, and which of several is the fastest."""
+"""Runner: an export in a session."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .flat import Flat
 from .parts import Parts, Shapes
 from .session import Session
 
-__all__ = ["Runner", "fastest"]
+__all__ = ["Runner"]
 
 Array = np.ndarray[Any, Any]
 
@@ -26,12 +26,6 @@ _TURN = 0.01
 _LONG = 0.1
 """From how many seconds on a call, repeated once, says enough."""
 
-_ROUNDS = 5.0
-"""After how many seconds no further round begins."""
-
-_SETTLE = 0.06
-"""After how many seconds the threads of a session are at rest: they spin for a while, waiting for more to do."""
-
 
 class Runner:
     """An export in a session.
@@ -39,6 +33,7 @@ class Runner:
     Attributes:
         lowering: how recurrent layers were lowered.
         threads: over how many threads the session spreads an operator; None for onnxruntime's own choice.
+        steady: whether that is one, so that no operator waits for other threads.
         parts: into how many parts a batch is cut, if it can be; they run side by side.
         flat: the function that was exported.
     """
@@ -54,6 +49,7 @@ class Runner:
         self.session = Session(model, device, threads=threads, arena=not exported.parameters)
         self.lowering = lowering
         self.threads = threads
+        self.steady = threads == 1
         self.parts = parts
         self.flat = flat
         self._run = self.session.run
@@ -91,20 +87,3 @@ class Runner:
         while time.perf_counter() < end:
             taken.append(timed())
         return median(taken)
-
-
-def fastest(runners: Sequence[Runner], arrays: Sequence[Array], shapes: Shapes, rounds: int) -> Runner:
-    """Which of them takes the least time. Each has a turn, and the better half of them, two at least, one more in each
-    further round: a slow moment of the machine shall decide nothing. Where calls are long there are fewer rounds."""
-    taken = dict.fromkeys(runners, float("inf"))
-    left = list(runners)
-    begin = time.perf_counter()
-    for _ in range(rounds if len(left) > 1 else 0):
-        if time.perf_counter() - begin > _ROUNDS:
-            break
-        for runner in left:
-            # The threads of one session, that still spin, slow down another several times.
-            time.sleep(_SETTLE)
-            taken[runner] = min(taken[runner], runner.seconds(arrays, shapes))
-        left = sorted(left, key=taken.__getitem__)[: max(2, (len(left) + 1) // 2)]
-    return left[0]
