@@ -13,6 +13,8 @@ from lucid import nn
 from lucid.errors import ExportError, GradientError, LucidError, ShapeError, VerificationError
 from lucid.runtime import choice, compile
 
+pytestmark = pytest.mark.usefixtures("quick_choices")
+
 
 class Classifier(nn.Module):
     def __init__(self) -> None:

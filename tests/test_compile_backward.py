@@ -13,6 +13,8 @@ from lucid.errors import ExportError, GradientError, LucidError, ShapeError
 from lucid.runtime import choice, compile_backward
 from lucid.tracer import trace
 
+pytestmark = pytest.mark.usefixtures("quick_choices")
+
 T, N, I, H = 6, 3, 4, 5  # noqa: E741 - the letters of the field
 
 each_layer = pytest.mark.parametrize("layer", ["tanh", "relu", "lstm", "gru"])

@@ -15,7 +15,7 @@ import lucid
 from lucid import nn
 from lucid.errors import LucidError, ShapeError
 from lucid.export import to_onnx
-from lucid.runtime import Session, choice, compile, compile_backward, contest, runner
+from lucid.runtime import Session, choice, compile, compile_backward, runner
 from lucid.runtime.parts import Parts
 
 F = nn.functional
@@ -24,11 +24,10 @@ each_layer = pytest.mark.parametrize("layer", ["tanh", "relu", "lstm", "gru"])
 
 
 @pytest.fixture(autouse=True)
-def three_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+def three_parts(monkeypatch: pytest.MonkeyPatch, quick_choices: None) -> None:
     """Of all candidates those in parts take the least time, whatever they take."""
     monkeypatch.setattr(choice, "_cores", lambda: 3)
     monkeypatch.setattr(runner.Runner, "seconds", lambda self, *_: float(self.parts == 1))
-    monkeypatch.setattr(contest, "_SETTLE", 0.0)
 
 
 def parts_of(compiled: Any) -> set[int]:
