@@ -1,7 +1,7 @@
 """An optimizer's update as a row of NumPy calls whose results go into arrays that are there already.
 
 An update is written as a pure function, so each of its operators makes an array. Called once with values that note down
-what is done with them, it becomes a `Program`, which does the same in place and takes half of the time.
+what is done with them, it becomes a `Program`, which does the same in place: a third less time for large parameters.
 """
 
 from __future__ import annotations
