@@ -28,7 +28,7 @@ SIZES = (
 )
 """T, N, I, H, from a single short sequence to what fills a processor's caches."""
 
-RATE = 1e-5
+RATE = 1e-6
 """The learning rate of every training step: low, so that thousands of them leave the layer in its working range."""
 
 
