@@ -6,6 +6,7 @@ import datetime
 import os
 import platform
 import subprocess
+import time
 from pathlib import Path
 
 from .contender import package
@@ -14,6 +15,9 @@ from .worker import ROOT
 __all__ = ["busy", "describe"]
 
 PACKAGES = ("numpy", "onnx", "onnxruntime", "torch", "onnxscript", "jax", "jaxlib")
+
+WATCHED = 1.0
+"""Seconds for which the machine is watched before a benchmark begins; a load average knows of what has ended, too."""
 
 
 def describe() -> dict[str, str]:
@@ -34,10 +38,23 @@ def describe() -> dict[str, str]:
 
 def busy() -> str:
     """What else runs on the machine, if it is enough to spoil times; to be asked before anything is measured."""
-    if not hasattr(os, "getloadavg"):
+    before = _worked()
+    if before is None:
         return ""
-    load = os.getloadavg()[0]
-    return f"the machine was busy when this began (load {load:.1f}): the times are worth little" if load > 0.7 else ""
+    time.sleep(WATCHED)
+    cores = ((_worked() or before) - before) / WATCHED
+    return f"{cores:.1f} cores were busy when this began: the times are worth little" if cores > 0.3 else ""
+
+
+def _worked() -> float | None:
+    """For how many seconds all cores together have worked since the system started, what a host took from them
+    included; None where the system does not say.
+    """
+    path = Path("/proc/stat")
+    if not path.exists():
+        return None
+    user, nice, system, _, _, irq, softirq, stolen, *_ = map(int, path.read_text().split("\n", 1)[0].split()[1:])
+    return (user + nice + system + irq + softirq + stolen) / os.sysconf("SC_CLK_TCK")
 
 
 def processor() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -242,10 +243,28 @@ def test_the_machine_is_described_without_its_paths() -> None:
 
 
 def test_a_busy_machine_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.getloadavg", lambda: (3.0, 0.0, 0.0), raising=False)
-    assert "load 3.0" in machine.busy()
-    monkeypatch.setattr("os.getloadavg", lambda: (0.1, 3.0, 3.0), raising=False)
+    monkeypatch.setattr(machine, "WATCHED", 2.0**-10)
+    seconds: list[float | None] = []
+    monkeypatch.setattr(machine, "_worked", lambda: seconds.pop())
+    seconds[:] = [3 + 2.0**-9, 3]
+    assert machine.busy().startswith("2.0 cores were busy")
+    seconds[:] = [3 + 2.0**-12, 3]
     assert machine.busy() == ""
+    seconds[:] = [None]
+    assert machine.busy() == ""
+
+
+def test_the_work_of_all_cores_is_counted() -> None:
+    if not Path("/proc/stat").exists():
+        assert machine._worked() is None
+        return
+    begin, before = machine._worked(), time.process_time()
+    while time.process_time() - before < 0.2:
+        pass
+    end = machine._worked()
+    assert begin is not None
+    assert end is not None
+    assert end - begin >= 0.15
 
 
 def test_the_command_line() -> None:
