@@ -1,5 +1,6 @@
-"""How many functions of lucid's own a small op, a gradient and a step of an optimizer go through: what they cost beside
-NumPy, counted and not timed. Fewer are welcome, and then the numbers here go down with them."""
+"""How many functions of lucid's own a small op, a gradient, a step of an optimizer or a stream and a compiled call go
+through: what they cost beside NumPy and onnxruntime, counted and not timed. Fewer are welcome, and then the numbers
+here go down with them."""
 
 from __future__ import annotations
 
@@ -10,16 +11,20 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import pytest
 
 import lucid
 from lucid import nn, optim
+from lucid.runtime import Session
+from lucid.runtime.buffer import OPTIONS
 
 PACKAGE = str(Path(lucid.__file__).parent)
 
 EAGER, RECORDED = 4, 10
 BACKWARD = 31
 STEP, EACH_PARAMETER = 17, 2
+STREAM, COMPILED = 1, 12
 
 
 def entered(call: Callable[[], Any]) -> Counter[str]:
@@ -75,3 +80,22 @@ def test_functions_of_an_optimizer_step() -> None:
     (few, first), (many, second) = totals
     assert (second - first) / (many - few) <= EACH_PARAMETER, totals
     assert first - few * EACH_PARAMETER <= STEP, totals
+
+
+def test_functions_of_a_step_of_a_stream() -> None:
+    """onnxruntime runs on arrays bound to it once, and on options made once."""
+    stream = Session(lucid.export.to_onnx(nn.RNN(3, 4), lucid.randn(1, 1, 3), lucid.zeros(1, 1, 4))).stream()
+    x = np.ones((1, 1, 3), np.float32)
+    stream(x)
+    found = entered(lambda: stream(x))
+    assert found.total() <= STREAM, found
+    assert all(binding.run.args[-1] is OPTIONS for binding in stream._pieces.bindings)  # type: ignore[attr-defined]
+
+
+def test_functions_of_a_compiled_call() -> None:
+    model = lucid.compile(nn.RNN(3, 4).eval())
+    x = lucid.randn(5, 1, 3)
+    for _ in range(2):  # the second call makes the buffers
+        model(x)
+    found = entered(lambda: model(x))
+    assert found.total() <= COMPILED, found

@@ -302,37 +302,3 @@ def test_a_layer_that_reads_time_backwards_is_refused() -> None:
 def test_pairs_found_by_name(inputs: Any, outputs: Any, expected: Any) -> None:
     specs = [[Spec(name, np.dtype("f4"), (1, "batch", 4)) for name in names] for names in (inputs, outputs)]
     assert pair(*specs) == expected
-
-
-@pytest.mark.slow
-def test_one_step_costs_little_more_than_onnxruntime_alone() -> None:
-    """Against onnxruntime on buffers bound once, batch 1, hidden 64; turn about, so that a busy machine slows both."""
-    import time
-
-    import onnxruntime
-
-    session = Session(
-        lucid.export.to_onnx(nn.RNN(16, 64).eval(), lucid.randn(1, 1, 16), lucid.zeros(1, 1, 64)), threads=1
-    )
-    stream, x = session.stream(), np.random.default_rng(0).standard_normal((1, 1, 16)).astype("f4")
-    shapes = {"x": (1, 1, 16), "h0": (1, 1, 64), "output": (1, 1, 64), "h_n": (1, 1, 64)}
-    values = {k: onnxruntime.OrtValue.ortvalue_from_numpy(np.zeros(shape, "f4")) for k, shape in shapes.items()}
-    bare = session._session.io_binding()
-    for name in session.input_names:
-        bare.bind_ortvalue_input(name, values[name])
-    for name in session.output_names:
-        bare.bind_ortvalue_output(name, values[name])
-
-    def seconds(call: Any) -> float:
-        start = time.perf_counter()
-        for _ in range(300):
-            call()
-        return (time.perf_counter() - start) / 300
-
-    pairs = [
-        (seconds(lambda: session._session.run_with_iobinding(bare)), seconds(lambda: stream(x))) for _ in range(300)
-    ]
-    ratio = float(np.median([step / alone for alone, step in pairs]))
-    alone, step = np.median(pairs, 0) * 1e6
-    print(f"onnxruntime alone {alone:.2f} us, a step of the stream {step:.2f} us, ratio {ratio:.2f}")
-    assert ratio < 1.6  # 1.3 on a quiet machine

@@ -13,7 +13,7 @@ import onnxruntime
 from ..errors import FileError, LucidError, RuntimeUnavailableError, ShapeError
 from ..export.exported import Exported
 from .arguments import ordered
-from .buffer import Binding, Buffer
+from .buffer import OPTIONS, Binding, Buffer
 from .device import Device, find_device, load_libraries, require
 from .outputs import Outputs
 from .recurrence import recurrence_of
@@ -152,7 +152,7 @@ class Session:
 
     def _run(self, arrays: Sequence[Array]) -> list[Array]:
         """Run the model without buffers. onnxruntime makes NumPy scalars of results without axes."""
-        results = self._session.run(None, dict(zip(self.input_names, arrays, strict=True)))
+        results = self._session.run(self.output_names, dict(zip(self.input_names, arrays, strict=True)), OPTIONS)
         return [np.asarray(result) for result in results]
 
     def _run_bound(self, shapes: tuple[Shape, ...], arrays: Sequence[Array], kept: list[Binding]) -> list[Array]:
