@@ -259,6 +259,23 @@ def test_a_result_that_depends_on_shapes_and_is_no_tensor_is_refused() -> None:
         compile(Steps().eval())(lucid.randn(5, 2))
 
 
+def test_a_result_that_nests_otherwise_at_other_shapes_is_refused_there() -> None:
+    class Twice(nn.Module):
+        def forward(self, x: Any) -> Any:
+            results = (x * 2, x * 3)
+            return results if x.shape[0] < 100 else list(results)
+
+    model = Twice().eval()
+    fast = lucid.compile(model)
+    small = lucid.randn(5, 3)
+    for _ in range(2):
+        with pytest.raises(ExportError, match="Twice returns something beside Tensors that depends on the shapes"):
+            fast(lucid.randn(300, 3))
+        results = fast(small)
+        assert type(results) is tuple
+        assert_same(results, model(small))
+
+
 @pytest.mark.parametrize("first", [None, 20])
 @pytest.mark.parametrize("large", [True, False])
 def test_a_branch_on_a_size_is_refused_where_it_goes_another_way(

@@ -309,10 +309,12 @@ class _Way:
             try:
                 prove_at(flat, example, exported.axes, sizes)
             except ExportError as error:
+                flat.keep_first()
                 raise ExportError(
                     f"{compiled.name}: at shapes {list(shapes)} {type(compiled.model).__name__} does not do what was "
                     f"exported at {[array.shape for array in flat.example]}: {error}"
                 ) from error
+        self._check_results(flat)
         self._proved.add(shapes)
 
     def _export(
@@ -329,12 +331,16 @@ class _Way:
         )
         runner = Runner(exported, compiled._asked, threads, parts, lowering, flat)
         compiled.device = runner.session.device
-        if len(flat.results) > 1:
-            raise ExportError(
-                f"{compiled.name}: {type(compiled.model).__name__} returns something beside Tensors that depends on "
-                "the shapes of its inputs; return Tensors alone, or what is always the same"
-            )
+        self._check_results(flat)
         return runner
+
+    def _check_results(self, flat: Flat) -> None:
+        """Check that what the model returned always nested alike."""
+        if flat.keep_first():
+            raise ExportError(
+                f"{self.compiled.name}: {type(self.compiled.model).__name__} returns something beside Tensors that "
+                "depends on the shapes of its inputs; return Tensors alone, or what is always the same"
+            )
 
 
 def _small(arrays: Sequence[Array]) -> list[Array]:

@@ -6,9 +6,8 @@ from typing import Any
 
 from ..errors import LucidError
 from ..nn.module import Module
-from ..tensor import Tensor
 from ..tracer.mode import MODE
-from ..tracer.tree import Structure, unflatten
+from ..tracer.tree import Structure
 from .choice import Choosing
 from .flat import Flat
 
@@ -76,7 +75,7 @@ class Compiled(Choosing):
             part = "" if module is self.model else f"a {type(module).__name__} in "
             raise LucidError(f"compile: {part}{name} is in training mode; call eval() on the model first")
         runner, arrays, shapes = self._find(state, mode, args, kwargs)
-        return unflatten(runner.flat.result, iter([Tensor(array) for array in runner.run(arrays, shapes)]))
+        return runner.flat.returned(runner.run(arrays, shapes))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__["model"], name)

@@ -103,7 +103,7 @@ class CompiledBackward(Choosing):
                 parameter.grad = Tensor(array)
             else:
                 parameter.grad = Tensor(parameter.grad._data + array)
-        return unflatten(flat.result, iter([Tensor(array) for array in results]))
+        return flat.returned(results)
 
 
 class _Gradients(Flat):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..nn.module import Module
 from ..tensor import Tensor
-from ..tracer.tree import Structure, flatten, unflatten
+from ..tracer.tree import LEAF, Structure, flatten, unflatten
 
 __all__ = ["Flat", "is_tensor", "key_of"]
 
@@ -27,6 +28,7 @@ class Flat(Module):
         self.structure = structure
         self.example: list[np.ndarray[Any, Any]] = []
         self.results: dict[Any, Structure] = {}
+        self._row: int | None = None
 
     def forward(self, *tensors: Tensor) -> tuple[Any, ...]:
         args, kwargs = unflatten(self.structure, iter(tensors))
@@ -36,12 +38,24 @@ class Flat(Module):
         """The tensors in what the model returns."""
         leaves, structure = flatten(self.model(*args, **kwargs), is_tensor)
         self.results[key_of(structure)] = structure
+        if len(self.results) == 1 and structure.kind is tuple and all(part is LEAF for part in structure.parts):
+            self._row = len(leaves)
         return leaves
 
-    @property
-    def result(self) -> Structure:
-        """How what the model returns nests."""
-        return next(iter(self.results.values()))
+    def keep_first(self) -> bool:
+        """Forget all ways in which what the model returned nested but the first; whether there were others."""
+        _, *others = self.results
+        for other in others:
+            del self.results[other]
+        return bool(others)
+
+    def returned(self, arrays: Sequence[np.ndarray[Any, Any]]) -> Any:
+        """What the model returns, of these arrays; there may be more of them, which are left out."""
+        tensors = [Tensor(array) for array in arrays]
+        if self._row is not None:
+            # Nothing to walk through in the usual result: all of this stands behind each call.
+            return tuple(tensors[: self._row])
+        return unflatten(next(iter(self.results.values())), iter(tensors))
 
 
 def key_of(structure: Structure) -> Any:
