@@ -129,10 +129,17 @@ def test_threads(monkeypatch: pytest.MonkeyPatch, threads: int | None, parts: in
     assert [runner.threads for runner in way._made].count(1) == (threads == 1)
 
 
-@pytest.mark.parametrize(("asked", "made"), [(1, {(1, 1)}), (2, {(2, 1), (1, 2)})])
+@pytest.mark.parametrize(
+    ("asked", "large", "made"),
+    [(1, None, {(1, 1)}), (2, None, {(2, 1), (1, 1), (1, 2)}), (2, 1, {(2, 1), (1, 2)})],
+    ids=["one thread", "two threads", "two threads, large inputs"],
+)
 def test_no_more_threads_than_were_asked_for(
-    monkeypatch: pytest.MonkeyPatch, asked: int, made: set[tuple[int, int]]
+    monkeypatch: pytest.MonkeyPatch, asked: int, large: int | None, made: set[tuple[int, int]]
 ) -> None:
+    """Threads an operator and parts of the batch; whole on one thread only where handing over is much of it."""
+    if large is not None:
+        monkeypatch.setattr(choice, "_LARGE", large)
     timed: set[tuple[int, int]] = set()
     monkeypatch.setattr(choice.Runner, "seconds", lambda self, *_: timed.add((self.threads, self.parts)) or 1.0)
     model = Loss()

@@ -46,7 +46,7 @@ _COLUMNS = 16
 
 _LARGE = 1 << 16
 """From how many elements of the inputs on a model is exported at small sizes, which are guessed or found by another
-export."""
+export; up to so many, a batch that can be cut is tried as a whole on one core, too."""
 
 
 class Choosing(ABC):
@@ -221,7 +221,7 @@ class _Way:
                 runners.append(self._made_for(lowering, threads, 1, arrays, shapes))
         separation = first.exported.separation
         batch = 0 if separation is None else sizes[separation.symbol]
-        parts = self._parts(first, batch)
+        parts = self._parts(first, batch, sum(array.size for array in arrays) <= _LARGE)
         runners += [self._made_for(runner.lowering, 1, n, arrays, shapes) for n in parts for runner in runners]
         if self.compiled.trains and "lstm" in first.exported.recurrent:
             runners += [self._made_for("columns", 1, n, arrays, shapes) for n in parts if batch // n >= _COLUMNS]
@@ -231,8 +231,9 @@ class _Way:
         self._made = [r for r in self._made if r.threads == threads or r is best or r in in_use]
         return best
 
-    def _parts(self, first: Runner, batch: int) -> list[int]:
-        """Into how many parts, of one thread each, a batch, 0 if it cannot be cut, is cut on trial."""
+    def _parts(self, first: Runner, batch: int, small: bool) -> list[int]:
+        """Into how many parts, of one thread each, a batch, 0 if it cannot be cut, is cut on trial; whether it is small
+        says the size of the inputs."""
         cores = self.compiled._threads or _cores()
         if cores < 2 or first.session.device.kind != "cpu":
             return []
@@ -241,6 +242,8 @@ class _Way:
         if not found and self.compiled.trains and self.compiled._threads is None:
             # The products of a whole sequence wake up threads that are in the way of the small ones of a step.
             return [1]
+        if found and small:
+            found.add(1)  # to hand a part over to another core may take longer than to compute it
         return sorted(found)
 
     def _made_for(

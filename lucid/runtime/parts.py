@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from math import inf, prod
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from ..export.separation import Joint, Separation
 from .session import Session
 from .spec import Shape, resolve
+from .workers import Workers
 
 __all__ = ["Parts", "Shapes"]
 
@@ -40,7 +40,7 @@ class Parts:
         self._session = session
         self._separation = separation
         self._count = count
-        self._pool = ThreadPoolExecutor(count - 1, thread_name_prefix="lucid.parts")
+        self._workers = Workers(count - 1, "lucid.parts")
         self._shapes: dict[Shapes, list[Shape | None]] = {}
 
     def run(self, arrays: Sequence[Array], shapes: Shapes) -> list[Array]:
@@ -63,13 +63,15 @@ class Parts:
             None if shape is None else np.empty(shape, spec.dtype)
             for shape, spec in zip(found, self._session.outputs, strict=False)
         ]
-        others = [self._pool.submit(self._part, arrays, wholes, begin, end) for begin, end in pairwise(bounds[1:])]
+        others = [self._workers.start(self._part, arrays, wholes, begin, end) for begin, end in pairwise(bounds[1:])]
         try:
             parts = [self._part(arrays, wholes, bounds[0], bounds[1])]
         finally:
-            for other in others:  # none may still be at work on these arrays
-                other.exception()
-        parts += [other.result() for other in others]
+            answers = [other.wait() for other in others]  # none may still be at work on these arrays
+        for part, error in answers:
+            if error is not None:
+                raise error
+            parts.append(part)
         shares = self._shares(parts, bounds)
         if shares is None:
             return self._session.run(arrays, shapes)[: len(separation.outputs)]
