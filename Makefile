@@ -12,8 +12,9 @@ READY  := $(VENV)/.ready-
 demo: $(READY)plot
 	OPENBLAS_NUM_THREADS=1 $(RUN) models.vowels
 
+# Two processes: half the time on two cores, and the memory of two.
 test: lint
-	$(RUN) pytest -m "slow or not slow" --cov
+	$(RUN) pytest -n 2 -m "slow or not slow" --cov
 
 lint: install
 	$(RUN) ruff check .
