@@ -11,8 +11,8 @@ from typing import Any
 import click
 import onnx
 
-from ..export.digest import messages
-from ..export.files import read
+from ..export.file.digest import messages
+from ..export.file.files import read
 from . import arguments
 from .text import clean, size_of, table
 

@@ -11,12 +11,12 @@ import onnx
 import onnx_ir as ir
 
 from ..errors import ExportError, FileError
+from ..proof.separation import Separation
 from ..tensor import Tensor
-from .files import write
-from .layout import fits
+from .file.files import write
+from .file.layout import fits
 from .parity import Report
 from .precision import Precision
-from .separation import Separation
 
 __all__ = ["Exported"]
 

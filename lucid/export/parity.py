@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import VerificationError
+from ..proof.example import Arrays, Axis, Example
 from ..tensor import Tensor
 from ..tracer.tree import flatten
-from .example import Arrays, Axis, Example
 
 __all__ = ["Check", "Report", "compare", "tolerance"]
 

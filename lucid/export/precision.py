@@ -11,8 +11,8 @@ import onnx
 import onnx_ir as ir
 
 from ..errors import ExportError
-from .files import load, write
-from .layout import fits
+from .file.files import load, write
+from .file.layout import fits
 
 __all__ = ["PRECISIONS", "Precision", "convert"]
 

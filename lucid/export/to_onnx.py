@@ -14,21 +14,21 @@ import onnx
 from ..errors import ExportError
 from ..nn.module import Module
 from ..ops.random import get_rng_state, set_rng_state
+from ..proof.axes import Dynamic, Proof, prove
+from ..proof.example import Example, check_names
+from ..proof.separation import separate
 from ..tensor import Tensor
 from ..tracer.graph import Graph
 from ..tracer.node import Node, Value
 from ..tracer.symbolic import symbols_of
-from .dynamic import Dynamic, Proof, prove
-from .example import Example, check_names
 from .exported import Exported
-from .files import staged
-from .layout import lay_out
-from .lower import RECURRENT, lower, pin, read_values, strategy_of
-from .metadata import check_metadata, stamp
-from .opset import DEFAULT_OPSET, check_opset
+from .file.files import staged
+from .file.layout import lay_out
+from .file.metadata import check_metadata, stamp
+from .lowering.graph import RECURRENT, lower, pin, read_values, strategy_of
+from .lowering.opset import DEFAULT_OPSET, check_opset
 from .parity import compare
 from .precision import PRECISIONS, Precision, convert
-from .separation import separate
 
 __all__ = ["to_onnx"]
 
@@ -152,7 +152,8 @@ def to_onnx(
                 if precision is not None:
                     report = report._replace(bytes=(lay_out(lowered).bytes, lay_out(converted).bytes))
                 exported.report = report
-    stamp(converted, opset, exported.axes, exported.report, metadata)
+    measured = None if exported.report is None else exported.report.as_dict()
+    stamp(converted, opset, exported.axes, measured, metadata)
     if path is not None:
         exported.save(path, external_data)
     return exported

@@ -1,12 +1,12 @@
 """ONNX models in onnxruntime: sessions on any device, streaming, compiled modules."""
 
-from .compiled import Compiled, compile
-from .compiled_backward import CompiledBackward, compile_backward
-from .device import Device, find_device
-from .outputs import Outputs
-from .session import Session
-from .spec import Spec
-from .stream import Stream
+from .compiled.compiled import Compiled, compile
+from .compiled.compiled_backward import CompiledBackward, compile_backward
+from .session.device import Device, find_device
+from .session.outputs import Outputs
+from .session.session import Session
+from .session.spec import Spec
+from .session.stream import Stream
 
 __all__ = [
     "Compiled",

@@ -12,8 +12,8 @@ from . import (  # noqa: F401 - they fill the table
     lstm,
     math,
     order,
-    recurrent,
     reduce,
+    rnn,
     scan,
     shape,
 )

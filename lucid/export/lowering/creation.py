@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ...tracer.symbolic import Size, symbols_of
-from ..builder import Builder
+from .builder import Builder
 from .operands import call, scalar
 from .registry import lowers
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..builder import Builder
+from .builder import Builder
 from .operands import call, out_dtype, values
 from .registry import lowers
 

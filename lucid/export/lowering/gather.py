@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ...errors import ExportError
-from ..builder import Builder
+from .builder import Builder
 from .creation import filled
 from .index import Items, aligned, is_int, placed, sliced
 from .operands import in_shape, out_dtype, scalar

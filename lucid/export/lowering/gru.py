@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from ..builder import Builder
-from .registry import lowers
-from .sequence import (
+from .builder import Builder
+from .recurrence import (
     at_last,
     biases,
     blocks,
@@ -27,6 +26,7 @@ from .sequence import (
     unsqueezed,
     zeroed,
 )
+from .registry import lowers
 
 _ONNX = (1, 0, 2)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...tracer.symbolic import Size
-from ..builder import Builder
+from .builder import Builder
 from .operands import in_shape, scalar
 from .registry import lowers
 from .shape import FIRST, LAST, squeezed, unsqueezed

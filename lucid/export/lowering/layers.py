@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ...errors import ExportError
-from ..builder import Builder
+from .builder import Builder
 from .operands import call, in_shape, out_dtype, out_shape, scalar
 from .registry import lowers
 from .shape import padded

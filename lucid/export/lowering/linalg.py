@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..builder import Builder
+from .builder import Builder
 from .operands import call, in_shape, out_dtype, values
 from .registry import lowers
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import ExportError
-from ..builder import Builder
+from .builder import Builder
 from .operands import call, common, out_dtype
 from .registry import lowers
 

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from ..builder import Builder
-from .registry import lowers
-from .sequence import (
+from .builder import Builder
+from .recurrence import (
     at_last,
     biases,
     blocks,
@@ -30,6 +29,7 @@ from .sequence import (
     unsqueezed,
     zeroed,
 )
+from .registry import lowers
 
 _ONNX = (0, 3, 1, 2)
 _OWN = (3, 0, 1, 2)

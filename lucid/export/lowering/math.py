@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...ops.erf import BEYOND, CENTRE, FAR, NEAR, WITHIN
-from ..builder import Builder
+from .builder import Builder
 from .operands import call, out_dtype
 from .registry import lowers
 

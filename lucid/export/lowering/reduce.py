@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ...tracer.symbolic import Size
-from ..builder import Builder
+from .builder import Builder
 from .operands import call, in_shape, out_dtype, scalar
 from .registry import lowers
 from .sizes import measured, product

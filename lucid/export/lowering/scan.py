@@ -7,7 +7,7 @@ from typing import Any
 import onnx_ir as ir
 
 from ...tracer.graph import Graph
-from ..builder import Builder
+from .builder import Builder
 from .registry import lowers
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...errors import ExportError
 from ...tracer.symbolic import Size
-from ..builder import Builder
+from .builder import Builder
 from .operands import call, in_shape, out_dtype, out_shape, values
 from .reduce import axes_of
 from .registry import lowers

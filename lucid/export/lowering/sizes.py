@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ...tracer.symbolic import Size
-from ..builder import Builder
+from .builder import Builder
 
 __all__ = ["Extent", "broadcast", "joined", "measured", "minus", "product", "vector"]
 

@@ -1,0 +1,78 @@
+"""What a file says of itself: who wrote it, what was proved and measured, and its digests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import onnx_ir as ir
+
+from .layout import lay_out
+
+__all__ = ["AXES", "OPSET", "PREFIX", "REPORT", "VERSION", "check_metadata", "read_json", "stamp"]
+
+PREFIX = "lucid."
+VERSION = "lucid.version"
+OPSET = "lucid.opset"
+AXES = "lucid.axes"
+REPORT = "lucid.verification"
+
+
+def check_metadata(metadata: Mapping[str, str] | None) -> dict[str, str]:
+    """The user's metadata.
+
+    Raises:
+        TypeError: they are no mapping of texts to texts.
+        ValueError: a key is one of lucid's, or a text cannot be written.
+    """
+    if metadata is None:
+        return {}
+    if not isinstance(metadata, Mapping):
+        raise TypeError(f"to_onnx: metadata must be a mapping of texts to texts; got {type(metadata).__name__}")
+    for text in (*metadata, *metadata.values()):
+        if not isinstance(text, str):
+            raise TypeError(f"to_onnx: metadata must be a mapping of texts to texts; got {text!r} in it")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"to_onnx: metadata holds what is no Unicode text: {text!r}") from error
+    if taken := [key for key in metadata if key.startswith(PREFIX)]:
+        raise ValueError(f"to_onnx: keys of metadata may not begin with {PREFIX!r}, as lucid's own do; got {taken}")
+    return dict(metadata)
+
+
+def stamp(
+    model: ir.Model,
+    opset: int,
+    axes: Mapping[str, Mapping[int, str]],
+    report: Mapping[str, Any] | None,
+    metadata: Mapping[str, str],
+) -> None:
+    """Write into a model what it is to say of itself; its digests last, since they cover the rest."""
+    from ... import __version__
+
+    model.producer_version = __version__
+    model.metadata_props.clear()
+    model.metadata_props.update(metadata)
+    model.metadata_props.update(
+        {
+            VERSION: __version__,
+            OPSET: str(opset),
+            AXES: json.dumps(axes),
+            REPORT: json.dumps(report),
+        }
+    )
+    model.metadata_props.update(lay_out(model).digests().metadata)
+
+
+def read_json(text: str) -> Any:
+    """What a piece of metadata says.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it nests too deep") from error

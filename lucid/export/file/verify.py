@@ -1,0 +1,117 @@
+"""verify: a file held against its own digests."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, NamedTuple
+
+from ...errors import VerificationError
+from .digest import GRAPH, TENSORS, WEIGHTS, altered, digests
+from .files import folder_of, read
+from .metadata import AXES, OPSET, PREFIX, REPORT, VERSION, read_json
+from .tensors import Contents
+
+__all__ = ["Verified", "verify"]
+
+
+class Verified(NamedTuple):
+    """A file that is as it was written; prints as a table.
+
+    Attributes:
+        path: the file.
+        version: the version of lucid that wrote it.
+        opset: the version of the ONNX operator set.
+        axes: for each input, the name of each free axis.
+        report: what was measured when it was exported; None if it was not compared.
+        weights: the SHA-256 of the weights.
+        graph: the SHA-256 of all else.
+        tensors: how many tensors of weights there are.
+        metadata: the user's own.
+    """
+
+    path: str
+    version: str
+    opset: int
+    axes: dict[str, dict[int, str]]
+    report: dict[str, Any] | None
+    weights: str
+    graph: str
+    tensors: int
+    metadata: dict[str, str]
+
+    def __str__(self) -> str:
+        axes = [f"axis {axis} of {name} is {s}" for name, free in self.axes.items() for axis, s in free.items()]
+        rows = [
+            ("written by", f"lucid {self.version}, opset {self.opset}"),
+            ("weights", f"as written, {self.tensors} tensors, SHA-256 {self.weights}"),
+            ("graph", f"as written, SHA-256 {self.graph}"),
+            ("free axes", "; ".join(axes) or "none"),
+            ("compared", _compared(self.report)),
+            *self.metadata.items(),
+        ]
+        width = max(len(name) for name, _ in rows)
+        return "\n".join([self.path, *(f"  {name.ljust(width)}  {text}" for name, text in rows)])
+
+
+def verify(path: str | os.PathLike[str]) -> Verified:
+    """Check that a file that lucid wrote is as it was written: its graph, its weights, its metadata.
+
+    This finds accidents and careless edits. Whoever alters a file on purpose can alter the digests in it as well;
+    against that, keep `weights` and `graph` of the result elsewhere, and compare.
+
+    Args:
+        path: the model.
+
+    Raises:
+        VerificationError: it was altered, with which tensors or that the graph was; or lucid did not write it.
+        FileError: it cannot be read, is no ONNX model, is damaged, or asks for files that are not its own.
+
+    Example:
+        >>> import os, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "rnn.onnx")
+        ...     exported = lucid.export.to_onnx(nn.RNN(3, 4), lucid.randn(5, 2, 3), path=path, metadata={"task": "x"})
+        ...     lucid.export.verify(path).metadata
+        {'task': 'x'}
+    """
+    proto = read(path)
+    name = os.fspath(path)
+    metadata = {entry.key: entry.value for entry in proto.metadata_props}
+    if missing := [key for key in (VERSION, OPSET, AXES, REPORT, GRAPH, WEIGHTS, TENSORS) if key not in metadata]:
+        raise VerificationError(
+            f"{name} has no {', '.join(missing)} in its metadata: lucid did not write it, or they were removed"
+        )
+    found = digests(proto, Contents(folder_of(path)))
+    try:
+        differing = altered(found.tensors, read_json(metadata[TENSORS]))
+        if not differing and found.weights != metadata[WEIGHTS]:
+            raise ValueError("they do not fit each other")
+    except (ValueError, TypeError, AttributeError) as error:
+        raise VerificationError(f"{name} was altered: its digests of the weights make no sense: {error}") from error
+    parts = [f"the weights {', '.join(differing)}"] if differing else []
+    if found.graph != metadata[GRAPH]:
+        parts.append("the graph or the metadata")
+    if parts:
+        raise VerificationError(f"{name} was altered after it was written: {' and '.join(parts)}")
+    try:
+        return Verified(
+            name,
+            metadata[VERSION],
+            int(metadata[OPSET]),
+            {input: {int(axis): s for axis, s in free.items()} for input, free in read_json(metadata[AXES]).items()},
+            read_json(metadata[REPORT]),
+            found.weights,
+            found.graph,
+            len(found.tensors),
+            {key: value for key, value in metadata.items() if not key.startswith(PREFIX)},
+        )
+    except (ValueError, TypeError, AttributeError) as error:
+        raise VerificationError(f"{name} has metadata that lucid did not write: {error}") from error
+
+
+def _compared(report: dict[str, Any] | None) -> str:
+    if report is None:
+        return "no"
+    made = [check for check in report["checks"] if check["difference"] is not None]
+    greatest = max((check["difference"] for check in made), default=0.0)
+    return f"with the eager model at {len(made)} sizes, greatest difference {greatest:.1e}"

@@ -1,0 +1,242 @@
+"""The builder that lowerings write ONNX with: nodes, constants, sizes, casts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from ...tracer.node import Node, Value
+from ...tracer.symbolic import Size
+
+__all__ = ["Builder", "Operand"]
+
+Operand = ir.Value | np.ndarray[Any, Any] | None
+"""What a node takes: a value, an array that becomes a constant, or None for an optional input left out."""
+
+
+class Builder:
+    """Collects the nodes of one ONNX graph.
+
+    Attributes:
+        opset: the version of the ONNX operator set that is written.
+        strategy_of: says how a recurrent node is lowered: "rnn", "unrolled", "scan" or "columns".
+        lower_body: adds the nodes of a graph that an op holds, see `lucid.export.lowering.graph.lower_body`.
+        node: the node of the lucid graph that is being lowered.
+        read: the values of the lucid graph that some node or output reads.
+        wished: the name that each constant would have if no other had it.
+        parts: what a value was put together from, by name, for a lowering that can do with the parts: then nothing
+            reads the whole, and it is not made.
+    """
+
+    def __init__(
+        self, opset: int, strategy_of: Callable[[Any], str], lower_body: Callable[..., list[ir.Value]]
+    ) -> None:
+        self.opset = opset
+        self.strategy_of = strategy_of
+        self.lower_body = lower_body
+        self.node: Node | None = None
+        self.read: set[Value] = set()
+        self.nodes: list[ir.Node] = []
+        self.initializers: dict[str, ir.Value] = {}
+        self.wished: dict[ir.Value, str] = {}
+        self.parts: dict[ir.Value, Mapping[str, ir.Value]] = {}
+        self.symbols: dict[str, tuple[ir.Value, int]] = {}
+        self._arrays: dict[ir.Value, np.ndarray[Any, Any]] = {}
+        self._constants: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = {}
+        self._sizes: dict[str, ir.Value] = {}
+        self._taken: set[str] = set()
+        self._parent: Builder | None = None
+
+    @property
+    def _root(self) -> Builder:
+        """The builder of the main graph, where all names and constants live."""
+        root = self
+        while root._parent is not None:
+            root = root._parent
+        return root
+
+    def is_read(self, *outputs: int) -> bool:
+        """Whether any of these outputs of the node being lowered is of use; None may be given for one that is not."""
+        return self.node is not None and any(self.node.value(i) in self.read for i in outputs)
+
+    # --- names
+
+    def unique(self, name: str) -> str:
+        """A name that no other value or node of the model has, as close to `name` as possible."""
+        root = self._root
+        candidate, count = name, 0
+        while candidate in root._taken:
+            count += 1
+            candidate = f"{name}_{count}"
+        root._taken.add(candidate)
+        return candidate
+
+    @property
+    def scope(self) -> str:
+        """Where in the model the node being lowered comes from."""
+        return self.node.scope if self.node is not None else ""
+
+    # --- nodes
+
+    def op(self, op_type: str, *inputs: Operand, outputs: int = 1, dtype: Any = None, **attributes: Any) -> Any:
+        """Add a node. Returns its output, or a tuple of them if there are several.
+
+        Args:
+            op_type: the name of the ONNX operator.
+            inputs: values; arrays, which become constants; None for an optional input left out.
+            outputs: how many there are.
+            dtype: the NumPy dtype of the outputs; that of the first input if not given.
+            attributes: the node's attributes.
+        """
+        values = [self.const(x) if isinstance(x, np.ndarray) else x for x in inputs]
+        while values and values[-1] is None:
+            values.pop()
+        name = self.unique(f"{self.scope}/{op_type}" if self.scope else op_type)
+        first = next((v for v in values if v is not None and v.dtype is not None), None)
+        kind: ir.DataType | None = first.dtype if first is not None else None
+        if dtype is not None:
+            kind = ir.DataType.from_numpy(np.dtype(dtype))
+        results = [
+            ir.Value(name=self.unique(f"{name}_{i}" if outputs > 1 else f"{name}_output")) for i in range(outputs)
+        ]
+        for result in results:
+            if kind is not None:
+                result.dtype = kind
+        node = ir.Node(
+            "",
+            op_type,
+            values,
+            ir.convenience.convert_attributes(attributes),
+            outputs=results,
+            name=name,
+        )
+        self.nodes.append(node)
+        return results[0] if outputs == 1 else tuple(results)
+
+    def subgraph(self) -> Builder:
+        """A builder for the body of a Scan or Loop inside this graph; it may use this graph's values."""
+        inner = Builder(self.opset, self.strategy_of, self.lower_body)
+        inner.node = self.node
+        inner.read = self.read
+        inner._parent = self
+        return inner
+
+    def argument(self, name: str, dtype: Any, rank: int) -> ir.Value:
+        """An input of a subgraph."""
+        value = ir.Value(name=self.unique(f"{self.scope}/{name}" if self.scope else name))
+        value.dtype = ir.DataType.from_numpy(np.dtype(dtype))
+        value.shape = ir.Shape([None] * rank)
+        return value
+
+    def graph(self, inputs: Sequence[ir.Value], outputs: Sequence[ir.Value]) -> ir.Graph:
+        """The subgraph built so far, as an attribute of its node."""
+        return ir.Graph(
+            inputs, outputs, nodes=self.nodes, name=self.unique(f"{self.scope}/body" if self.scope else "body")
+        )
+
+    # --- constants
+
+    def const(self, array: Any, name: str | None = None) -> ir.Value:
+        """A constant. Equal constants are one."""
+        root = self._root
+        array = np.asarray(array)
+        key = (array.dtype.str, array.shape, sha256(np.ascontiguousarray(array).data).digest())
+        if key not in root._constants:
+            chosen = self.unique(name or _describe(array))
+            value = ir.Value(
+                name=chosen, const_value=ir.tensor(np.ascontiguousarray(array).reshape(array.shape), name=chosen)
+            )
+            value.dtype = ir.DataType.from_numpy(array.dtype)
+            value.shape = ir.Shape(array.shape)
+            root._constants[key] = root.initializers[chosen] = value
+            root._arrays[value] = array
+            root.wished[value] = name or chosen
+        return root._constants[key]
+
+    def array(self, x: Any) -> np.ndarray[Any, Any] | None:
+        """The elements of a constant, or None if `x` is not one: for folding."""
+        if isinstance(x, np.ndarray):
+            return x
+        return self._root._arrays.get(x) if isinstance(x, ir.Value) else None
+
+    def dtype(self, x: ir.Value) -> np.dtype[Any]:
+        """The NumPy dtype of a value."""
+        assert x.dtype is not None
+        return x.dtype.numpy()
+
+    # --- dtypes
+
+    def cast(self, x: ir.Value, dtype: Any) -> ir.Value:
+        """`x` in another dtype; itself if it has it."""
+        dtype = np.dtype(dtype)
+        if self.dtype(x) == dtype:
+            return x
+        if (array := self.array(x)) is not None:
+            return self.const(array.astype(dtype))
+        return self.op("Cast", x, dtype=dtype, to=int(ir.DataType.from_numpy(dtype)))
+
+    def promote(self, *operands: Any) -> tuple[ir.Value, ...]:
+        """Values and Python numbers as values of one dtype, by NumPy's rules: a number takes the tensor's."""
+        kinds = [x if isinstance(x, (bool, int, float)) else self.dtype(x) for x in operands]
+        common = np.result_type(*kinds)
+        return tuple(
+            self.const(np.asarray(x, common)) if isinstance(x, (bool, int, float)) else self.cast(x, common)
+            for x in operands
+        )
+
+    # --- sizes
+
+    def size(self, n: int | Size) -> ir.Value:
+        """A size as a tensor of one int64."""
+        if not isinstance(n, Size):
+            return self.const(np.array([n], np.int64))
+        parts = [self._symbol(s) for s in n.symbols]
+        result = parts[0]
+        for part in parts[1:]:
+            result = self.op("Mul", result, part)
+        if n.coefficient != 1:
+            result = self.op("Mul", result, np.array([n.coefficient], np.int64))
+        if n.offset:
+            result = self.op("Add", result, np.array([n.offset], np.int64))
+        return result
+
+    def sizes(self, ns: Sequence[int | Size]) -> ir.Value:
+        """Several sizes as a one-dimensional int64 tensor: a constant if none of them varies."""
+        if not any(isinstance(n, Size) for n in ns):
+            return self.const(np.array(ns, np.int64))
+        pieces: list[ir.Value] = []
+        fixed: list[int] = []
+        for n in ns:
+            if isinstance(n, Size):
+                if fixed:
+                    pieces.append(self.const(np.array(fixed, np.int64)))
+                    fixed = []
+                pieces.append(self.size(n))
+            else:
+                fixed.append(n)
+        if fixed:
+            pieces.append(self.const(np.array(fixed, np.int64)))
+        return pieces[0] if len(pieces) == 1 else self.op("Concat", *pieces, axis=0)
+
+    def _symbol(self, symbol: str) -> ir.Value:
+        if self._parent is not None:
+            return self._parent._symbol(symbol)
+        if symbol not in self._sizes:
+            source, axis = self.symbols[symbol]
+            scope, self.node = self.node, None
+            if self.opset >= 15:
+                size = self.op("Shape", source, dtype=np.int64, start=axis, end=axis + 1)
+            else:
+                shape = self.op("Shape", source, dtype=np.int64)
+                size = self.op("Gather", shape, np.array([axis], np.int64), axis=0)
+            self.node = scope
+            self._sizes[symbol] = size
+        return self._sizes[symbol]
+
+
+def _describe(array: np.ndarray[Any, Any]) -> str:
+    return f"const_{array.dtype}_{'x'.join(map(str, array.shape))}" if array.ndim else f"const_{array.dtype}"

@@ -1,0 +1,222 @@
+"""What the lowerings of all recurrent layers share. Letters: T time, N batch, I input, H hidden."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from ...errors import ExportError
+from ...tracer.symbolic import Size
+from .builder import Builder
+
+__all__ = [
+    "at_last",
+    "biases",
+    "blocks",
+    "counting",
+    "exchanged",
+    "layer_shape",
+    "previous",
+    "projected",
+    "scan",
+    "start",
+    "steps_of",
+    "summed",
+    "transposed",
+    "unsqueezed",
+    "zeroed",
+]
+
+Step = Callable[[Builder, Sequence[ir.Value], Sequence[ir.Value]], tuple[Sequence[ir.Value], Sequence[ir.Value]]]
+
+
+def layer_shape(b: Builder, output: int = 0) -> tuple[Any, Any, int]:
+    """T, N and H of the layer being lowered, which are the shape of one of its outputs."""
+    assert b.node is not None
+    steps, batch, hidden = b.node.outputs[output].shape
+    return steps, batch, int(hidden)
+
+
+# --- loops
+
+
+def scan(
+    b: Builder,
+    states: Mapping[str, ir.Value],
+    inputs: Mapping[str, ir.Value],
+    step: Step,
+    count: int,
+    *,
+    reverse: bool = False,
+) -> tuple[ir.Value, ...]:
+    """A Scan over the first axis of `inputs`, all of rank 3. Returns the last states, then the collected outputs.
+
+    Args:
+        states: what goes from step to step, by name, with its first value, each (N, H).
+        inputs: what is read step by step, by name.
+        step: makes the body, given its builder, the states and the inputs of a step: the next states and the outputs.
+        count: how many outputs there are.
+        reverse: whether time runs backward.
+    """
+    dtype = b.dtype(next(iter(inputs.values())))
+    body = b.subgraph()
+    held = [body.argument(name, dtype, 2) for name in states]
+    read = [body.argument(name, dtype, 2) for name in inputs]
+    following, outputs = step(body, held, read)
+    results: list[ir.Value] = []
+    for value in (*following, *outputs):
+        # An output of a body is a value of its own, made in it.
+        results.append(body.op("Identity", value) if value in results or value.producer() is None else value)
+    directions: dict[str, Any] = {}
+    if reverse:
+        directions = {"scan_input_directions": [1] * len(read), "scan_output_directions": [1] * count}
+    made = b.op(
+        "Scan",
+        *states.values(),
+        *inputs.values(),
+        outputs=len(results),
+        dtype=dtype,
+        body=body.graph([*held, *read], results),
+        num_scan_inputs=len(read),
+        **directions,
+    )
+    return made if isinstance(made, tuple) else (made,)
+
+
+def start(b: Builder, state: ir.Value | None, dtype: Any, output: int = 0) -> ir.Value:
+    """A layer's first state (N, H), from (1, N, H) or from None, which stands for zeros."""
+    if state is not None:
+        return b.op("Squeeze", state, np.array([0]))
+    _, batch, hidden = layer_shape(b, output)
+    zero = ir.tensor(np.zeros(1, dtype))
+    return b.op("ConstantOfShape", b.sizes((batch, hidden)), dtype=dtype, value=zero)
+
+
+def steps_of(b: Builder, sequence: ir.Value) -> list[ir.Value]:
+    """Each step of a sequence of fixed length, (1, N, *)."""
+    steps, _, _ = layer_shape(b)
+    if isinstance(steps, Size):
+        raise ExportError(f"the unrolled lowering needs a fixed number of time steps; got {steps}")
+    if steps == 1:
+        return [sequence]
+    return list(b.op("Split", sequence, np.ones(steps, np.int64), outputs=steps, axis=0))
+
+
+def previous(b: Builder, first: ir.Value | None, states: ir.Value) -> ir.Value:
+    """The state before each step (T, N, H)."""
+    # A Pad that adds a step and takes one away would do for zeros, but not in onnxruntime 1.22 with a single step.
+    if first is None:
+        later = b.op("Pad", states, np.array([1, 0, 0, 0, 0, 0]))
+    else:
+        later = b.op("Concat", first, states, axis=0)
+    return b.op("Slice", later, np.array([0]), np.array([-1]), np.array([0]))
+
+
+def exchanged(b: Builder, sequence: ir.Value) -> ir.Value:
+    """(T, H, N) from (T, N, H), and the other way round."""
+    result: ir.Value = b.op("Transpose", sequence, dtype=b.dtype(sequence), perm=[0, 2, 1])
+    return result
+
+
+# --- sequences of different length
+
+
+def counting(b: Builder, lengths: ir.Value) -> ir.Value:
+    """(T, N, 1) bools, True before each sequence's length."""
+    steps, _, _ = layer_shape(b)
+    zero, one = np.array(0, np.int64), np.array(1, np.int64)
+    if isinstance(steps, Size):
+        times: Any = b.op("Range", zero, b.op("Squeeze", b.size(steps), np.array([0])), one, dtype=np.int64)
+    else:
+        times = np.arange(steps)
+    column = b.op("Unsqueeze", times, np.array([1, 2]))
+    return b.op("Less", column, _row(b, lengths), dtype=np.bool_)
+
+
+def zeroed(b: Builder, x: ir.Value, counts: ir.Value) -> ir.Value:
+    """`x` with zeros where a step does not count."""
+    result: ir.Value = b.op("Where", counts, x, np.zeros((), b.dtype(x)), dtype=b.dtype(x))
+    return result
+
+
+def at_last(b: Builder, states: ir.Value, lengths: ir.Value) -> ir.Value:
+    """The states at the last step that counts, (1, N, H)."""
+    _, batch, hidden = layer_shape(b)
+    index = b.op("Sub", _row(b, lengths), np.array(1, np.int64))
+    index = b.op("Expand", index, b.sizes((1, batch, hidden)))
+    return b.op("GatherElements", states, index, axis=0)
+
+
+def _row(b: Builder, lengths: ir.Value) -> ir.Value:
+    return b.op("Unsqueeze", b.cast(lengths, np.int64), np.array([0, 2]))
+
+
+# --- weights: constants are rearranged at export, others by nodes
+
+
+def projected(b: Builder, x: ir.Value, weight: ir.Value, *parts: ir.Value | None) -> ir.Value:
+    """W x_t and biases for all steps at once."""
+    bias = summed(b, [part for part in parts if part is not None])
+    steps, batch, _ = layer_shape(b)
+    if b.array(weight) is None and steps is not None and batch is not None:
+        # A weight that is no constant is turned as it is read, and the bias need not be added by itself.
+        rows = b.op("Gemm", b.op("Flatten", x, axis=2), weight, bias, transB=1)
+        return b.op("Reshape", rows, b.sizes((steps, batch, -1)))
+    result: ir.Value = b.op("MatMul", x, transposed(b, weight))
+    return result if bias is None else b.op("Add", result, bias)
+
+
+def summed(b: Builder, parts: Sequence[ir.Value]) -> ir.Value | None:
+    """The sum of biases; None if there are none."""
+    arrays = [b.array(part) for part in parts]
+    if not parts or any(array is None for array in arrays):
+        return b.op("Add", *parts) if len(parts) > 1 else next(iter(parts), None)
+    return b.const(sum(arrays), parts[0].name)
+
+
+def blocks(b: Builder, weight: ir.Value, order: Sequence[int]) -> ir.Value:
+    """The weight of a layer with its gates in another order."""
+    hidden = layer_shape(b)[2]
+    count = len(order)
+    if tuple(order) == tuple(range(count)):
+        return weight
+    if (array := b.array(weight)) is not None:
+        return b.const(np.concatenate([np.split(array, count)[i] for i in order]), weight.name)
+    # Gates that stay together are moved together.
+    firsts = [i for i, before in zip(order, (None, *order), strict=False) if before is None or i != before + 1]
+    sizes = np.diff([*sorted(firsts), count]) * hidden
+    parts = dict(zip(sorted(firsts), b.op("Split", weight, sizes, outputs=len(sizes), axis=0), strict=True))
+    return b.op("Concat", *[parts[i] for i in firsts], axis=0)
+
+
+def biases(b: Builder, order: Sequence[int], dtype: Any, *parts: ir.Value | None) -> ir.Value | None:
+    """The biases as ONNX's recurrent operators take them: b_ih, then b_hh, in one row; None if there is neither."""
+    if all(part is None for part in parts):
+        return None
+    hidden = layer_shape(b)[2]
+    zeros = np.zeros(len(order) * hidden, dtype)
+    pieces = [zeros if part is None else blocks(b, part, order) for part in parts]
+    arrays = [b.array(piece) for piece in pieces]
+    if any(array is None for array in arrays):
+        return b.op("Unsqueeze", b.op("Concat", *pieces, axis=0), np.array([0]))
+    name = next(part.name for part in parts if part is not None)
+    return b.const(np.concatenate(arrays)[None], name)  # type: ignore[arg-type]
+
+
+def transposed(b: Builder, weight: ir.Value) -> ir.Value:
+    """A matrix with its axes exchanged."""
+    array = b.array(weight)
+    if array is not None:
+        return b.const(array.T, f"{weight.name}.T")
+    return b.op("Transpose", weight, perm=[1, 0])
+
+
+def unsqueezed(b: Builder, weight: ir.Value) -> ir.Value:
+    """With an axis of size one in front, ONNX's axis of directions."""
+    array = b.array(weight)
+    if array is not None:
+        return b.const(array[None], weight.name)
+    return b.op("Unsqueeze", weight, np.array([0]))

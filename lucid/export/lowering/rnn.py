@@ -1,0 +1,199 @@
+"""Lowerings of the simple recurrent layer. Letters: T time, N batch, I input, H hidden."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from .builder import Builder
+from .recurrence import (
+    at_last,
+    biases,
+    counting,
+    layer_shape,
+    previous,
+    projected,
+    scan,
+    start,
+    steps_of,
+    transposed,
+    unsqueezed,
+    zeroed,
+)
+from .registry import lowers
+
+_ACTIVATIONS = {"tanh": "Tanh", "relu": "Relu"}
+
+
+@lowers("rnn")
+def _(
+    b: Builder,
+    x: ir.Value,
+    h0: ir.Value | None,
+    weight_ih: ir.Value,
+    weight_hh: ir.Value,
+    bias_ih: ir.Value | None,
+    bias_hh: ir.Value | None,
+    lengths: ir.Value | None,
+    nonlinearity: str,
+) -> Any:
+    activation = _ACTIVATIONS[nonlinearity]
+    layer = x, h0, weight_ih, weight_hh, bias_ih, bias_hh, lengths
+    strategy = b.strategy_of(b.node)
+    if strategy != "rnn":
+        return _composed(b, *layer, activation, _unrolled if strategy == "unrolled" else _scan)
+    results = _operator(b, *layer, activation)
+    return _unless_nan(b, results, *layer) if nonlinearity == "relu" else results
+
+
+def _composed(
+    b: Builder,
+    x: ir.Value,
+    h0: ir.Value | None,
+    weight_ih: ir.Value,
+    weight_hh: ir.Value,
+    bias_ih: ir.Value | None,
+    bias_hh: ir.Value | None,
+    lengths: ir.Value | None,
+    activation: str,
+    loop: Callable[..., Any],
+) -> Any:
+    """Products, sums and the activation, by `_unrolled` or `_scan`."""
+    inputs = projected(b, x, weight_ih, bias_ih, bias_hh)
+    output, last = loop(b, inputs, h0, transposed(b, weight_hh), activation)
+    if lengths is None:
+        return output, last
+    return zeroed(b, output, counting(b, lengths)), at_last(b, output, lengths)
+
+
+def _operator(
+    b: Builder,
+    x: ir.Value,
+    h0: ir.Value | None,
+    weight_ih: ir.Value,
+    weight_hh: ir.Value,
+    bias_ih: ir.Value | None,
+    bias_hh: ir.Value | None,
+    lengths: ir.Value | None,
+    activation: str,
+) -> Any:
+    """One ONNX RNN. Its output has a direction axis, (T, 1, N, H), which is squeezed out."""
+    dtype = b.dtype(x)
+    # onnxruntime takes the names of activations in this spelling alone, though the checker takes any.
+    y, h_n = b.op(
+        "RNN",
+        x,
+        unsqueezed(b, weight_ih),
+        unsqueezed(b, weight_hh),
+        biases(b, [0], dtype, bias_ih, bias_hh),
+        None if lengths is None else b.cast(lengths, np.int32),
+        h0,
+        outputs=2,
+        dtype=dtype,
+        hidden_size=layer_shape(b)[2],
+        activations=[activation],
+    )
+    return b.op("Squeeze", y, np.array([1])), h_n
+
+
+def _unless_nan(
+    b: Builder,
+    results: tuple[ir.Value, ir.Value],
+    x: ir.Value,
+    h0: ir.Value | None,
+    weight_ih: ir.Value,
+    weight_hh: ir.Value,
+    bias_ih: ir.Value | None,
+    bias_hh: ir.Value | None,
+    lengths: ir.Value | None,
+) -> Any:
+    """What the operator gave with Relu, or what a Scan gives if there may have been a NaN, of which onnxruntime's
+    operator makes 0.
+
+    All magnitudes that a step multiplies, summed up, times all magnitudes of the weights is more than any sum in the
+    layer can come to. If that is a finite number, so were they all. Twice as much leaves room for rounding.
+    """
+    dtype = b.dtype(x)
+    weights = [weight for weight in (weight_ih, weight_hh, bias_ih, bias_hh) if weight is not None]
+    read = [_magnitude(b, value) for value in (x, results[0], h0) if value is not None]
+    most = b.op("Mul", b.op("Sum", *read, np.ones((), dtype)), _total(b, [_magnitude(b, weight) for weight in weights]))
+    finite = b.op("Less", most, np.full((), np.inf, dtype), dtype=np.bool_)
+    kept, anew = b.subgraph(), b.subgraph()
+    # The weights that the operator reads, and no others of its own: a file has them once.
+    weight_ih, weight_hh = (anew.op("Squeeze", unsqueezed(b, w), np.array([0])) for w in (weight_ih, weight_hh))
+    others = _composed(anew, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, "Relu", _scan)
+    return b.op(
+        "If",
+        finite,
+        outputs=2,
+        dtype=dtype,
+        then_branch=kept.graph([], [kept.op("Identity", result) for result in results]),
+        else_branch=anew.graph([], others),
+    )
+
+
+def _magnitude(b: Builder, x: ir.Value) -> Any:
+    """The sum of all magnitudes."""
+    array = b.array(x)
+    if array is None:
+        return b.op("ReduceL1", x, keepdims=0)
+    with np.errstate(over="ignore"):
+        return np.asarray(np.abs(array).sum(dtype=np.float64), array.dtype)
+
+
+def _total(b: Builder, magnitudes: Sequence[Any]) -> Any:
+    """Twice the sum of these."""
+    if all(isinstance(magnitude, np.ndarray) for magnitude in magnitudes):
+        with np.errstate(over="ignore"):
+            return np.asarray(2 * sum(magnitudes), magnitudes[0].dtype)
+    total = b.op("Sum", *magnitudes)
+    return b.op("Add", total, total)
+
+
+def _unrolled(b: Builder, inputs: ir.Value, h0: ir.Value | None, recurrent: ir.Value, activation: str) -> Any:
+    """MatMul, Add and the activation for each step. States stay (1, N, H), so nothing needs to be squeezed."""
+    state = h0
+    states = []
+    for step in steps_of(b, inputs):
+        total = step if state is None else b.op("Add", b.op("MatMul", state, recurrent), step)
+        state = b.op(activation, total)
+        states.append(state)
+    return states[0] if len(states) == 1 else b.op("Concat", *states, axis=0), state
+
+
+def _scan(b: Builder, inputs: ir.Value, h0: ir.Value | None, recurrent: ir.Value, activation: str) -> Any:
+    """One MatMul for the input projection of all steps, then a Scan over Gemm and the activation."""
+
+    def step(body: Builder, states: Any, read: Any) -> Any:
+        h = body.op(activation, body.op("Gemm", states[0], recurrent, read[0]))
+        return [h], [h]
+
+    last, output = scan(b, {"h": start(b, h0, b.dtype(inputs))}, {"x": inputs}, step, 1)
+    return output, b.op("Unsqueeze", last, np.array([0]))
+
+
+@lowers("rnn_backward")
+def _(b: Builder, incoming: ir.Value, states: ir.Value, weight: ir.Value, nonlinearity: str, reverse: bool) -> Any:
+    dtype = b.dtype(incoming)
+    if nonlinearity == "tanh":
+        slope = b.op("Sub", np.ones((), dtype), b.op("Mul", states, states))
+    else:
+        slope = b.cast(b.op("Greater", states, np.zeros((), dtype), dtype=np.bool_), dtype)
+
+    def step(body: Builder, states: Any, read: Any) -> Any:
+        total = body.op("Gemm", states[0], weight, read[0])
+        return [body.op("Mul", total, read[1])], [total]
+
+    first = start(b, None, dtype)
+    _, totals = scan(b, {"z": first}, {"g": incoming, "slope": slope}, step, 1, reverse=reverse)
+    # Once more, of all steps at once: that is less than a node a step that copies a state to where it is collected.
+    return b.op("Mul", totals, slope)
+
+
+@lowers("recurrent_weight_gradient")
+def _(b: Builder, dz: ir.Value, first: ir.Value | None, states: ir.Value) -> Any:
+    rows = (b.op("Flatten", array, axis=2) for array in (dz, previous(b, first, states)))
+    return b.op("Gemm", *rows, transA=1)

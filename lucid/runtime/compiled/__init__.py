@@ -1,0 +1,1 @@
+"""Compiled modules: a live module, run in onnxruntime."""

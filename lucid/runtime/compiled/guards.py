@@ -1,0 +1,94 @@
+"""Snapshot: whether a module is still what it was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...nn.module import Module
+
+__all__ = ["Snapshot"]
+
+_PLAIN = (bool, int, float, str, tuple, type(None))
+
+
+class Snapshot:
+    """What the result of a module depends on: its modules, their tensors, and their numbers, texts and tuples.
+
+    Tensors that were overwritten are known by their version, which lucid's own optimizers, initializers and
+    `load_state_dict` raise; a write into the memory of a tensor by other means is not seen.
+
+    Args:
+        model: the module.
+        trains: whether parameters that require gradients may have other elements, and modes matter.
+
+    Example:
+        >>> from lucid.runtime.compiled.guards import Snapshot
+        >>> layer = nn.Linear(2, 1)
+        >>> snapshot = Snapshot(layer)
+        >>> snapshot.holds()
+        True
+        >>> _ = nn.init.zeros_(layer.weight)
+        >>> snapshot.holds()
+        False
+    """
+
+    def __init__(self, model: Module, trains: bool = False) -> None:
+        # Rows, and as few of them as there can be: all of them are gone through before each call of a compiled module.
+        self._entries: list[tuple[dict[str, Any], str, Any]] = []
+        self._sizes: list[tuple[dict[str, Any], int]] = []
+        self._tensors: list[tuple[Any, Any, Any, int]] = []
+        self._kinds: list[tuple[Any, bool, Any, Any]] = []
+        self.modules = list(model.modules())
+        for module in self.modules:
+            own = module.__dict__
+            for kind in ("_modules", "_parameters", "_buffers"):
+                table = own[kind]
+                self._entries.append((own, kind, table))
+                self._entries += [(table, name, entry) for name, entry in table.items()]
+                self._sizes.append((table, len(table)))
+            for tensor in (*own["_parameters"].values(), *own["_buffers"].values()):
+                if tensor is None:
+                    continue
+                if trains:
+                    self._kinds.append((tensor, tensor.requires_grad, tensor._data.dtype, tensor._data.shape))
+                if not (trains and tensor.requires_grad):
+                    # Made here if there is none yet: from now on it counts how often the elements are overwritten.
+                    value = tensor._leaf_value()
+                    self._tensors.append((tensor, tensor._data, value, value.version))
+            self._entries += [
+                (own, name, value)
+                for name, value in own.items()
+                if isinstance(value, _PLAIN) and name != "_last_call" and (trains or name != "training")
+            ]
+
+    def training(self) -> Module | None:
+        """The first of the modules that is in training mode, if any is."""
+        for module in self.modules:
+            if module.training:
+                return module
+        return None
+
+    def holds(self) -> bool:
+        """Whether all of it is as it was."""
+        for tensor, data, value, version in self._tensors:
+            if tensor._data is not data or tensor._value is not value or value.version != version:
+                return False
+        for tensor, requires_grad, dtype, shape in self._kinds:
+            array = tensor._data
+            if tensor._requires_grad is not requires_grad or array.dtype != dtype or array.shape != shape:
+                return False
+        for table, size in self._sizes:
+            if len(table) != size:
+                return False
+        try:
+            for owner, name, before in self._entries:
+                if owner[name] is not before and not _equal(owner[name], before):
+                    return False
+        except KeyError:
+            return False
+        return True
+
+
+def _equal(now: Any, before: Any) -> bool:
+    """Whether a number, a text or a tuple is equal to what it was; anything else is another one."""
+    return isinstance(before, _PLAIN) and type(now) is type(before) and bool(now == before)

@@ -1,0 +1,1 @@
+"""Sessions: one ONNX file, run in onnxruntime, whole or as a stream."""

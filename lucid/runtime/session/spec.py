@@ -1,0 +1,186 @@
+"""What a model's inputs and outputs are declared to be, and the checks made before onnxruntime sees an array."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...errors import DtypeError, FileError, ShapeError
+from ...tensor import Tensor
+
+__all__ = ["Shape", "Spec", "as_array", "check_shapes", "evaluate", "resolve", "sample", "specs_of"]
+
+Array = np.ndarray[Any, Any]
+Shape = tuple[int, ...]
+
+_DTYPES = {"float": np.float32, "double": np.float64}
+_DTYPES |= {name: np.dtype(name).type for name in ("float16", "bool", "int8", "int16", "int32", "int64")}
+_DTYPES |= {name: np.dtype(name).type for name in ("uint8", "uint16", "uint32", "uint64")}
+
+_FORMULA = re.compile(r"(?:(?P<factor>\d+)\*)?(?P<symbols>[^*+-][^*+]*?(?:\*[^*+]+?)*)(?P<offset>[+-]\d+)?")
+
+
+class Spec(NamedTuple):
+    """An input or an output.
+
+    Attributes:
+        name: its name.
+        dtype: the dtype of its elements.
+        shape: for each axis its size, its name if it is free, or None where nothing is known.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int | str | None, ...]
+
+    @property
+    def dims(self) -> str:
+        """The shape as text."""
+        return f"({', '.join('?' if n is None else str(n) for n in self.shape)}{',' if len(self.shape) == 1 else ''})"
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.dtype}{self.dims}"
+
+
+def specs_of(arguments: Iterable[Any], kind: str) -> tuple[Spec, ...]:
+    """The specs of a session's inputs or outputs, as onnxruntime reports them.
+
+    Raises:
+        FileError: one is not a tensor of numbers.
+    """
+    specs = []
+    for argument in arguments:
+        match = re.fullmatch(r"tensor\((\w+)\)", argument.type)
+        if match is None or match[1] not in _DTYPES:
+            raise FileError(f"{kind} {argument.name!r} is a {argument.type}; lucid runs tensors of numbers only")
+        # A name without letters, or a negative size, says no more than that the axis is free.
+        shape = tuple(n if (isinstance(n, str) and n) or (type(n) is int and n >= 0) else None for n in argument.shape)
+        specs.append(Spec(argument.name, np.dtype(_DTYPES[match[1]]), shape))
+    return tuple(specs)
+
+
+def as_array(x: Any, spec: Spec) -> Array:
+    """What was given for an input, as an array. Lists and numbers take the model's dtype; arrays must have it.
+
+    Raises:
+        DtypeError: the dtype is another one, or the list does not hold such numbers.
+        ShapeError: a list whose rows differ in length.
+    """
+    if isinstance(x, Tensor):
+        x._leaks("Session")
+        array = x._data
+    elif isinstance(x, np.ndarray):
+        array = x
+    elif isinstance(x, (list, tuple, int, float)):
+        return _from_list(x, spec)
+    else:
+        array = np.asarray(x)
+    if array.dtype != spec.dtype:
+        raise DtypeError(
+            f"input {spec.name!r} is {array.dtype}, but the model takes {spec.dtype}; convert it, as in "
+            f"x.astype('{spec.dtype}')"
+        )
+    return array
+
+
+def _from_list(x: Any, spec: Spec) -> Array:
+    try:
+        array = np.asarray(x)
+    except ValueError as error:
+        raise ShapeError(f"input {spec.name!r} is a list whose rows differ in length") from error
+    if array.size and not np.can_cast(array.dtype, spec.dtype, "same_kind"):
+        raise DtypeError(f"input {spec.name!r} is a list of {array.dtype}, but the model takes {spec.dtype}")
+    if array.dtype.kind in "iu" and spec.dtype.kind in "iu" and array.size:
+        bounds = np.iinfo(spec.dtype)
+        if array.min() < bounds.min or array.max() > bounds.max:
+            raise DtypeError(f"input {spec.name!r} holds numbers beyond {spec.dtype}, which the model takes")
+    return array.astype(spec.dtype)
+
+
+def check_shapes(
+    specs: Sequence[Spec], shapes: Sequence[Shape], known: Mapping[str, int] | None = None
+) -> dict[str, int]:
+    """The size of each free axis.
+
+    Args:
+        specs: the inputs.
+        shapes: their shapes.
+        known: sizes that were settled elsewhere.
+
+    Raises:
+        ShapeError: a shape has the wrong number of axes or a wrong size, or two inputs disagree about an axis.
+    """
+    sizes = dict(known or {})
+    where = {symbol: f"that is {n} here" for symbol, n in sizes.items()}
+    for spec, shape in zip(specs, shapes, strict=True):
+        if len(shape) != len(spec.shape):
+            raise ShapeError(
+                f"input {spec.name!r} must have {len(spec.shape)} axes, {spec.dims}; got {len(shape)}, shape {shape}"
+            )
+        for axis, (n, wanted) in enumerate(zip(shape, spec.shape, strict=True)):
+            if isinstance(wanted, int) and n != wanted:
+                raise ShapeError(
+                    f"axis {axis} of input {spec.name!r} must be {wanted}; got {n}, shape {shape}, expected {spec.dims}"
+                )
+            if not isinstance(wanted, str):
+                continue
+            if sizes.setdefault(wanted, n) != n:
+                raise ShapeError(
+                    f"axis {axis} of input {spec.name!r} is {n}, but it is {wanted!r}, and {where[wanted]}; "
+                    f"got shape {shape}, expected {spec.dims}"
+                )
+            where.setdefault(wanted, f"axis {axis} of input {spec.name!r} is {n}")
+    return sizes
+
+
+def evaluate(size: int | str | None, sizes: Mapping[str, int]) -> int | None:
+    """The number that a size such as ``time``, ``2*time`` or ``time*batch+1`` comes to; None if that is not known.
+
+    Example:
+        >>> from lucid.runtime.session.spec import evaluate
+        >>> evaluate("2*time-1", {"time": 5})
+        9
+    """
+    if not isinstance(size, str):
+        return size
+    if size in sizes:
+        return sizes[size]
+    match = _FORMULA.fullmatch(size)
+    if match is None:
+        return None
+    result = int(match["factor"] or 1)
+    for symbol in match["symbols"].split("*"):
+        if symbol not in sizes:
+            return None
+        result *= sizes[symbol]
+    return result + int(match["offset"] or 0)
+
+
+def resolve(spec: Spec, sizes: Mapping[str, int]) -> Shape | None:
+    """The shape at certain sizes, or None if it does not follow from them."""
+    shape = [evaluate(n, sizes) for n in spec.shape]
+    return None if any(n is None or n < 0 for n in shape) else tuple(shape)  # type: ignore[arg-type]
+
+
+def sample(specs: Sequence[Spec], sizes: Mapping[str, int], lengths: Mapping[str, int] | None = None) -> list[Array]:
+    """Made-up inputs: random numbers, zeros for integers, so that they are valid ids, and full lengths.
+
+    Args:
+        specs: the inputs.
+        sizes: the sizes of free axes; those not named are 1.
+        lengths: for each input that holds lengths, how long they are to be.
+    """
+    rng = np.random.default_rng(0)
+    arrays = []
+    for spec in specs:
+        shape = tuple(1 if (size := evaluate(n, sizes)) is None else size for n in spec.shape)
+        if spec.name in (lengths or {}):
+            arrays.append(np.full(shape, (lengths or {})[spec.name], spec.dtype))
+        elif spec.dtype.kind == "f":
+            arrays.append(rng.standard_normal(shape).astype(spec.dtype))
+        else:
+            arrays.append(np.zeros(shape, spec.dtype))
+    return arrays

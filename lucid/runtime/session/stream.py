@@ -1,0 +1,196 @@
+"""Stream: sequences run piece by piece, with the recurrent state kept between calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...errors import LucidError, ShapeError
+from .arguments import ordered
+from .buffer import Binding, Buffer
+from .outputs import Outputs
+from .spec import Shape, as_array, resolve
+from .states import batch_of, check_whole, pair
+
+if TYPE_CHECKING:
+    from .session import Session
+
+__all__ = ["Stream"]
+
+Array = np.ndarray[Any, Any]
+
+_KEPT = 8
+"""For how many different shapes of the inputs buffers are kept."""
+
+
+class Stream:
+    """Sequences run piece by piece; made by `Session.stream`. However they are cut, the results are those of the whole.
+
+    The state stays on the device: each call reads it from one buffer and writes it to another, and the next call the
+    other way round. A stream serves one thread; several streams of a session can run at once.
+
+    Attributes:
+        pairs: for each input that is a state, the output that is its next value.
+        batch: how many sequences run side by side.
+    """
+
+    def __init__(self, session: Session, batch: int | None = None, state: Mapping[str, str] | None = None) -> None:
+        self.session = session
+        self.pairs = pair(session.inputs, session.outputs, state)
+        check_whole(session.recurrence, self.pairs)
+        states = [spec for spec in session.inputs if spec.name in self.pairs]
+        self._inputs = [spec for spec in session.inputs if spec.name not in self.pairs]
+        self._names = tuple(name for name in session.output_names if name not in self.pairs.values())
+        self._sizes, self._axes, self.batch = batch_of(states, batch)
+        self._shapes = {spec.name: resolve(spec, self._sizes) or () for spec in states}
+        self._specs = {spec.name: spec for spec in states}
+        # Two buffers for each state: the one that the next call reads, and the one that it writes.
+        self._states = {
+            spec.name: [Buffer(session.device, self._shapes[spec.name], spec.dtype) for _ in range(2)]
+            for spec in states
+        }
+        self._turn = False
+        self._kept: dict[tuple[Shape, ...], _Pieces] = {}
+        self._pieces = _Pieces((), ())
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Outputs:
+        """Run the next piece of all sequences.
+
+        Args:
+            args: the inputs that are no states, in order.
+            kwargs: inputs by name.
+
+        Returns:
+            The outputs that are no states; those are in `state`.
+
+        Raises:
+            TypeError: an input is missing, given twice or unknown.
+            ShapeError, DtypeError: an input does not fit, or is not as wide as the batch.
+        """
+        pieces = self._pieces
+        if len(args) == 1 and pieces.only is not None and not kwargs:
+            # The way of one step after the other, where checks and indirections would cost as much as the model.
+            (x,) = args
+            shape, dtype, source, target, runs = pieces.only
+            if type(x) is np.ndarray and x.shape == shape and x.dtype == dtype:
+                source[...] = x
+                try:
+                    runs[self._turn]()
+                except Exception as error:  # onnxruntime raises types of its own
+                    raise _failed(pieces.shapes, error) from error
+                self._turn = not self._turn
+                outputs = Outputs((target.copy(),))
+                outputs.names = self._names
+                return outputs
+        given = args if not kwargs and len(args) == len(self._inputs) else self._ordered(args, kwargs)
+        arrays = [as_array(x, spec) for x, spec in zip(given, self._inputs, strict=True)]
+        shapes = tuple([array.shape for array in arrays])
+        if shapes != pieces.shapes or not pieces.bindings:
+            self._pieces = pieces = self._kept.get(shapes) or self._bind(shapes)
+        if self.session.recurrence.lengths:
+            self.session.check_lengths(self._all(arrays))
+        try:
+            results = pieces.bindings[self._turn](arrays)
+        except Exception as error:  # onnxruntime raises types of its own
+            raise _failed(shapes, error) from error
+        self._turn = not self._turn
+        return Outputs.of(results, self._names)
+
+    @property
+    def state(self) -> dict[str, Array]:
+        """A copy of each state, by the name of the input. Assign some or all of them to go on from there.
+
+        Raises:
+            KeyError: when assigned, there is no state of that name.
+            ShapeError, DtypeError: when assigned, one does not fit; none is changed then.
+        """
+        return {name: buffers[self._turn].get() for name, buffers in self._states.items()}
+
+    @state.setter
+    def state(self, state: Mapping[str, Any]) -> None:
+        arrays = {}
+        for name, x in state.items():
+            if name not in self._specs:
+                raise KeyError(f"there is no state {name!r}; there is {', '.join(self._specs)}")
+            arrays[name] = as_array(x, self._specs[name])
+            if arrays[name].shape != self._shapes[name]:
+                raise ShapeError(f"state {name!r} must have shape {self._shapes[name]}; got {arrays[name].shape}")
+        for name, array in arrays.items():
+            self._states[name][self._turn].put(array)
+
+    def reset(self, rows: Sequence[int] | None = None) -> None:
+        """Start again from zeros: all sequences, or some of them, by their places in the batch.
+
+        Raises:
+            IndexError: there is no such row.
+        """
+        chosen = range(self.batch) if rows is None else list(rows)
+        if not all(-self.batch <= row < self.batch for row in chosen):
+            raise IndexError(f"rows must be places in a batch of {self.batch}; got {chosen}")
+        for name, array in self.state.items():
+            if rows is None:
+                array[...] = 0
+            else:
+                np.moveaxis(array, self._axes[name], 0)[chosen] = 0
+            self._states[name][self._turn].put(array)
+
+    def _ordered(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+        for name in self.pairs.keys() & kwargs.keys():
+            raise TypeError(f"input {name!r} is a state, which the stream keeps; assign it to stream.state")
+        return ordered(self._inputs, args, kwargs)
+
+    def _all(self, arrays: Sequence[Array]) -> list[Array]:
+        """The arrays of all inputs in the model's order, nothing of value where there are states."""
+        given = iter(arrays)
+        return [
+            np.broadcast_to(spec.dtype.type(0), self._shapes[spec.name]) if spec.name in self.pairs else next(given)
+            for spec in self.session.inputs
+        ]
+
+    def _bind(self, shapes: tuple[Shape, ...]) -> _Pieces:
+        session = self.session
+        given = iter(shapes)
+        every = [self._shapes[s.name] if s.name in self.pairs else next(given) for s in session.inputs]
+        sizes = session.check(every, self._sizes)
+        inputs = {s.name: Buffer(session.device, shape, s.dtype) for s, shape in zip(self._inputs, shapes, strict=True)}
+        outputs = {name: buffer for name, buffer in session.output_buffers(sizes).items() if name in self._names}
+        bindings = []
+        for turn in range(2):
+            read = {name: buffers[turn] for name, buffers in self._states.items()}
+            written = {self.pairs[name]: buffers[1 - turn] for name, buffers in self._states.items()}
+            bindings.append(session.bind(inputs, outputs, read, written))
+        while len(self._kept) >= _KEPT:
+            self._kept.pop(next(iter(self._kept)))
+        self._kept[shapes] = pieces = _Pieces(shapes, tuple(bindings))
+        return pieces
+
+    def __repr__(self) -> str:
+        states = ", ".join(f"{name} -> {output}" for name, output in self.pairs.items())
+        return f"Stream of batch {self.batch} on {self.session.device}: {states}"
+
+
+class _Pieces:
+    """The bindings for pieces of the same shape: one for each way between the two buffers of a state.
+
+    Attributes:
+        shapes: the shapes of the inputs.
+        bindings: the two bindings.
+        only: where there is one input and one output, and NumPy sees the memory of both: shape, dtype and memory of the
+            input, memory of the output, and what runs the model on them.
+    """
+
+    __slots__ = ("bindings", "only", "shapes")
+
+    def __init__(self, shapes: tuple[Shape, ...], bindings: tuple[Binding, ...]) -> None:
+        self.shapes = shapes
+        self.bindings = bindings
+        self.only: tuple[Shape, np.dtype[Any], Array, Array, list[Callable[[], None]]] | None = None
+        if bindings and (memory := bindings[0].memory) and len(memory[0]) == len(memory[1]) == 1:
+            (x,), (y,) = memory
+            self.only = x.shape, x.dtype, x, y, [binding.run for binding in bindings]
+
+
+def _failed(shapes: Sequence[Shape], error: Exception) -> LucidError:
+    return LucidError(f"onnxruntime failed on inputs of shapes {list(shapes)}: {error}")

@@ -1,0 +1,101 @@
+"""How many functions of lucid's own a small op, a gradient, a step of an optimizer or a stream and a compiled call go
+through: what they cost beside NumPy and onnxruntime, counted and not timed. Fewer are welcome, and then the numbers
+here go down with them."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid import nn, optim
+from lucid.runtime import Session
+from lucid.runtime.session.buffer import OPTIONS
+
+PACKAGE = str(Path(lucid.__file__).parent)
+
+EAGER, RECORDED = 4, 10
+BACKWARD = 31
+STEP, EACH_PARAMETER = 17, 2
+STREAM, COMPILED = 1, 12
+
+
+def entered(call: Callable[[], Any]) -> Counter[str]:
+    """The functions of lucid that a call enters, and how often; comprehensions are not functions on every Python."""
+    found: Counter[str] = Counter()
+
+    def profile(frame: FrameType, event: str, _: Any) -> None:
+        code = frame.f_code
+        if event == "call" and code.co_filename.startswith(PACKAGE) and not code.co_name.startswith("<"):
+            found[code.co_name] += 1
+
+    call()
+    before = sys.getprofile()
+    sys.setprofile(profile)
+    try:
+        call()
+    finally:
+        sys.setprofile(before)
+    return found
+
+
+@pytest.mark.parametrize(("recorded", "allowed"), [(False, EAGER), (True, RECORDED)], ids=["eager", "recorded"])
+def test_functions_of_an_op(recorded: bool, allowed: int) -> None:
+    x = lucid.ones(4, 4, requires_grad=recorded)
+    found = entered(lambda: lucid.mul(x, x))
+    assert found.total() <= allowed, found
+
+
+def test_functions_of_a_gradient() -> None:
+    x = lucid.ones(4, 4, requires_grad=True)
+    g = lucid.ones(4, 4)
+
+    y = lucid.neg(x)
+
+    def once() -> None:
+        x.grad = None
+        y.backward(g, retain_graph=True)
+
+    found = entered(once)
+    assert found.total() <= BACKWARD, found
+
+
+def test_functions_of_an_optimizer_step() -> None:
+    """Small parameters are updated together, so there is one update, in place, however many they are."""
+    totals = []
+    for layers in (1, 3):
+        params = list(nn.RNN(2, 3, num_layers=layers).parameters())
+        for p in params:
+            p.grad = lucid.ones(*p.shape)
+        found = entered(optim.Adam(params).step)
+        assert (found["run"], found["update"]) == (1, 0)
+        totals.append((len(params), found.total()))
+    (few, first), (many, second) = totals
+    assert (second - first) / (many - few) <= EACH_PARAMETER, totals
+    assert first - few * EACH_PARAMETER <= STEP, totals
+
+
+def test_functions_of_a_step_of_a_stream() -> None:
+    """onnxruntime runs on arrays bound to it once, and on options made once."""
+    stream = Session(lucid.export.to_onnx(nn.RNN(3, 4), lucid.randn(1, 1, 3), lucid.zeros(1, 1, 4))).stream()
+    x = np.ones((1, 1, 3), np.float32)
+    stream(x)
+    found = entered(lambda: stream(x))
+    assert found.total() <= STREAM, found
+    assert all(binding.run.args[-1] is OPTIONS for binding in stream._pieces.bindings)  # type: ignore[attr-defined]
+
+
+def test_functions_of_a_compiled_call() -> None:
+    model = lucid.compile(nn.RNN(3, 4).eval())
+    x = lucid.randn(5, 1, 3)
+    for _ in range(2):  # the second call makes the buffers
+        model(x)
+    found = entered(lambda: model(x))
+    assert found.total() <= COMPILED, found

@@ -1,0 +1,45 @@
+"""The table of ops: rows for each op and each function composed of ops, by kind."""
+
+from __future__ import annotations
+
+from tests.ops.case import Case
+
+from . import ctc, elementwise, index, linalg, loss, nn, reduce, shape
+
+CASES: list[Case] = [
+    case
+    for module in (
+        elementwise,
+        reduce,
+        shape,
+        index,
+        linalg,
+        nn,
+        loss,
+        ctc,
+    )
+    for case in module.NAMES
+]
+
+FIXED = {
+    *("all-empty", "broadcast_to", "cat-empty", "chunk", "expand", "expand_as", "expand_to", "glu", "glu-dim"),
+    *("index_at-two", "layer_norm", "layer_norm-no_bias", "layer_norm-two_axes", "matmul-(2, 1, 2, 3)(5, 3, 4)"),
+    *("matmul-empty", "normalized_slope", "prod-empty", "reshape", "reshape-empty", "reshape_to", "scatter"),
+    *("recurrent_weight_gradient-5_steps_from_a_state", "recurrent_weight_gradient-1_steps_from_a_state"),
+    *("scaled_dot_product_attention-groups", "scatter-larger", "scatter-number", "split", "split-sizes", "split_to"),
+    *("squeeze", "squeeze-two", "sub", "sum-empty", "sum_to-(1, 4)", "sum_to-(2, 1, 4)", "sum_to-(2, 3, 4)"),
+    *("sum_to-(3, 4)", "unbind", "unflatten", "view_as"),
+}
+"""The rows in which an axis has to have the size it has. In all others every axis of every input is free."""
+
+ELSEWHERE: dict[str, str] = {
+    **dict.fromkeys(("rnn", "rnn_backward"), "tests/nn/test_rnn.py"),
+    **dict.fromkeys(("lstm", "lstm_backward", "lstm_tangent"), "tests/nn/test_lstm_gru.py"),
+    **dict.fromkeys(("gru", "gru_backward", "gru_tangent"), "tests/nn/test_lstm_gru.py"),
+    "scan": "tests/ops/test_scan.py",
+    **dict.fromkeys(
+        ("uniform", "normal", "integers", "permutation", "bernoulli", "bernoulli_like", "multinomial"),
+        "tests/ops/test_random.py",
+    ),
+}
+"""What is tested with other means, and where."""

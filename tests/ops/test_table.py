@@ -1,0 +1,12 @@
+"""docs/ops.md is what the tables of ops say."""
+
+from __future__ import annotations
+
+from tests.ops import table
+
+
+def test_the_page_is_what_the_command_makes():
+    written = table.PAGE.read_text(encoding="utf-8").splitlines()
+    made = table.page().splitlines()
+    changed = sorted(set(made) ^ set(written))
+    assert written == made, f"docs/ops.md is stale: run `python -m tests.ops.table`; lines that differ: {changed}"
