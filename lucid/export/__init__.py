@@ -1,7 +1,7 @@
 """Export to ONNX, verified against the eager model before it is returned."""
 
 from .exported import Exported
-from .file.files import load
+from .file.read import load
 from .file.verify import Verified, verify
 from .lowering import lowers
 from .parity import Report

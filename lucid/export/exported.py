@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import onnx
 import onnx_ir as ir
 
 from ..errors import ExportError, FileError
-from ..proof.separation import Separation
-from ..tensor import Tensor
-from .file.files import write
 from .file.layout import fits
+from .file.write import write
+from .lowering.graph import lower
+from .lowering.plan import Plan
 from .parity import Report
 from .precision import Precision
 
@@ -38,23 +37,19 @@ class Exported:
     """
 
     def __init__(
-        self,
-        model: ir.Model,
-        opset: int,
-        axes: dict[str, dict[int, str]],
-        fixed: dict[str, dict[int, str]],
+        self, model: ir.Model, plan: Plan, opset: int, precision: Precision | None = None, report: Report | None = None
     ) -> None:
         self.model = model
         self.opset = opset
-        self.axes = axes
-        self.fixed = fixed
-        self.precision: Precision | None = None
-        self.parameters: dict[str, Tensor] = {}
-        self.recurrent: frozenset[str] = frozenset()
-        self.separation: Separation | None = None
-        self._lower_part: Callable[[], ir.Model] | None = None
-        self.report: Report | None = None
+        self.precision = precision
+        self.report = report
         self.path: str | None = None
+        self.axes = plan.by_input(plan.axes)
+        self.fixed = plan.by_input(plan.fixed)
+        self.parameters = plan.parameters
+        self.recurrent = plan.recurrent
+        self.separation = plan.separation
+        self._plan: Plan | None = plan
 
     @property
     def proto(self) -> onnx.ModelProto:
@@ -89,16 +84,18 @@ class Exported:
         """
         if self.separation is None:
             raise ExportError("the model was not proved to be separable: what it gives depends on the batch as a whole")
-        if self._lower_part is None:
+        if not self.separation.totals:
             return self
-        part = Exported(self._lower_part(), self.opset, self.axes, self.fixed)
-        part.parameters = self.parameters
-        return part
+        assert self._plan is not None  # a copy without a plan has no separation either
+        plan = self._plan.for_parts()
+        return Exported(lower(plan, self.opset), plan, self.opset)
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
-        if self._lower_part is not None:  # it has the graph, of which there is no copy
-            state["_lower_part"] = state["separation"] = None
+        # The plan holds the graph, whose nodes cannot be copied.
+        state["_plan"] = None
+        if self.separation is not None and self.separation.totals:
+            state["separation"] = None
         return state
 
     def serialize(self) -> bytes:

@@ -6,13 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import onnx
+import onnx_ir as ir
 
-from ..errors import VerificationError
-from ..proof.example import Arrays, Axis, Example
+from ..errors import ExportError, VerificationError
+from ..proof.example import Arrays, Example
 from ..tensor import Tensor
 from ..tracer.tree import flatten
+from .file.layout import lay_out
+from .file.write import staged
+from .lowering.plan import Plan
 
-__all__ = ["Check", "Report", "compare", "tolerance"]
+__all__ = ["Check", "Report", "check", "tolerance"]
 
 _TOLERANCES = {"float16": (1e-3, 1e-3), "float32": (1.3e-6, 1e-5), "float64": (1e-10, 1e-12)}
 """Relative and absolute tolerance by dtype: torch.testing's for float16 and float32, tighter for float64."""
@@ -87,16 +92,57 @@ def tolerance(dtype: np.dtype[Any], rtol: float | None, atol: float | None) -> t
     return default[0] if rtol is None else rtol, default[1] if atol is None else atol
 
 
-def compare(
-    model: bytes | str,
+def check(
+    model: ir.Model,
+    lowered: ir.Model,
+    plan: Plan,
     function: Callable[..., Any],
     example: Example,
-    axes: Mapping[Axis, str],
-    output_names: Sequence[str],
+    precision: str | None = None,
+    *,
+    verify: bool,
     rtol: float | None,
     atol: float | None,
-    precision: str | None = None,
-    parameters: Mapping[str, Tensor] | None = None,
+) -> Report | None:
+    """Check a model with onnx, and compare it with the function that it came from.
+
+    Args:
+        model: the model.
+        lowered: the model before it was converted to another precision.
+        plan: what that was lowered from.
+        function: what was exported.
+        example: the arguments it was exported with.
+        precision: what the model was converted to, if it was.
+        verify: whether to compare the two; None is returned otherwise.
+        rtol, atol: the tolerances; None for those of each output's dtype.
+
+    Raises:
+        ExportError: onnx refuses the model.
+        VerificationError: the model and the function differ.
+    """
+    names = [str(value.name) for value in model.graph.outputs]
+    with staged(model) as source:
+        try:
+            onnx.checker.check_model(source, full_check=True)
+        except Exception as error:  # the checker raises types of its own
+            raise ExportError(f"to_onnx: the ONNX checker refuses the model: {error}") from error
+        if not verify:
+            return None
+        report = _compare(_session(source), names, function, example, plan, precision, rtol, atol)
+    if precision is None:
+        return report
+    return report._replace(bytes=(lay_out(lowered).bytes, lay_out(model).bytes))
+
+
+def _compare(
+    session: Any,
+    output_names: Sequence[str],
+    function: Callable[..., Any],
+    example: Example,
+    plan: Plan,
+    precision: str | None,
+    rtol: float | None,
+    atol: float | None,
 ) -> Report:
     """Run the function eagerly and the model in onnxruntime, and compare names, shapes, dtypes and values.
 
@@ -106,7 +152,7 @@ def compare(
     Raises:
         VerificationError: they differ, or no sizes but the example's could be compared though axes are free.
     """
-    session = _session(model)
+    axes, parameters = plan.axes, plan.parameters
     found = [output.name for output in session.get_outputs()]
     if found != list(output_names):
         raise VerificationError(f"to_onnx: the outputs are named {found}; expected {list(output_names)}")
@@ -139,7 +185,7 @@ def compare(
         for name, references in zip(output_names, zip(*expected, strict=True), strict=True)
     }
     checks = []
-    trained = {name: tensor._data for name, tensor in (parameters or {}).items()}
+    trained = {name: tensor._data for name, tensor in parameters.items()}
     for sizes, arrays, references in runs:
         if isinstance(references, str):
             checks.append(Check(sizes, None, references))

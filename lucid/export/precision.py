@@ -11,8 +11,9 @@ import onnx
 import onnx_ir as ir
 
 from ..errors import ExportError
-from .file.files import load, write
 from .file.layout import fits
+from .file.read import load
+from .file.write import write
 
 __all__ = ["PRECISIONS", "Precision", "convert"]
 
@@ -31,19 +32,21 @@ _QUANTIZABLE = ["MatMul", "Gather"]
 no kernel for it with signed weights on a CPU."""
 
 
-def convert(model: ir.Model, precision: Precision, float32_io: bool) -> ir.Model:
-    """The model at another precision.
+def convert(model: ir.Model, precision: Precision | None, float32_io: bool) -> ir.Model:
+    """Converts a model to another precision.
 
     Args:
         model: the model; left as it is.
-        precision: "float32" turns float64 into it; "float16" turns all floats into it, weights, what is computed, and
-            the bodies of scans; "int8" keeps the weights of products and tables in it, and quantizes the other factor
-            of each product anew whenever it runs. All else stays float32.
+        precision: None returns the model itself; "float32" converts float64; "float16" converts all floats: weights,
+            intermediate values, and the bodies of scans; "int8" converts the weights of products and tables, and
+            quantizes the other factor of each product at run time. All else stays float32.
         float32_io: with "float16", whether the inputs and outputs of the model are float32.
 
     Raises:
         ExportError: it cannot be converted; with what stands in the way.
     """
+    if precision is None:
+        return model
     converted = model.clone()
     if precision == "int8":
         _Narrower(converted, _NARROWED["float32"]).narrow()

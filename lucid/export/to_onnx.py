@@ -4,35 +4,21 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from itertools import count
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, get_args
 
-import onnx
-
-from ..errors import ExportError
-from ..nn.module import Module
-from ..ops.random import get_rng_state, set_rng_state
-from ..proof.axes import Dynamic, Proof, prove
-from ..proof.example import Example, check_names
-from ..proof.separation import separate
-from ..tensor import Tensor
-from ..tracer.graph import Graph
-from ..tracer.node import Node, Value
-from ..tracer.symbolic import symbols_of
+from ..proof.axes import Dynamic, prove
+from ..proof.example import Example
+from ..proof.isolation import isolated
 from .exported import Exported
-from .file.files import staged
-from .file.layout import lay_out
 from .file.metadata import check_metadata, stamp
-from .lowering.graph import RECURRENT, lower, pin, read_values, strategy_of
+from .lowering.graph import lower
 from .lowering.opset import DEFAULT_OPSET, check_opset
-from .parity import compare
+from .lowering.plan import Lowering, make_plan
+from .parity import check
 from .precision import PRECISIONS, Precision, convert
 
 __all__ = ["to_onnx"]
-
-Lowering = Literal["auto", "rnn", "unrolled", "scan", "columns"]
 
 
 def to_onnx(
@@ -103,6 +89,39 @@ def to_onnx(
         >>> exported.operators
         {'RNN': 1, 'Squeeze': 1}
     """
+    metadata = _checked(model, path, lowering, opset, precision, external_data, metadata)
+    with isolated(model, evaluation=not trainable):
+        example = Example(model, example_inputs, {}, input_names)
+        proof = prove(model, example, dynamic)
+        plan = make_plan(
+            proof,
+            lowering,
+            precision,
+            time_is_asked=isinstance(dynamic, Mapping),
+            made_up=example.synthetic,
+            trainable=trainable,
+            output_names=output_names,
+        )
+        lowered = lower(plan, opset)
+        converted = convert(lowered, precision, float32_io)
+        report = check(converted, lowered, plan, model, example, precision, verify=verify, rtol=rtol, atol=atol)
+    exported = Exported(converted, plan, opset, precision, report)
+    stamp(converted, opset, exported.axes, None if report is None else report.as_dict(), metadata)
+    if path is not None:
+        exported.save(path, external_data)
+    return exported
+
+
+def _checked(
+    model: Any,
+    path: str | os.PathLike[str] | None,
+    lowering: str,
+    opset: int,
+    precision: str | None,
+    external_data: bool | None,
+    metadata: Mapping[str, str] | None,
+) -> dict[str, str]:
+    """Refuse options that no model can be exported with; the metadata, copied."""
     if lowering not in get_args(Lowering):
         raise ValueError(
             f"to_onnx: lowering must be one of {', '.join(map(repr, get_args(Lowering)))}; got {lowering!r}"
@@ -116,147 +135,4 @@ def to_onnx(
     if path is not None and not os.path.isdir(folder := os.path.dirname(os.path.abspath(path))):
         raise FileNotFoundError(errno.ENOENT, "to_onnx: the folder does not exist", folder)
     check_opset(opset)
-    metadata = check_metadata(metadata)
-    if precision == "int8" and lowering == "auto":
-        lowering = "scan"
-    with left_as_it_was(model, evaluation=not trainable):
-        example = Example(model, example_inputs, {})
-        if input_names is not None:
-            example.rename(input_names)
-        proof = prove(model, example, dynamic)
-        proof, strategies = _choose(proof, lowering, dynamic, example)
-        graph, parameters = _opened(proof.graph) if trainable else (proof.graph, {})
-        if output_names is not None:
-            graph = _renamed_outputs(graph, output_names)
-        lowered = lower(graph, proof.axes, opset, strategies)
-        converted = lowered if precision is None else convert(lowered, precision, float32_io)
-        exported = Exported(converted, opset, *_by_input(proof))
-        exported.precision = precision
-        exported.parameters = parameters
-        exported.recurrent = frozenset(node.op.name for node in strategies)
-        # Numbers that were quantized for a whole batch are not those of its parts.
-        if precision is None and (separation := separate(graph, proof.axes)) is not None:
-            exported.separation = separation
-            if separation.totals:
-                more = _with_totals(graph, separation.totals)
-                exported._lower_part = lambda: lower(more, proof.axes, opset, strategies)
-        with staged(converted) as source:
-            try:
-                onnx.checker.check_model(source, full_check=True)
-            except Exception as error:  # the checker raises types of its own
-                raise ExportError(f"to_onnx: the ONNX checker refuses the model: {error}") from error
-            if verify:
-                report = compare(
-                    source, model, example, proof.axes, exported.output_names, rtol, atol, precision, parameters
-                )
-                if precision is not None:
-                    report = report._replace(bytes=(lay_out(lowered).bytes, lay_out(converted).bytes))
-                exported.report = report
-    measured = None if exported.report is None else exported.report.as_dict()
-    stamp(converted, opset, exported.axes, measured, metadata)
-    if path is not None:
-        exported.save(path, external_data)
-    return exported
-
-
-def _choose(proof: Proof, lowering: str, dynamic: Dynamic, example: Example) -> tuple[Proof, dict[Node, str]]:
-    """The lowering of each recurrent node; the time axis of those that are unrolled becomes fixed."""
-    asked = isinstance(dynamic, Mapping)
-    nodes = proof.graph.nodes
-    read = read_values(proof.graph)
-    chosen = [strategy_of(node, lowering, asked, read) if node.op.name in RECURRENT else None for node in nodes]
-    unrolled = {
-        symbol
-        for node, strategy in zip(proof.graph.nodes, chosen, strict=True)
-        if strategy == "unrolled"
-        for symbol in symbols_of(node.outputs[0].shape[0])
-    }
-    if unrolled:
-        if asked:
-            raise ExportError(
-                f"to_onnx: axis {', '.join(sorted(unrolled))} is unrolled step by step, so it cannot be dynamic; "
-                "lowering='scan' leaves it free"
-            )
-        if example.synthetic:
-            raise ExportError(
-                "to_onnx: a recurrent layer is unrolled, and no example says over how many time steps; pass "
-                "example inputs or call the model once, or use lowering='scan', which leaves the length free"
-            )
-        pinned = {symbol: proof.sizes[symbol] for symbol in unrolled}
-        reason = "a recurrent layer is unrolled over it; lowering='scan' leaves it free"
-        proof = Proof(
-            pin(proof.graph, pinned),
-            {axis: symbol for axis, symbol in proof.axes.items() if symbol not in unrolled},
-            {symbol: n for symbol, n in proof.sizes.items() if symbol not in unrolled},
-            proof.fixed | {axis: reason for axis, symbol in proof.axes.items() if symbol in unrolled},
-        )
-    strategies = {
-        node: strategy for node, strategy in zip(proof.graph.nodes, chosen, strict=True) if strategy is not None
-    }
-    return proof, strategies
-
-
-def _opened(graph: Graph) -> tuple[Graph, dict[str, Tensor]]:
-    """The graph with all that requires gradients among its inputs, and the tensors that are, by the inputs' names."""
-    names = graph.names()
-    trained = {value: tensor for value, tensor in graph.captured.items() if tensor.requires_grad}
-    inputs = {**graph.inputs, **{names[value]: value for value in trained}}
-    captured = {value: tensor for value, tensor in graph.captured.items() if value not in trained}
-    opened = Graph(inputs, graph.outputs, captured, graph.labels, graph.structure, graph.leaks)
-    return opened, {names[value]: tensor for value, tensor in trained.items()}
-
-
-def _renamed_outputs(graph: Graph, names: Sequence[str]) -> Graph:
-    check_names("output_names", names, len(graph.outputs))
-    if taken := [name for name in names if name in graph.inputs]:
-        raise ValueError(f"to_onnx: output_names must differ from the inputs' names; got {', '.join(taken)} in both")
-    outputs = dict(zip(names, graph.outputs.values(), strict=True))
-    return Graph(graph.inputs, outputs, graph.captured, graph.labels, graph.structure, graph.leaks)
-
-
-def _with_totals(graph: Graph, totals: Sequence[Value]) -> Graph:
-    """The graph with further outputs after its own."""
-    free = (name for name in (f"total_{i}" for i in count()) if name not in graph.outputs and name not in graph.inputs)
-    outputs = graph.outputs | dict(zip(free, totals, strict=False))
-    return Graph(graph.inputs, outputs, graph.captured, graph.labels, graph.structure, graph.leaks)
-
-
-def _by_input(proof: Proof) -> tuple[dict[str, dict[int, str]], dict[str, dict[int, str]]]:
-    """The free axes and the fixed ones, in the order of the inputs."""
-    axes: dict[str, dict[int, str]] = {}
-    fixed: dict[str, dict[int, str]] = {}
-    for name, value in proof.graph.inputs.items():
-        for axis in range(len(value.shape)):
-            if (name, axis) in proof.axes:
-                axes.setdefault(name, {})[axis] = proof.axes[name, axis]
-            else:
-                fixed.setdefault(name, {})[axis] = proof.fixed[name, axis]
-    return axes, fixed
-
-
-@contextmanager
-def left_as_it_was(model: Callable[..., Any], evaluation: bool) -> Iterator[None]:
-    """Evaluation mode inside, if asked for; then all flags, buffers, gradients and the random state are as before."""
-    modules = list(model.modules()) if isinstance(model, Module) else []
-    before = [(m, dict(m.__dict__), dict(m._parameters), dict(m._buffers), dict(m._modules)) for m in modules]
-    gradients = [(p, p.grad) for m in modules for p in m.parameters(recurse=False)]
-    random = get_rng_state()
-    try:
-        for module in modules:
-            module.training = module.training and not evaluation
-        yield
-    finally:
-        set_rng_state(random)
-        for parameter, gradient in gradients:
-            parameter.grad = gradient
-        for module, attributes, parameters, buffers, children in before:
-            _put_back(module.__dict__, attributes)
-            for table, entries in (("_parameters", parameters), ("_buffers", buffers), ("_modules", children)):
-                _put_back(attributes[table], entries)
-
-
-def _put_back(table: dict[str, Any], entries: dict[str, Any]) -> None:
-    """Give a table its entries back. If its names are the same, no other thread ever sees it without one of them."""
-    if list(table) != list(entries):
-        table.clear()
-    table.update(entries)
+    return check_metadata(metadata)

@@ -4,37 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..errors import ExportError, LucidError, TraceError
 from ..tracer.graph import Graph
 from ..tracer.symbolic import Size, unify
 from ..tracer.trace import trace
 from .example import Axis, Example
+from .proof import Proof
 
-__all__ = ["Dynamic", "Proof", "prove", "prove_at"]
+__all__ = ["Dynamic", "prove", "prove_at"]
 
 Dynamic = str | None | Mapping[str, Mapping[int, str]]
 """What is asked for: "auto", None, or the name of each free axis by input and axis."""
 
 _STEPS = (7, 1, -1)
 """How much a size is changed to see whether it is free: the first change that the model can run decides."""
-
-
-class Proof(NamedTuple):
-    """What was proved.
-
-    Attributes:
-        graph: the graph, with `Size`s where something depends on a free axis.
-        axes: the symbol of each free axis.
-        sizes: the example's size of each symbol.
-        fixed: why each other axis is fixed.
-    """
-
-    graph: Graph
-    axes: dict[Axis, str]
-    sizes: dict[str, int]
-    fixed: dict[Axis, str]
 
 
 def prove(function: Callable[..., Any], example: Example, dynamic: Dynamic) -> Proof:

@@ -35,13 +35,22 @@ class Example:
         synthetic: whether the sizes are made up, since neither an example nor an earlier call gave any.
     """
 
-    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        names: Sequence[str] | None = None,
+    ) -> None:
         self.synthetic = False
         if not args and not kwargs and isinstance(function, Module):
             args, kwargs = self._without_arguments(function)
         args, kwargs = _as_tensors(args), _as_tensors(kwargs)
         leaves, self._structure = flatten((args, kwargs), _is_tensor)
         self.names = input_names(function, args, kwargs)
+        if names is not None:
+            check_names("input_names", names, len(self.names))
+            self.names = list(names)
         self.arrays: Arrays = {name: leaf._data for name, leaf in zip(self.names, leaves, strict=True)}
         self.sequence_lengths: dict[str, Axis | int] = {}
 
@@ -59,16 +68,6 @@ class Example:
             f"to_onnx: {type(module).__name__} was never called, so its inputs are not known; pass example inputs, "
             "as in to_onnx(model, x), or call the model once"
         )
-
-    def rename(self, names: Sequence[str]) -> None:
-        """Give the inputs other names.
-
-        Raises:
-            ValueError: they are not as many as the inputs, not distinct, or no names.
-        """
-        check_names("input_names", names, len(self.names))
-        self.arrays = dict(zip(names, self.arrays.values(), strict=True))
-        self.names = list(names)
 
     def arguments(self, arrays: Arrays) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments of a call with these arrays in the example's places."""

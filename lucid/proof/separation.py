@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import count
 from typing import Any, Literal, NamedTuple
 
 from ..tracer.graph import Graph
@@ -11,7 +12,7 @@ from ..tracer.node import Node, Value
 from ..tracer.symbolic import Size, symbols_of
 from .placement import RULES, InseparableError, Placement, Step
 
-__all__ = ["Joint", "Separation", "separate"]
+__all__ = ["Joint", "Separation", "separate", "with_totals"]
 
 _ZERO = Placement(over=None)
 _SIZED = frozenset({"fill", "expand_to", "reshape_to", "slice_add", "sum_to", "index_add"})
@@ -74,6 +75,12 @@ def separate(graph: Graph, axes: Mapping[tuple[str, int], str]) -> Separation | 
                 cuts = tuple(place.axis if place.kind == "shard" else None for place in inputs)
                 best, most = Separation(symbol, cuts, outputs, totals), cut
     return best
+
+
+def with_totals(graph: Graph, totals: Sequence[Value]) -> Graph:
+    """The graph for parts of a batch: the totals of a `Separation` follow its own outputs."""
+    free = (name for name in (f"total_{i}" for i in count()) if name not in graph.outputs and name not in graph.inputs)
+    return graph.replace(outputs=graph.outputs | dict(zip(free, totals, strict=False)))
 
 
 def _placements(graph: Graph, symbol: str) -> dict[Value, Placement]:

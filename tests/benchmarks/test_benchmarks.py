@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -212,28 +213,69 @@ def test_every_part_of_a_step_is_found(kind: Any) -> None:
         assert step == pytest.approx(sum(others))
 
 
-def test_only_a_full_run_is_written_into_the_page(tmp_path: Path) -> None:
-    target = tmp_path / "page.md"
-    target.write_text(f"before\n\n{page.BEGIN}\nold\n{page.END}\n\nafter\n", encoding="utf-8")
-    assert not page.write(tmp_path, target)
+def test_the_summary_shows_the_worst_size_beside_the_mean() -> None:
+    findings = [
+        Finding.at_least("training, torch / lucid, mean", 2, 3.0),
+        Finding.at_least("training, torch / lucid, worst size", 1, 0.5),
+        Finding.at_most("import, lucid / numpy", 1.3, 1.2),
+        Finding.at_most("an op, worst op", 4, None, " µs"),
+    ]
+    first = Result("train", "Training", ["lucid"], [], findings[:2], machine={"processor": "some", "cores": "2"})
+    second = replace(first, findings=findings[2:])
+    assert page.summary([first, second]).splitlines() == [
+        "Measured on: processor some; cores 2.",
+        "",
+        "| measure | value (target) | worst size (target) |",
+        "| --- | ---: | ---: |",
+        "| training, torch / lucid | 3 × (≥ 2 ×) | 0.5 × (≥ 1 ×), missed |",
+        "| import, lucid / numpy | 1.2 × (≤ 1.3 ×) |  |",
+        "| an op, worst op | – (≤ 4 µs), not measured |  |",
+    ]
+    elsewhere = replace(second, machine={"processor": "other"})
+    for text in (page.summary([first, elsewhere]), page.section([first, elsewhere])):
+        assert "Not all benchmarks ran" in text
+
+
+def test_only_a_full_run_is_written_into_the_pages(tmp_path: Path) -> None:
+    targets = tmp_path / "short.md", tmp_path / "appendix.md"
+    for target in targets:
+        target.write_text(f"before\n\n{page.BEGIN}\nold\n{page.END}\n\nafter\n", encoding="utf-8")
+    assert not page.write(tmp_path, *targets)
     for quick in (True, False):
         for name in page.ORDER:
             result = Result(name, f"Title of {name}", ["lucid"], [Row("x", {"lucid": [1.0]})], machine={"day": "1"})
             result.options = {"quick": quick, "only": ""}
             result.save(tmp_path)
-        assert page.write(tmp_path, target) is not quick
-    text = target.read_text(encoding="utf-8")
-    assert text.startswith("before")
-    assert text.endswith("after\n")
-    assert "old" not in text
-    assert "### Title of scaling" in text
+        assert page.write(tmp_path, *targets) is not quick
+    texts = [target.read_text(encoding="utf-8") for target in targets]
+    for text in texts:
+        assert text.startswith("before")
+        assert text.endswith("after\n")
+        assert "old" not in text
+    assert "Measured on: day 1." in texts[0]
+    assert "### Title of scaling" in texts[1]
+    targets[1].write_text("no marks", encoding="utf-8")
     with pytest.raises(ValueError, match="must have the lines"):
-        page.fill("no marks", "")
+        page.write(tmp_path, *targets)
+    assert targets[0].read_text(encoding="utf-8") == texts[0]
 
 
-def test_the_page_has_its_marks() -> None:
-    text = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("path", [page.SUMMARY, page.APPENDIX], ids=lambda path: path.stem)
+def test_the_pages_have_their_marks(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
     assert page.fill(text, "new") != text
+
+
+def test_the_summary_is_of_the_run_in_the_appendix() -> None:
+    short, appendix = (path.read_text(encoding="utf-8") for path in (page.SUMMARY, page.APPENDIX))
+    full, _, _ = appendix.partition(page.BEGIN)[2].partition(page.END)
+    targets = re.findall(r"^\| (.+?) \| ([≥≤] .+?) \| (.+?) \| (?:met|missed|not measured) \|$", full, re.MULTILINE)
+    assert len(targets) > 20
+    for _, target, value in targets:
+        assert f"| {value} ({target})" in short
+    for name in ("commit", "day"):
+        (text,) = re.findall(rf"^\| {name} \| (.+) \|$", full, re.MULTILINE)
+        assert f"{name} {text}" in short
 
 
 def test_the_machine_is_described_without_its_paths() -> None:

@@ -24,9 +24,10 @@ from lucid import nn
 from lucid.errors import FileError, VerificationError
 from lucid.export import Exported, load, to_onnx, verify
 from lucid.export.file.digest import Digests, digests
-from lucid.export.file.files import read, staged, write
 from lucid.export.file.layout import lay_out
+from lucid.export.file.read import read
 from lucid.export.file.tensors import Contents
+from lucid.export.file.write import staged, write
 
 
 class Tagger(nn.Module):
@@ -414,7 +415,7 @@ def test_a_model_of_more_than_two_gib(tmp_path: Path) -> None:
 CRASH = """
 import os, sys
 from lucid.export import load, verify
-from lucid.export.file.files import write
+from lucid.export.file.write import write
 
 folder, external = sys.argv[1], sys.argv[2] == "True"
 one, other = (load(os.path.join(folder, name)) for name in ("one", "other"))

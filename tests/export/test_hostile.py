@@ -20,7 +20,7 @@ import lucid
 from lucid import nn
 from lucid.errors import FileError, VerificationError
 from lucid.export import load, to_onnx, verify
-from lucid.export.file.files import parse, read
+from lucid.export.file.read import parse, read
 
 
 @pytest.fixture(scope="module")
@@ -502,7 +502,7 @@ def test_dtypes_that_numpy_lacks_are_read_beside_the_model(tmp_path: Path) -> No
     output = ir.Value(name="y", type=ir.TensorType(ir.DataType.DOUBLE), shape=ir.Shape([512]))
     node = ir.Node("", "Identity", [values[3]], outputs=[output])
     graph = ir.Graph([], [output], nodes=[node], initializers=values, opset_imports={"": 18}, name="g")
-    from lucid.export.file.files import write as write_model
+    from lucid.export.file.write import write as write_model
 
     write_model(ir.Model(graph, ir_version=10), tmp_path / "m.onnx", external_data=True)
     proto = read(tmp_path / "m.onnx")

@@ -1,4 +1,4 @@
-"""Every way to export a recurrent layer: docs/export.md is what comes of it, and each operator set can hold it."""
+"""Every way to export a recurrent layer: docs/export-appendix.md holds the results, and every operator set works."""
 
 from __future__ import annotations
 

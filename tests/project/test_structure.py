@@ -34,7 +34,7 @@ ORDER = (
 PLACE = {part: place for place, parts in enumerate(ORDER) for part in parts}
 # The same inside the parts that have folders.
 WITHIN = {
-    "proof": (("placement",), ("separation", "example"), ("axes",)),
+    "proof": (("isolation", "placement"), ("separation", "example"), ("proof",), ("axes",)),
     "export": (("file",), ("lowering",), ("precision", "parity"), ("exported",), ("to_onnx",)),
     "runtime": (("session",), ("compiled",)),
 }

@@ -16,12 +16,11 @@ import lucid
 from lucid import nn
 from lucid.errors import ExportError, LucidError
 from lucid.export import to_onnx
-from lucid.export.lowering.graph import pin
-from lucid.export.to_onnx import _with_totals
-from lucid.proof.axes import Proof, prove
+from lucid.proof.axes import prove
 from lucid.proof.example import Example
 from lucid.proof.placement import RULES
-from lucid.proof.separation import Separation, separate
+from lucid.proof.proof import Proof, pin
+from lucid.proof.separation import Separation, separate, with_totals
 from lucid.runtime import Session
 from lucid.runtime.compiled.parts import Parts
 from lucid.tracer.graph import Graph
@@ -37,7 +36,7 @@ class Evaluated:
     """What `Parts` asks of a session, computed from a graph by the ops themselves."""
 
     def __init__(self, graph: Graph, separation: Separation) -> None:
-        self.graph = _with_totals(graph, separation.totals)
+        self.graph = with_totals(graph, separation.totals)
         self.separation = separation
         self.outputs = [SimpleNamespace(shape=(None,)) for _ in self.graph.outputs]
 

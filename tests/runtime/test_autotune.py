@@ -1,4 +1,4 @@
-"""Which runner is the fastest: candidates whose turns take what they are told to."""
+"""Which candidate is the fastest: candidates whose turns take what they are told to."""
 
 from __future__ import annotations
 

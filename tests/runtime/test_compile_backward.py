@@ -93,7 +93,7 @@ def test_gradients_are_those_of_the_eager_model(layer: str, layers: int) -> None
 @each_layer
 def test_sequences_of_different_length(monkeypatch: pytest.MonkeyPatch, layer: str, lowering: str) -> None:
     """What stands in the padding, here NaN, reaches no gradient."""
-    monkeypatch.setattr(dispatch.Runner, "seconds", lambda self, *_: float(self.lowering != lowering))
+    monkeypatch.setattr(dispatch.Candidate, "seconds", lambda self, *_: float(self.lowering != lowering))
     model = Loss(layer)
     backward = compile_backward(model)
     x, y = example()
@@ -107,7 +107,7 @@ def test_sequences_of_different_length(monkeypatch: pytest.MonkeyPatch, layer: s
 @pytest.mark.parametrize("lowering", ["scan", "rnn"])
 @each_layer
 def test_each_candidate(monkeypatch: pytest.MonkeyPatch, layer: str, lowering: str) -> None:
-    monkeypatch.setattr(dispatch.Runner, "seconds", lambda self, *_: float(self.lowering != lowering))
+    monkeypatch.setattr(dispatch.Candidate, "seconds", lambda self, *_: float(self.lowering != lowering))
     model = Loss(layer)
     backward = compile_backward(model)
     args = example(20)
@@ -120,14 +120,16 @@ def test_threads(monkeypatch: pytest.MonkeyPatch, threads: int | None, parts: in
     """Whichever candidate is the fastest serves, and of those that lost nothing on one thread stays."""
     monkeypatch.setattr(dispatch, "_cores", lambda: 2)
     monkeypatch.setattr(
-        dispatch.Runner, "seconds", lambda self, *_: float((self.threads, self.parts) != (threads, parts))
+        dispatch.Candidate, "seconds", lambda self, *_: float((self.threads, self.parts) != (threads, parts))
     )
     model = Loss()
     backward = compile_backward(model)
     assert_same(model, backward, *example(20, batch))
-    assert {(runner.threads, runner.parts) for runner, _ in backward._state.served.values()} == {(threads, parts)}
-    (way,) = backward._state.ways.values()
-    assert [runner.threads for runner in way._made].count(1) == (threads == 1)
+    assert {(candidate.threads, candidate.parts) for candidate, _ in backward._cache.served.values()} == {
+        (threads, parts)
+    }
+    (signature,) = backward._cache.signatures.values()
+    assert [candidate.threads for candidate in signature._made].count(1) == (threads == 1)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +144,7 @@ def test_no_more_threads_than_were_asked_for(
     if large is not None:
         monkeypatch.setattr(dispatch, "_LARGE", large)
     timed: set[tuple[int, int]] = set()
-    monkeypatch.setattr(dispatch.Runner, "seconds", lambda self, *_: timed.add((self.threads, self.parts)) or 1.0)
+    monkeypatch.setattr(dispatch.Candidate, "seconds", lambda self, *_: timed.add((self.threads, self.parts)) or 1.0)
     model = Loss()
     assert_same(model, compile_backward(model, threads=asked), *example(20))
     assert timed == made
@@ -354,7 +356,7 @@ def test_where_the_guess_is_wrong_an_export_finds_the_free_axes(monkeypatch: pyt
 def test_columns(monkeypatch: pytest.MonkeyPatch, given: bool, dtype: str) -> None:
     """Tried for an LSTM where a part has sequences enough; lengths may be given."""
     monkeypatch.setattr(dispatch, "_cores", lambda: 2)
-    monkeypatch.setattr(dispatch.Runner, "seconds", lambda self, *_: float(self.lowering != "columns"))
+    monkeypatch.setattr(dispatch.Candidate, "seconds", lambda self, *_: float(self.lowering != "columns"))
     model = Loss("lstm", num_layers=2).to(dtype)
     backward = compile_backward(model)
     for batch, expected in ((32, {"columns"}), (3, {"columns", "scan"})):
@@ -374,9 +376,9 @@ def test_no_session_keeps_the_arrays_of_a_step() -> None:
     model = Loss()
     backward = compile_backward(model)
     assert_same(model, backward, *example())
-    (way,) = backward._state.ways.values()
-    for runner in way._made:
-        options = runner.session._session.get_session_options()
+    (signature,) = backward._cache.signatures.values()
+    for candidate in signature._made:
+        options = candidate.session._session.get_session_options()
         assert not options.enable_cpu_mem_arena
         assert not options.enable_mem_pattern
     other = lucid.runtime.Session(lucid.export.to_onnx(nn.RNN(3, 4)))._session.get_session_options()

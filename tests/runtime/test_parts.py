@@ -28,12 +28,12 @@ each_layer = pytest.mark.parametrize("layer", ["tanh", "relu", "lstm", "gru"])
 def three_parts(monkeypatch: pytest.MonkeyPatch, quick_choices: None) -> None:
     """Of all candidates those in parts take the least time, whatever they take."""
     monkeypatch.setattr(dispatch, "_cores", lambda: 3)
-    monkeypatch.setattr(candidate.Runner, "seconds", lambda self, *_: float(self.parts == 1))
+    monkeypatch.setattr(candidate.Candidate, "seconds", lambda self, *_: float(self.parts == 1))
 
 
 def parts_of(compiled: Any) -> set[int]:
     """Into how many parts the batches seen last are cut."""
-    return {runner.parts for runner, _ in compiled._state.served.values()}
+    return {candidate.parts for candidate, _ in compiled._cache.served.values()}
 
 
 @pytest.mark.parametrize("layers", [1, 2])

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from ...errors import VerificationError
 from .digest import GRAPH, TENSORS, WEIGHTS, altered, digests
-from .files import folder_of, read
 from .metadata import AXES, OPSET, PREFIX, REPORT, VERSION, read_json
+from .read import folder_of, read
 from .tensors import Contents
 
 __all__ = ["Verified", "verify"]

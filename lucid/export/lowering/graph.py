@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,99 +13,25 @@ from onnx_ir.passes.common import CommonSubexpressionEliminationPass
 from ...errors import ExportError
 from ...tracer.graph import Graph
 from ...tracer.node import Node, Value
-from ...tracer.symbolic import Size, evaluate, symbols_of
+from ...tracer.symbolic import Size, symbols_of
 from .builder import Builder
+from .plan import Plan, strategy_of
 from .prune import all_nodes, without_dead
 from .registry import LOWERINGS
 
-__all__ = ["RECURRENT", "lower", "pin", "read_values", "strategy_of"]
-
-RECURRENT = {"rnn": 2, "lstm": 3, "gru": 2}
-"""The ops with a choice of lowerings, and how many of their outputs ONNX's operator gives."""
+__all__ = ["lower", "lower_body"]
 
 
-def read_values(graph: Graph) -> set[Value]:
-    """The values that some node or output reads."""
-    read = {value for node in graph.nodes for value in node.inputs if type(value) is Value}
-    return read | set(graph.outputs.values())
-
-
-def strategy_of(node: Node, lowering: str, time_is_asked: bool, read: Container[Value]) -> str:
-    """How a recurrent node is lowered, if `lowering` is "auto".
-
-    tanh, LSTM and GRU become the operator that every runtime knows; relu is unrolled, unless its time axis was asked to
-    be dynamic; float64 is a Scan, since onnxruntime has no such operators for it, and so is a layer whose gates a
-    gradient reads: the operators do not give them, they would be computed once more.
-
-    Raises:
-        ExportError: the operator was asked for, where onnxruntime has none.
-    """
-    op = node.op.name
-    dtype = node.outputs[0].dtype
-    gates_are_read = any(node.value(i) in read for i in range(RECURRENT[op], len(node.outputs)))
-    if lowering == "rnn" and dtype != np.float32:
-        raise ExportError(
-            f"to_onnx: onnxruntime has no {op.upper()} operator for {dtype}; use lowering='scan' or 'unrolled'"
-        )
-    steps = node.outputs[0].shape[0]
-    if lowering == "unrolled" and steps is None:
-        raise ExportError(
-            f"to_onnx: {op} at {node.location} cannot be unrolled, since its number of time steps is known in the run "
-            "alone; use lowering='scan', or make the axis that it depends on fixed"
-        )
-    if lowering == "columns":
-        return "columns" if op == "lstm" else "scan"
-    if lowering != "auto":
-        return lowering
-    if dtype == np.float64 or gates_are_read:
-        return "scan"
-    if node.attrs.get("nonlinearity") == "relu":
-        return "scan" if steps is None or (time_is_asked and isinstance(steps, Size)) else "unrolled"
-    return "rnn"
-
-
-def pin(graph: Graph, sizes: Mapping[str, int]) -> Graph:
-    """The graph with some symbols replaced by numbers."""
-    places: dict[Value, Value] = {}
-
-    def attribute(old: Any) -> Any:
-        if isinstance(old, Size):
-            if symbols_of(old) <= sizes.keys():
-                return old.at(sizes)
-            kept = tuple(s for s in old.symbols if s not in sizes)
-            factor = evaluate(Size(tuple(s for s in old.symbols if s in sizes)), sizes)
-            return Size(kept, old.coefficient * factor, old.offset)
-        if isinstance(old, (tuple, list)):
-            return type(old)(map(attribute, old))
-        if isinstance(old, slice):
-            return slice(*map(attribute, (old.start, old.stop, old.step)))
-        return pin(old, sizes) if isinstance(old, Graph) else old
-
-    inputs = {}
-    for name, value in graph.inputs.items():
-        inputs[name] = places[value] = Value(tuple(map(attribute, value.shape)), value.dtype, value.requires_grad)
-    for node in graph.nodes:
-        operands = tuple(places.get(v, v) if type(v) is Value else attribute(v) for v in node.inputs)
-        outputs = tuple(spec._replace(shape=tuple(map(attribute, spec.shape))) for spec in node.outputs)
-        attrs = {name: attribute(attr) for name, attr in node.attrs.items()}
-        pinned = Node(node.op, operands, attrs, outputs, node.needs_grad)
-        pinned.scope, pinned.location = node.scope, node.location
-        for i in range(len(outputs)):
-            places[node.value(i)] = pinned.value(i)
-    results = {name: places.get(value, value) for name, value in graph.outputs.items()}
-    return Graph(inputs, results, graph.captured, graph.labels, graph.structure, graph.leaks)
-
-
-def lower(graph: Graph, axes: Mapping[tuple[str, int], str], opset: int, strategies: Mapping[Node, str]) -> ir.Model:
-    """The ONNX model of a graph.
+def lower(plan: Plan, opset: int) -> ir.Model:
+    """Lowers a graph to an ONNX model.
 
     Raises:
         ExportError: an op cannot be exported; the message has the reason and the user's line.
     """
-    read = read_values(graph)
-    # A node that has none is part of another one, as of the step of a scan.
-    b = Builder(opset, lambda node: strategies.get(node) or strategy_of(node, "auto", False, b.read), lower_body)
-    b.read = read
+    graph = plan.graph
+    # A node without a strategy is inside another one, such as the step of a scan.
+    b = Builder(opset, lambda node: plan.strategies.get(node) or strategy_of(node, "auto", False, b.read), lower_body)
+    b.read = graph.read
     values: dict[Value, Any] = {}
     inputs = []
     for name, value in graph.inputs.items():
@@ -118,7 +44,7 @@ def lower(graph: Graph, axes: Mapping[tuple[str, int], str], opset: int, strateg
         if name not in graph.inputs:
             b.unique(name)
     by_name = dict(zip(graph.inputs, inputs, strict=True))
-    for (name, axis), symbol in axes.items():
+    for (name, axis), symbol in plan.axes.items():
         b.symbols.setdefault(symbol, (by_name[name], axis))
     for value, tensor in graph.captured.items():
         values[value] = _Constant(tensor._data, graph.labels[value])
@@ -169,7 +95,7 @@ def lower_body(b: Builder, inner: Builder, body: Graph, operands: Sequence[ir.Va
         array = b.array(operand)
         values[value] = operand if array is None else _Constant(array, operand.name)
     inside = set(list(body.inputs.values())[:moving])
-    b.read = inner.read = b.read | read_values(body)
+    b.read = inner.read = b.read | body.read
     around = b.node
     for node in body.nodes:
         given = [v for v in node.inputs if type(v) is Value]

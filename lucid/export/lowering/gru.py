@@ -12,18 +12,20 @@ import onnx_ir as ir
 
 from .builder import Builder
 from .recurrence import (
-    at_last,
-    biases,
-    blocks,
+    Layer,
+    collected,
     counting,
+    gates_of,
+    joined,
     layer_shape,
+    operator,
     previous,
     projected,
+    results_of,
     scan,
     start,
     steps_of,
     transposed,
-    unsqueezed,
     zeroed,
 )
 from .registry import lowers
@@ -35,65 +37,29 @@ _PARTS = ("r", "z", "n", "q", "reset", "kept")
 
 
 @lowers("gru")
-def _(
-    b: Builder,
-    x: ir.Value,
-    h0: ir.Value | None,
-    weight_ih: ir.Value,
-    weight_hh: ir.Value,
-    bias_ih: ir.Value | None,
-    bias_hh: ir.Value | None,
-    lengths: ir.Value | None,
-) -> Any:
+def _(b: Builder, *operands: Any) -> Any:
+    layer = Layer(*operands)
     strategy = b.strategy_of(b.node)
     if strategy == "rnn":
-        results = _operator(b, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, lengths)
+        results = operator(b, "GRU", layer, _ONNX, layer.h0, linear_before_reset=1)
         if not b.is_read(2, 3):
             return *results, None, None
-    recurrent = transposed(b, weight_hh)
+    recurrent = transposed(b, layer.weight_hh)
     if strategy == "rnn":
-        made = _again(b, results[0], x, h0, weight_ih, recurrent, bias_ih, bias_hh)
+        made = _again(b, results[0], layer, recurrent)
     else:
         loop = _unrolled if strategy == "unrolled" else _scan
-        made, last = loop(b, x, h0, weight_ih, recurrent, bias_ih, bias_hh)
+        made, last = loop(b, layer, recurrent)
         results = made["h"], last
-    if lengths is not None:
-        counts = counting(b, lengths)
+    if layer.lengths is not None:
+        counts = counting(b, layer.lengths)
         if strategy != "rnn":
-            results = zeroed(b, made["h"], counts), at_last(b, made["h"], lengths)
+            results = results_of(b, layer, counts, made["h"])
         made = {name: zeroed(b, value, counts) for name, value in made.items()}
-    gates = b.op("Concat", *[b.op("Unsqueeze", made[gate], np.array([1])) for gate in "rzn"], axis=1)
+    gates = joined(b, made, "rzn")
     if strategy != "unrolled":
         b.parts[gates] = made
     return *results, gates, made["q"]
-
-
-def _operator(
-    b: Builder,
-    x: ir.Value,
-    h0: ir.Value | None,
-    weight_ih: ir.Value,
-    weight_hh: ir.Value,
-    bias_ih: ir.Value | None,
-    bias_hh: ir.Value | None,
-    lengths: ir.Value | None,
-) -> Any:
-    """One ONNX GRU. Its output has a direction axis, (T, 1, N, H), which is squeezed out."""
-    dtype = b.dtype(x)
-    y, h_n = b.op(
-        "GRU",
-        x,
-        unsqueezed(b, blocks(b, weight_ih, _ONNX)),
-        unsqueezed(b, blocks(b, weight_hh, _ONNX)),
-        biases(b, _ONNX, dtype, bias_ih, bias_hh),
-        None if lengths is None else b.cast(lengths, np.int32),
-        h0,
-        outputs=2,
-        dtype=dtype,
-        hidden_size=layer_shape(b)[2],
-        linear_before_reset=1,
-    )
-    return b.op("Squeeze", y, np.array([1])), h_n
 
 
 def _cell(b: Builder, sigmoids: ir.Value, x: ir.Value, q: ir.Value, h: ir.Value, axis: int) -> dict[str, ir.Value]:
@@ -107,45 +73,28 @@ def _cell(b: Builder, sigmoids: ir.Value, x: ir.Value, q: ir.Value, h: ir.Value,
     return {"r": r, "z": z, "n": n, "q": q, "reset": reset, "kept": kept, "h": b.op("Add", n, kept)}
 
 
-def _unrolled(
-    b: Builder,
-    x: ir.Value,
-    h0: ir.Value | None,
-    weight_ih: ir.Value,
-    recurrent: ir.Value,
-    bias_ih: ir.Value | None,
-    bias_hh: ir.Value | None,
-) -> Any:
+def _unrolled(b: Builder, layer: Layer, recurrent: ir.Value) -> Any:
     """MatMul, Add and the gates for each step. States stay (1, N, H), so nothing needs to be squeezed."""
     hidden = layer_shape(b)[2]
     sizes = np.array([2 * hidden, hidden])
-    h = b.op("Unsqueeze", start(b, None, b.dtype(x)), np.array([0])) if h0 is None else h0
+    h = layer.h0
+    if h is None:
+        h = b.op("Unsqueeze", start(b, None, b.dtype(layer.x)), np.array([0]))
     made: list[dict[str, ir.Value]] = []
-    parts = b.op("Split", projected(b, x, weight_ih, bias_ih), sizes, outputs=2, axis=2)
+    parts = b.op("Split", projected(b, layer.x, layer.weight_ih, layer.bias_ih), sizes, outputs=2, axis=2)
     for x_rz, x_n in zip(*(steps_of(b, part) for part in parts), strict=True):
         product = b.op("MatMul", h, recurrent)
-        if bias_hh is not None:
-            product = b.op("Add", product, bias_hh)
+        if layer.bias_hh is not None:
+            product = b.op("Add", product, layer.bias_hh)
         h_rz, q = b.op("Split", product, sizes, outputs=2, axis=2)
         made.append(_cell(b, b.op("Add", x_rz, h_rz), x_n, q, h, 2))
         h = made[-1]["h"]
-    return {
-        name: made[0][name] if len(made) == 1 else b.op("Concat", *[step[name] for step in made], axis=0)
-        for name in "rznqh"
-    }, h
+    return collected(b, made, "rznqh"), h
 
 
-def _scan(
-    b: Builder,
-    x: ir.Value,
-    h0: ir.Value | None,
-    weight_ih: ir.Value,
-    recurrent: ir.Value,
-    bias_ih: ir.Value | None,
-    bias_hh: ir.Value | None,
-) -> Any:
+def _scan(b: Builder, layer: Layer, recurrent: ir.Value) -> Any:
     """MatMuls for the input projection of all steps, then a Scan over two Gemms and the gates."""
-    x_rz, x_n, r_rz, r_n, bias = _projected(b, x, weight_ih, recurrent, bias_ih, bias_hh)
+    x_rz, x_n, r_rz, r_n, bias = _projected(b, layer, recurrent)
 
     def step(body: Builder, states: Any, read: Any) -> Any:
         (h,), (x_rz, x_n) = states, read
@@ -153,27 +102,18 @@ def _scan(
         made = _cell(body, body.op("Gemm", h, r_rz, x_rz), x_n, q, h, 1)
         return [made["h"]], [made[name] for name in _PARTS]
 
-    first = {"h": start(b, h0, b.dtype(x))}
-    h_n, *collected = scan(b, first, {"x_rz": x_rz, "x_n": x_n}, step, len(_PARTS))
-    made = dict(zip(_PARTS, collected, strict=True))
+    first = {"h": start(b, layer.h0, b.dtype(layer.x))}
+    h_n, *read = scan(b, first, {"x_rz": x_rz, "x_n": x_n}, step, len(_PARTS))
+    made = dict(zip(_PARTS, read, strict=True))
     # Once more, of all steps at once: that is less than a node a step that copies a state to where it is collected.
     made["h"] = b.op("Add", made["n"], made["kept"])
     return made, b.op("Unsqueeze", h_n, np.array([0]))
 
 
-def _again(
-    b: Builder,
-    output: ir.Value,
-    x: ir.Value,
-    h0: ir.Value | None,
-    weight_ih: ir.Value,
-    recurrent: ir.Value,
-    bias_ih: ir.Value | None,
-    bias_hh: ir.Value | None,
-) -> dict[str, ir.Value]:
+def _again(b: Builder, output: ir.Value, layer: Layer, recurrent: ir.Value) -> dict[str, ir.Value]:
     """What the operator does not give, from the states that it gave: the gates of all steps at once."""
-    x_rz, x_n, r_rz, r_n, bias = _projected(b, x, weight_ih, recurrent, bias_ih, bias_hh)
-    h = previous(b, h0, output)
+    x_rz, x_n, r_rz, r_n, bias = _projected(b, layer, recurrent)
+    h = previous(b, layer.h0, output)
     q = b.op("MatMul", h, r_n)
     if bias is not None:
         q = b.op("Add", q, bias)
@@ -181,18 +121,15 @@ def _again(
 
 
 def _projected(
-    b: Builder,
-    x: ir.Value,
-    weight_ih: ir.Value,
-    recurrent: ir.Value,
-    bias_ih: ir.Value | None,
-    bias_hh: ir.Value | None,
+    b: Builder, layer: Layer, recurrent: ir.Value
 ) -> tuple[ir.Value, ir.Value, ir.Value, ir.Value, ir.Value | None]:
     """The input's part of r and z and that of n, all biases but the state's in n being added; the recurrent weight of
     each; and that bias."""
-    (w_rz, w_n), (r_rz, r_n) = _parted(b, weight_ih, 0), _parted(b, recurrent, 1)
-    (b_rz, b_n), (c_rz, c_n) = ((None, None) if bias is None else _parted(b, bias, 0) for bias in (bias_ih, bias_hh))
-    return projected(b, x, w_rz, b_rz, c_rz), projected(b, x, w_n, b_n), r_rz, r_n, c_n
+    (w_rz, w_n), (r_rz, r_n) = _parted(b, layer.weight_ih, 0), _parted(b, recurrent, 1)
+    (b_rz, b_n), (c_rz, c_n) = (
+        (None, None) if bias is None else _parted(b, bias, 0) for bias in (layer.bias_ih, layer.bias_hh)
+    )
+    return projected(b, layer.x, w_rz, b_rz, c_rz), projected(b, layer.x, w_n, b_n), r_rz, r_n, c_n
 
 
 def _parted(b: Builder, weight: ir.Value, axis: int) -> tuple[ir.Value, ir.Value]:
@@ -250,7 +187,6 @@ def _coefficients(
 
 def _parts(b: Builder, gates: ir.Value, inner: ir.Value, earlier: ir.Value) -> dict[str, ir.Value]:
     """What a layer's loop has at hand, computed from what it gave."""
-    pieces = b.op("Split", gates, np.ones(3, np.int64), outputs=3, axis=1)
-    r, z, n = (b.op("Squeeze", piece, np.array([1])) for piece in pieces)
+    r, z, n = gates_of(b, gates, 3)
     kept = b.op("Mul", z, b.op("Sub", earlier, n))
     return {"r": r, "z": z, "n": n, "reset": b.op("Mul", r, inner), "kept": kept}

@@ -13,20 +13,24 @@ import onnx_ir as ir
 
 from .builder import Builder
 from .recurrence import (
+    Layer,
     at_last,
-    biases,
     blocks,
+    collected,
     counting,
     exchanged,
+    gates_of,
+    joined,
     layer_shape,
+    operator,
     previous,
     projected,
+    results_of,
     scan,
     start,
     steps_of,
     summed,
     transposed,
-    unsqueezed,
     zeroed,
 )
 from .registry import lowers
@@ -46,70 +50,38 @@ class _Columns(dict[str, ir.Value]):
 
 
 @lowers("lstm")
-def _(
-    b: Builder,
-    x: ir.Value,
-    h0: ir.Value | None,
-    c0: ir.Value | None,
-    weight_ih: ir.Value,
-    weight_hh: ir.Value,
-    bias_ih: ir.Value | None,
-    bias_hh: ir.Value | None,
-    lengths: ir.Value | None,
-) -> Any:
+def _(b: Builder, x: ir.Value, h0: ir.Value | None, c0: ir.Value | None, *operands: Any) -> Any:
+    layer = Layer(x, h0, *operands)._replace(c0=c0)
     strategy = b.strategy_of(b.node)
     order = _ONNX if strategy == "rnn" else _OWN
-    bias = summed(b, [part for part in (bias_ih, bias_hh) if part is not None])
-    weight, recurrent = blocks(b, weight_ih, order), blocks(b, weight_hh, order)
-    bias = bias and blocks(b, bias, order)
+    bias = summed(b, [part for part in (layer.bias_ih, layer.bias_hh) if part is not None])
+    # From here on the gates are in that order, and there is one bias.
+    layer = layer._replace(
+        weight_ih=blocks(b, layer.weight_ih, order),
+        weight_hh=blocks(b, layer.weight_hh, order),
+        bias_ih=bias and blocks(b, bias, order),
+        bias_hh=None,
+    )
     if strategy == "columns":
-        return _columns(b, x, h0, c0, weight, recurrent, bias, lengths)
+        return _columns(b, layer)
     if strategy == "rnn":
-        results = _operator(b, x, h0, c0, weight, recurrent, bias, lengths)
+        results = operator(b, "LSTM", layer, range(4), layer.h0, layer.c0)
         if not b.is_read(3, 4):
             return *results, None, None
-        made = _again(b, results[0], x, h0, c0, weight, recurrent, bias)
+        made = _again(b, results[0], layer)
     else:
         loop = _unrolled if strategy == "unrolled" else _scan
-        made, *last = loop(b, projected(b, x, weight, bias), h0, c0, transposed(b, recurrent))
+        made, *last = loop(b, layer)
         results = made["h"], *last
-    if lengths is not None:
-        counts = counting(b, lengths)
+    if layer.lengths is not None:
+        counts = counting(b, layer.lengths)
         if strategy != "rnn":
-            results = zeroed(b, made["h"], counts), at_last(b, made["h"], lengths), at_last(b, made["c"], lengths)
+            results = results_of(b, layer, counts, made["h"], made["c"])
         made = {name: zeroed(b, value, counts) for name, value in made.items()}
-    gates = _joined(b, made)
+    gates = joined(b, made, "oifg")
     if strategy != "unrolled":
         b.parts[gates] = made
     return *results, gates, made["c"]
-
-
-def _operator(
-    b: Builder,
-    x: ir.Value,
-    h0: ir.Value | None,
-    c0: ir.Value | None,
-    weight: ir.Value,
-    recurrent: ir.Value,
-    bias: ir.Value | None,
-    lengths: ir.Value | None,
-) -> Any:
-    """One ONNX LSTM. Its output has a direction axis, (T, 1, N, H), which is squeezed out."""
-    dtype = b.dtype(x)
-    y, h_n, c_n = b.op(
-        "LSTM",
-        x,
-        unsqueezed(b, weight),
-        unsqueezed(b, recurrent),
-        biases(b, range(4), dtype, bias, None),
-        None if lengths is None else b.cast(lengths, np.int32),
-        h0,
-        c0,
-        outputs=3,
-        dtype=dtype,
-        hidden_size=layer_shape(b)[2],
-    )
-    return b.op("Squeeze", y, np.array([1])), h_n, c_n
 
 
 def _gates(b: Builder, total: ir.Value, hidden: int, axis: int, order: str = "oif") -> dict[str, ir.Value]:
@@ -133,104 +105,82 @@ def _cell(b: Builder, total: ir.Value, c: ir.Value | None, hidden: int, axis: in
     return made
 
 
-def _joined(b: Builder, made: Mapping[str, ir.Value]) -> ir.Value:
-    """The gates as the op gives them, (T, 4, N, H)."""
-    return b.op("Concat", *[b.op("Unsqueeze", made[gate], np.array([1])) for gate in "oifg"], axis=1)
-
-
-def _unrolled(b: Builder, inputs: ir.Value, h0: ir.Value | None, c0: ir.Value | None, recurrent: ir.Value) -> Any:
+def _unrolled(b: Builder, layer: Layer) -> Any:
     """MatMul, Add and the gates for each step. States stay (1, N, H), so nothing needs to be squeezed."""
     hidden = layer_shape(b)[2]
-    h, c = h0, c0
+    inputs, recurrent = projected(b, layer.x, layer.weight_ih, layer.bias_ih), transposed(b, layer.weight_hh)
+    h, c = layer.h0, layer.c0
     steps: list[dict[str, ir.Value]] = []
     for step in steps_of(b, inputs):
         total = step if h is None else b.op("Add", b.op("MatMul", h, recurrent), step)
         steps.append(_cell(b, total, c, hidden, 2))
         h, c = steps[-1]["h"], steps[-1]["c"]
-    made = {
-        name: steps[0][name] if len(steps) == 1 else b.op("Concat", *[step[name] for step in steps], axis=0)
-        for name in "oifgch"
-    }
-    return made, h, c
+    return collected(b, steps, "oifgch"), h, c
 
 
-def _scan(b: Builder, inputs: ir.Value, h0: ir.Value | None, c0: ir.Value | None, recurrent: ir.Value) -> Any:
+def _scan(b: Builder, layer: Layer) -> Any:
     """One MatMul for the input projection of all steps, then a Scan over Gemm and the gates."""
+    inputs, recurrent = projected(b, layer.x, layer.weight_ih, layer.bias_ih), transposed(b, layer.weight_hh)
     dtype, hidden = b.dtype(inputs), layer_shape(b)[2]
 
     def step(body: Builder, states: Any, read: Any) -> Any:
         made = _cell(body, body.op("Gemm", states[0], recurrent, read[0]), states[1], hidden, 1)
         return [made["h"], made["c"]], [made[name] for name in _PARTS]
 
-    states = {"h": start(b, h0, dtype), "c": start(b, c0, dtype)}
-    h_n, c_n, *collected = scan(b, states, {"x": inputs}, step, len(_PARTS))
-    made = dict(zip(_PARTS, collected, strict=True))
+    states = {"h": start(b, layer.h0, dtype), "c": start(b, layer.c0, dtype)}
+    h_n, c_n, *read = scan(b, states, {"x": inputs}, step, len(_PARTS))
+    made = dict(zip(_PARTS, read, strict=True))
     # Once more, of all steps at once: that is less than a node a step that copies a state to where it is collected.
     made["h"] = b.op("Mul", made["o"], made["t"])
     made["c"] = b.op("Add", made["kept"], made["written"])
     return made, b.op("Unsqueeze", h_n, np.array([0])), b.op("Unsqueeze", c_n, np.array([0]))
 
 
-def _columns(
-    b: Builder,
-    x: ir.Value,
-    h0: ir.Value | None,
-    c0: ir.Value | None,
-    weight: ir.Value,
-    recurrent: ir.Value,
-    bias: ir.Value | None,
-    lengths: ir.Value | None,
-) -> Any:
+def _columns(b: Builder, layer: Layer) -> Any:
     """A Scan in which each sequence is a column, and the weights stand on the left of both products.
 
     onnxruntime lays out the right factor of a product anew each time, if it is no constant. That is the state then, and
     not the weights, which have many more elements.
     """
-    column = None if bias is None else b.op("Unsqueeze", bias, np.array([1]))
-    dtype, hidden = b.dtype(x), layer_shape(b)[2]
+    column = None if layer.bias_ih is None else b.op("Unsqueeze", layer.bias_ih, np.array([1]))
+    dtype, hidden = b.dtype(layer.x), layer_shape(b)[2]
 
     def step(body: Builder, states: Any, read: Any) -> Any:
-        total = body.op("Gemm", recurrent, states[0], body.op("Gemm", weight, read[0], column, transB=1))
+        total = body.op("Gemm", layer.weight_hh, states[0], body.op("Gemm", layer.weight_ih, read[0], column, transB=1))
         made = _cell(body, total, states[1], hidden, 0)
         return [made["h"], made["c"]], [transposed(body, made["h"]), *(made[name] for name in _KEPT)]
 
-    states = {"h": transposed(b, start(b, h0, dtype)), "c": transposed(b, start(b, c0, dtype))}
-    h_n, c_n, output, *collected = scan(b, states, {"x": x}, step, len(_KEPT) + 1)
-    made = _Columns(zip(_KEPT, collected, strict=True))
+    states = {"h": transposed(b, start(b, layer.h0, dtype)), "c": transposed(b, start(b, layer.c0, dtype))}
+    h_n, c_n, output, *read = scan(b, states, {"x": layer.x}, step, len(_KEPT) + 1)
+    made = _Columns(zip(_KEPT, read, strict=True))
     cells = exchanged(b, b.op("Add", made["kept"], b.op("Mul", made["i"], made["g"])))
     h_n, c_n = (b.op("Unsqueeze", transposed(b, last), np.array([0])) for last in (h_n, c_n))
-    if lengths is not None:
-        counts = counting(b, lengths)
-        h_n, c_n = at_last(b, output, lengths), at_last(b, cells, lengths)
+    if layer.lengths is not None:
+        counts = counting(b, layer.lengths)
+        h_n, c_n = at_last(b, output, layer.lengths), at_last(b, cells, layer.lengths)
         output, cells = zeroed(b, output, counts), zeroed(b, cells, counts)
         counts = exchanged(b, counts)
         made = _Columns((name, zeroed(b, value, counts)) for name, value in made.items())
-    gates = _joined(b, {gate: exchanged(b, made[gate]) for gate in "oifg"})
+    gates = joined(b, {gate: exchanged(b, made[gate]) for gate in "oifg"}, "oifg")
     b.parts[gates] = made
     return output, h_n, c_n, gates, cells
 
 
-def _again(
-    b: Builder,
-    output: ir.Value,
-    x: ir.Value,
-    h0: ir.Value | None,
-    c0: ir.Value | None,
-    weight: ir.Value,
-    recurrent: ir.Value,
-    bias: ir.Value | None,
-) -> dict[str, ir.Value]:
+def _again(b: Builder, output: ir.Value, layer: Layer) -> dict[str, ir.Value]:
     """What the operator does not give, from the states that it gave: the gates of all steps by one product, and the
     cells, which are a sum over time that needs none."""
-    read = b.op("Concat", x, previous(b, h0, output), axis=2)
-    made = _gates(b, projected(b, read, b.op("Concat", weight, recurrent, axis=1), bias), layer_shape(b)[2], 2, "iof")
+    read = b.op("Concat", layer.x, previous(b, layer.h0, output), axis=2)
+    weight = b.op("Concat", layer.weight_ih, layer.weight_hh, axis=1)
+    made = _gates(b, projected(b, read, weight, layer.bias_ih), layer_shape(b)[2], 2, "iof")
 
     def step(body: Builder, states: Any, read: Any) -> Any:
         f, written = read
         kept = body.op("Mul", f, states[0])
         return [body.op("Add", kept, written)], [kept]
 
-    _, kept = scan(b, {"c": start(b, c0, b.dtype(x))}, {"f": made["f"], "written": made["written"]}, step, 1)
+    _, kept = scan(
+        b, {"c": start(b, layer.c0, b.dtype(layer.x))}, {"f": made["f"], "written": made["written"]}, step, 1
+    )
     c = b.op("Add", kept, made["written"])
     return {**made, "h": output, "kept": kept, "c": c, "t": b.op("Tanh", c)}
 
@@ -355,8 +305,7 @@ def _factors(b: Builder, made: Mapping[str, ir.Value]) -> tuple[ir.Value, ...]:
 
 def _parts(b: Builder, gates: ir.Value, cells: ir.Value, c0: ir.Value | None) -> dict[str, ir.Value]:
     """What a layer's loop has at hand, computed from what it gave."""
-    pieces = b.op("Split", gates, np.ones(4, np.int64), outputs=4, axis=1)
-    o, i, f, g = (b.op("Squeeze", piece, np.array([1])) for piece in pieces)
+    o, i, f, g = gates_of(b, gates, 4)
     t = b.op("Tanh", cells)
     written, kept = b.op("Mul", i, g), b.op("Mul", f, previous(b, c0, cells))
     return {"o": o, "i": i, "f": f, "g": g, "t": t, "h": b.op("Mul", o, t), "written": written, "kept": kept}

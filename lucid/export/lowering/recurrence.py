@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx_ir as ir
@@ -13,14 +13,19 @@ from ...tracer.symbolic import Size
 from .builder import Builder
 
 __all__ = [
+    "Layer",
     "at_last",
-    "biases",
     "blocks",
+    "collected",
     "counting",
     "exchanged",
+    "gates_of",
+    "joined",
     "layer_shape",
+    "operator",
     "previous",
     "projected",
+    "results_of",
     "scan",
     "start",
     "steps_of",
@@ -33,11 +38,69 @@ __all__ = [
 Step = Callable[[Builder, Sequence[ir.Value], Sequence[ir.Value]], tuple[Sequence[ir.Value], Sequence[ir.Value]]]
 
 
+class Layer(NamedTuple):
+    """The operands of a recurrent layer with G gates.
+
+    Attributes:
+        x: (T, N, I).
+        h0: (1, N, H); None for zeros.
+        weight_ih: (G H, I).
+        weight_hh: (G H, H).
+        bias_ih, bias_hh: (G H); None in a layer without biases.
+        lengths: (N); None if every sequence has T steps.
+        c0: (1, N, H); None for zeros, and in a layer without cells.
+    """
+
+    x: ir.Value
+    h0: ir.Value | None
+    weight_ih: ir.Value
+    weight_hh: ir.Value
+    bias_ih: ir.Value | None
+    bias_hh: ir.Value | None
+    lengths: ir.Value | None
+    c0: ir.Value | None = None
+
+
 def layer_shape(b: Builder, output: int = 0) -> tuple[Any, Any, int]:
     """T, N and H of the layer being lowered, which are the shape of one of its outputs."""
     assert b.node is not None
     steps, batch, hidden = b.node.outputs[output].shape
     return steps, batch, int(hidden)
+
+
+# --- layers
+
+
+def operator(
+    b: Builder, op_type: str, layer: Layer, order: Sequence[int], *states: ir.Value | None, **attributes: Any
+) -> Any:
+    """One ONNX RNN, LSTM or GRU: the output and the last states.
+
+    The operator's output has an axis of directions, (T, 1, N, H), which is squeezed out.
+
+    Args:
+        b: the builder.
+        op_type: the operator.
+        layer: its operands.
+        order: for each of the operator's gates, the layer's own.
+        states: the first states.
+        attributes: the operator's attributes, beside the number of hidden units.
+    """
+    dtype = b.dtype(layer.x)
+    y, *last = b.op(
+        op_type,
+        layer.x,
+        unsqueezed(b, blocks(b, layer.weight_ih, order)),
+        unsqueezed(b, blocks(b, layer.weight_hh, order)),
+        _biases(b, order, dtype, layer.bias_ih, layer.bias_hh),
+        None if layer.lengths is None else b.cast(layer.lengths, np.int32),
+        *states,
+        outputs=1 + len(states),
+        dtype=dtype,
+        hidden_size=layer_shape(b)[2],
+        **attributes,
+    )
+    return b.op("Squeeze", y, np.array([1])), *last
 
 
 # --- loops
@@ -105,6 +168,14 @@ def steps_of(b: Builder, sequence: ir.Value) -> list[ir.Value]:
     return list(b.op("Split", sequence, np.ones(steps, np.int64), outputs=steps, axis=0))
 
 
+def collected(b: Builder, steps: Sequence[Mapping[str, ir.Value]], names: str) -> dict[str, ir.Value]:
+    """What each of the steps made under some names, each of a letter, as one value for all steps."""
+    return {
+        name: steps[0][name] if len(steps) == 1 else b.op("Concat", *[step[name] for step in steps], axis=0)
+        for name in names
+    }
+
+
 def previous(b: Builder, first: ir.Value | None, states: ir.Value) -> ir.Value:
     """The state before each step (T, N, H)."""
     # A Pad that adds a step and takes one away would do for zeros, but not in onnxruntime 1.22 with a single step.
@@ -142,6 +213,19 @@ def zeroed(b: Builder, x: ir.Value, counts: ir.Value) -> ir.Value:
     return result
 
 
+def results_of(b: Builder, layer: Layer, counts: ir.Value, *states: ir.Value) -> tuple[ir.Value, ...]:
+    """The output, zero where a step does not count, and each state at the last step that does.
+
+    Args:
+        b: the builder.
+        layer: the layer; it has lengths.
+        counts: which steps count.
+        states: the states after each step, the output first.
+    """
+    assert layer.lengths is not None
+    return zeroed(b, states[0], counts), *[at_last(b, state, layer.lengths) for state in states]
+
+
 def at_last(b: Builder, states: ir.Value, lengths: ir.Value) -> ir.Value:
     """The states at the last step that counts, (1, N, H)."""
     _, batch, hidden = layer_shape(b)
@@ -152,6 +236,21 @@ def at_last(b: Builder, states: ir.Value, lengths: ir.Value) -> ir.Value:
 
 def _row(b: Builder, lengths: ir.Value) -> ir.Value:
     return b.op("Unsqueeze", b.cast(lengths, np.int64), np.array([0, 2]))
+
+
+# --- gates
+
+
+def joined(b: Builder, made: Mapping[str, ir.Value], gates: str) -> ir.Value:
+    """The gates as the op returns them, (T, G, N, H); each is named by a letter."""
+    result: ir.Value = b.op("Concat", *[b.op("Unsqueeze", made[gate], np.array([1])) for gate in gates], axis=1)
+    return result
+
+
+def gates_of(b: Builder, gates: ir.Value, count: int) -> list[ir.Value]:
+    """Each gate, (T, N, H), of those that the op returns as one value, (T, G, N, H)."""
+    pieces = b.op("Split", gates, np.ones(count, np.int64), outputs=count, axis=1)
+    return [b.op("Squeeze", piece, np.array([1])) for piece in pieces]
 
 
 # --- weights: constants are rearranged at export, others by nodes
@@ -192,7 +291,7 @@ def blocks(b: Builder, weight: ir.Value, order: Sequence[int]) -> ir.Value:
     return b.op("Concat", *[parts[i] for i in firsts], axis=0)
 
 
-def biases(b: Builder, order: Sequence[int], dtype: Any, *parts: ir.Value | None) -> ir.Value | None:
+def _biases(b: Builder, order: Sequence[int], dtype: Any, *parts: ir.Value | None) -> ir.Value | None:
     """The biases as ONNX's recurrent operators take them: b_ih, then b_hh, in one row; None if there is neither."""
     if all(part is None for part in parts):
         return None

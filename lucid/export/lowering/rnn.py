@@ -10,18 +10,17 @@ import onnx_ir as ir
 
 from .builder import Builder
 from .recurrence import (
-    at_last,
-    biases,
+    Layer,
     counting,
-    layer_shape,
+    operator,
     previous,
     projected,
+    results_of,
     scan,
     start,
     steps_of,
     transposed,
     unsqueezed,
-    zeroed,
 )
 from .registry import lowers
 
@@ -29,102 +28,44 @@ _ACTIVATIONS = {"tanh": "Tanh", "relu": "Relu"}
 
 
 @lowers("rnn")
-def _(
-    b: Builder,
-    x: ir.Value,
-    h0: ir.Value | None,
-    weight_ih: ir.Value,
-    weight_hh: ir.Value,
-    bias_ih: ir.Value | None,
-    bias_hh: ir.Value | None,
-    lengths: ir.Value | None,
-    nonlinearity: str,
-) -> Any:
-    activation = _ACTIVATIONS[nonlinearity]
-    layer = x, h0, weight_ih, weight_hh, bias_ih, bias_hh, lengths
+def _(b: Builder, *operands: Any, nonlinearity: str) -> Any:
+    layer, activation = Layer(*operands), _ACTIVATIONS[nonlinearity]
     strategy = b.strategy_of(b.node)
     if strategy != "rnn":
-        return _composed(b, *layer, activation, _unrolled if strategy == "unrolled" else _scan)
-    results = _operator(b, *layer, activation)
-    return _unless_nan(b, results, *layer) if nonlinearity == "relu" else results
-
-
-def _composed(
-    b: Builder,
-    x: ir.Value,
-    h0: ir.Value | None,
-    weight_ih: ir.Value,
-    weight_hh: ir.Value,
-    bias_ih: ir.Value | None,
-    bias_hh: ir.Value | None,
-    lengths: ir.Value | None,
-    activation: str,
-    loop: Callable[..., Any],
-) -> Any:
-    """Products, sums and the activation, by `_unrolled` or `_scan`."""
-    inputs = projected(b, x, weight_ih, bias_ih, bias_hh)
-    output, last = loop(b, inputs, h0, transposed(b, weight_hh), activation)
-    if lengths is None:
-        return output, last
-    return zeroed(b, output, counting(b, lengths)), at_last(b, output, lengths)
-
-
-def _operator(
-    b: Builder,
-    x: ir.Value,
-    h0: ir.Value | None,
-    weight_ih: ir.Value,
-    weight_hh: ir.Value,
-    bias_ih: ir.Value | None,
-    bias_hh: ir.Value | None,
-    lengths: ir.Value | None,
-    activation: str,
-) -> Any:
-    """One ONNX RNN. Its output has a direction axis, (T, 1, N, H), which is squeezed out."""
-    dtype = b.dtype(x)
+        return _composed(b, layer, activation, _unrolled if strategy == "unrolled" else _scan)
     # onnxruntime takes the names of activations in this spelling alone, though the checker takes any.
-    y, h_n = b.op(
-        "RNN",
-        x,
-        unsqueezed(b, weight_ih),
-        unsqueezed(b, weight_hh),
-        biases(b, [0], dtype, bias_ih, bias_hh),
-        None if lengths is None else b.cast(lengths, np.int32),
-        h0,
-        outputs=2,
-        dtype=dtype,
-        hidden_size=layer_shape(b)[2],
-        activations=[activation],
-    )
-    return b.op("Squeeze", y, np.array([1])), h_n
+    results = operator(b, "RNN", layer, [0], layer.h0, activations=[activation])
+    return _unless_nan(b, results, layer) if nonlinearity == "relu" else results
 
 
-def _unless_nan(
-    b: Builder,
-    results: tuple[ir.Value, ir.Value],
-    x: ir.Value,
-    h0: ir.Value | None,
-    weight_ih: ir.Value,
-    weight_hh: ir.Value,
-    bias_ih: ir.Value | None,
-    bias_hh: ir.Value | None,
-    lengths: ir.Value | None,
-) -> Any:
-    """What the operator gave with Relu, or what a Scan gives if there may have been a NaN, of which onnxruntime's
-    operator makes 0.
+def _composed(b: Builder, layer: Layer, activation: str, loop: Callable[..., Any]) -> Any:
+    """Products, sums and the activation, by `_unrolled` or `_scan`."""
+    inputs = projected(b, layer.x, layer.weight_ih, layer.bias_ih, layer.bias_hh)
+    output, last = loop(b, inputs, layer.h0, transposed(b, layer.weight_hh), activation)
+    if layer.lengths is None:
+        return output, last
+    return results_of(b, layer, counting(b, layer.lengths), output)
 
-    All magnitudes that a step multiplies, summed up, times all magnitudes of the weights is more than any sum in the
-    layer can come to. If that is a finite number, so were they all. Twice as much leaves room for rounding.
+
+def _unless_nan(b: Builder, results: tuple[ir.Value, ir.Value], layer: Layer) -> Any:
+    """The results of the operator with Relu, or those of a Scan if there may have been a NaN: the operator turns NaN
+    into 0.
+
+    The magnitudes of everything that a step multiplies, summed up, times the magnitudes of all weights exceed any sum
+    in the layer. If that bound is finite, so were all sums. Doubling it leaves room for rounding.
     """
-    dtype = b.dtype(x)
-    weights = [weight for weight in (weight_ih, weight_hh, bias_ih, bias_hh) if weight is not None]
-    read = [_magnitude(b, value) for value in (x, results[0], h0) if value is not None]
+    dtype = b.dtype(layer.x)
+    weights = [w for w in (layer.weight_ih, layer.weight_hh, layer.bias_ih, layer.bias_hh) if w is not None]
+    read = [_magnitude(b, value) for value in (layer.x, results[0], layer.h0) if value is not None]
     most = b.op("Mul", b.op("Sum", *read, np.ones((), dtype)), _total(b, [_magnitude(b, weight) for weight in weights]))
     finite = b.op("Less", most, np.full((), np.inf, dtype), dtype=np.bool_)
     kept, anew = b.subgraph(), b.subgraph()
-    # The weights that the operator reads, and no others of its own: a file has them once.
-    weight_ih, weight_hh = (anew.op("Squeeze", unsqueezed(b, w), np.array([0])) for w in (weight_ih, weight_hh))
-    others = _composed(anew, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, "Relu", _scan)
+    # The weights that the operator reads, not copies of them: a file has each weight once.
+    own = {
+        name: anew.op("Squeeze", unsqueezed(b, getattr(layer, name)), np.array([0]))
+        for name in ("weight_ih", "weight_hh")
+    }
+    others = _composed(anew, layer._replace(**own), "Relu", _scan)
     return b.op(
         "If",
         finite,

@@ -6,12 +6,13 @@ from typing import Any
 
 import onnx_ir as ir
 
+from ...ops.scan import scan
 from ...tracer.graph import Graph
 from .builder import Builder
 from .registry import lowers
 
 
-@lowers("scan")
+@lowers(scan)  # the op itself: `import lucid` does not declare it
 def _(b: Builder, *operands: ir.Value, body: Graph, states: int, scanned: int, reverse: bool) -> Any:
     """One Scan; outputs that nobody reads, such as the states before each step, are dropped when the graph is whole."""
     inner = b.subgraph()

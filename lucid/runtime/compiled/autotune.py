@@ -1,4 +1,4 @@
-"""Which of several runners is the fastest."""
+"""Which of several candidates is the fastest."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .candidate import Runner
+from .candidate import Candidate
 from .parts import Shapes
 
 __all__ = ["fastest"]
@@ -32,40 +32,40 @@ apart: to hand over an operator, and hundreds of small ones make a call, takes m
 """
 
 
-def fastest(runners: Sequence[Runner], arrays: Sequence[Array], shapes: Shapes, rounds: int) -> Runner:
+def fastest(candidates: Sequence[Candidate], arrays: Sequence[Array], shapes: Shapes, rounds: int) -> Candidate:
     """Which of them takes the least time on these inputs.
 
     Those of one thread an operator have their turns first, one after the other. The best of them is then held against
     each of the others, side by side: a machine may be twice as slow a moment later.
 
     Args:
-        runners: what there is to choose from.
+        candidates: what there is to choose from.
         arrays: the inputs.
         shapes: their shapes.
         rounds: how often each may have to show what it takes.
     """
-    if len(runners) == 1:
-        return runners[0]
+    if len(candidates) == 1:
+        return candidates[0]
     given = arrays, shapes
-    steady = [runner for runner in runners if runner.steady]
-    spread = [runner for runner in runners if not runner.steady]
+    steady = [candidate for candidate in candidates if candidate.steady]
+    spread = [candidate for candidate in candidates if not candidate.steady]
     if not steady:
         return _knocked_out(spread, given, rounds, _SETTLE)[0]
     time.sleep(_SETTLE)
     _warmed(steady[0], given)
     best, taken = _knocked_out(steady, given, rounds)
     ahead = {best: 1.0}
-    for runner in spread:
+    for candidate in spread:
         if taken > _SHORT:
-            ahead[runner] = _ratio(taken, runner.seconds(*given))
+            ahead[candidate] = _ratio(taken, candidate.seconds(*given))
         else:
-            ahead[runner] = _lead(runner, best, given, rounds)
+            ahead[candidate] = _lead(candidate, best, given, rounds)
     return max(ahead, key=ahead.__getitem__)
 
 
 def _knocked_out(
-    left: Sequence[Runner], given: tuple[Any, Any], rounds: int, pause: float = 0.0
-) -> tuple[Runner, float]:
+    left: Sequence[Candidate], given: tuple[Any, Any], rounds: int, pause: float = 0.0
+) -> tuple[Candidate, float]:
     """Each has a turn, and the better half of them, two at least, one more in each further round: a slow moment of the
     machine shall decide nothing. Where calls are long there are fewer rounds.
 
@@ -82,22 +82,22 @@ def _knocked_out(
     taken = dict.fromkeys(left, float("inf"))
     begin = time.perf_counter()
     for _ in range(rounds):
-        for runner in left:
+        for candidate in left:
             time.sleep(pause)
-            taken[runner] = min(taken[runner], runner.seconds(*given))
+            taken[candidate] = min(taken[candidate], candidate.seconds(*given))
         left = sorted(left, key=taken.__getitem__)[: max(2, (len(left) + 1) // 2)]
         if time.perf_counter() - begin > _BUDGET:
             break
     return left[0], taken[left[0]]
 
 
-def _lead(runner: Runner, best: Runner, given: tuple[Any, Any], rounds: int) -> float:
-    """How much faster than the best a runner is, the lead that it needs taken off: the least of several times."""
+def _lead(candidate: Candidate, best: Candidate, given: tuple[Any, Any], rounds: int) -> float:
+    """How much faster than the best a candidate is, the lead that it needs taken off: the least of several times."""
     least = float("inf")
     for _ in range(rounds):
         time.sleep(_SETTLE)
         _warmed(best, given)
-        least = min(least, _ratio(best.seconds(*given), runner.seconds(*given)) / _LEAD)
+        least = min(least, _ratio(best.seconds(*given), candidate.seconds(*given)) / _LEAD)
         if least < 1.0:
             break
     return least
@@ -107,7 +107,7 @@ def _ratio(own: float, other: float) -> float:
     return own / max(other, 1e-9)  # a clock may stand still for that long
 
 
-def _warmed(runner: Runner, given: tuple[Any, Any]) -> None:
+def _warmed(candidate: Candidate, given: tuple[Any, Any]) -> None:
     end = time.perf_counter() + _WARM
     while time.perf_counter() < end:
-        runner.run(*given)
+        candidate.run(*given)

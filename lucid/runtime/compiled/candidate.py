@@ -1,4 +1,4 @@
-"""Runner: an export in a session."""
+"""Candidate: an export in a session."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ...errors import ShapeError
 from ...export.exported import Exported
 from ..session.device import Device
 from ..session.session import Session
-from .flattened import Flat
+from .flattened import Flattened
 from .parts import Parts, Shapes
 
-__all__ = ["Runner"]
+__all__ = ["Candidate"]
 
 Array = np.ndarray[Any, Any]
 
@@ -27,7 +27,7 @@ _LONG = 0.1
 """From how many seconds on a call, repeated once, says enough."""
 
 
-class Runner:
+class Candidate:
     """An export in a session.
 
     Attributes:
@@ -39,7 +39,7 @@ class Runner:
     """
 
     def __init__(
-        self, exported: Exported, device: str | Device, threads: int | None, parts: int, lowering: str, flat: Flat
+        self, exported: Exported, device: str | Device, threads: int | None, parts: int, lowering: str, flat: Flattened
     ) -> None:
         self.exported = exported
         # A choice outlives a change of the model, after which batches may not be separable any more.

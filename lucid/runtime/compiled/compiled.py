@@ -8,8 +8,8 @@ from ...errors import LucidError
 from ...nn.module import Module
 from ...tracer.mode import MODE
 from ...tracer.tree import Structure
-from .dispatch import Choosing
-from .flattened import Flat
+from .flattened import Flattened
+from .module import CompiledModule
 
 __all__ = ["Compiled", "compile"]
 
@@ -48,7 +48,7 @@ def compile(model: Module, device: str = "cpu", *, threads: int | None = None) -
     return Compiled(model, device, threads)
 
 
-class Compiled(Choosing):
+class Compiled(CompiledModule):
     """A model that runs in onnxruntime; made by `compile`. What it lacks itself, such as `state_dict`, is the model's.
 
     Attributes:
@@ -58,8 +58,8 @@ class Compiled(Choosing):
 
     name = "compile"
 
-    def flat(self, structure: Structure) -> Flat:
-        return Flat(self.model, structure)
+    def flat(self, structure: Structure) -> Flattened:
+        return Flattened(self.model, structure)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What the model returns for such arguments, computed in onnxruntime.
@@ -69,13 +69,13 @@ class Compiled(Choosing):
         mode = MODE.get()
         if mode.trace is not None:
             return self.model(*args, **kwargs)
-        state = self._current()
-        if (module := state.snapshot.training()) is not None:
+        cache = self._current()
+        if (module := cache.guards.training()) is not None:
             name = type(self.model).__name__
             part = "" if module is self.model else f"a {type(module).__name__} in "
             raise LucidError(f"compile: {part}{name} is in training mode; call eval() on the model first")
-        runner, arrays, shapes = self._find(state, mode, args, kwargs)
-        return runner.flat.returned(runner.run(arrays, shapes))
+        candidate, arrays, shapes = self._find(cache, mode, args, kwargs)
+        return candidate.flat.returned(candidate.run(arrays, shapes))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__["model"], name)

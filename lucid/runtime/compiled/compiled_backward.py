@@ -10,8 +10,8 @@ from ...nn.module import Module
 from ...tensor import Tensor
 from ...tracer.mode import MODE
 from ...tracer.tree import Structure, unflatten
-from .dispatch import Choosing
-from .flattened import Flat
+from .flattened import Flattened
+from .module import CompiledModule
 
 __all__ = ["CompiledBackward", "compile_backward"]
 
@@ -65,7 +65,7 @@ def compile_backward(model: Module, device: str = "cpu", *, threads: int | None 
     return CompiledBackward(model, device, threads)
 
 
-class CompiledBackward(Choosing):
+class CompiledBackward(CompiledModule):
     """The forward and the backward pass of a model in onnxruntime; made by `compile_backward`.
 
     Attributes:
@@ -76,7 +76,7 @@ class CompiledBackward(Choosing):
     name = "compile_backward"
     trains = True
 
-    def flat(self, structure: Structure) -> Flat:
+    def flat(self, structure: Structure) -> Flattened:
         return _Gradients(self.model, structure)
 
     def __call__(self, *args: Any, gradient: Tensor | None = None, **kwargs: Any) -> Any:
@@ -94,10 +94,10 @@ class CompiledBackward(Choosing):
             raise GradientError("compile_backward: gradients are disabled here, by no_grad or the like")
         if gradient is not None:
             kwargs["gradient"] = gradient
-        runner, arrays, shapes = self._find(self._current(), mode, args, kwargs)
-        flat = runner.flat
+        candidate, arrays, shapes = self._find(self._current(), mode, args, kwargs)
+        flat = candidate.flat
         assert isinstance(flat, _Gradients)
-        results = runner.run(arrays, shapes)
+        results = candidate.run(arrays, shapes)
         for parameter, array in zip(flat.reached, results[-len(flat.reached) :], strict=True):
             if parameter.grad is None:
                 parameter.grad = Tensor(array)
@@ -106,7 +106,7 @@ class CompiledBackward(Choosing):
         return flat.returned(results)
 
 
-class _Gradients(Flat):
+class _Gradients(Flattened):
     """A model and the gradients of its first result, as a function from a row of tensors to a row of tensors.
 
     Attributes:

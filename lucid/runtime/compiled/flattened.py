@@ -1,4 +1,4 @@
-"""Flat: a model as a function from a row of tensors to a row of tensors."""
+"""Flattened: a model as a function from a row of tensors to a row of tensors."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ...nn.module import Module
 from ...tensor import Tensor
 from ...tracer.tree import LEAF, Structure, flatten, unflatten
 
-__all__ = ["Flat", "is_tensor", "key_of"]
+__all__ = ["Flattened", "is_tensor", "key_of"]
 
 
-class Flat(Module):
+class Flattened(Module):
     """A model as a function from a row of tensors to a row of tensors.
 
     Attributes:
@@ -43,7 +43,7 @@ class Flat(Module):
         return leaves
 
     def keep_first(self) -> bool:
-        """Forget all ways in which what the model returned nested but the first; whether there were others."""
+        """Forgets all structures of results but the first; returns whether there were others."""
         _, *others = self.results
         for other in others:
             del self.results[other]

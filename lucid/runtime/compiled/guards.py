@@ -1,4 +1,4 @@
-"""Snapshot: whether a module is still what it was."""
+"""Guards: whether a module is still what it was."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Any
 
 from ...nn.module import Module
 
-__all__ = ["Snapshot"]
+__all__ = ["Guards"]
 
 _PLAIN = (bool, int, float, str, tuple, type(None))
 
 
-class Snapshot:
+class Guards:
     """What the result of a module depends on: its modules, their tensors, and their numbers, texts and tuples.
 
     Tensors that were overwritten are known by their version, which lucid's own optimizers, initializers and
@@ -22,13 +22,13 @@ class Snapshot:
         trains: whether parameters that require gradients may have other elements, and modes matter.
 
     Example:
-        >>> from lucid.runtime.compiled.guards import Snapshot
+        >>> from lucid.runtime.compiled.guards import Guards
         >>> layer = nn.Linear(2, 1)
-        >>> snapshot = Snapshot(layer)
-        >>> snapshot.holds()
+        >>> guards = Guards(layer)
+        >>> guards.holds()
         True
         >>> _ = nn.init.zeros_(layer.weight)
-        >>> snapshot.holds()
+        >>> guards.holds()
         False
     """
 

@@ -11,8 +11,8 @@ import onnx
 from ...errors import VerificationError
 from ...export.exported import Exported
 from ...export.file.digest import GRAPH, TENSORS, WEIGHTS, digests, messages
-from ...export.file.files import folder_of, parse, read
 from ...export.file.metadata import PREFIX
+from ...export.file.read import folder_of, parse, read
 from ...export.file.tensors import Contents
 
 __all__ = ["Source", "read_model"]

@@ -1,0 +1,189 @@
+"""Plan: a proved graph, and how each part of it is to be written."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from ...errors import ExportError
+from ...proof.example import Axis, check_names
+from ...proof.proof import Proof
+from ...proof.separation import Separation, separate, with_totals
+from ...tensor import Tensor
+from ...tracer.graph import Graph
+from ...tracer.node import Node, Value
+from ...tracer.symbolic import Size, symbols_of
+
+__all__ = ["Lowering", "Plan", "make_plan", "strategy_of"]
+
+Lowering = Literal["auto", "rnn", "unrolled", "scan", "columns"]
+
+_OPERATOR_OUTPUTS = {"rnn": 2, "lstm": 3, "gru": 2}
+"""The ops with a choice of lowerings, and how many of their outputs ONNX's operator gives."""
+
+
+class Plan(NamedTuple):
+    """A graph to be lowered.
+
+    Attributes:
+        graph: the graph; its sizes depend on no axes but the free ones.
+        axes: the symbol of each free axis.
+        fixed: why each other axis of an input is fixed.
+        strategies: how each recurrent node is lowered: "rnn", "unrolled", "scan" or "columns".
+        parameters: the inputs that are parameters of the model, and the tensor of each.
+        separation: how the model can be run on parts of a batch; None if it cannot.
+    """
+
+    graph: Graph
+    axes: dict[Axis, str]
+    fixed: dict[Axis, str]
+    strategies: dict[Node, str]
+    parameters: dict[str, Tensor]
+    separation: Separation | None = None
+
+    @property
+    def recurrent(self) -> frozenset[str]:
+        """The recurrent ops in the graph: "rnn", "lstm", "gru"."""
+        return frozenset(node.op.name for node in self.strategies)
+
+    def for_parts(self) -> Plan:
+        """The plan of the model that runs on parts of a batch: its last outputs are the totals to weigh parts by."""
+        assert self.separation is not None
+        return self._replace(graph=with_totals(self.graph, self.separation.totals), separation=None)
+
+    def by_input(self, facts: dict[Axis, str]) -> dict[str, dict[int, str]]:
+        """What is known of axes, in the order of the inputs."""
+        found: dict[str, dict[int, str]] = {}
+        for name, value in self.graph.inputs.items():
+            for axis in range(len(value.shape)):
+                if (name, axis) in facts:
+                    found.setdefault(name, {})[axis] = facts[name, axis]
+        return found
+
+
+def make_plan(
+    proof: Proof,
+    lowering: Lowering,
+    precision: str | None = None,
+    *,
+    time_is_asked: bool = False,
+    made_up: bool = False,
+    trainable: bool = False,
+    output_names: Sequence[str] | None = None,
+) -> Plan:
+    """Decides how a proved graph is written: its inputs and outputs, the lowering of each recurrent node, its parts.
+
+    The time axis of layers that are unrolled becomes fixed.
+
+    Args:
+        proof: what was proved.
+        lowering: what was asked for.
+        precision: what the model will be converted to.
+        time_is_asked: whether the user named the dynamic axes, so that none of them may be fixed.
+        made_up: whether nobody gave an example, so that its number of time steps means nothing.
+        trainable: whether everything that requires gradients becomes an input.
+        output_names: names for the outputs, in place of the graph's.
+
+    Raises:
+        ExportError: a layer would be unrolled over an axis that is to be dynamic or has no length yet, or onnxruntime
+            does not have the operator asked for.
+        ValueError: the names of the outputs are not distinct, or not as many as the outputs.
+    """
+    graph, parameters = _with_parameters(proof.graph) if trainable else (proof.graph, {})
+    if output_names is not None:
+        graph = _with_output_names(graph, output_names)
+    proof = proof._replace(graph=graph)
+    if precision == "int8" and lowering == "auto":
+        lowering = "scan"  # the operators have no int8 form
+    proof, strategies = _with_strategies(proof, lowering, time_is_asked, made_up)
+    # Numbers that were quantized for a whole batch are not those of its parts.
+    separation = separate(proof.graph, proof.axes) if precision is None else None
+    return Plan(proof.graph, proof.axes, proof.fixed, strategies, parameters, separation)
+
+
+def _with_parameters(graph: Graph) -> tuple[Graph, dict[str, Tensor]]:
+    """The graph with everything that requires gradients among its inputs, and those tensors by input name."""
+    names = graph.names()
+    trained = {value: tensor for value, tensor in graph.captured.items() if tensor.requires_grad}
+    inputs = {**graph.inputs, **{names[value]: value for value in trained}}
+    captured = {value: tensor for value, tensor in graph.captured.items() if value not in trained}
+    parameters = {names[value]: tensor for value, tensor in trained.items()}
+    return graph.replace(inputs=inputs, captured=captured), parameters
+
+
+def _with_output_names(graph: Graph, names: Sequence[str]) -> Graph:
+    check_names("output_names", names, len(graph.outputs))
+    if taken := [name for name in names if name in graph.inputs]:
+        raise ValueError(f"to_onnx: output_names must differ from the inputs' names; got {', '.join(taken)} in both")
+    return graph.replace(outputs=dict(zip(names, graph.outputs.values(), strict=True)))
+
+
+def _with_strategies(proof: Proof, lowering: str, time_is_asked: bool, made_up: bool) -> tuple[Proof, dict[Node, str]]:
+    """The lowering of each recurrent node, and the proof without the axes that lowering fixes."""
+    graph = proof.graph
+    chosen = [
+        strategy_of(node, lowering, time_is_asked, graph.read) if node.op.name in _OPERATOR_OUTPUTS else None
+        for node in graph.nodes
+    ]
+    unrolled = {
+        symbol
+        for node, strategy in zip(graph.nodes, chosen, strict=True)
+        if strategy == "unrolled"
+        for symbol in symbols_of(node.outputs[0].shape[0])
+    }
+    if unrolled:
+        if time_is_asked:
+            raise ExportError(
+                f"to_onnx: axis {', '.join(sorted(unrolled))} is unrolled step by step, so it cannot be dynamic; "
+                "lowering='scan' leaves it free"
+            )
+        if made_up:
+            raise ExportError(
+                "to_onnx: a recurrent layer is unrolled, and no example says over how many time steps; pass "
+                "example inputs or call the model once, or use lowering='scan', which leaves the length free"
+            )
+        proof = proof.pinned(unrolled, "a recurrent layer is unrolled over it; lowering='scan' leaves it free")
+    strategies = {node: s for node, s in zip(proof.graph.nodes, chosen, strict=True) if s is not None}
+    return proof, strategies
+
+
+def strategy_of(node: Node, lowering: str, time_is_asked: bool, read: Container[Value]) -> str:
+    """The lowering of a recurrent node.
+
+    With "auto", tanh, LSTM and GRU become the operator that every runtime knows. ReLU is unrolled, unless its time axis
+    was asked to be dynamic. float64 becomes a Scan, since onnxruntime has no such operators for it. A layer whose gates
+    a gradient reads becomes a Scan, too: the operators do not return their gates.
+
+    Args:
+        node: the node.
+        lowering: what was asked for.
+        time_is_asked: whether its time axis may not be fixed.
+        read: the values that some node or output reads.
+
+    Raises:
+        ExportError: the operator was asked for, where onnxruntime has none.
+    """
+    op = node.op.name
+    dtype = node.outputs[0].dtype
+    gates_are_read = any(node.value(i) in read for i in range(_OPERATOR_OUTPUTS[op], len(node.outputs)))
+    if lowering == "rnn" and dtype != np.float32:
+        raise ExportError(
+            f"to_onnx: onnxruntime has no {op.upper()} operator for {dtype}; use lowering='scan' or 'unrolled'"
+        )
+    steps: Any = node.outputs[0].shape[0]
+    if lowering == "unrolled" and steps is None:
+        raise ExportError(
+            f"to_onnx: {op} at {node.location} cannot be unrolled, since its number of time steps is known in the run "
+            "alone; use lowering='scan', or make the axis that it depends on fixed"
+        )
+    if lowering == "columns":
+        return "columns" if op == "lstm" else "scan"
+    if lowering != "auto":
+        return lowering
+    if dtype == np.float64 or gates_are_read:
+        return "scan"
+    if node.attrs.get("nonlinearity") == "relu":
+        return "scan" if steps is None or (time_is_asked and isinstance(steps, Size)) else "unrolled"
+    return "rnn"

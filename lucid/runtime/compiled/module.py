@@ -1,0 +1,143 @@
+"""CompiledModule: what compiled modules of all kinds share."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...errors import GradientError
+from ...nn.module import Module
+from ...tensor import Tensor
+from ...tracer.mode import Mode
+from ...tracer.tree import Structure, flatten
+from ..session.device import Device, find_device
+from .candidate import Candidate
+from .dispatch import Signature, Tuned
+from .flattened import Flattened, is_tensor, key_of
+from .guards import Guards
+from .parts import Shapes
+
+__all__ = ["CompiledModule"]
+
+Array = np.ndarray[Any, Any]
+
+_KEPT = 64
+"""For how many shapes the session is remembered."""
+
+
+class CompiledModule(ABC):
+    """A module that runs in onnxruntime: exports of it are cached, and chosen by the shapes of the inputs.
+
+    Attributes:
+        model: the eager model.
+        device: where it runs.
+    """
+
+    trains = False
+    """Whether parameters may change from call to call."""
+
+    def __init__(self, model: Module, device: str | Device, threads: int | None) -> None:
+        if not isinstance(model, Module):
+            raise TypeError(
+                f"{self.name}: expected a Module, whose parameters can be watched for changes; got "
+                f"{type(model).__name__}"
+            )
+        self.model = model
+        self.device = find_device(device)
+        self._asked = device
+        self._threads = threads
+        self._lock = threading.RLock()
+        self._cache = Cache(Guards(model, self.trains), {}, {})
+        # Outlives a change of parameters: none of it depends on them.
+        self._tuned: dict[Any, Tuned] = {}
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The function that makes it, for messages."""
+
+    @abstractmethod
+    def flat(self, structure: Structure) -> Flattened:
+        """What is exported, for arguments that nest like this."""
+
+    @property
+    def lowerings(self) -> dict[Shapes, str]:
+        """The lowering that serves the shapes of the inputs seen last."""
+        return {shapes: candidate.lowering for candidate, shapes in self._cache.served.values()}
+
+    def _current(self) -> Cache:
+        """The model as it is, and what was exported of it."""
+        if not self._cache.guards.holds():
+            self._cache = Cache(Guards(self.model, self.trains), {}, {})
+        return self._cache
+
+    def _find(
+        self, cache: Cache, mode: Mode, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Candidate, list[Array], Shapes]:
+        """What serves such arguments, the arrays in them and their shapes."""
+        structure = None
+        leaves: Sequence[Tensor] = (*args, *kwargs.values()) if kwargs else args
+        # Of tensors, by position or by name, the usual call, the structure need not be asked for. Loops, and no
+        # comprehensions: all of this stands before each call.
+        for leaf in leaves:
+            if not isinstance(leaf, Tensor):
+                leaves, structure = flatten((args, kwargs), is_tensor)
+                break
+        arrays: list[Array] = []
+        key: list[Any] = []
+        for leaf in leaves:
+            if leaf._requires_grad and mode.grad:
+                raise GradientError(
+                    f"{self.name}: an input requires gradients, which onnxruntime does not record; call under "
+                    "lucid.no_grad(), pass x.detach(), or use the eager model"
+                )
+            array = leaf._data
+            arrays.append(array)
+            key.append(array.shape)
+            key.append(array.dtype)
+        if structure is not None:
+            key.append(key_of(structure))
+        elif kwargs:
+            key.append(tuple(kwargs))
+        found = cache.served.get(tuple(key))
+        if found is None:
+            if not leaves:
+                raise TypeError(f"{self.name}: there is no Tensor among the arguments, so nothing to run the model on")
+            with self._lock:
+                found = self._serve(cache, structure or flatten((args, kwargs), is_tensor)[1], arrays)
+                while len(cache.served) >= _KEPT:
+                    cache.served.pop(next(iter(cache.served)))
+                cache.served[tuple(key)] = found
+        return found[0], arrays, found[1]
+
+    def _serve(self, cache: Cache, structure: Structure, arrays: Sequence[Array]) -> tuple[Candidate, Shapes]:
+        """What serves arguments that nest like this, with these arrays in them, and the shapes of the arrays."""
+        key = key_of(structure), tuple([(array.dtype, array.ndim) for array in arrays])
+        signature = cache.signatures.get(key)
+        if signature is None:
+            signature = cache.signatures[key] = Signature(self, structure, self._tuned.setdefault(key, Tuned()))
+        shapes = tuple([array.shape for array in arrays])
+        in_use = [candidate for candidate, _ in cache.served.values()]
+        return signature.candidate(arrays, shapes, in_use), shapes
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} on {self.device}: {self.model!r}"
+
+
+class Cache(NamedTuple):
+    """The exports of a model as it was at one time. They are one record: no thread mixes them with later values.
+
+    Attributes:
+        guards: the model.
+        signatures: by how arguments nest, and dtype and number of axes of each array.
+        served: what serves the arguments seen last, and the shapes of the arrays in them: by shape and dtype of each
+            array, and the names of those given by name, or how they nest.
+    """
+
+    guards: Guards
+    signatures: dict[Any, Signature]
+    served: dict[tuple[Any, ...], tuple[Candidate, Shapes]]
