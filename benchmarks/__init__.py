@@ -1,1 +1,1 @@
-"""How fast lucid trains and runs: `python -m benchmarks` runs all benchmarks, `python -m benchmarks.train` one."""
+"""Benchmarks of training and inference: `python -m benchmarks` runs all, `python -m benchmarks.train` one."""

@@ -1,4 +1,4 @@
-"""All benchmarks, one after the other: `python -m benchmarks [--quick] [--against torch jax]`."""
+"""Runs all benchmarks, one after the other: `python -m benchmarks [--quick] [--against torch jax]`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BENCHMARKS: tuple[tuple[Callable[[Options], Result], Draw], ...] = (
 def main() -> None:
     options = parse("All benchmarks, against PyTorch and JAX where they are installed.")
     findings: list[Finding] = []
-    was_busy = busy()  # only now: later the load is our own
+    was_busy = busy()  # before any benchmark: later the load is our own
     for measure, draw in BENCHMARKS:
         result = measure(options)
         finish(result, options, draw, was_busy)

@@ -1,4 +1,4 @@
-"""Agreement: whether two contenders computed the same, before anybody asks which one was faster."""
+"""Agreement: checks that contenders compute the same, before their times are compared."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ __all__ = ["disagreement"]
 Array = np.ndarray[Any, Any]
 
 TOLERANCE = 1e-3
-"""Of the largest element: float32 sums over thousands of steps in another order differ by about a tenth of it."""
+"""Relative to the largest element. Sums of float32 over thousands of steps in another order differ by a tenth of it."""
 
 STEP_TOLERANCE = 0.02
-"""Of the learning rate: a step of 1e-6 in a float32 weight of 0.2 is known to about a hundredth."""
+"""Relative to the learning rate. A step of 1e-6 in a float32 weight of 0.2 is exact to about a hundredth."""
 
 ADAM_EPSILON = 1e-8
 
 
 def disagreement(results: Mapping[str, Array], reference: Mapping[str, Array]) -> str:
-    """What is wrong with the results of a contender, or nothing.
+    """Describes how the results of a contender differ from the reference; returns an empty text if they agree.
 
-    Keys that both have are compared. "step of w" is Adam's first step in units of the learning rate, and is held
-    against the contender's own "gradient of w": where a gradient is all but zero, its sign, and so the step, is chance.
+    Keys that both have are compared. "step of w" is Adam's first step in units of the learning rate. It is compared
+    with the contender's own "gradient of w": where a gradient is almost zero, its sign, and so the step, is random.
     """
     shared = results.keys() & reference.keys()
     if not shared:

@@ -26,7 +26,7 @@ SIZES = (
     (200, 64, 256, 512),
     (1000, 8, 32, 64),
 )
-"""T, N, I, H, from a single short sequence to what fills a processor's caches."""
+"""T, N, I, H, from a single short sequence to a batch that fills the processor's caches."""
 
 RATE = 1e-6
 """The learning rate of every training step: low, so that thousands of them leave the layer in its working range."""
@@ -34,7 +34,7 @@ RATE = 1e-6
 
 @dataclass(frozen=True)
 class Case:
-    """A recurrent layer, or a stack of them, and the batch that goes through."""
+    """A recurrent layer, or a stack of them, and its input batch."""
 
     kind: Kind
     time: int
@@ -49,11 +49,11 @@ class Case:
 
     @property
     def gates(self) -> int:
-        """How many blocks of H rows the weights have."""
+        """The number of blocks of H rows in the weights."""
         return GATES[self.kind]
 
     def weights(self) -> dict[str, Array]:
-        """The parameters by PyTorch's names, all from U(-1/√H, 1/√H)."""
+        """Returns the parameters by PyTorch's names, all from U(-1/√H, 1/√H)."""
         random = self._random("weights")
         rows, bound = self.gates * self.hidden, self.hidden**-0.5
         made = {}
@@ -65,11 +65,11 @@ class Case:
         return made
 
     def input(self) -> Array:
-        """x: (T, N, I)."""
+        """Returns x: (T, N, I)."""
         return self._normal("input", self.features)
 
     def gradient(self) -> Array:
-        """The gradient that arrives at the output: (T, N, H)."""
+        """Returns the incoming gradient of the output: (T, N, H)."""
         return self._normal("gradient", self.hidden)
 
     def _normal(self, label: str, width: int) -> Array:
@@ -81,7 +81,7 @@ class Case:
 
 
 def cases(quick: bool = False, kinds: tuple[Kind, ...] = KINDS, stacked: bool = True) -> list[Case]:
-    """All kinds at all sizes, and two layers at one of them; `quick`: the small sizes alone."""
+    """Returns all kinds at all sizes, and two layers at one of them; with `quick`, only the small sizes."""
     sizes = SIZES[:3] if quick else SIZES
     found = []
     for kind in kinds:

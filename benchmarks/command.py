@@ -17,14 +17,14 @@ Draw = Callable[[Result, Path], Path | None]
 
 
 def command(measure: Callable[[Options], Result], draw: Draw = picture.bars) -> None:
-    """Run one benchmark as the command line asks."""
+    """Runs one benchmark with the options of the command line."""
     options = parse((measure.__doc__ or "").splitlines()[0])
     was_busy = busy()
     finish(measure(options), options, draw, was_busy)
 
 
 def finish(result: Result, options: Options, draw: Draw = picture.bars, was_busy: str = "") -> None:
-    """Print a result and write it down."""
+    """Prints a result and saves it."""
     result.notes += [was_busy] if was_busy else []
     result.machine = describe()
     result.options = {name: value for name, value in asdict(options).items() if name != "out"}

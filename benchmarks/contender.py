@@ -1,4 +1,4 @@
-"""Contender: one way to do a job, to be run in a process of its own."""
+"""Contender: one way to do a job, run in a process of its own."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class Contender:
     """One way to do a job.
 
     Attributes:
-        name: what its column is called.
+        name: the name of its column.
         task: the function that makes its `Job`, as "module:function", the module being one of `benchmarks.contenders`.
-        options: what the function is given beside the case.
+        options: the arguments of the function besides the case.
         peer: the peer that it belongs to, or nothing if it is lucid's own or a yardstick.
-        needs: the distributions it cannot do without.
+        needs: the distributions that it requires.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Contender:
 
 
 def available(contenders: Sequence[Contender], against: Sequence[str]) -> tuple[list[Contender], list[str]]:
-    """Those that were asked for and can run, and a note for each that was asked for and cannot."""
+    """Returns the requested contenders that can run, and a note for each that cannot."""
     found, notes = [], []
     for contender in contenders:
         if contender.peer and contender.peer not in against:
@@ -44,7 +44,7 @@ def available(contenders: Sequence[Contender], against: Sequence[str]) -> tuple[
 
 
 def package(name: str) -> str | None:
-    """The version of an installed distribution, or None."""
+    """Returns the version of an installed distribution, or None."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:

@@ -21,7 +21,7 @@ CONTENDERS = (
 
 
 def measure(options: Options) -> Result:
-    """Export: lucid's, verified in onnxruntime, against both of PyTorch's, which verify nothing."""
+    """Measures export: lucid's, verified in onnxruntime, against both of PyTorch's, which verify nothing."""
     rows, notes = compare(CONTENDERS, CASES[:1] if options.quick else CASES, options)
     names = [c.name for c in CONTENDERS if any(c.name in row.values for row in rows)]
     row = next((row for row in rows if row.case.startswith("tanh")), None)

@@ -1,7 +1,7 @@
 """Every way to export a recurrent layer, run in onnxruntime at five pairs of sizes and compared with the eager model.
 
-``python -m benchmarks.export_table`` writes docs/export.md. A slow test makes it anew and compares, an everyday one
-makes a part of it.
+``python -m benchmarks.export_table`` writes docs/export-appendix.md. A slow test generates the whole page again and
+compares, an everyday test generates a part of it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lucid.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 __all__ = ["CASES", "DYNAMIC", "LOWERINGS", "PAGE", "PAIRS", "Case", "Cell", "page", "try_out"]
 
-PAGE = Path(__file__).parents[1] / "docs" / "export.md"
+PAGE = Path(__file__).parents[1] / "docs" / "export-appendix.md"
 
 Kind = Literal["tanh", "relu", "LSTM", "GRU"]
 Lowering = Literal["rnn", "unrolled", "scan"]
@@ -287,15 +287,20 @@ def _arguments(case: Case, arrays: Arrays) -> list[Any]:
 
 # --- the page
 
-_HEAD = """# Export, in every way
+_HEAD = """# Exporting to ONNX: all combinations
 
-Every combination below was exported, checked by onnx, run in onnxruntime at T, N = {pairs},
-and compared with the eager model, all outputs, in float32. A number is how many nodes the graph has at T, N = {first},
-those in bodies of scans included. Where an axis is fixed, the model was exported anew for each of its sizes. A dash:
-refused, since a time axis that is unrolled step by step cannot be dynamic; the message says so. The last column bounds
-the greatest difference that was seen in any cell of the row.
+This is the appendix of [Exporting to ONNX](export.md). Each combination below was exported, checked by onnx, run in
+onnxruntime at T, N = {pairs}, and compared with the eager model: all outputs,
+in float32. The lowering `columns`, which is for training graphs, is not listed.
 
-Made by `python -m benchmarks.export_table`; a test makes it anew.
+- A column names the lowering and the dynamic axes: "none", "batch", or "both" (time and batch). Where an axis is fixed,
+  the model was exported again for each size.
+- A number is the number of nodes at T, N = {first}, including those in subgraphs.
+- A dash means that the export is refused, with an error that says why: a time axis that is unrolled step by step cannot
+  be dynamic.
+- The last column bounds the greatest difference of all cells in the row.
+
+`python -m benchmarks.export_table` generates this page, and a slow test compares it with a new one.
 """
 
 

@@ -1,4 +1,4 @@
-"""Imports: how long they take in a new process, and how much of a disk what is imported takes."""
+"""Imports: their time in a new process, and the disk space of what is imported."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ INSTALLED = {
     "torch": ("torch", "numpy"),
     "jax": ("jax", "jaxlib", "numpy", "scipy", "ml_dtypes", "opt_einsum"),
 }
-"""What is on the disk for each: lucid with everything that it depends on at the first level, peers likewise."""
+"""The installed packages of each library: lucid with its direct dependencies, peers likewise."""
 
 CLOCK = "import time; start = time.perf_counter(); {}; print(time.perf_counter() - start)"
 
 STATEMENTS = {
     "import": {name: f"import {name}" for name in LIBRARIES},
-    # What lucid leaves until it is used does not count above, but every program with a model waits for it.
+    # What lucid loads on first use does not count above, but every program with a model waits for it.
     "import, and nn.RNN": {"lucid": "import lucid; lucid.nn.RNN", "torch": "import torch; torch.nn.RNN"},
     "import, and make a model and its optimizer": {
         name: f"import {name}; {name}.optim.Adam({name}.nn.RNN(2, 3).parameters())" for name in ("lucid", "torch")
     },
 }
-"""What is timed, for each library that has it."""
+"""The timed statements, for each library that has them."""
 
 
 def measure(options: Options) -> Result:
-    """Imports: seconds of each import in a new process, in turns, and the installed sizes."""
+    """Measures the seconds of each import in a new process, in turns, and the installed sizes."""
     names = [name for name in LIBRARIES if name in ("lucid", "numpy") or name in options.against]
     notes = [f"{name} is left out: it is not installed" for name in names if name != "lucid" and package(name) is None]
     names = [name for name in names if name == "lucid" or package(name) is not None]
@@ -52,7 +52,7 @@ def measure(options: Options) -> Result:
         for row in rows:
             for name in row.values:
                 taken = clock(STATEMENTS[row.case][name])
-                if i >= 0:  # the round before the first one fills the disk's cache, and compiles what is not yet
+                if i >= 0:  # the first round only fills the disk cache and compiles bytecode
                     row.values[name].append(taken)
     sizes = {name: sum(map(installed, INSTALLED[name])) / 2**20 for name in names}
     sizes["lucid"] += source() / 2**20
@@ -71,9 +71,9 @@ def measure(options: Options) -> Result:
 
 
 def clock(statement: str) -> float:
-    """The seconds that a statement takes in a new process."""
-    # What pip installs is compiled. A checkout is by its first import, unless that is told to write no bytecode; then
-    # lucid alone would be compiled anew every time.
+    """Returns the seconds that a statement takes in a new process."""
+    # pip compiles what it installs. A checkout is compiled by its first import, unless that must not write bytecode;
+    # then only lucid would be compiled again every time.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run(
         [sys.executable, "-c", CLOCK.format(statement)],
@@ -87,7 +87,7 @@ def clock(statement: str) -> float:
 
 
 def installed(name: str) -> int:
-    """The bytes of the files of a distribution."""
+    """Returns the bytes of the files of a distribution."""
     try:
         files = metadata.files(name) or []
     except metadata.PackageNotFoundError:
@@ -96,7 +96,7 @@ def installed(name: str) -> int:
 
 
 def source() -> int:
-    """The bytes of lucid's own files."""
+    """Returns the bytes of lucid's own files."""
     return _size((ROOT / "lucid").rglob("*.py"))
 
 

@@ -1,4 +1,4 @@
-"""Inference: eagerly, and exported to ONNX in every way that there is."""
+"""Inference: eager, compiled, and exported to ONNX by each lowering."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ CONTENDERS = (
 )
 
 LARGE = frozenset(str(case) for case in cases() if isinstance(case, Case) and case.batch >= 32 and case.hidden >= 128)
-"""The cases in which matrix products are most of the work."""
+"""The cases in which matrix products dominate."""
 
 
 def measure(options: Options) -> Result:
-    """Inference: compiled, by each lowering and eager, against PyTorch's own export and eager PyTorch and JAX."""
+    """Measures inference: compiled, lowered and eager, against PyTorch's own export and eager PyTorch and JAX."""
     rows, notes = compare(CONTENDERS, cases(options.quick, stacked=False), options)
     title = "Inference (T, N, I, H); products: the bare matrix products in NumPy; floor: and the elementwise calls"
     names = [c.name for c in CONTENDERS if any(c.name in row.values for row in rows)]
@@ -39,7 +39,7 @@ def measure(options: Options) -> Result:
 
 
 def findings(rows: Sequence[Row]) -> list[Finding]:
-    """The targets, for the simple layers; those of LSTM and GRU are reported beside them."""
+    """Returns the findings for the simple layers, which have targets; LSTM and GRU are only reported."""
     simple = [row for row in rows if row.case.startswith(("tanh", "relu"))]
     eager = ratios([row for row in simple if row.case in LARGE], "lucid eager", "products")
     found = [
@@ -58,8 +58,10 @@ def findings(rows: Sequence[Row]) -> list[Finding]:
 
 
 def limits(rows: Sequence[Row]) -> list[str]:
-    """How far what cannot be done without is from the targets: matrix products and elementwise calls from eager
-    inference, matrix products and a bare call of the same operator from PyTorch's export.
+    """Returns notes on how far the lower bounds are from the targets.
+
+    The bounds are matrix products and elementwise calls for eager inference, and matrix products and a bare call of the
+    same operator for PyTorch's export.
     """
     notes = []
     for kind in ("tanh", "relu"):

@@ -1,4 +1,4 @@
-"""Job: what a contender does in one call, and the results by which it is held against the others."""
+"""Job: the timed call of a contender, and its results, which are compared with the others'."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Job(NamedTuple):
     """One call of a contender.
 
     Attributes:
-        run: the call that is timed; it returns only once its result is there.
-        results: what the first call gives, by name; asked for before the first `run`.
+        run: the call that is timed; it returns only when its result is ready.
+        results: returns the results of the first call, by name; called before the first `run`.
     """
 
     run: Callable[[], object]

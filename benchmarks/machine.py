@@ -17,11 +17,11 @@ __all__ = ["busy", "describe"]
 PACKAGES = ("numpy", "onnx", "onnxruntime", "torch", "onnxscript", "jax", "jaxlib")
 
 WATCHED = 1.0
-"""Seconds for which the machine is watched before a benchmark begins; a load average knows of what has ended, too."""
+"""Seconds to watch the machine before a benchmark begins; a load average would count what has ended, too."""
 
 
 def describe() -> dict[str, str]:
-    """Processor, memory, system, versions, and the day."""
+    """Returns processor, memory, system, versions, and the day."""
     found = {
         "processor": processor(),
         "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
@@ -37,7 +37,7 @@ def describe() -> dict[str, str]:
 
 
 def busy() -> str:
-    """What else runs on the machine, if it is enough to spoil times; to be asked before anything is measured."""
+    """Describes other load on the machine, if it is high enough to distort times; call it before any measurement."""
     before = _worked()
     if before is None:
         return ""
@@ -47,7 +47,7 @@ def busy() -> str:
 
 
 def _worked() -> float | None:
-    """For how many seconds all cores together have worked since the system started, what a host took from them
+    """Returns the seconds that all cores together have worked since the system started, those that a host took
     included; None where the system does not say.
     """
     path = Path("/proc/stat")
@@ -58,7 +58,7 @@ def _worked() -> float | None:
 
 
 def processor() -> str:
-    """The processor's name, with the instructions for vectors that it has."""
+    """Returns the processor's name, with its widest vector instructions."""
     path = Path("/proc/cpuinfo")
     if not path.exists():
         return platform.processor() or platform.machine()
@@ -71,7 +71,7 @@ def processor() -> str:
 
 
 def memory() -> str:
-    """How much memory there is."""
+    """Returns the size of the memory."""
     try:
         return f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB"
     except (AttributeError, ValueError, OSError):

@@ -1,4 +1,4 @@
-"""Memory: what a training step needs at its peak."""
+"""Memory: the peak of a training step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STEPS = 3
 
 
 def measure(options: Options) -> Result:
-    """Memory: the peak of training steps, over the bare interpreter and over what stood there before the first."""
+    """Measures the peak memory of training steps, over the bare interpreter and over the memory before the first."""
     found, notes = available(TRAINERS, options.against)
     left_out = LeftOut()
     whole, steps = [], []

@@ -1,4 +1,4 @@
-"""Operation: one op on small arrays, where what a library adds to NumPy's own work shows."""
+"""Operation: one op on small arrays, which shows the overhead of a library over NumPy."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CALLS = 1000
 
 @dataclass(frozen=True)
 class Operation:
-    """An op and how many inputs it has."""
+    """An op, and its number of inputs."""
 
     name: str
     inputs: int
@@ -36,7 +36,7 @@ OPERATIONS = (Operation("add", 2), Operation("mul", 2), Operation("tanh", 1), Op
 def repeated(
     case: Operation, function: Callable[..., Any], inputs: Sequence[Any], array: Callable[[Any], np.ndarray[Any, Any]]
 ) -> Job:
-    """The job to call a function many times."""
+    """Returns a job that calls a function many times."""
 
     def once() -> None:
         for _ in repeat(None, CALLS):

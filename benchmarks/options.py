@@ -1,4 +1,4 @@
-"""Options: what a benchmark was asked for on the command line."""
+"""Options: the command line options of a benchmark."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ PEERS = ("torch", "jax")
 
 @dataclass(frozen=True)
 class Options:
-    """What a benchmark was asked for.
+    """The options of a benchmark.
 
     Attributes:
         against: the peers.
         quick: small sizes and few rounds, to see that everything runs; the numbers mean little.
-        rounds: how often the contenders take turns, at least.
-        seconds: how long a turn takes, in which a call is repeated as often as it fits.
-        case_seconds: for how long the contenders go on taking turns where the rounds took less.
-        only: a text that the cases to be run have in their names.
+        rounds: the least number of turns of each contender.
+        seconds: the length of a turn, in which a call is repeated as often as it fits.
+        case_seconds: for how long the contenders continue to take turns if the rounds took less.
+        only: a text that the names of the chosen cases contain.
         out: the folder for JSON and pictures.
     """
 
@@ -38,7 +38,7 @@ class Options:
 
 
 def parse(description: str, arguments: Sequence[str] | None = None) -> Options:
-    """The options on the command line."""
+    """Parses the command line."""
     default, quick = Options(), Options(quick=True, rounds=3, seconds=0.03, case_seconds=0.0)
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--against", nargs="*", choices=PEERS, default=list(PEERS), help="the peers; all by default")

@@ -1,4 +1,4 @@
-"""Overhead: what a library adds to the work of one op."""
+"""Overhead: the time that a library adds to one op."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CONTENDERS = (
 
 
 def measure(options: Options) -> Result:
-    """Overhead: microseconds of one op on a 4 × 4 array, recorded for gradients and not."""
+    """Measures the microseconds of one op on a 4 × 4 array, recorded for gradients and not."""
     rows, notes = compare(CONTENDERS, OPERATIONS, options)
     for row in rows:
         row.values = {name: [s / CALLS for s in seconds] for name, seconds in row.values.items()}
@@ -35,7 +35,7 @@ def measure(options: Options) -> Result:
 
 
 def findings(rows: Sequence[Row]) -> list[Finding]:
-    """The targets: the worst op, over NumPy's own call."""
+    """Returns the findings: the worst op, over NumPy's own call."""
 
     def added(name: str) -> float | None:
         over = [

@@ -29,7 +29,7 @@ PACKAGE = Path(lucid.__file__).parent
 
 
 def measure(options: Options) -> Result:
-    """Parts: a training step's forward loop, backward loop, other matrix products, Adam, and the rest."""
+    """Measures a training step's forward loop, backward loop, other matrix products, Adam, and the rest."""
     rows = []
     for case in chosen(cases(options.quick, stacked=False), options):
         rows.append(Row(str(case), taken_apart(case, options)))
@@ -42,14 +42,14 @@ def measure(options: Options) -> Result:
 
 
 def taken_apart(case: Case, options: Options) -> dict[str, list[float]]:
-    """Seconds of a step and of its parts, round by round."""
+    """Returns the seconds of a step and of its parts, round by round."""
     step, products = train(case).run, training_products(case).run
     for run in (step, step, products):
         run()
     calls = max(2, round(options.seconds / min(seconds(step, 1) for _ in range(3))))
     found: dict[str, list[float]] = {name: [] for name in COLUMNS}
     for _ in range(options.rounds):
-        # Without built-in functions the profiler has next to nothing to do within a loop over time.
+        # Without built-in functions, the profiler does almost nothing within a loop over time.
         profile = cProfile.Profile(builtins=False)
         profile.enable()
         whole = seconds(step, calls)
@@ -67,7 +67,7 @@ def taken_apart(case: Case, options: Options) -> dict[str, list[float]]:
 
 
 def part_of(code: CodeType | str, op: str) -> str | None:
-    """The part that a function is, if it is one; none of those that are is called by another."""
+    """Returns the part that a function computes, or None; these functions do not call each other."""
     if not isinstance(code, CodeType) or not Path(code.co_filename).is_relative_to(PACKAGE):
         return None
     place = Path(code.co_filename).relative_to(PACKAGE).parent.name, code.co_name
@@ -83,7 +83,7 @@ def part_of(code: CodeType | str, op: str) -> str | None:
 
 
 def seconds(run: Callable[[], Any], calls: int) -> float:
-    """The mean of so many calls."""
+    """Returns the mean seconds of `calls` calls."""
     start = time.perf_counter()
     for _ in range(calls):
         run()

@@ -1,4 +1,4 @@
-"""Pictures of results. matplotlib is loaded here, when one is drawn, and nowhere else."""
+"""Pictures of results. matplotlib is loaded only here, when a picture is drawn."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COLOURS = ("#1f5f99", "#d9722e", "#2f8f6b", "#8a5fa8", "#b5892b", "#b0413e", "#4
 
 
 def bars(result: Result, folder: Path) -> Path | None:
-    """How many times what the first contender takes each other takes, one group of bars a case."""
+    """Draws each contender's time relative to the first, one group of bars per case."""
     first, *others = result.contenders
     if not result.compared:
         first, others = "", result.contenders
@@ -45,7 +45,7 @@ def bars(result: Result, folder: Path) -> Path | None:
 
 
 def curves(result: Result, panels: Sequence[tuple[str, Sequence[tuple[float, int]]]], folder: Path) -> Path | None:
-    """One panel an axis: milliseconds over the size; a panel lists sizes and the numbers of their rows."""
+    """Draws milliseconds over size, one panel per axis; a panel lists sizes and the numbers of their rows."""
 
     def fill(figure: Any) -> None:
         for axes, (label, points) in zip(
@@ -64,7 +64,7 @@ def curves(result: Result, panels: Sequence[tuple[str, Sequence[tuple[float, int
 
 
 def _draw(path: Path, width: float, height: float, fill: Callable[[Any], None]) -> Path | None:
-    """Write a picture, without a display; None where matplotlib is not installed."""
+    """Writes a picture, without a display; returns None if matplotlib is not installed."""
     if package("matplotlib") is None:
         return None
     import matplotlib as mpl

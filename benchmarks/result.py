@@ -1,4 +1,4 @@
-"""Result: what a benchmark measured, with its targets, as a table and as JSON."""
+"""Result: the measurements of a benchmark, with their targets, as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ __all__ = ["Finding", "Result", "Row", "geometric_mean", "ratio", "ratios"]
 
 @dataclass
 class Row:
-    """One case: for each contender one number a round, seconds unless the result says otherwise."""
+    """One case: one number per round for each contender, seconds unless the result says otherwise."""
 
     case: str
     values: dict[str, list[float]]
 
     def middle(self, name: str) -> float | None:
-        """The median over the rounds, if the contender took part."""
+        """Returns the median over the rounds, or None if the contender did not run."""
         return median(self.values[name]) if self.values.get(name) else None
 
 
 @dataclass
 class Finding:
-    """A number that there is a target for.
+    """A number that has a target.
 
     Attributes:
         measure: what was measured.
-        target: what it should be.
-        value: what it is.
-        met: whether it is what it should be; None if it could not be measured.
+        target: the target.
+        value: the number.
+        met: whether the target is met; None if the number could not be measured.
     """
 
     measure: str
@@ -45,12 +45,12 @@ class Finding:
 
     @classmethod
     def at_least(cls, measure: str, target: float, value: float | None, unit: str = " ×") -> Finding:
-        """A number that should be large."""
+        """Makes a finding of a number that should be large."""
         return cls(measure, f"≥ {target:g}{unit}", _shown(value, unit), None if value is None else value >= target)
 
     @classmethod
     def at_most(cls, measure: str, target: float, value: float | None, unit: str = " ×") -> Finding:
-        """A number that should be small."""
+        """Makes a finding of a number that should be small."""
         return cls(measure, f"≤ {target:g}{unit}", _shown(value, unit), None if value is None else value <= target)
 
     @property
@@ -61,19 +61,19 @@ class Finding:
 
 @dataclass
 class Result:
-    """What a benchmark measured.
+    """The measurements of a benchmark.
 
     Attributes:
         name: the benchmark.
         title: what the rows have in common.
         contenders: the columns, lucid first.
         rows: the numbers.
-        findings: those that there is a target for.
+        findings: the numbers that have a target.
         notes: what was left out, and why.
         options: how it was run.
         machine: where it was run.
-        unit: the unit that the table shows, and how many of them one measured unit is.
-        compared: whether columns show how many times more than the first contender each takes.
+        unit: the unit of the table, and how many of it one measured unit is.
+        compared: whether columns show the time of each contender relative to the first.
     """
 
     name: str
@@ -88,7 +88,7 @@ class Result:
     compared: bool = True
 
     def table(self) -> str:
-        """Rows and findings as text."""
+        """Formats rows and findings as text."""
         head = ["case", *(f"{name}, {self.unit[0]}" for name in self.contenders)]
         rest = self.contenders[1:] if self.compared else []
         head += [f"{name} / {self.contenders[0]}" for name in rest]
@@ -104,7 +104,7 @@ class Result:
         return "\n\n".join([*parts, *(f"note: {note}" for note in self.notes)])
 
     def save(self, folder: Path) -> Path:
-        """Write the JSON."""
+        """Writes the JSON."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{self.name}.json"
         path.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -112,7 +112,7 @@ class Result:
 
     @classmethod
     def load(cls, path: Path) -> Result:
-        """Read the JSON."""
+        """Reads the JSON."""
         data = json.loads(path.read_text(encoding="utf-8"))
         data["rows"] = [Row(**row) for row in data["rows"]]
         data["findings"] = [Finding(**finding) for finding in data["findings"]]
@@ -121,21 +121,21 @@ class Result:
 
 
 def ratio(row: Row, above: str, below: str) -> float | None:
-    """How many times what one contender takes the other takes: the median of the ratios of each round.
+    """Returns the ratio of two contenders' times: the median of the ratios of each round.
 
-    Contenders take turns within a round, so that whatever slows the machine down for a while slows both.
+    Contenders take turns within a round, so that a temporary slowdown of the machine affects both.
     """
     a, b = row.values.get(above), row.values.get(below)
     return median([x / y for x, y in zip(a, b, strict=True)]) if a and b else None
 
 
 def ratios(rows: Iterable[Row], above: str, below: str) -> list[float]:
-    """The ratio of each row that has both contenders."""
+    """Returns the ratio of each row that has both contenders."""
     return [r for row in rows if (r := ratio(row, above, below)) is not None]
 
 
 def geometric_mean(numbers: Iterable[float | None]) -> float | None:
-    """The geometric mean of those numbers that there are, or None if there are none."""
+    """Returns the geometric mean of the numbers that are not None, or None if there are none."""
     logs = [math.log(n) for n in numbers if n is not None]
     return math.exp(sum(logs) / len(logs)) if logs else None
 
@@ -145,7 +145,7 @@ def _shown(value: float | None, unit: str) -> str:
 
 
 def _three(n: float) -> str:
-    """Three digits, but never less than what stands before the point."""
+    """Formats a number with three digits, or more if there are more before the point."""
     return f"{n:.0f}" if abs(n) >= 100 else f"{n:.3g}"
 
 

@@ -1,4 +1,4 @@
-"""Rounds: contenders side by side, one turn each a round, so that medians and ratios outlast a machine that drifts."""
+"""Rounds: contenders take one turn each per round, so that medians and ratios are robust to drift of the machine."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from .worker import Worker, WorkerError
 __all__ = ["LeftOut", "chosen", "compare", "prepare", "say", "take_turns"]
 
 SETTLE = 0.1
-"""Seconds before each turn, and before a contender gets ready: threads of OpenMP, OpenBLAS and ONNX Runtime spin for a
-while after their last work, 50 ms those of the last."""
+"""Seconds before each turn, and before a contender is prepared: threads of OpenMP, OpenBLAS and ONNX Runtime spin for a
+while after their last work, those of ONNX Runtime for 50 ms."""
 
 MOST_CALLS = 2000
 
 
 def compare(contenders: Sequence[Contender], cases: Iterable[Any], options: Options) -> tuple[list[Row], list[str]]:
-    """All contenders on all cases: a row a case, and notes on what was left out.
+    """Runs all contenders on all cases; returns a row per case, and notes on what was left out.
 
-    On each case the contenders must agree with the first one that can do it at all, or they are not timed.
+    On each case, a contender must agree with the first one that can do it at all, or it is not timed.
     """
     found, notes = available(contenders, options.against)
     left_out = LeftOut()
@@ -44,29 +44,29 @@ def compare(contenders: Sequence[Contender], cases: Iterable[Any], options: Opti
 
 
 class LeftOut:
-    """Who was left out of which cases, and why."""
+    """The contenders that were left out, of which cases, and why."""
 
     def __init__(self) -> None:
         self._cases: dict[tuple[str, str], list[str]] = {}
 
     def add(self, name: str, case: Any, why: str, details: str = "") -> None:
-        """Note it; the details are printed when the reason is new."""
+        """Adds an entry; the details are printed when the reason is new."""
         if (name, why) not in self._cases and details:
             say(details)
         self._cases.setdefault((name, why), []).append(str(case))
 
     def notes(self) -> list[str]:
-        """One sentence a reason."""
+        """Returns one sentence per reason."""
         return [f"{name} is left out of {'; '.join(cases)}: {why}" for (name, why), cases in self._cases.items()]
 
 
 def chosen(cases: Iterable[Any], options: Options) -> list[Any]:
-    """The cases that were asked for."""
+    """Returns the requested cases."""
     return [case for case in cases if options.only in str(case)]
 
 
 def prepare(workers: Sequence[Worker], case: Any, left_out: LeftOut) -> list[Worker]:
-    """Those that can do the case and agree; each of the others is noted."""
+    """Returns the workers that can do the case and agree; each of the others is noted."""
     ready = []
     reference = None
     for worker in workers:
@@ -88,7 +88,7 @@ def prepare(workers: Sequence[Worker], case: Any, left_out: LeftOut) -> list[Wor
 
 
 def take_turns(workers: Sequence[Worker], options: Options) -> dict[str, list[float]]:
-    """Median seconds of a call for each contender and round; who begins changes from round to round."""
+    """Returns the median seconds of a call for each contender and round; the first one to run changes every round."""
     calls = {}
     for worker in workers:
         worker.time(2)
@@ -108,5 +108,5 @@ def take_turns(workers: Sequence[Worker], options: Options) -> dict[str, list[fl
 
 
 def say(text: str) -> None:
-    """Progress, beside the results."""
+    """Prints progress to stderr, apart from the results."""
     print(text, file=sys.stderr, flush=True)

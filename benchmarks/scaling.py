@@ -28,7 +28,7 @@ SWEEPS = {
 
 
 def measure(options: Options) -> Result:
-    """Scaling: a training step of the tanh layer with one size changed at a time, and the fitted exponents."""
+    """Measures a training step of the tanh layer with one size changed at a time, and fits the exponents."""
     cases = [varied(field, n) for field, n in _points(options.quick)]
     rows, notes = compare(CONTENDERS, cases, options)
     contenders: Sequence[Contender] = [c for c in CONTENDERS if any(c.name in row.values for row in rows)]
@@ -50,20 +50,20 @@ def measure(options: Options) -> Result:
 
 
 def varied(field: str, n: int) -> Case:
-    """The base case with one size changed."""
+    """Returns the base case with one size changed."""
     sizes: dict[str, Any] = {field: n}
     return replace(BASE, **sizes)
 
 
 def exponent(points: Sequence[tuple[float, float]]) -> float:
-    """The slope of the straight line through the logarithms of sizes and costs, by least squares."""
+    """Returns the slope of the straight line through the logarithms of sizes and costs, by least squares."""
     logs = [(math.log(x), math.log(y)) for x, y in points]
     mean_x, mean_y = (sum(column) / len(logs) for column in zip(*logs, strict=True))
     return sum((x - mean_x) * (y - mean_y) for x, y in logs) / sum((x - mean_x) ** 2 for x, _ in logs)
 
 
 def draw(result: Result, folder: Path) -> Path | None:
-    """One panel a size, in logarithmic scales."""
+    """Draws one panel per size, in logarithmic scales."""
     place = {row.case: i for i, row in enumerate(result.rows)}
     panels = []
     for field, (letter, sizes) in SWEEPS.items():
@@ -75,7 +75,7 @@ def draw(result: Result, folder: Path) -> Path | None:
 
 
 def _points(quick: bool) -> list[tuple[str, int]]:
-    """Each size once: the base case belongs to all three sweeps."""
+    """Returns each size once: the base case belongs to all three sweeps."""
     found = [(field, n) for field, (_, sizes) in SWEEPS.items() for n in (sizes[:3] if quick else sizes)]
     base = [("time", BASE.time)]
     return base + [(field, n) for field, n in found if n != getattr(BASE, field)]

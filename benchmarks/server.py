@@ -1,4 +1,4 @@
-"""The other end of a `Worker`: a process that prepares one contender's jobs, and runs them when told to.
+"""Server: the process behind a `Worker`, which prepares one contender's jobs and runs them on command.
 
 It reads pickled commands from its standard input and writes pickled answers to its standard output.
 """
@@ -22,26 +22,26 @@ __all__ = ["Server"]
 
 
 class Server:
-    """One contender at work. Each method is a command."""
+    """Runs one contender. Each method is a command."""
 
     def __init__(self) -> None:
         self.bare = resident()
         self.job: Job | None = None
 
     def prepare(self, task: str, case: Any, options: dict[str, Any]) -> None:
-        """Make the job."""
+        """Creates the job."""
         module, function = task.split(":")
         self.job = None
         gc.collect()
         self.job = getattr(import_module(f"benchmarks.contenders.{module}"), function)(case, **options)
 
     def results(self) -> dict[str, Any]:
-        """What the job's first call gives."""
+        """Returns the results of the job's first call."""
         assert self.job is not None
         return self.job.results()
 
     def time(self, calls: int, warm: int) -> list[float]:
-        """The seconds that each of `calls` calls takes, after `warm` calls that are not timed."""
+        """Returns the seconds that each of `calls` calls takes, after `warm` untimed calls."""
         assert self.job is not None
         run, clock = self.job.run, time.perf_counter
         for _ in range(warm):
@@ -54,7 +54,7 @@ class Server:
         return seconds
 
     def peak(self, calls: int) -> dict[str, int]:
-        """The bytes in use: of the bare interpreter, before the first call, and at most during `calls` calls."""
+        """Returns the bytes in use: by the bare interpreter, before the first call, and at the peak of the calls."""
         assert self.job is not None
         gc.collect()
         before = resident()
@@ -65,10 +65,10 @@ class Server:
 
 
 def resident(field: str = "VmRSS") -> int:
-    """The bytes of memory that this process has, or had at most (VmHWM)."""
+    """Returns the bytes of memory of this process, now or at its peak (VmHWM)."""
     status = Path("/proc/self/status")
     if not status.exists():
-        import resource  # not everywhere, and nowhere but here
+        import resource  # not available everywhere, and needed only here
 
         usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return usage if sys.platform == "darwin" else usage * 1024
@@ -77,7 +77,7 @@ def resident(field: str = "VmRSS") -> int:
 
 
 def forget_peak() -> None:
-    """Let the kernel count the peak from now on, where it can."""
+    """Resets the kernel's record of the peak, where it can."""
     clear = Path("/proc/self/clear_refs")
     if clear.exists():
         clear.write_text("5")
@@ -85,7 +85,7 @@ def forget_peak() -> None:
 
 def main() -> None:
     commands, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what libraries print must not get between the answers
+    os.dup2(2, 1)  # the output of libraries must not mix with the answers
     server = Server()
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Streaming: one time step a call, batch one, the state kept between calls."""
+"""Streaming: one time step per call, at batch one, with the state kept between calls."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CONTENDERS = (
 
 
 def measure(options: Options) -> Result:
-    """Streaming: microseconds a step, against a bare onnxruntime call with bound buffers and eager peers."""
+    """Measures the microseconds of a step, against a bare onnxruntime call with bound buffers and eager peers."""
     rows, notes = compare(CONTENDERS, CASES, options)
     names = [c.name for c in CONTENDERS if any(c.name in row.values for row in rows)]
     worst = max(ratios(rows, "lucid", "onnxruntime"), default=None)

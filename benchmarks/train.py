@@ -32,8 +32,9 @@ FLOOR = (
 
 
 def measure(options: Options) -> Result:
-    """Training step: forward + backward + Adam, lucid against PyTorch, JAX (jit, scan) and an estimate of NumPy's
-    floor.
+    """Measures a training step: forward, backward and Adam, of lucid, PyTorch and JAX (jit, scan).
+
+    An estimate of NumPy's floor stands beside them.
     """
     rows, notes = compare(CONTENDERS, cases(options.quick), options)
     notes = [FLOOR, *limits(rows), *notes]
@@ -43,7 +44,7 @@ def measure(options: Options) -> Result:
 
 
 def findings(rows: Sequence[Row]) -> list[Finding]:
-    """The targets, for NumPy's step and for the compiled one: means and worst cases over the six sizes of one layer."""
+    """Returns the findings for NumPy's step and the compiled one: means and worst cases over the sizes of one layer."""
     simple = KINDS[:2]
     targets: list[tuple[str, str, float, float | None, tuple[Kind, ...]]] = [
         ("RNN", "torch", 2.5, 0.95, simple),
@@ -64,8 +65,10 @@ def findings(rows: Sequence[Row]) -> list[Finding]:
 
 
 def limits(rows: Sequence[Row]) -> list[str]:
-    """How far NumPy's floor is from NumPy's step and from the peers, and the products alone in onnxruntime from the
-    compiled step and from the peers, over the six sizes of one layer.
+    """Returns notes on how far the lower bounds are from the steps, over the six sizes of one layer.
+
+    NumPy's floor is compared with NumPy's step and the peers, the products alone in onnxruntime with the compiled step
+    and the peers.
     """
     notes = []
     for label, kinds in (("RNN", KINDS[:2]), ("LSTM", ("lstm",)), ("GRU", ("gru",))):
@@ -79,7 +82,7 @@ def limits(rows: Sequence[Row]) -> list[str]:
 
 
 def _one_layer(rows: Sequence[Row], kinds: Sequence[Kind]) -> list[Row]:
-    """The rows of each size of one layer of these kinds."""
+    """Returns the rows of each size of one layer of these kinds."""
     return [row for row in rows if row.case.split()[0] in kinds and "layers" not in row.case]
 
 

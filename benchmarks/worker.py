@@ -19,15 +19,15 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class WorkerError(Exception):
-    """A contender could not do what it was told; the traceback of its own process is in `details`."""
+    """A contender failed; the traceback of its own process is in `details`."""
 
     def __init__(self, message: str, details: str) -> None:
-        super().__init__(message.replace(f"{ROOT}{os.sep}", ""))  # a report should not say where the project stands
+        super().__init__(message.replace(f"{ROOT}{os.sep}", ""))  # a report should not contain the project's path
         self.details = details
 
 
 class Worker:
-    """A contender in a process of its own; a context manager, at whose end the process ends."""
+    """Runs a contender in a process of its own; a context manager, at whose end the process ends."""
 
     def __init__(self, contender: Contender) -> None:
         self.contender = contender
@@ -47,26 +47,26 @@ class Worker:
         self.close()
 
     def prepare(self, case: Any) -> None:
-        """Make the job for a case."""
+        """Creates the job for a case."""
         self.ask("prepare", self.contender.task, case, self.contender.options)
 
     def results(self) -> dict[str, Any]:
-        """What the job's first call gives."""
+        """Returns the results of the job's first call."""
         results: dict[str, Any] = self.ask("results")
         return results
 
     def time(self, calls: int, warm: int = 0) -> list[float]:
-        """The seconds that each of `calls` calls takes, after `warm` calls that are not timed."""
+        """Returns the seconds that each of `calls` calls takes, after `warm` untimed calls."""
         seconds: list[float] = self.ask("time", calls, warm)
         return seconds
 
     def peak(self, calls: int) -> dict[str, int]:
-        """The bytes in use: of the bare interpreter, before the first call, and at most during `calls` calls."""
+        """Returns the bytes in use: by the bare interpreter, before the first call, and at the peak of the calls."""
         peak: dict[str, int] = self.ask("peak", calls)
         return peak
 
     def ask(self, command: str, *arguments: Any) -> Any:
-        """Send a command and wait for its answer.
+        """Sends a command and waits for its answer.
 
         Raises:
             WorkerError: the command failed, or the process ended.
@@ -90,10 +90,10 @@ class Worker:
         return self._said.read().decode(errors="replace")[-4000:]
 
     def close(self) -> None:
-        """End the process."""
+        """Ends the process."""
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                # What was not sent yet cannot reach a process that has ended.
+                # Unsent data cannot reach a process that has ended.
                 with contextlib.suppress(BrokenPipeError):
                     pipe.close()
         self._process.wait()

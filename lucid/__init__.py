@@ -1,7 +1,7 @@
 """lucid: train sequence models in plain NumPy, ship them as ONNX, run everything in onnxruntime.
 
-``import lucid`` needs NumPy alone, and takes little longer: all but tensors and ops is loaded when first asked for.
-`lucid.export` and `lucid.runtime` bring in onnx and onnxruntime then.
+``import lucid`` imports only NumPy and takes little longer: everything but tensors and ops is loaded on first use.
+`lucid.export` and `lucid.runtime` then import onnx and onnxruntime.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ int32 = _np.dtype("int32")
 int64 = _np.dtype("int64")
 uint8 = _np.dtype("uint8")
 bool_ = _np.dtype("bool")
-# PyTorch's other names; left out of __all__, since they would hide Python's own.
+# PyTorch's other names; left out of __all__, since they would shadow Python's builtins.
 half, float, double = float16, float32, float64
 short, int, long, bool = int16, int32, int64, bool_
 
@@ -90,7 +90,7 @@ _LAZY = {
     "optim": (),
     "runtime": ("compile", "compile_backward"),
 }
-"""The parts that are loaded when first used, and what `lucid` has of each under its own name."""
+"""The parts that are loaded on first use, and the names that `lucid` re-exports from each."""
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""``python -m lucid`` is the command `lucid`."""
+"""Runs the command `lucid`: ``python -m lucid``."""
 
 from .cli import main
 

@@ -1,4 +1,4 @@
-"""Gradients asked for by name, and checks of gradients against finite differences (torch.autograd)."""
+"""Gradients of outputs with respect to inputs, and gradient checks by finite differences (torch.autograd)."""
 
 from __future__ import annotations
 
@@ -26,15 +26,17 @@ def grad(
     create_graph: bool = False,
     allow_unused: bool = False,
 ) -> tuple[Any, ...]:
-    """The gradients of `outputs`, added up, with respect to `inputs` (torch.autograd.grad). No `grad` is touched.
+    """Returns the gradients of the sum of `outputs` with respect to `inputs` (torch.autograd.grad).
+
+    It changes the `grad` of no tensor.
 
     Args:
         outputs: a tensor or several.
-        inputs: what to differentiate by: leaves or results of ops.
-        grad_outputs: the gradient that arrives at each output; may be left out for outputs of a single element.
-        retain_graph: keep the graph for another backward; as `create_graph` if not given.
-        create_graph: make the gradients differentiable themselves.
-        allow_unused: give None for an input that no output depends on, instead of an error.
+        inputs: the tensors to differentiate with respect to: leaves or results of ops.
+        grad_outputs: the incoming gradient of each output; optional for outputs of a single element.
+        retain_graph: keep the graph for another backward; defaults to `create_graph`.
+        create_graph: make the gradients themselves differentiable.
+        allow_unused: return None for an input that no output depends on, instead of raising an error.
 
     Raises:
         GradientError: an output was not computed from tensors that require gradients, an input requires none or was
@@ -79,14 +81,14 @@ def grad(
 
 
 def vjp_of(function: Callable[..., Any], inputs: Sequence[Tensor | None], gradients: Any) -> tuple[Tensor | None, ...]:
-    """The gradient rule of an op that is a faster form of a function composed of ops: what that function's would be.
+    """Computes the gradients of a fused op by differentiating the equivalent function composed of ops.
 
-    Called inside a rule; the result can be differentiated again if the rule is run for that.
+    Call it inside a gradient rule. The result is differentiable if the rule runs with gradients enabled.
 
     Args:
-        function: the function, of as many Tensors, that returns what the op returns.
-        inputs: the op's inputs, as the rule has them.
-        gradients: what arrives at the op's outputs, as the rule has it.
+        function: a function of the same inputs that returns the op's outputs.
+        inputs: the op's inputs, as the rule receives them.
+        gradients: the gradients of the op's outputs, as the rule receives them.
     """
     record = is_grad_enabled()
     with enable_grad():
@@ -123,7 +125,7 @@ def gradcheck(
     rtol: float = 1e-4,
     raise_exception: bool = True,
 ) -> bool:
-    """Compare the gradients of a function with central differences, element by element (torch.autograd.gradcheck).
+    """Compares the gradients of a function with central differences, element by element (torch.autograd.gradcheck).
 
     Args:
         fn: a function of Tensors that returns a Tensor or several.
@@ -131,10 +133,10 @@ def gradcheck(
         eps: the step of the differences.
         atol: absolute tolerance.
         rtol: relative tolerance.
-        raise_exception: raise where they differ, instead of returning False.
+        raise_exception: raise an error if they differ, instead of returning False.
 
     Raises:
-        GradientError: they differ; the message has the first place, both numbers and both Jacobians.
+        GradientError: they differ; the message gives the first position, both numbers and both Jacobians.
 
     Example:
         >>> lucid.autograd.gradcheck(lucid.tanh, lucid.tensor([0.5], dtype="float64", requires_grad=True))
@@ -157,20 +159,20 @@ def gradgradcheck(
     rtol: float = 1e-4,
     raise_exception: bool = True,
 ) -> bool:
-    """Compare the second-order gradients of a function with central differences of the first-order ones
+    """Compares the second-order gradients of a function with central differences of the first-order ones
     (torch.autograd.gradgradcheck).
 
     Args:
         fn: a function of Tensors that returns a Tensor or several.
         inputs: its arguments; those that require gradients are checked, and must be float64.
-        grad_outputs: the gradients that arrive at the outputs; fixed irregular numbers if not given.
+        grad_outputs: the incoming gradients of the outputs; fixed irregular numbers if not given.
         eps: the step of the differences.
         atol: absolute tolerance.
         rtol: relative tolerance.
-        raise_exception: raise where they differ, instead of returning False.
+        raise_exception: raise an error if they differ, instead of returning False.
 
     Raises:
-        GradientError: they differ; the message has the first place, both numbers and both Jacobians.
+        GradientError: they differ; the message gives the first position, both numbers and both Jacobians.
 
     Example:
         >>> lucid.autograd.gradgradcheck(lucid.tanh, lucid.tensor([0.5], dtype="float64", requires_grad=True))
@@ -212,7 +214,7 @@ def _tensors(what: str, given: Tensors) -> list[Tensor]:
 
 
 def _checked(name: str, args: Sequence[Any]) -> list[int]:
-    """The positions of the arguments to check."""
+    """Returns the positions of the arguments to check."""
     checked = [i for i, x in enumerate(args) if isinstance(x, Tensor) and x.requires_grad]
     if not checked:
         raise GradientError(f"{name}: none of the inputs requires gradients")
@@ -226,7 +228,7 @@ def _checked(name: str, args: Sequence[Any]) -> list[int]:
 
 
 def _outputs(result: Any) -> list[Tensor]:
-    """The floating-point results."""
+    """Returns the floating-point results."""
     outputs = [result] if isinstance(result, Tensor) else list(result)
     return [y for y in outputs if isinstance(y, Tensor) and y.is_floating_point()]
 
@@ -234,8 +236,8 @@ def _outputs(result: Any) -> list[Tensor]:
 def _compare(
     fn: Callable[..., Any], args: Sequence[Any], checked: Sequence[int], eps: float, atol: float, rtol: float
 ) -> str | None:
-    """What is wrong with the gradients; None if nothing is."""
-    # Contiguous copies, so that the differences can be taken in place whatever view was given.
+    """Describes the first error in the gradients; returns None if there is none."""
+    # Contiguous copies: the differences are taken in place, whatever views were given.
     args = [
         Tensor(np.array(x._data, order="C"), requires_grad=x.requires_grad) if isinstance(x, Tensor) else x
         for x in args
@@ -271,7 +273,7 @@ def _compare(
 def _differences(
     fn: Callable[..., Any], args: Sequence[Any], i: int, shapes: Sequence[tuple[int, ...]], eps: float
 ) -> list[np.ndarray[Any, Any]]:
-    """For each output its Jacobian in input `i`, by central differences."""
+    """Returns each output's Jacobian with respect to input `i`, by central differences."""
     flat = args[i]._data.reshape(-1)
     jacobians = [np.zeros((int(np.prod(shape)), flat.size)) for shape in shapes]
     for j in range(flat.size):

@@ -1,4 +1,4 @@
-"""Checkpoints: all that a training run goes on from, in one file."""
+"""Checkpoints: the complete state of a training run in one file."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _VERSION = 1
 
 
 def save_checkpoint(path: str | os.PathLike[str], *, random_state: bool = True, **parts: Any) -> None:
-    """Write the state of a training run to one safetensors file, whole or not at all.
+    """Writes the state of a training run to one safetensors file, atomically.
 
-    A run that was killed, at whatever moment, goes on from the file as if it had not been, to the last bit.
+    A run that is killed at any moment resumes from the file with bit-identical results.
 
     Args:
-        path: the file; a former one is replaced.
-        random_state: keep the state of lucid's random generator.
-        parts: what to keep, by names of your choice, such as ``model=model, optimizer=optimizer, scheduler=scheduler,
-            loader=loader``. Of whatever has a `state_dict`, that; everything else as it is: numbers, strings, bools,
-            None, tensors, arrays, and lists, tuples and dicts of them.
+        path: the file; an existing one is replaced.
+        random_state: save the state of lucid's random generator.
+        parts: what to save, by names of your choice, such as ``model=model, optimizer=optimizer, scheduler=scheduler,
+            loader=loader``. An object with a `state_dict` is saved by it. Everything else is saved as it is:
+            numbers, strings, bools, None, tensors, arrays, and lists, tuples and dicts of them.
 
     Raises:
-        TypeError: a part has something else in it.
+        TypeError: a part contains something else.
         FileNotFoundError: the folder does not exist.
 
     Example:
@@ -52,23 +52,23 @@ def save_checkpoint(path: str | os.PathLike[str], *, random_state: bool = True, 
         stateful = hasattr(part, "state_dict")
         kind = "parts" if stateful else "values"
         state[kind][name] = _encode(part.state_dict() if stateful else part, name, arrays)
-    # After the parts: asked for its state, a loader that has not begun draws its seed.
+    # After the parts: a loader that has not started draws its seed when asked for its state.
     if random_state:
         state["random"] = _encode(get_rng_state(), "random", arrays)
     write(arrays, path, {_FORMAT: json.dumps(state)})
 
 
 def load_checkpoint(path: str | os.PathLike[str], *, random_state: bool = True, **parts: Any) -> dict[str, Any]:
-    """Take over the state of a training run from a checkpoint. If anything does not fit, nothing changes.
+    """Restores the state of a training run from a checkpoint. If anything does not fit, nothing changes.
 
     Args:
         path: the file.
-        random_state: set lucid's random generator to the state it had, if the file has it.
-        parts: the objects to load into, by the names they were saved under. Those left out are not loaded: a model
-            alone can be had from the checkpoint of a whole run.
+        random_state: restore the state of lucid's random generator, if the file has it.
+        parts: the objects to load into, by the names they were saved under. Parts that are not named are not loaded, so
+            a model alone can be loaded from the checkpoint of a whole run.
 
     Returns:
-        The other values, by name.
+        The other saved values, by name.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -101,7 +101,7 @@ def load_checkpoint(path: str | os.PathLike[str], *, random_state: bool = True, 
 
 
 def _load(parts: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
-    """Load every part, or none."""
+    """Loads every part, or none."""
     before: list[tuple[Any, Any]] = []
     random = get_rng_state()
     try:
@@ -119,7 +119,7 @@ def _load(parts: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
 
 
 def _encode(value: Any, path: str, arrays: dict[str, np.ndarray[Any, Any]]) -> Any:
-    """A value as JSON; tensors and arrays go into `arrays`, under a name made of the way to them."""
+    """Encodes a value as JSON; tensors and arrays go into `arrays`, named after their path."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (Tensor, np.ndarray)):
@@ -146,7 +146,7 @@ def _encode(value: Any, path: str, arrays: dict[str, np.ndarray[Any, Any]]) -> A
 
 
 def _decode(entry: Any, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Any:
-    """The value that `_encode` made an entry of."""
+    """Decodes an entry that `_encode` made."""
     if isinstance(entry, list):
         return [_decode(item, arrays) for item in entry]
     if not isinstance(entry, dict):

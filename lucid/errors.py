@@ -1,4 +1,4 @@
-"""The exceptions lucid raises.
+"""The exceptions that lucid raises.
 
 Each also inherits the built-in types that NumPy and PyTorch raise in the same place, so code ported from either keeps
 catching what it caught before.
@@ -29,7 +29,7 @@ class ShapeError(LucidError, ValueError, RuntimeError):
 
 
 class DtypeError(LucidError, TypeError, ValueError, RuntimeError):
-    """Dtypes that do not fit together, or that an op does not take."""
+    """Dtypes that do not fit together, or that an op does not accept."""
 
 
 class AxisError(LucidError, IndexError, ValueError):
@@ -49,11 +49,11 @@ class StateDictError(LucidError, RuntimeError):
 
 
 class TraceError(LucidError, RuntimeError):
-    """A function that cannot be traced, or two traces of it that cannot be one graph."""
+    """A function that cannot be traced, or two traces of it that cannot be unified into one graph."""
 
 
 class ExportError(LucidError, RuntimeError):
-    """A graph that cannot become ONNX."""
+    """A graph that cannot be exported to ONNX."""
 
 
 class VerificationError(ExportError):
@@ -61,7 +61,7 @@ class VerificationError(ExportError):
 
 
 class FileError(LucidError, OSError, ValueError):
-    """A file that cannot be read or written as what it should be."""
+    """A file that cannot be read or written in the expected format."""
 
 
 class RuntimeUnavailableError(LucidError, RuntimeError):

@@ -1,4 +1,4 @@
-"""Files written whole or not at all."""
+"""Atomic file writes."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _SUFFIX = ".part"
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Write a file beside `path`, and put it in its place when it is complete and on the disk.
+    """Opens a temporary file beside `path`, and moves it to `path` when it is complete and on the disk.
 
-    The file at `path` is the old one or the new one at any moment, whatever happens: an exception, a killed process, a
-    power cut. After an exception nothing else is left; what a killed process leaves is removed by the next write to
-    the same path.
+    At any moment `path` holds either the old file or the new one, even after an exception, a killed process or a power
+    cut. An exception leaves no temporary file behind; that of a killed process is removed by the next write to the same
+    path.
 
     Args:
-        path: where the file shall be; its folder must exist. A link is followed.
+        path: the file to write; its folder must exist. A symbolic link is followed.
 
     Yields:
         The file to write to, open in binary mode.
@@ -62,10 +62,10 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         if target.exists():
             shutil.copymode(target, file.name)
         if fcntl is None:
-            file.close()  # Windows moves no open file
+            file.close()  # Windows cannot move an open file
         os.replace(file.name, target)
     except BaseException:
-        with suppress(OSError):  # to close is to write what is left, and a full disk refuses that again
+        with suppress(OSError):  # closing writes the buffered rest, which fails again if the disk is full
             file.close()
         with suppress(FileNotFoundError):
             os.unlink(file.name)
@@ -76,7 +76,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def _create(target: Path) -> BinaryIO:
-    """A new empty file beside the target, locked for as long as this process keeps it open."""
+    """Creates an empty file beside the target, locked for as long as this process keeps it open."""
     while True:
         try:
             file = open(target.with_name(f".{target.name}.{secrets.token_hex(4)}{_SUFFIX}"), "xb")  # noqa: SIM115
@@ -86,13 +86,13 @@ def _create(target: Path) -> BinaryIO:
             return file
         with suppress(OSError):  # some network file systems have no locks
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.exists(file.name):  # else another writer took it for abandoned before it was locked
+        if os.path.exists(file.name):  # else another writer removed it as abandoned before it was locked
             return file
         file.close()
 
 
 def _remove_abandoned(target: Path) -> None:
-    """Remove what killed processes left: the kernel has released their locks."""
+    """Removes the files of killed processes, whose locks the kernel has released."""
     if fcntl is None:
         return
     for name in os.listdir(target.parent):
@@ -103,7 +103,7 @@ def _remove_abandoned(target: Path) -> None:
 
 
 def _sync(folder: Path) -> None:
-    """Make the new name itself survive a power cut, where the system lets a folder be opened."""
+    """Syncs the folder, so that the new name survives a power cut, where the system allows opening a folder."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

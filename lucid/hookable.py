@@ -1,4 +1,4 @@
-"""What lets others see, change and keep the gradient of a Tensor."""
+"""Gradient hooks and retained gradients of a Tensor."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Hookable"]
 
 
 class Hookable:
-    """Mixin: hooks on a gradient, and a gradient kept where there is no leaf."""
+    """Mixin: gradient hooks, and retained gradients of non-leaf tensors."""
 
     __slots__ = ()
 
@@ -26,13 +26,13 @@ class Hookable:
     _leaf_value: Callable[[], Value]
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Handle:
-        """Call a function with the gradient of this tensor whenever backward has it (torch.Tensor.register_hook).
+        """Registers a function that backward calls with the gradient of this tensor (torch.Tensor.register_hook).
 
         Args:
-            hook: gets the gradient; what it returns, if not None, takes the gradient's place.
+            hook: takes the gradient; what it returns, if not None, replaces the gradient.
 
         Returns:
-            A handle, whose `remove` takes the hook away again.
+            A handle, whose `remove` removes the hook.
 
         Raises:
             GradientError: the tensor requires no gradient.
@@ -49,7 +49,7 @@ class Hookable:
         return (self._value or self._leaf_value()).hook_table().add(hook)
 
     def retain_grad(self) -> None:
-        """Let `backward` collect `grad` here too, though it is no leaf (torch.Tensor.retain_grad).
+        """Makes `backward` store the gradient of this non-leaf tensor in `grad` (torch.Tensor.retain_grad).
 
         Raises:
             GradientError: the tensor requires no gradient.
@@ -69,6 +69,6 @@ class Hookable:
 
     @property
     def retains_grad(self) -> bool:
-        """Whether it is no leaf but collects `grad` all the same."""
+        """Whether it is a non-leaf tensor that retains its gradient."""
         value = self._value
         return value is not None and not value.is_leaf and value.hook_table().keeper is not None

@@ -1,4 +1,4 @@
-"""Tensors in files: the safetensors format, which holds names, shapes, dtypes and bytes, and no code."""
+"""Saving and loading of tensors in the safetensors format: names, shapes, dtypes and bytes, but no code."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ _DTYPES = {
 def save(
     state_dict: Mapping[str, Any], path: str | os.PathLike[str], *, metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write tensors to a safetensors file, whole or not at all.
+    """Writes tensors to a safetensors file, atomically.
 
-    Tensors that share memory are written once each, and are separate when loaded.
+    Tensors that share memory are written one by one, and no longer share it when loaded.
 
     Args:
         state_dict: Tensors or NumPy arrays by name, such as ``model.state_dict()``.
-        path: the file; a former one is replaced.
-        metadata: strings to keep along with them, see `lucid.io.read`.
+        path: the file; an existing one is replaced.
+        metadata: strings to store with them, see `lucid.io.read`.
 
     Raises:
-        TypeError: an entry is no tensor, a name or the metadata no string.
-        DtypeError: the format, or lucid, does not have the dtype.
+        TypeError: an entry is not a tensor, or a name or an entry of the metadata is not a string.
+        DtypeError: the format, or lucid, does not support the dtype.
         FileNotFoundError: the folder does not exist.
 
     Source: https://huggingface.co/docs/safetensors
@@ -64,7 +64,7 @@ def save(
 
 
 def load(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, whoever wrote it. bfloat16, which NumPy lacks, becomes float32.
+    """Reads the tensors of a safetensors file. bfloat16, which NumPy lacks, becomes float32.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -77,7 +77,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, Tensor]:
 def write(
     arrays: Mapping[str, np.ndarray[Any, Any]], path: str | os.PathLike[str], metadata: Mapping[str, str]
 ) -> None:
-    """Write arrays and metadata to a safetensors file; raises what `save` does."""
+    """Writes arrays and metadata to a safetensors file; raises what `save` raises."""
     from safetensors.numpy import save as serialize
 
     for key, value in metadata.items():
@@ -93,14 +93,14 @@ def write(
                 f"save: {name!r} has dtype {array.dtype}; a file holds floats up to 64 bits, integers and bools"
             )
         plain[name] = np.asarray(array, dtype, order="C")
-    # Not save_file: it puts a file of its own in the place of the one given to it, which then nobody syncs to the disk.
+    # Not save_file: it replaces the given file with one of its own, which would not be synced to the disk.
     data = serialize(plain, metadata=dict(metadata) or None)
     with atomic_write(path) as file:
         file.write(data)
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, str]]:
-    """The arrays and the metadata of a safetensors file; raises what `load` does."""
+    """Reads the arrays and the metadata of a safetensors file; raises what `load` raises."""
     from safetensors import SafetensorError, deserialize
 
     with open(path, "rb") as file:
@@ -128,7 +128,7 @@ def _array_of(name: Any, value: Any) -> np.ndarray[Any, Any]:
 def _array_from(name: str, entry: dict[str, Any]) -> np.ndarray[Any, Any]:
     kind, shape, data = entry["dtype"], entry["shape"], entry["data"]
     if kind == "BF16":
-        # The upper half of a float32.
+        # bfloat16 is the upper half of a float32.
         return (np.frombuffer(data, "<u2").astype("<u4") << 16).view(np.float32).reshape(shape)
     if kind not in _DTYPES:
         raise DtypeError(

@@ -1,4 +1,4 @@
-"""The price of a page: freed memory that goes back to the system is taken from it again, page by page."""
+"""Memory allocation: keeps freed memory in the process, since new pages from the system are slow."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import os
 __all__ = ["keep_pages"]
 
 KEPT = 512 * 2**20
-"""How many bytes of what was freed stay with the process."""
+"""How many freed bytes the process keeps."""
 
 BLOCKS = (256 * 2**20, 32 * 2**20)
-"""The largest block that is kept, in bytes; a larger one goes back when freed. An older glibc takes the second."""
+"""The largest block that is kept, in bytes; larger ones are returned when freed. An older glibc takes the second."""
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _SETTINGS = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_MMAP_MAX_", "MALLOC_TOP_PAD_")
 
 
 def keep_pages() -> int:
-    """Let glibc's malloc keep what is freed, up to 512 MiB, for the arrays of the next training step.
+    """Makes glibc's malloc keep up to 512 MiB of freed memory, for the arrays of the next training step.
 
-    A step makes its arrays anew, and would take all their pages from the system again. That may cost as much as what is
-    computed in them, and more in a virtual machine, whose host has meanwhile taken back what was free. What the user
-    says about it in the environment stands (mallopt(3)), and another malloc than glibc's does what it does.
+    A step allocates its arrays anew, and would request all their pages from the system again. That can cost as much as
+    the computation, and more in a virtual machine whose host has reclaimed the free memory. Settings in the user's
+    environment (mallopt(3)) take precedence. Other implementations of malloc are left as they are.
 
     Returns:
         The largest block that is kept, in bytes; 0 where malloc was left as it is.

@@ -1,4 +1,4 @@
-"""The ways out of lucid: a Tensor as a NumPy array, as Python numbers, as text."""
+"""Conversions of a Tensor to NumPy arrays, Python numbers and text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Readout"]
 
 
 class Readout:
-    """Mixin: what turns a Tensor into something that no graph sees. A trace takes note of each."""
+    """Mixin: converts a Tensor to something that the graph does not record. A trace notes each conversion."""
 
     __slots__ = ()
 
@@ -23,7 +23,7 @@ class Readout:
     _value: Value | None
 
     def numpy(self) -> np.ndarray[Any, Any]:
-        """The elements as a NumPy array that shares memory with the tensor.
+        """Returns the elements as a NumPy array that shares memory with the tensor.
 
         Raises:
             GradientError: the tensor requires gradients, which NumPy would lose; use ``x.detach().numpy()``.
@@ -34,14 +34,14 @@ class Readout:
         return self._data
 
     def item(self) -> Any:
-        """The only element, as a Python number."""
+        """Returns the only element as a Python number."""
         if self._data.size != 1:
             raise ShapeError(f"item(): only one element can become a Python number; got shape {self._data.shape}")
         self._leaks("item()")
         return self._data.item()
 
     def tolist(self) -> Any:
-        """The elements as nested lists of Python numbers."""
+        """Returns the elements as nested lists of Python numbers."""
         self._leaks("tolist()")
         return self._data.tolist()
 
@@ -61,7 +61,7 @@ class Readout:
 
     def __bool__(self) -> bool:
         if self._data.size != 1:
-            raise ShapeError(f"a tensor of shape {self._data.shape} has no one truth value; use any() or all()")
+            raise ShapeError(f"a tensor of shape {self._data.shape} has no single truth value; use any() or all()")
         self._leaks("bool()")
         return bool(self._data.item())
 
@@ -70,7 +70,7 @@ class Readout:
         return bool((self._data == getattr(item, "_data", item)).any())
 
     def __repr__(self) -> str:
-        # Four digits as in PyTorch: the last of eight differs from one processor to the next.
+        # Four digits as in PyTorch: of eight digits, the last differs between processors.
         text = np.array2string(self._data, precision=4, separator=", ", prefix="tensor(", threshold=200, edgeitems=3)
         if self._data.dtype not in (np.float32, np.int64, np.bool_):
             text += f", dtype={self._data.dtype}"

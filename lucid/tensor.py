@@ -1,4 +1,4 @@
-"""Tensor, and how ops on Tensors are declared."""
+"""Tensor, and the decorator that declares ops on Tensors."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ P = ParamSpec("P")
 
 
 class Tensor(Methods, Readout, Hookable):
-    """An n-dimensional array that can record what is done with it.
+    """An n-dimensional array that can record operations for automatic differentiation.
 
-    Made by `lucid.tensor`, `lucid.zeros` and the like; ``Tensor(array)`` wraps a NumPy array without copying it.
+    Create it with `lucid.tensor`, `lucid.zeros` and the like; ``Tensor(array)`` wraps a NumPy array without copying it.
 
     Attributes:
-        grad: the gradient that `backward` collected, or None.
+        grad: the gradient that `backward` accumulated, or None.
     """
 
     __slots__ = ("__weakref__", "_data", "_requires_grad", "_value", "grad")
@@ -44,7 +44,7 @@ class Tensor(Methods, Readout, Hookable):
         if requires_grad:
             self.requires_grad = True
 
-    # --- what it is
+    # --- properties
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -63,7 +63,7 @@ class Tensor(Methods, Readout, Hookable):
 
     @property
     def requires_grad(self) -> bool:
-        """Whether gradients are recorded for it. Set it on leaves alone; only floating-point tensors can have it."""
+        """Whether gradients are recorded for it. Set it on leaves only; the dtype must be floating-point."""
         return self._requires_grad
 
     @requires_grad.setter
@@ -71,21 +71,21 @@ class Tensor(Methods, Readout, Hookable):
         if flag and self._data.dtype.kind != "f":
             raise DtypeError(f"only floating-point tensors can require gradients; got {self._data.dtype}")
         if not flag and not self.is_leaf:
-            raise GradientError("requires_grad can be taken from leaf tensors only; use x.detach() for a copy without")
+            raise GradientError("requires_grad can be set to False on leaf tensors only; use x.detach() instead")
         self._requires_grad = bool(flag)
         if self._value is not None:
-            # In a trace even a tensor that was computed without gradients has a node; it becomes a leaf all the same.
+            # In a trace, even a tensor computed without gradients has a node; it still becomes a leaf.
             self._value.requires_grad = bool(flag)
             self._value.leaf = weakref.ref(self)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
-        """Set `requires_grad`, and return the tensor itself."""
+        """Sets `requires_grad` and returns the tensor itself."""
         self.requires_grad = requires_grad
         return self
 
     @property
     def is_leaf(self) -> bool:
-        """Whether it was not computed by a recorded op."""
+        """Whether no recorded op computed it."""
         return self._value is None or self._value.is_leaf or not self._requires_grad
 
     @property
@@ -94,19 +94,19 @@ class Tensor(Methods, Readout, Hookable):
         return OPS["permute"](self, dims=tuple(range(self.ndim))[::-1])
 
     def size(self, dim: int | None = None) -> int | tuple[int, ...]:
-        """The shape, or the size of one axis."""
+        """Returns the shape, or the size of one axis."""
         return self.shape if dim is None else self.shape[dim]
 
     def dim(self) -> int:
-        """The number of axes."""
+        """Returns the number of axes."""
         return self._data.ndim
 
     def numel(self) -> int:
-        """The number of elements."""
+        """Returns the number of elements."""
         return self._data.size
 
     def is_floating_point(self) -> bool:
-        """Whether the elements are floating-point numbers."""
+        """Returns whether the elements are floating-point numbers."""
         return self._data.dtype.kind == "f"
 
     def __len__(self) -> int:
@@ -117,14 +117,14 @@ class Tensor(Methods, Readout, Hookable):
     def __iter__(self) -> Iterator[Tensor]:
         if not self.ndim:
             raise TypeError("iteration over a tensor without axes")
-        # One op for all parts: the gradient of indexing each by itself would fill the whole shape every time.
+        # One op for all parts: the gradients of indexing them one by one would each fill the whole shape.
         return iter(FUNCTIONS["unbind"](self))
 
     __hash__ = object.__hash__
 
     def __setitem__(self, index: Any, value: Any) -> NoReturn:
         raise TypeError(
-            "a Tensor's elements cannot be assigned, since the graph would not see it; build the result with "
+            "a Tensor's elements cannot be assigned, since the graph would not record it; build the result with "
             "lucid.where, lucid.cat or lucid.stack, or fill a NumPy array first and wrap it with lucid.tensor"
         )
 
@@ -133,12 +133,12 @@ class Tensor(Methods, Readout, Hookable):
     def backward(
         self, gradient: Tensor | None = None, retain_graph: bool | None = None, create_graph: bool = False
     ) -> None:
-        """Add the gradient of this tensor to the `grad` of every leaf it was computed from (torch.Tensor.backward).
+        """Adds the gradient of this tensor to the `grad` of every leaf that it depends on (torch.Tensor.backward).
 
         Args:
-            gradient: what arrives from outside, of this tensor's shape; may be omitted for a single element.
-            retain_graph: keep the graph for another backward; as `create_graph` if not given.
-            create_graph: make the gradients differentiable themselves.
+            gradient: the incoming gradient, of this tensor's shape; optional for a single element.
+            retain_graph: keep the graph for another backward; defaults to `create_graph`.
+            create_graph: make the gradients themselves differentiable.
 
         Raises:
             GradientError: the tensor requires no gradient, `gradient` is missing or has another shape, the graph was
@@ -156,7 +156,7 @@ class Tensor(Methods, Readout, Hookable):
         first = initial_gradient(self, gradient)
         roots = [(self._value or self._leaf_value(), first)]
         found = _backward(roots, wrap=Tensor._wrap, retain_graph=retain, create_graph=create_graph)
-        # A rule may hand on the gradient it was given, so that several leaves get the same one.
+        # A rule may pass its incoming gradient on unchanged, so several leaves may receive the same one.
         shared = {first}
         keeps_graph = create_graph or MODE.get().trace is not None
         for value, g in found.items():
@@ -169,46 +169,46 @@ class Tensor(Methods, Readout, Hookable):
             elif keeps_graph:
                 leaf.grad = g
             else:
-                # A broadcast view would be read-only, and shared with whatever it was broadcast from.
+                # A broadcast view would be read-only, and shared with its source.
                 own = g._data.base is None and g._data.flags.writeable and g not in shared
                 leaf.grad = Tensor(g._data if own else g._data.copy())
                 shared.add(g)
 
     def detach(self) -> Tensor:
-        """The same data, cut off from the gradients recorded so far."""
+        """Returns a tensor that shares the data but is detached from the graph (torch.Tensor.detach)."""
         if MODE.get().trace is not None:
             return OPS["detach"](self)
         return Tensor(self._data)
 
-    # --- inside lucid
+    # --- internals
 
     @staticmethod
     def _wrap(data: np.ndarray[Any, Any], value: Value | None = None) -> Tensor:
-        result = object.__new__(Tensor)  # every op ends here, and a call of __init__ takes longer than what it does
+        result = object.__new__(Tensor)  # every op ends here, and a call of __init__ costs more than its body
         result._data, result.grad = data, None
         result._value = value
         result._requires_grad = value is not None and value.requires_grad
         return result
 
     def _leaf_value(self) -> Value:
-        """The value that stands for this tensor in graphs; made when first asked for."""
+        """Returns the value that represents this tensor in graphs, created on first use."""
         if self._value is None:
             self._value = Value(self._data.shape, self._data.dtype, self._requires_grad)
             self._value.leaf = weakref.ref(self)
         return self._value
 
     def _alias(self) -> Tensor:
-        """A new leaf with the same data."""
+        """Returns a new leaf with the same data."""
         return Tensor(self._data, self._requires_grad)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Copies and pickles are leaves of their own: a graph knows the tensor it was recorded with, and no other."""
+        """Copies and pickles are new leaves: a graph refers only to the tensor that it was recorded with."""
         if not self.is_leaf:
             raise GradientError("only leaf tensors can be copied or pickled; use x.detach() for the data alone")
         return _rebuilt, (type(self), self._data, self._requires_grad, self.grad)
 
     def _replace(self, data: np.ndarray[Any, Any]) -> None:
-        """Take other data, perhaps of another dtype. Graphs recorded before do not reach the tensor any more."""
+        """Replaces the data, possibly with another dtype. Graphs recorded before no longer reach the tensor."""
         before, self._data, self._value = self._value, data, None
         if before is not None:
             before.version += 1
@@ -216,18 +216,18 @@ class Tensor(Methods, Readout, Hookable):
             self._leaf_value().hooks = before.hooks
 
     def _assign(self, data: np.ndarray[Any, Any]) -> None:
-        """Overwrite the elements in place; from now on, gradients that need the old ones are refused."""
+        """Overwrites the elements in place; a backward pass that needs the old ones then raises an error."""
         np.copyto(self._data, data)
         self._touch()
 
     def _touch(self) -> None:
-        """Say that the elements were overwritten in place."""
+        """Marks the elements as overwritten in place."""
         if self._value is not None:
             self._value.version += 1
 
 
 class Parameter(Tensor):
-    """A tensor that a Module owns and an optimizer changes (torch.nn.Parameter)."""
+    """A tensor that a Module owns and an optimizer updates (torch.nn.Parameter)."""
 
     __slots__ = ()
 
@@ -245,14 +245,14 @@ def _rebuilt(kind: type[Tensor], data: np.ndarray[Any, Any], requires_grad: bool
 
 
 def _plain(data: Any) -> np.ndarray[Any, Any]:
-    """Scalars and subclasses of arrays as arrays; a matrix would multiply differently."""
+    """Converts scalars and array subclasses to plain arrays; np.matrix, for one, multiplies differently."""
     if not isinstance(data, (np.ndarray, np.generic)):
         raise TypeError(f"Tensor() wraps a NumPy array; got {type(data).__name__}; use lucid.tensor()")
     return np.asarray(data)
 
 
 def initial_gradient(output: Tensor, gradient: Tensor | None) -> Tensor:
-    """The gradient that backward starts from."""
+    """Returns the gradient that backward starts from."""
     if gradient is None:
         if output._data.size != 1:
             raise GradientError(
@@ -266,7 +266,7 @@ def initial_gradient(output: Tensor, gradient: Tensor | None) -> Tensor:
     return gradient
 
 
-# --- running ops
+# --- declaring ops
 
 
 @overload
@@ -278,9 +278,9 @@ def op(
 def op(
     forward: Callable[P, Array] | None = None, /, *, no_gradient: str | None = None, no_export: str | None = None
 ) -> Any:
-    """Declare an op: a NumPy function of arrays, callable on Tensors, with a place for its gradient.
+    """Declares an op: makes a NumPy function callable on Tensors, with a gradient rule to be added by `vjp`.
 
-    Parameters before ``/`` (or ``*args``) are inputs, all others attributes, see `lucid.tracer.Op`.
+    Parameters before ``/`` (or ``*args``) are inputs, all others are attributes; see `lucid.tracer.Op`.
 
     Args:
         no_gradient: why the op has no gradient, if it has none.
@@ -303,11 +303,11 @@ def op(
     return declare(forward, Tensor, no_gradient=no_gradient, no_export=no_export)
 
 
-# --- making tensors
+# --- creating tensors
 
 
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """A tensor with a copy of `data` (torch.tensor).
+    """Returns a tensor with a copy of `data` (torch.tensor).
 
     Python floats become float32 unless a dtype is given; arrays keep theirs.
 
@@ -339,7 +339,7 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
 
 
 def as_tensor(data: Any, dtype: Any = None) -> Tensor:
-    """`data` as a tensor, without a copy if it is one already, or an array (torch.as_tensor).
+    """Returns `data` as a tensor, without a copy if it is a tensor or an array of that dtype (torch.as_tensor).
 
     >>> lucid.as_tensor(np.arange(3))
     tensor([0, 1, 2])
@@ -352,7 +352,7 @@ def as_tensor(data: Any, dtype: Any = None) -> Tensor:
 
 
 def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
-    """A tensor that shares memory with a NumPy array (torch.from_numpy).
+    """Returns a tensor that shares memory with a NumPy array (torch.from_numpy).
 
     >>> lucid.from_numpy(np.ones(2, np.float32))
     tensor([1., 1.])

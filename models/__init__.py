@@ -1,1 +1,1 @@
-"""Real tasks on real data, from training in NumPy to running in onnxruntime; the public API alone."""
+"""Real tasks on real data, from training in NumPy to inference in onnxruntime, with the public API only."""

@@ -1,4 +1,4 @@
-"""Report: the table that a model ends with, the pictures it draws, and how long a call takes."""
+"""Report: the tables, pictures and timings of a model."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ __all__ = ["COLOURS", "GREY", "INK", "draw", "milliseconds", "table"]
 INK = "#22313f"
 GREY = "#aab4bd"
 COLOURS = ("#1f5f99", "#d9722e", "#2f8f6b", "#8a5fa8", "#b5892b")
-"""The colours of the pictures: text, what stands back, and one a line."""
+"""The colours of the pictures: text, background, and one per line."""
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as text, the first one being the heading: names to the left, all else to the right."""
+    """Formats rows as text, with a heading in the first row; names are aligned left, everything else right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
     return "\n".join([lines[0], "-" * (sum(widths) + 2 * len(widths) - 2), *lines[1:]])
 
 
 def milliseconds(run: Callable[[], object], calls: int = 1, repeats: int = 5) -> float:
-    """How long each of the calls that `run` makes takes: the fastest of several times."""
+    """Returns the milliseconds of each of the calls that `run` makes: the fastest of several runs."""
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -33,7 +33,7 @@ def milliseconds(run: Callable[[], object], calls: int = 1, repeats: int = 5) ->
 
 
 def draw(path: Path, width: float, height: float, fill: Callable[[Any], None]) -> None:
-    """Write a picture: `fill` gets the empty figure of matplotlib, which is loaded only now, without a display."""
+    """Writes a picture: `fill` draws on an empty matplotlib figure. matplotlib is loaded here, without a display."""
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -1,9 +1,9 @@
-"""How many sunspots will there be next year? A tanh RNN, exported with its state and fed one year at a time.
+"""Forecasts next year's sunspots with a tanh RNN, exported with its state and fed one year at a time.
 
-``python -m models.sunspots`` trains one model a seed on 1700-1920, writes ``sunspots.onnx`` and ``sunspots.png``, and
+``python -m models.sunspots`` trains one model per seed on 1700-1920, writes ``sunspots.onnx`` and ``sunspots.png``, and
 compares the forecasts for the years since with persistence and with an autoregression. In onnxruntime the years come
-one by one, the state of the RNN being handed from each call to the next. The data and the measure, the average relative
-variance, are described in ``models/data/README.md``.
+one by one, and the state of the RNN is passed from each call to the next. The data and the measure, the average
+relative variance, are described in ``models/data/README.md``.
 
 Letters: T time, N batch, H hidden.
 """
@@ -37,7 +37,7 @@ Array = np.ndarray[Any, Any]
 
 
 def load() -> tuple[Array, Array]:
-    """The years, and the mean number of sunspots in each."""
+    """Returns the years, and the mean number of sunspots in each."""
     table = np.loadtxt(HERE / "data" / "sunspots_yearly.csv", delimiter=",", skiprows=1)
     return table[:, 0].astype(int), table[:, 1]
 
@@ -45,7 +45,7 @@ def load() -> tuple[Array, Array]:
 def relative_variances(
     forecasts: Array, years: Array, sunspots: Array, periods: Sequence[tuple[int, int]]
 ) -> list[float]:
-    """The mean squared error in each period, divided by the variance of 1700-1979. The first year has no forecast."""
+    """Returns each period's mean squared error over the variance of 1700-1979. The first year has no forecast."""
     squares, forecast_years = np.square(forecasts - sunspots[1:]), years[1:]
     variance = sunspots[years <= 1979].var()
     means = [squares[(first <= forecast_years) & (forecast_years <= last)].mean() for first, last in periods]
@@ -53,11 +53,11 @@ def relative_variances(
 
 
 class Forecaster(nn.Module):
-    """Next year's number of sunspots, from this year's and the state of a tanh RNN.
+    """Forecasts next year's number of sunspots, from this year's and the state of a tanh RNN.
 
     Args:
-        hidden: how many hidden units the RNN has.
-        mean, std: the numbers that sunspots are standardized with.
+        hidden: the number of hidden units of the RNN.
+        mean, std: the mean and standard deviation that sunspots are standardized with.
 
     Shape:
         sunspots: (T, N, 1); h0: (1, N, H), zeros if omitted. The results: forecasts (T, N, 1) and h_n (1, N, H).
@@ -76,7 +76,7 @@ class Forecaster(nn.Module):
 
 
 def train(options: argparse.Namespace, sunspots: Array, seed: int) -> Forecaster:
-    """Train a model to forecast each year of a series from those before; all that is random comes from the seed."""
+    """Trains a model to forecast each year of a series from those before; all randomness comes from the seed."""
     lucid.manual_seed(seed)
     model = Forecaster(options.hidden, float(sunspots.mean()), float(sunspots.std()))
     optimizer = Adam(model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay)
@@ -97,19 +97,19 @@ def train(options: argparse.Namespace, sunspots: Array, seed: int) -> Forecaster
 
 
 def as_series(sunspots: Array) -> Array:
-    """Numbers (T,) as one series (T, 1, 1)."""
+    """Converts numbers (T,) to one series (T, 1, 1)."""
     return sunspots.astype(np.float32)[:, None, None]
 
 
 def eager(model: Forecaster, sunspots: Array) -> Array:
-    """The forecasts (T,) for the year after each, in NumPy, all years at once."""
+    """Computes the forecasts (T,) for the year after each, in NumPy, all years at once."""
     with lucid.no_grad():
         forecasts: Array = model(lucid.as_tensor(as_series(sunspots)))[0].numpy()
     return forecasts[:, 0, 0]
 
 
 def export(model: Forecaster, path: Path, device: str = "cpu") -> Session:
-    """The model in onnxruntime, with the state going in and coming out, for any number of years and of series."""
+    """Exports the model with its state, for any number of years and of series, and returns its session."""
     to_onnx(
         model,
         lucid.zeros(3, 2, 1),
@@ -122,13 +122,13 @@ def export(model: Forecaster, path: Path, device: str = "cpu") -> Session:
 
 
 def stream(session: Session, sunspots: Array) -> Array:
-    """The forecasts (T,) in onnxruntime, each from one year and the state that the years before left."""
+    """Computes the forecasts (T,) in onnxruntime, each from one year and the state that the years before left."""
     year_by_year = session.stream(batch=1)
     return np.array([year_by_year(year[None])["forecasts"].item() for year in as_series(sunspots)])
 
 
 def autoregression(sunspots: Array, trained: int, order: int = 12) -> Array:
-    """Forecasts (T,) linear in the last `order` years, fitted by least squares to the first `trained`; NaN at first."""
+    """Computes forecasts (T,) linear in the last `order` years, fitted to the first `trained` years; NaN at first."""
     windows = np.lib.stride_tricks.sliding_window_view(sunspots, order)[:-1]
     windows = np.column_stack([windows, np.ones(len(windows))])
     weights = np.linalg.lstsq(windows[: trained - order], sunspots[order:trained])[0]
@@ -136,14 +136,14 @@ def autoregression(sunspots: Array, trained: int, order: int = 12) -> Array:
 
 
 def validate(options: argparse.Namespace, years: Array, sunspots: Array) -> float:
-    """The mean relative variance over 1871-1920 of models trained on the years before that."""
+    """Returns the mean relative variance over 1871-1920 of models trained on the years before that."""
     known = sunspots[years <= 1870]
     forecasts = [eager(train(options, known, seed), sunspots[:-1]) for seed in options.seeds]
     return float(np.mean([relative_variances(run, years, sunspots, [(1871, LAST_TRAINED)]) for run in forecasts]))
 
 
 def draw(figure: Any, years: Array, sunspots: Array, forecasts: Array) -> None:
-    """Draw what was seen and what was forecast, from the end of the training on."""
+    """Draws observations and forecasts, from the end of the training on."""
     recent = years > LAST_TRAINED - 20
     years, sunspots, forecasts = years[recent], sunspots[recent], forecasts[recent]
     axes = figure.subplots()
@@ -157,7 +157,7 @@ def draw(figure: Any, years: Array, sunspots: Array, forecasts: Array) -> None:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The options on the command line."""
+    """Parses the command line."""
     parser = argparse.ArgumentParser(prog="python -m models.sunspots", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="one model is trained for each")
     parser.add_argument("--epochs", type=int, default=1000)
@@ -175,7 +175,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train, export, stream, and report."""
+    """Trains, exports, streams and reports."""
     start = time.perf_counter()
     options = parse(arguments)
     years, sunspots = load()

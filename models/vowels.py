@@ -1,7 +1,7 @@
-"""Which of nine speakers uttered a vowel? A tanh RNN, trained in NumPy, exported to ONNX and run in onnxruntime.
+"""Identifies which of nine speakers uttered a vowel, with a tanh RNN trained in NumPy and run in onnxruntime.
 
-``python -m models.vowels`` trains one model a seed, writes ``vowels.onnx`` and ``vowels.png``, and compares what each
-model answers eagerly and in onnxruntime. The data are described in ``models/data/README.md``.
+``python -m models.vowels`` trains one model per seed, writes ``vowels.onnx`` and ``vowels.png``, and compares the
+answers of each model in NumPy and in onnxruntime. The data are described in ``models/data/README.md``.
 
 Letters: T time, N batch.
 """
@@ -36,7 +36,7 @@ HERE = Path(__file__).parent
 Array = np.ndarray[Any, Any]
 
 Engine = Callable[[Array, Array], Array]
-"""Whatever makes scores (N, 9) of frames (N, T, 12) and lengths (N,)."""
+"""A function from frames (N, T, 12) and lengths (N,) to scores (N, 9)."""
 
 
 class Utterances(NamedTuple):
@@ -47,22 +47,22 @@ class Utterances(NamedTuple):
     speakers: Array
 
     def where(self, chosen: Array) -> Utterances:
-        """Some of them."""
+        """Returns some of them."""
         return Utterances(*(array[chosen] for array in self))
 
     def batches(self, size: int) -> list[tuple[Array, Array]]:
-        """Frames and lengths, in order, a batch at a time."""
+        """Returns frames and lengths in order, split into batches."""
         return [(self.frames[i : i + size], self.lengths[i : i + size]) for i in range(0, len(self.lengths), size)]
 
     def spoiled(self, steps: int) -> Utterances:
-        """The same utterances, more padded than before and with NaN throughout the padding."""
+        """Returns the same utterances with more padding, all of it NaN."""
         frames = np.pad(self.frames, ((0, 0), (0, steps), (0, 0)))
         frames[np.arange(frames.shape[1]) >= self.lengths[:, None]] = np.nan
         return self._replace(frames=frames)
 
 
 def load() -> tuple[Utterances, Utterances]:
-    """The utterances to train on, and those to test on."""
+    """Returns the utterances to train on, and those to test on."""
     with np.load(HERE / "data" / "japanese_vowels.npz") as file:
         train, test = (
             Utterances(*(file[f"{part}_{what}"] for what in ("sequences", "lengths", "speakers")))
@@ -72,12 +72,12 @@ def load() -> tuple[Utterances, Utterances]:
 
 
 class SpeakerClassifier(nn.Module):
-    """A score for each speaker: frames are standardized, a tanh RNN reads them, and its last state is mapped linearly.
+    """Scores each speaker: standardizes frames, reads them with a tanh RNN, and maps its last state linearly.
 
-    In training, noise is added to the standardized frames, so that 270 utterances are not learnt by heart.
+    In training, noise is added to the standardized frames, so that the model does not memorize 270 utterances.
 
     Args:
-        hidden: how many hidden units the RNN has.
+        hidden: the number of hidden units of the RNN.
         noise: the standard deviation of the noise.
 
     Shape:
@@ -93,7 +93,7 @@ class SpeakerClassifier(nn.Module):
         self.head = nn.Linear(hidden, SPEAKERS)
 
     def standardize_like(self, utterances: Utterances) -> None:
-        """Take mean and standard deviation from the frames that are real."""
+        """Takes mean and standard deviation from the frames that are not padding."""
         steps = utterances.frames.shape[1]
         frames = utterances.frames[np.arange(steps) < utterances.lengths[:, None]]
         self.mean, self.std = lucid.tensor(frames.mean(0)), lucid.tensor(frames.std(0))
@@ -117,13 +117,13 @@ class Run(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """What an engine answers on the test set.
+    """The answers of an engine on the test set.
 
     Attributes:
         scores: (N, 9).
-        accuracy: how many of the answers are right, from 0 to 1.
-        changed: how many answers are others, or none, once the padding is NaN and longer.
-        milliseconds: how long a batch takes.
+        accuracy: the share of right answers, from 0 to 1.
+        changed: how many answers change, or become invalid, if the padding is NaN and longer.
+        milliseconds: the time of a batch.
     """
 
     scores: Array
@@ -133,7 +133,7 @@ class Answers(NamedTuple):
 
 
 def train(options: argparse.Namespace, utterances: Utterances, test: Utterances, seed: int) -> Run:
-    """Train a model; all that is random in it comes from the seed."""
+    """Trains a model; all randomness comes from the seed."""
     lucid.manual_seed(seed)
     model = SpeakerClassifier(options.hidden, options.noise)
     model.standardize_like(utterances)
@@ -159,7 +159,7 @@ def train(options: argparse.Namespace, utterances: Utterances, test: Utterances,
 
 
 def eager(model: SpeakerClassifier) -> Engine:
-    """The model in NumPy, in evaluation mode."""
+    """Returns the model in NumPy, in evaluation mode."""
 
     def scores(frames: Array, lengths: Array) -> Array:
         training = model.training
@@ -175,7 +175,7 @@ def eager(model: SpeakerClassifier) -> Engine:
 def exported(
     model: SpeakerClassifier, test: Utterances, path: Path, device: str = "cpu", lowering: Any = "scan"
 ) -> Engine:
-    """The model in onnxruntime, exported for any number of utterances of any length."""
+    """Exports the model for any number of utterances of any length, and returns it in onnxruntime."""
     frames, lengths = test.batches(4)[0]
     to_onnx(
         model,
@@ -191,17 +191,17 @@ def exported(
 
 
 def score(engine: Engine, utterances: Utterances, batch_size: int = 64) -> Array:
-    """The scores (N, 9) of all utterances."""
+    """Returns the scores (N, 9) of all utterances."""
     return np.concatenate([engine(frames, lengths) for frames, lengths in utterances.batches(batch_size)])
 
 
 def accuracy(scores: Array, utterances: Utterances) -> float:
-    """How often the highest score is that of the speaker, from 0 to 1."""
+    """Returns how often the highest score is that of the speaker, from 0 to 1."""
     return float((scores.argmax(1) == utterances.speakers).mean())
 
 
 def examine(engine: Engine, test: Utterances, batch_size: int) -> Answers:
-    """Run the test set through an engine, also with its padding spoiled, and take the time."""
+    """Runs the test set through an engine, also with spoiled padding, and times it."""
     scores = score(engine, test, batch_size)
     spoiled = score(engine, test.spoiled(steps=7), batch_size)
     changed = (scores.argmax(1) != spoiled.argmax(1)) | ~np.isfinite(spoiled).all(1)
@@ -211,7 +211,7 @@ def examine(engine: Engine, test: Utterances, batch_size: int) -> Answers:
 
 
 def validate(options: argparse.Namespace, utterances: Utterances, folds: int = 5) -> float:
-    """The mean accuracy on parts of the training set that were kept from the model; the test set stays unseen."""
+    """Returns the mean accuracy in cross-validation on the training set; the test set stays unseen."""
     accuracies = []
     for seed in options.seeds:
         fold = np.random.default_rng(seed).permutation(len(utterances.speakers)) % folds
@@ -222,7 +222,7 @@ def validate(options: argparse.Namespace, utterances: Utterances, folds: int = 5
 
 
 def summary(options: argparse.Namespace, answers: Sequence[tuple[Answers, Answers]], utterances: int) -> str:
-    """A table of what the models answer, for each of them eagerly and in onnxruntime."""
+    """Formats a table of the models' answers, in NumPy and in onnxruntime."""
     columns = list(zip(*answers, strict=True))
     means = [np.mean([a.accuracy for a in column]) for column in columns]
     changed = [sum(a.changed for a in column) for column in columns]
@@ -244,7 +244,7 @@ def summary(options: argparse.Namespace, answers: Sequence[tuple[Answers, Answer
 
 
 def draw(figure: Any, seeds: Sequence[int], runs: Sequence[Run], scores: Array, test: Utterances) -> None:
-    """Draw the learning curves of all models, and the confusion matrix of the first."""
+    """Draws the learning curves of all models, and the confusion matrix of the first."""
     left, right = figure.subfigures(1, 2, width_ratios=(1, 1.05))
     loss, rate = left.subplots(2, 1, sharex=True)
     for colour, seed, run in zip(itertools.cycle(report.COLOURS), seeds, runs, strict=False):
@@ -282,7 +282,7 @@ def draw(figure: Any, seeds: Sequence[int], runs: Sequence[Run], scores: Array, 
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The options on the command line."""
+    """Parses the command line."""
     parser = argparse.ArgumentParser(prog="python -m models.vowels", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="one model is trained for each")
     parser.add_argument("--epochs", type=int, default=50)
@@ -305,7 +305,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train, export, run, and report."""
+    """Trains, exports, runs and reports."""
     start = time.perf_counter()
     options = parse(arguments)
     utterances, test = load()

@@ -1,10 +1,25 @@
-"""What several files of tests share."""
+"""Fixtures that several files of tests share."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 
 from lucid.runtime.compiled import autotune, candidate
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest deselects slow tests
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "torch" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session")
+def torch() -> Any:
+    """PyTorch, as the oracle. Tests that use it are slow, and are skipped where it is not installed."""
+    return pytest.importorskip("torch")
 
 
 @pytest.fixture

@@ -1,1 +1,1 @@
-"""What is run: one module for each library, with a function for each job. Loaded in the contenders' own processes."""
+"""The jobs: one module per library, with a function per job. They are loaded in the contenders' own processes."""

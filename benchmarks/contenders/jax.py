@@ -1,4 +1,4 @@
-"""JAX's jobs: compiled as a whole, the input projection of all time steps before the loop, the loop a `lax.scan`."""
+"""JAX's jobs: compiled as a whole, with the input projection of all time steps before a `lax.scan` loop."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["infer", "operation", "stream", "train"]
 
 
 def cell(case: Case, k: int, weights: Any) -> Any:
-    """One step of layer `k`: (state, projected input) -> (state, output), gates in PyTorch's order."""
+    """Returns one step of layer `k`: (state, projected input) -> (state, output), gates in PyTorch's order."""
     r, H = weights[f"weight_hh_l{k}"].T, case.hidden
 
     def simple(h: Any, projected: Any) -> Any:
@@ -45,7 +45,7 @@ def cell(case: Case, k: int, weights: Any) -> Any:
 
 
 def forward(case: Case, weights: Any, x: Any, states: Any = None) -> Any:
-    """The output of the last layer, and the last states."""
+    """Returns the output of the last layer, and the last states."""
     last = []
     for k in range(case.layers):
         bias = weights[f"bias_ih_l{k}"]
@@ -59,7 +59,7 @@ def forward(case: Case, weights: Any, x: Any, states: Any = None) -> Any:
 
 
 def train(case: Case) -> Job:
-    """Forward, backward and one step of Adam in one compiled function that overwrites the parameters."""
+    """Runs forward, backward and one step of Adam in one compiled function that overwrites the parameters."""
     x, g = jnp.asarray(case.input()), jnp.asarray(case.gradient())
     beta1, beta2, epsilon = 0.9, 0.999, 1e-8
 
@@ -99,7 +99,7 @@ def train(case: Case) -> Job:
 
 
 def infer(case: Case) -> Job:
-    """The forward pass, compiled."""
+    """Runs the forward pass, compiled."""
     weights = {name: jnp.asarray(w) for name, w in case.weights().items()}
     x = jnp.asarray(case.input())
     function = jax.jit(lambda w, x: forward(case, w, x)[0])
@@ -111,7 +111,7 @@ def infer(case: Case) -> Job:
 
 
 def stream(case: Case) -> Job:
-    """One time step after another, compiled, the state carried by hand."""
+    """Runs one time step after another, compiled, with the state passed by hand."""
     weights = {name: jnp.asarray(w) for name, w in case.weights().items()}
     x = jnp.asarray(case.input())
     h = jnp.zeros((case.batch, case.hidden), jnp.float32)
@@ -128,6 +128,6 @@ def stream(case: Case) -> Job:
 
 
 def operation(case: Operation) -> Job:
-    """An operation on small arrays, dispatched by itself."""
+    """Runs an operation on small arrays, dispatched by itself."""
     functions: dict[str, Any] = {"add": jnp.add, "mul": jnp.multiply, "tanh": jnp.tanh, "matmul": jnp.matmul}
     return repeated(case, functions[case.name], [jnp.asarray(ARRAY) for _ in range(case.inputs)], np.asarray)

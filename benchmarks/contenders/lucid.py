@@ -31,7 +31,7 @@ __all__ = [
 
 
 def layer(case: Case) -> nn.Module:
-    """The layer, with the weights of the case."""
+    """Returns the layer, with the weights of the case."""
     kind: Any = case.kind
     sizes = (case.features, case.hidden, case.layers)
     if kind in ("tanh", "relu"):
@@ -43,7 +43,7 @@ def layer(case: Case) -> nn.Module:
 
 
 def train(case: Case) -> Job:
-    """Forward, backward and one step of Adam."""
+    """Runs forward, backward and one step of Adam."""
     model = layer(case)
 
     def backward(x: lucid.Tensor, gradient: lucid.Tensor) -> lucid.Tensor:
@@ -55,7 +55,7 @@ def train(case: Case) -> Job:
 
 
 def train_compiled(case: Case) -> Job:
-    """The same, forward and backward being one graph in onnxruntime."""
+    """Runs the same, with forward and backward as one graph in onnxruntime."""
     model = layer(case)
     compiled = lucid.compile_backward(model)
 
@@ -88,7 +88,7 @@ def _training(case: Case, model: nn.Module, backward: Callable[[lucid.Tensor, lu
 
 
 def infer(case: Case) -> Job:
-    """The forward pass, eagerly, without gradients."""
+    """Runs the forward pass eagerly, without gradients."""
     model, x = layer(case), lucid.tensor(case.input())
 
     def run() -> Any:
@@ -99,7 +99,7 @@ def infer(case: Case) -> Job:
 
 
 def session(case: Case, lowering: Any = "auto", state: bool = False) -> Any:
-    """The exported layer in onnxruntime; with its states as inputs if asked for."""
+    """Returns the exported layer in onnxruntime; with its states as inputs if `state`."""
     example: tuple[Any, ...] = (lucid.tensor(case.input()),)
     if state:
         h = lucid.zeros(case.layers, case.batch, case.hidden)
@@ -108,31 +108,31 @@ def session(case: Case, lowering: Any = "auto", state: bool = False) -> Any:
 
 
 def streamable(case: Case) -> str:
-    """The lowering whose time axis is free, so that pieces of any length go through; "auto" unrolls relu."""
+    """Returns the lowering with a dynamic time axis, which takes pieces of any length; "auto" unrolls relu."""
     return "scan" if case.kind == "relu" else "auto"
 
 
 def lowered(case: Case, lowering: str) -> Job:
-    """The exported layer in onnxruntime, by one of the lowerings."""
+    """Runs the exported layer in onnxruntime, by one of the lowerings."""
     run, x = session(case, lowering), case.input()
     return Job(lambda: run(x), lambda: {"output": np.asarray(run(x)["output"])})
 
 
 def compiled(case: Case) -> Job:
-    """The layer as `lucid.compile` runs it; results record no gradients, so there is no need of `no_grad`."""
+    """Runs the layer with `lucid.compile`; results record no gradients, so `no_grad` is not needed."""
     model = lucid.compile(layer(case).eval())
     x = lucid.tensor(case.input())
     return Job(lambda: model(x)[0], lambda: {"output": np.asarray(model(x)[0].numpy())})
 
 
 def export(case: Case) -> Job:
-    """Export and verification, to bytes."""
+    """Exports to bytes, and verifies."""
     model, x = layer(case), lucid.tensor(case.input())
     return Job(lambda: to_onnx(model, x).serialize(), dict)
 
 
 def stream(case: Case) -> Job:
-    """One time step after another in onnxruntime, the state carried by the library."""
+    """Runs one time step after another in onnxruntime, with the state passed by the library."""
     step, x = session(case, streamable(case), state=True).stream(batch=case.batch), case.input()
     first = x[:1]
 
@@ -143,7 +143,7 @@ def stream(case: Case) -> Job:
 
 
 def operation(case: Operation, recorded: bool) -> Job:
-    """An operation on small tensors, recorded for gradients or not."""
+    """Runs an operation on small tensors, recorded for gradients or not."""
     inputs = [lucid.tensor(ARRAY, requires_grad=recorded) for _ in range(case.inputs)]
     job = repeated(case, getattr(lucid, case.name), inputs, lambda t: t.detach().numpy())
 

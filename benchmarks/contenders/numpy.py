@@ -1,4 +1,4 @@
-"""Yardsticks in NumPy alone."""
+"""Yardsticks in pure NumPy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["inference_floor", "operation", "products", "training_floor", "traini
 
 
 def products(case: Case) -> Job:
-    """The matrix products of a layer's forward pass and nothing else: one for all inputs, then one a time step."""
+    """Computes only the matrix products of a layer's forward pass: one for all inputs, then one per time step."""
     weights, x = case.weights(), case.input()
     rows = case.time * case.batch
     layers = []
@@ -37,13 +37,15 @@ def products(case: Case) -> Job:
 
 
 def step_product(case: Case) -> Callable[..., Any]:
-    """What multiplies matrices of one time step fastest: for a single row a call of `dot` takes less."""
+    """Returns the fastest matrix product for one time step: for a single row, a call of `dot` takes less."""
     return np.dot if case.batch == 1 else np.matmul
 
 
 def training_products(case: Case) -> Job:
-    """The matrix products of a training step: those of the forward pass, then one a time step for the gradients of the
-    states, and one each for those of the weights and of what the layer before gave.
+    """Computes only the matrix products of a training step.
+
+    They are those of the forward pass, then one per time step for the gradients of the states, and one each for the
+    gradients of the weights and of the layer's input.
     """
     forward, weights = products(case).run, case.weights()
     rows = case.time * case.batch
@@ -67,8 +69,10 @@ def training_products(case: Case) -> Job:
 
 
 def inference_floor(case: Case) -> Job:
-    """An estimate of what a layer's forward pass in NumPy needs: its matrix products, and the elementwise calls of each
-    time step, on arrays of one step that never leave the cache. No memory for all steps, nothing around it.
+    """Estimates what a layer's forward pass in NumPy needs: its matrix products and elementwise calls.
+
+    The elementwise calls of each time step act on arrays of one step that never leave the cache. There is no memory for
+    all steps, and no overhead.
     """
     multiply_matrices, (forward, _) = products(case).run, elementwise(case)
 
@@ -81,8 +85,10 @@ def inference_floor(case: Case) -> Job:
 
 
 def training_floor(case: Case) -> Job:
-    """The same of a training step: the calls of the way back as well, and the factors of the backward loop, for as many
-    steps at once as stay in the cache. No optimizer.
+    """Estimates the same of a training step, without an optimizer.
+
+    It adds the calls of the backward pass, and the factors of the backward loop, for as many steps at once as stay in
+    the cache.
     """
     multiply_matrices, (forward, backward) = training_products(case).run, elementwise(case)
     size = case.batch * case.hidden
@@ -111,7 +117,7 @@ def training_floor(case: Case) -> Job:
 
 
 def elementwise(case: Case) -> tuple[Callable[[], None], Callable[[], None]]:
-    """The elementwise calls of all time steps, on the way forward and on the way back."""
+    """Returns the elementwise calls of all time steps, for the forward and the backward pass."""
     shape = case.batch, case.hidden
     random = np.random.default_rng(0)
     gates, kept = (random.uniform(0.1, 0.9, (case.gates, *shape)).astype(np.float32) for _ in range(2))
@@ -139,7 +145,7 @@ def elementwise(case: Case) -> tuple[Callable[[], None], Callable[[], None]]:
             exp(kept[:-1], sigmoids)
             add(kept[:-1], one, sigmoids)
             divide(one, kept[:-1], sigmoids)
-            # How the gates make the state: tanh twice and 4 cheaper calls in an LSTM, once and 6 in a GRU.
+            # The state from the gates: tanh twice and 4 cheaper calls in an LSTM, once and 6 in a GRU.
             for _ in range(2 if case.kind == "lstm" else 1):
                 tanh(a, c)
             for _ in range(4 if case.kind == "lstm" else 6):
@@ -156,6 +162,6 @@ def elementwise(case: Case) -> tuple[Callable[[], None], Callable[[], None]]:
 
 
 def operation(case: Operation) -> Job:
-    """An operation on small arrays."""
+    """Runs an operation on small arrays."""
     functions: dict[str, Callable[..., Any]] = {"add": np.add, "mul": np.multiply, "tanh": np.tanh, "matmul": np.matmul}
     return repeated(case, functions[case.name], [ARRAY.copy() for _ in range(case.inputs)], np.asarray)

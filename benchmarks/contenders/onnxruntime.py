@@ -1,4 +1,4 @@
-"""Yardsticks in onnxruntime alone, on the models that lucid writes."""
+"""Yardsticks in pure onnxruntime, on the models that lucid writes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["stream", "training_products"]
 
 
 def stream(case: Case) -> Job:
-    """One call after another with everything bound beforehand: states swap places, and no input or output is copied."""
+    """Runs one call after another with bound buffers: states swap places, and no input or output is copied."""
     h = lucid.zeros(case.layers, case.batch, case.hidden)
     state = ((h, h * 1.0),) if case.kind == "lstm" else (h,)
     lowering: Any = streamable(case)
@@ -66,8 +66,10 @@ def stream(case: Case) -> Job:
 
 
 def training_products(case: Case) -> Job:
-    """The matrix products of a training step in onnxruntime and nothing else: one for all inputs, one a time step
-    forward and one back, and one each for the gradients of the weights and of what the layer before gave.
+    """Computes only the matrix products of a training step, in onnxruntime.
+
+    They are one for all inputs, one per time step forward and one backward, and one each for the gradients of the
+    weights and of the layer's input.
     """
     weights = case.weights()
     rows, hidden, gates = case.time * case.batch, case.hidden, case.gates * case.hidden

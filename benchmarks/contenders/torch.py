@@ -19,7 +19,7 @@ __all__ = ["export", "exported", "infer", "operation", "stream", "train"]
 
 
 def layer(case: Case) -> Any:
-    """The layer, with the weights of the case."""
+    """Returns the layer, with the weights of the case."""
     sizes = (case.features, case.hidden, case.layers)
     if case.kind in ("tanh", "relu"):
         model = torch.nn.RNN(*sizes, nonlinearity=case.kind)
@@ -30,7 +30,7 @@ def layer(case: Case) -> Any:
 
 
 def train(case: Case, fused: bool = True) -> Job:
-    """Forward, backward and one step of Adam, all parameters in one kernel unless told otherwise."""
+    """Runs forward, backward and one step of Adam, with all parameters in one kernel if `fused`."""
     model = layer(case)
     x, g = torch.from_numpy(case.input()), torch.from_numpy(case.gradient())
     optimizer = torch.optim.Adam(model.parameters(), lr=RATE, fused=fused)
@@ -53,7 +53,7 @@ def train(case: Case, fused: bool = True) -> Job:
 
 
 def infer(case: Case) -> Job:
-    """The forward pass, eagerly, without gradients."""
+    """Runs the forward pass eagerly, without gradients."""
     model, x = layer(case).eval(), torch.from_numpy(case.input())
 
     def run() -> Any:
@@ -64,7 +64,7 @@ def infer(case: Case) -> Job:
 
 
 def exported(case: Case) -> Job:
-    """PyTorch's own export, in onnxruntime."""
+    """Runs PyTorch's own export in onnxruntime."""
     import onnxruntime
 
     model = onnxruntime.InferenceSession(onnx_bytes(case, dynamo=False), providers=["CPUExecutionProvider"])
@@ -87,13 +87,13 @@ def _export(model: Any, x: Any, dynamo: bool) -> bytes:
 
 
 def export(case: Case, dynamo: bool) -> Job:
-    """Export, to bytes; PyTorch does not verify unless told to, and is not told to."""
+    """Exports to bytes; PyTorch verifies only if told to, which is not done here."""
     model, x = layer(case).eval(), torch.from_numpy(case.input())
     return Job(lambda: _export(model, x, dynamo), dict)
 
 
 def stream(case: Case) -> Job:
-    """One time step after another, eagerly, the state carried by hand."""
+    """Runs one time step after another, eagerly, with the state passed by hand."""
     model, x = layer(case).eval(), torch.from_numpy(case.input())
     state: Any = None
 
@@ -108,7 +108,7 @@ def stream(case: Case) -> Job:
 
 
 def operation(case: Operation, recorded: bool) -> Job:
-    """An operation on small tensors, recorded for gradients or not."""
+    """Runs an operation on small tensors, recorded for gradients or not."""
     inputs = [torch.from_numpy(ARRAY.copy()).requires_grad_(recorded) for _ in range(case.inputs)]
     job = repeated(case, getattr(torch, case.name), inputs, lambda t: t.detach().numpy())
 

@@ -1,4 +1,4 @@
-"""`lucid bench`."""
+"""The command `lucid bench`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DEFAULTS = {"batch": (1, 8, 32), "time": (1, 32, 128)}
 
 
 def _parsed(text: str) -> tuple[int, ...]:
-    """Several sizes, as in 1,8,32."""
+    """Parses several sizes, as in 1,8,32."""
     sizes = [size.strip() for size in text.split(",")]
     if not all(size.isascii() and size.isdecimal() and 0 < int(size) < 2**31 for size in sizes):
         raise click.BadParameter(f"{text!r}: expected positive whole numbers, as in 1,8,32")
@@ -62,9 +62,9 @@ def bench(
     as_json: bool,
     no_verify: bool,
 ) -> None:
-    """Time MODEL in onnxruntime on made-up inputs: latency and throughput for each batch size and length.
+    """Time MODEL in onnxruntime on generated inputs: latency and throughput for each batch size and length.
 
-    A call is timed whole: inputs copied in, the model run, outputs copied out.
+    The time of a call includes copying the inputs in and the outputs out.
     """
     session = open_session(model, device, threads, no_verify)
     sizes = _sizes(session, {"batch": batch, "time": length}, axes)
@@ -88,7 +88,7 @@ def bench(
 def _sizes(
     session: Session, named: dict[str, tuple[int, ...] | None], others: Sequence[str]
 ) -> dict[str, tuple[int, ...]]:
-    """The sizes to try for each free axis."""
+    """Returns the sizes to try for each free axis."""
     asked = {name: sizes for name, sizes in named.items() if sizes is not None}
     for text in others:
         name, equals, sizes = text.rpartition("=")
@@ -127,7 +127,7 @@ def _measured(session: Session, sizes: dict[str, int], seconds: float) -> dict[s
 
 
 def _report(rows: Sequence[dict[str, Any]]) -> None:
-    """The last row, and before the first one the heading; columns are wide enough for any number."""
+    """Prints the last row, after the heading if it is the first; columns are wide enough for any number."""
     row = rows[-1]
     heading = [*map(clean, row["sizes"]), "median ms", "95 % ms", "sequences/s", "steps/s"]
     numbers = [*map(str, row["sizes"].values()), f"{row['median_ms']:.4f}", f"{row['p95_ms']:.4f}"]

@@ -1,4 +1,4 @@
-"""`lucid info`."""
+"""The command `lucid info`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 import onnx
 
 from ..export.file.digest import messages
-from ..export.file.files import read
+from ..export.file.read import read
 from . import arguments
 from .text import clean, size_of, table
 
@@ -23,7 +23,7 @@ __all__ = ["info"]
 @arguments.model
 @arguments.as_json
 def info(model: str, as_json: bool) -> None:
-    """Show what MODEL takes and returns, what it is made of, and what it says of itself.
+    """Show the inputs, outputs, operators, weights and metadata of MODEL.
 
     The model is read, not run.
     """
@@ -83,7 +83,7 @@ def _count(tensor: onnx.TensorProto) -> int:
 
 
 def _axes(inputs: Iterable[dict[str, Any]]) -> dict[str, list[str]]:
-    """Where each free axis stands."""
+    """Returns the positions of each free axis."""
     axes: dict[str, list[str]] = {}
     for value in inputs:
         for axis, n in enumerate(value["shape"] or ()):

@@ -1,4 +1,4 @@
-"""The command `lucid`, and how its errors end."""
+"""The command `lucid`, and its error handling."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["main"]
 
 
 class _Commands(click.Group):
-    """A group whose commands end in one line on stderr, and no traceback, when the model or the data are at fault."""
+    """A command group that reports errors in the model or the data in one line on stderr, without a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -36,7 +36,7 @@ class _Commands(click.Group):
 )
 @click.version_option(__version__, prog_name="lucid")
 def main() -> None:
-    """Look at ONNX models, check them, run them in onnxruntime and time them."""
+    """Inspect and verify ONNX models, run them in onnxruntime, and time them."""
 
 
 for command in (info, verify, run, bench):

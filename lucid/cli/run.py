@@ -1,4 +1,4 @@
-"""`lucid run`."""
+"""The command `lucid run`."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def run(
 
 
 def _inputs(inputs: Iterable[str], names: tuple[str, ...]) -> tuple[list[Array], dict[str, Array]]:
-    """Arrays by position and by name."""
+    """Returns the arrays given by position and by name."""
     args: list[Array] = []
     kwargs: dict[str, Array] = {}
     for text in inputs:
@@ -90,18 +90,18 @@ def _inputs(inputs: Iterable[str], names: tuple[str, ...]) -> tuple[list[Array],
 
 
 def _load(path: str) -> Array | dict[str, Array]:
-    """What a .npy or .npz file holds; never an object that Python would have to run code for."""
+    """Loads a .npy or .npz file; refuses pickled objects, which could run code."""
     try:
         with open(path, "rb") as file:
             loaded = np.load(file, allow_pickle=False)
             return loaded if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
-    except Exception as error:  # NumPy raises many types for what it cannot read
+    except Exception as error:  # NumPy raises many types of error for a file that it cannot read
         reason = getattr(error, "strerror", None) or error
         raise FileError(f"{path} is not a .npy or .npz file that can be read: {reason}") from error
 
 
 def _file_names(names: Iterable[str]) -> list[str]:
-    """A file name for each output. A name in a model may be anything, a path that leads elsewhere too."""
+    """Returns a safe file name for each output: its name in the model may be anything, even a path to elsewhere."""
     files: list[str] = []
     for name in names:
         stem = re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII).strip(".")[:100] or "output"

@@ -1,4 +1,4 @@
-"""A session, as the options of a command ask for it."""
+"""Opens a session with the options of a command."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["open_session"]
 
 
 def open_session(model: str, device: str, threads: int | None, no_verify: bool) -> Session:
-    """The session of a model; a device that has no such name is a mistake in the command, not in the model."""
+    """Opens a model's session; an unknown device name is an error in the command, not in the model."""
     try:
         return Session(model, device, threads=threads, verify=not no_verify)
     except LucidError:

@@ -1,4 +1,4 @@
-"""Text for terminals."""
+"""Text output for terminals."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["clean", "size_of", "table"]
 
 
 def clean(text: str) -> str:
-    """A text from a file as one line that is safe to print: control characters are shown, not obeyed.
+    """Sanitizes text from a file for printing: returns one line, with control characters escaped.
 
     Example:
         >>> from lucid.cli.text import clean
@@ -20,7 +20,7 @@ def clean(text: str) -> str:
 
 
 def size_of(count: int) -> str:
-    """A number of bytes, to read.
+    """Formats a number of bytes for display.
 
     Example:
         >>> from lucid.cli.text import size_of
@@ -36,7 +36,7 @@ def size_of(count: int) -> str:
 
 
 def table(rows: Sequence[Sequence[str]], numbers: bool = False) -> str:
-    """Rows under each other, in columns; numbers stand at the right of theirs."""
+    """Formats rows as aligned columns; numbers are aligned on the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     align = str.rjust if numbers else str.ljust
     return "\n".join(

@@ -1,4 +1,4 @@
-"""`lucid verify`."""
+"""The command `lucid verify`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Datasets, and loaders that go through them in batches (torch.utils.data)."""
+"""Datasets, and loaders that iterate over them in batches (torch.utils.data)."""
 
 from .collate import default_collate, pad_collate
 from .dataset import Dataset, Subset, TensorDataset, random_split

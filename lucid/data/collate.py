@@ -1,4 +1,4 @@
-"""Collating: many samples made into one batch."""
+"""Collation: merges samples into one batch."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["default_collate", "pad_collate"]
 
 
 def default_collate(samples: Sequence[Any]) -> Any:
-    """Stack tensors, arrays and numbers along a new first axis, field by field (torch.utils.data.default_collate).
+    """Stacks tensors, arrays and numbers along a new first axis, field by field (torch.utils.data.default_collate).
 
-    Tuples, lists and dicts keep their form; strings and bytes become a list. Python floats become float32, as
+    Tuples, lists and dicts keep their structure; strings and bytes become a list. Python floats become float32, as
     everywhere in lucid (PyTorch: float64).
 
     Shape: each sample (*) → (N, *)
 
     Raises:
         ShapeError: the samples differ in shape; `pad_collate` is for sequences of different length.
-        DtypeError: there is a sample of another type.
+        DtypeError: a sample has another type.
 
     Example:
         >>> lucid.data.default_collate([(lucid.tensor([1.0, 2.0]), 0), (lucid.tensor([3.0, 4.0]), 1)])
@@ -48,11 +48,11 @@ def default_collate(samples: Sequence[Any]) -> Any:
 
 
 def pad_collate(samples: Sequence[Any], *, batch_first: bool = False, padding_value: float = 0.0) -> Any:
-    """Pad sequences to the longest, and keep their lengths.
+    """Pads sequences to the longest, and returns their lengths too.
 
     Each sequence, that is each tensor or array with at least one axis, becomes a pair (padded, lengths). Tuples, lists
-    and dicts of sequences and other things keep their form; the other things become what `default_collate` makes of
-    them. A sample (sequence, label) so becomes ``((padded, lengths), labels)``. Use `functools.partial` for options.
+    and dicts keep their structure, and `default_collate` handles everything else in them. So samples (sequence, label)
+    become ``((padded, lengths), labels)``. Use `functools.partial` for options.
 
     Shape:
         each sequence: (T, *), T may differ
@@ -62,7 +62,7 @@ def pad_collate(samples: Sequence[Any], *, batch_first: bool = False, padding_va
     Args:
         samples: the samples.
         batch_first: put the batch axis before the time axis, as in `nn.RNN`.
-        padding_value: what stands behind the end of a shorter sequence.
+        padding_value: the value of the padding after a shorter sequence.
 
     Raises:
         ShapeError: the sequences differ in more than their length.

@@ -1,4 +1,4 @@
-"""Dataset: samples by number."""
+"""Datasets: samples accessed by index."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Dataset", "Subset", "TensorDataset", "random_split"]
 
 
 class Dataset:
-    """Samples by number (torch.utils.data.Dataset). A dataset defines `__getitem__` and `__len__`."""
+    """The base of datasets, which define `__getitem__` and `__len__` (torch.utils.data.Dataset)."""
 
     def __getitem__(self, index: int) -> Any:
         raise NotImplementedError(f"{type(self).__name__} does not define __getitem__()")
@@ -25,7 +25,7 @@ class Dataset:
 
 
 class TensorDataset(Dataset):
-    """The slices of tensors along their first axis, together (torch.utils.data.TensorDataset).
+    """A dataset of the slices of tensors along their first axis (torch.utils.data.TensorDataset).
 
     Raises:
         ValueError: there is no tensor, or they differ in the size of the first axis.
@@ -51,7 +51,7 @@ class TensorDataset(Dataset):
         return len(self.tensors[0])
 
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
-        """Several samples, stacked: what `default_collate` makes of them, in one indexing operation a tensor."""
+        """Returns several samples as `default_collate` would stack them, with one indexing operation per tensor."""
         rows = np.asarray(indices, np.int64)
         return tuple(Tensor(tensor._data[rows]) for tensor in self.tensors)
 
@@ -82,14 +82,14 @@ def random_split(
     *,
     seed: int | None = None,
 ) -> list[Subset]:
-    """A dataset parted at random (torch.utils.data.random_split).
+    """Splits a dataset at random (torch.utils.data.random_split).
 
     Args:
-        dataset: anything with a length and samples by number.
+        dataset: any object with `__len__` and `__getitem__`.
         lengths: the number of samples of each part, or fractions that add up to 1: each is rounded down, and the
             samples left over go to the parts in turn, one each.
-        generator: where the random order comes from; lucid's own, as `lucid.manual_seed` set it, if not given.
-        seed: instead of a generator.
+        generator: the source of the random order; lucid's own, as `lucid.manual_seed` set it, if not given.
+        seed: a seed, instead of a generator.
 
     Raises:
         ValueError: the lengths are negative or do not add up to the size of the dataset.

@@ -1,4 +1,4 @@
-"""DataLoader: a dataset in batches, over and over, from any point on."""
+"""DataLoader: iterates over a dataset in batches, and can resume at any batch."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ __all__ = ["DataLoader"]
 
 
 class DataLoader:
-    """A dataset in batches (torch.utils.data.DataLoader, without worker processes).
+    """Iterates over a dataset in batches (torch.utils.data.DataLoader, without worker processes).
 
-    An interrupted pass can be taken up again: after `load_state_dict` the next iteration begins with the batch that was
-    to come when `state_dict` was called. A batch counts as done once the loop body has it; so a checkpoint written at
+    An interrupted pass can be resumed: after `load_state_dict` the next iteration begins with the batch that was next
+    when `state_dict` was called. A batch counts as done once the loop body has received it, so a checkpoint written at
     the end of the body continues with the next batch.
 
     Args:
-        dataset: anything with a length and samples by number.
+        dataset: any object with `__len__` and `__getitem__`.
         batch_size: how many samples are in a batch.
-        shuffle: take the samples in another random order in each pass.
-        sampler: an iterable of sample numbers, instead of `shuffle`. To be taken up in the middle, it must give the
-            same numbers again, or have `state_dict` and `load_state_dict` as `RandomSampler` has.
-        batch_sampler: an iterable of lists of sample numbers, instead of all that makes these: `batch_size`, `shuffle`,
-            `sampler`, `drop_last`.
+        shuffle: use a new random order in each pass.
+        sampler: an iterable of sample indices, instead of `shuffle`. To resume in the middle of a pass, it must yield
+            the same indices again, or have `state_dict` and `load_state_dict` as `RandomSampler` has.
+        batch_sampler: an iterable of lists of sample indices, instead of `batch_size`, `shuffle`, `sampler` and
+            `drop_last`.
         collate_fn: makes a batch of a list of samples.
         drop_last: leave out the last batch if it is smaller.
-        generator: where the order's seed comes from; lucid's own generator, as `lucid.manual_seed` set it, if not
+        generator: the source of the seed of the order; lucid's own generator, as `lucid.manual_seed` set it, if not
             given.
         seed: the seed itself, instead of a generator.
 
     Attributes:
-        epoch: how many passes were completed, or given up for a new one.
+        epoch: how many passes were completed, or abandoned for a new one.
 
     Raises:
-        ValueError: options that exclude each other, or a `batch_size` below 1.
+        ValueError: some options exclude each other, or `batch_size` is below 1.
 
     Example:
         >>> data = lucid.data.TensorDataset(lucid.arange(5))
@@ -77,7 +77,7 @@ class DataLoader:
         self.collate_fn = collate_fn
         self.batch_sampler = BatchSampler(sampler, batch_size, drop_last) if batch_sampler is None else batch_sampler
         self.epoch = 0
-        # The batches of the present pass that are done, and the sampler's state when that pass began.
+        # How many batches of the current pass are done, and the sampler's state when that pass began.
         self._done = 0
         self._start: dict[str, Any] | None = None
         self._resumed = False
@@ -120,12 +120,12 @@ class DataLoader:
         return dict(self.batch_sampler.state_dict()) if hasattr(self.batch_sampler, "state_dict") else {}
 
     def state_dict(self) -> dict[str, Any]:
-        """Where it stands: the passes completed, the batches done in this one, and the sampler's state at its start."""
+        """Returns the position: passes completed, batches done in this one, and the sampler's state at its start."""
         start = self._sampler_state() if self._start is None else self._start
         return {"epoch": self.epoch, "done": self._done, "sampler": dict(start)}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on from where a loader over the same dataset stood.
+        """Resumes at the position of a loader over the same dataset.
 
         Raises:
             StateDictError: the names do not fit, or more batches are done than there are.

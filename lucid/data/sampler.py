@@ -1,4 +1,4 @@
-"""Samplers: which samples come when."""
+"""Samplers: the order in which samples are drawn."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["BatchSampler", "RandomSampler", "SequentialSampler"]
 
 
 class SequentialSampler:
-    """All samples in order (torch.utils.data.SequentialSampler).
+    """Yields all sample indices in order (torch.utils.data.SequentialSampler).
 
     >>> list(lucid.data.SequentialSampler("abc"))
     [0, 1, 2]
@@ -31,14 +31,14 @@ class SequentialSampler:
 
 
 class RandomSampler:
-    """All samples, in another random order each time (torch.utils.data.RandomSampler).
+    """Yields all sample indices, in a new random order each time (torch.utils.data.RandomSampler).
 
-    The order is a function of two numbers, a seed and how many orders there were before. These are the whole state, so
-    an order can be had again without keeping it.
+    The order is a function of two numbers: a seed and the number of earlier orders. They are the whole state, so an
+    order can be restored without storing it.
 
     Args:
         dataset: what to draw from.
-        generator: where the seed comes from; lucid's own generator, as `lucid.manual_seed` set it, if not given. One
+        generator: the source of the seed; lucid's own generator, as `lucid.manual_seed` set it, if not given. One
             number is drawn, when the first order is needed.
         seed: the seed itself, instead of a generator.
 
@@ -77,21 +77,21 @@ class RandomSampler:
         return self.seed
 
     def state_dict(self) -> dict[str, int]:
-        """The seed, and how many orders there were."""
+        """Returns the seed and the number of orders so far."""
         return {"seed": self._settled(), "epoch": self.epoch}
 
     def load_state_dict(self, state_dict: Mapping[str, int]) -> None:
-        """Go on with the order that was to come next."""
+        """Resumes with the order that was next."""
         if state_dict.keys() != {"seed", "epoch"}:
             raise StateDictError(f"RandomSampler: expected the keys seed, epoch; got {', '.join(map(str, state_dict))}")
         self.seed, self.epoch = int(state_dict["seed"]), int(state_dict["epoch"])
 
 
 class BatchSampler:
-    """The samples of another sampler in batches (torch.utils.data.BatchSampler).
+    """Groups the indices of another sampler into batches (torch.utils.data.BatchSampler).
 
     Args:
-        sampler: any iterable of sample numbers.
+        sampler: any iterable of sample indices.
         batch_size: how many samples are in a batch.
         drop_last: leave out the last batch if it is smaller.
 
@@ -111,7 +111,7 @@ class BatchSampler:
         self.drop_last = drop_last
 
     def __iter__(self) -> Iterator[list[int]]:
-        # The order is settled here, not when the first batch is asked for.
+        # The order is fixed here, not when the first batch is requested.
         return self._batches(iter(self.sampler))
 
     def _batches(self, indices: Iterator[int]) -> Iterator[list[int]]:
@@ -129,11 +129,11 @@ class BatchSampler:
         return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of the sampler, if it has one."""
+        """Returns the state of the sampler; empty if it has none."""
         return dict(self.sampler.state_dict()) if hasattr(self.sampler, "state_dict") else {}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over the state of the sampler."""
+        """Loads the state of the sampler."""
         if hasattr(self.sampler, "load_state_dict"):
             self.sampler.load_state_dict(state_dict)
         elif state_dict:

@@ -1,4 +1,4 @@
-"""Export to ONNX, verified against the eager model before it is returned."""
+"""Exports models to ONNX and verifies each export against the eager model."""
 
 from .exported import Exported
 from .file.read import load

@@ -1,4 +1,4 @@
-"""Exported: a model that became ONNX, with what was proved and measured of it."""
+"""Exported: an ONNX model, its free axes and its verification report."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ __all__ = ["Exported"]
 
 
 class Exported:
-    """An ONNX model, verified against the eager one it came from.
+    """An exported ONNX model, its free axes and its verification report.
 
     Attributes:
-        model: the model, as onnx_ir has it.
-        path: where it was written, if it was.
-        report: what verification found; None if it was not asked for.
+        model: the model, in onnx_ir's representation.
+        path: the file that it was written to; None if it was not written.
+        report: the verification report; None if verification was off.
         axes: for each input, the name of each free axis.
-        fixed: for each input, why each other axis is fixed.
+        fixed: for each input, the reason why each other axis is fixed.
         opset: the version of the ONNX operator set.
-        precision: what the model was converted to: "float32", "float16" or "int8"; None if it was not.
-        parameters: for each input that is a parameter of a trainable model, the model's own.
-        recurrent: the recurrent ops in it: "rnn", "lstm", "gru".
-        separation: how the model can be run on parts of a batch; None if it cannot.
+        precision: the precision that it was converted to: "float32", "float16" or "int8"; None if it was not.
+        parameters: for each input that is a parameter of a trainable model, the model's tensor.
+        recurrent: the recurrent ops in the model: "rnn", "lstm", "gru".
+        separation: how the model runs on parts of a batch; None if it cannot.
     """
 
     def __init__(
@@ -53,12 +53,12 @@ class Exported:
 
     @property
     def proto(self) -> onnx.ModelProto:
-        """The model as protobuf."""
+        """The model as a protobuf message."""
         return ir.to_proto(self.model)
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What the file says of itself: the user's own metadata, and lucid's."""
+        """The metadata in the file: the user's and lucid's."""
         return dict(self.model.metadata_props)
 
     @property
@@ -73,11 +73,11 @@ class Exported:
 
     @property
     def operators(self) -> dict[str, int]:
-        """How many nodes of each ONNX operator there are, subgraphs not counted."""
+        """The number of nodes of each ONNX operator, not counting subgraphs."""
         return dict(Counter(node.op_type for node in self.model.graph))
 
     def part(self) -> Exported:
-        """The model for a part of a batch: after its outputs come the totals that `separation` weighs parts by.
+        """Returns the model for a part of a batch: its last outputs are the totals that `separation` uses as weights.
 
         Raises:
             ExportError: it cannot be run on parts of a batch.
@@ -86,7 +86,7 @@ class Exported:
             raise ExportError("the model was not proved to be separable: what it gives depends on the batch as a whole")
         if not self.separation.totals:
             return self
-        assert self._plan is not None  # a copy without a plan has no separation either
+        assert self._plan is not None  # a copy that lost its plan lost its separation, too
         plan = self._plan.for_parts()
         return Exported(lower(plan, self.opset), plan, self.opset)
 
@@ -99,28 +99,28 @@ class Exported:
         return state
 
     def serialize(self) -> bytes:
-        """The model as the bytes of an ONNX file.
+        """Returns the model as the bytes of an ONNX file.
 
         Raises:
-            FileError: it is larger than the 2 GiB that protobuf can write; `save` writes the weights beside it then.
+            FileError: it exceeds protobuf's limit of 2 GiB; `save` then writes the weights as external data.
         """
         if not fits(self.model):
-            raise FileError("the model is too large for one file of 2 GiB; save it, then its weights stand beside it")
+            raise FileError("the model is too large for one file of 2 GiB; save() writes its weights as external data")
         return self.proto.SerializeToString(deterministic=True)
 
     def save(self, path: str | os.PathLike[str], external_data: bool | None = None) -> None:
-        """Write the model to a file, all of it or nothing.
+        """Writes the model to a file, as a whole or not at all.
 
-        Weights beside the model stand in ``<name of the model>.<digest>.data``. A crash leaves the old model with the
-        old weights or the new one with the new ones.
+        External data is written to ``<name of the model>.<digest>.data``. A crash leaves either the old model with the
+        old weights or the new model with the new ones.
 
         Args:
-            path: where to write it.
-            external_data: whether the weights stand in a file beside it; if None, only above protobuf's 2 GiB.
+            path: the file to write.
+            external_data: whether to store the weights in a file beside it; if None, only above protobuf's 2 GiB.
 
         Raises:
-            FileError: one file is asked for, and the model is too large for it.
-            OSError: the disk is full, the folder does not exist, and so on; what stood at `path` still stands there.
+            FileError: a single file is requested, but the model is too large for it.
+            OSError: the disk is full, the folder does not exist, and so on; an old file at `path` is left unchanged.
         """
         write(self.model, path, external_data)
         self.path = os.fspath(path)

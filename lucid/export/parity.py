@@ -1,4 +1,4 @@
-"""Verification: the eager model and onnxruntime, side by side, at several sizes."""
+"""Parity check: compares the eager model with onnxruntime at several sizes."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _TOLERANCES = {"float16": (1e-3, 1e-3), "float32": (1.3e-6, 1e-5), "float64": (1
 """Relative and absolute tolerance by dtype: torch.testing's for float16 and float32, tighter for float64."""
 
 _REDUCED = {"float16": (5e-3, 5e-3), "int8": (5e-2, 5e-2)}
-"""The same by precision of the model, the absolute one as a share of the greatest magnitude of the output."""
+"""The same by precision of the model; the absolute one is a share of the greatest magnitude of the output."""
 
 _FLOATS = {"tensor(float16)": np.float16, "tensor(float)": np.float32, "tensor(double)": np.float64}
-"""NumPy's dtype for onnxruntime's."""
+"""NumPy's dtypes by onnxruntime's type names."""
 
 
 class Check(NamedTuple):
-    """One comparison.
+    """One comparison of all outputs.
 
     Attributes:
         sizes: the size of each symbol.
-        difference: the greatest absolute difference of any output; None if the sizes were not compared.
-        note: why not, if so.
+        difference: the greatest absolute difference of any output; None if these sizes were not compared.
+        note: the reason why they were not, if so.
     """
 
     sizes: dict[str, int]
@@ -44,16 +44,16 @@ class Check(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What verification found; prints as a table.
+    """The result of the parity check; prints as a table.
 
     Attributes:
-        checks: the comparisons, the example's sizes first.
-        outputs: the names of the outputs compared.
-        rtol: the relative tolerance; None for that of each output's dtype.
+        checks: the comparisons; the example's sizes come first.
+        outputs: the names of the compared outputs.
+        rtol: the relative tolerance; None for the default of each output's dtype.
         atol: the absolute tolerance; likewise.
-        tolerances: the relative and the absolute tolerance that were applied to each output.
-        precision: what the model was converted to; None if it was not.
-        bytes: how large the model was before it was converted, and after; None if it was not.
+        tolerances: the relative and the absolute tolerance applied to each output.
+        precision: the precision that the model was converted to; None if it was not.
+        bytes: the size of the model before and after the conversion; None if there was none.
     """
 
     checks: tuple[Check, ...]
@@ -66,7 +66,7 @@ class Report(NamedTuple):
 
     @property
     def difference(self) -> float:
-        """The greatest absolute difference seen."""
+        """The greatest absolute difference of all checks."""
         return max((check.difference for check in self.checks if check.difference is not None), default=0.0)
 
     def __str__(self) -> str:
@@ -81,13 +81,13 @@ class Report(NamedTuple):
         return "\n".join(lines)
 
     def as_dict(self) -> dict[str, Any]:
-        """The same, for JSON."""
+        """Returns the report as a dict for JSON."""
         checks = [check._asdict() for check in self.checks]
         return {**self._asdict(), "checks": checks, "difference": self.difference}
 
 
 def tolerance(dtype: np.dtype[Any], rtol: float | None, atol: float | None) -> tuple[float, float]:
-    """The tolerances for outputs of a dtype."""
+    """Returns the relative and the absolute tolerance for outputs of a dtype."""
     default = _TOLERANCES.get(dtype.name, (0.0, 0.0))
     return default[0] if rtol is None else rtol, default[1] if atol is None else atol
 
@@ -104,27 +104,27 @@ def check(
     rtol: float | None,
     atol: float | None,
 ) -> Report | None:
-    """Check a model with onnx, and compare it with the function that it came from.
+    """Checks a model with onnx, and compares it with the function that it was exported from.
 
     Args:
         model: the model.
-        lowered: the model before it was converted to another precision.
-        plan: what that was lowered from.
-        function: what was exported.
-        example: the arguments it was exported with.
-        precision: what the model was converted to, if it was.
-        verify: whether to compare the two; None is returned otherwise.
-        rtol, atol: the tolerances; None for those of each output's dtype.
+        lowered: the model before its conversion to another precision.
+        plan: the plan that `lowered` was lowered from.
+        function: the exported function.
+        example: the arguments that it was exported with.
+        precision: the precision that the model was converted to, if it was.
+        verify: whether to compare the two; if not, the result is None.
+        rtol, atol: the tolerances; None for the defaults of each output's dtype.
 
     Raises:
-        ExportError: onnx refuses the model.
+        ExportError: onnx rejects the model.
         VerificationError: the model and the function differ.
     """
     names = [str(value.name) for value in model.graph.outputs]
     with staged(model) as source:
         try:
             onnx.checker.check_model(source, full_check=True)
-        except Exception as error:  # the checker raises types of its own
+        except Exception as error:  # the checker raises its own exception types
             raise ExportError(f"to_onnx: the ONNX checker refuses the model: {error}") from error
         if not verify:
             return None
@@ -144,13 +144,14 @@ def _compare(
     rtol: float | None,
     atol: float | None,
 ) -> Report:
-    """Run the function eagerly and the model in onnxruntime, and compare names, shapes, dtypes and values.
+    """Runs the function eagerly and the model in onnxruntime, and compares names, shapes, dtypes and values.
 
-    At the example's sizes, with all free axes at one, and at larger sizes that the export never traced. A model that
-    was converted to another precision may have other dtypes. Inputs that are parameters get those of the function.
+    It does so at the example's sizes, at size one on all free axes, and at larger sizes that the export never traced. A
+    model that was converted to another precision may have other dtypes. Inputs that are parameters get the function's
+    tensors.
 
     Raises:
-        VerificationError: they differ, or no sizes but the example's could be compared though axes are free.
+        VerificationError: they differ, or axes are free but only the example's sizes could be compared.
     """
     axes, parameters = plan.axes, plan.parameters
     found = [output.name for output in session.get_outputs()]
@@ -168,9 +169,9 @@ def _compare(
         arrays = example.resized({axis: sizes[symbol] for axis, symbol in axes.items()}, seed=number)
         args, kwargs = example.arguments(arrays)
         try:
-            # Gradients stay enabled: the function may ask for some.
+            # Gradients stay enabled: the function may compute some.
             runs.append((sizes, arrays, [t._data for t in flatten(function(*args, **kwargs), _is_tensor)[0]]))
-        except Exception as error:  # what a user's model may raise at a size it was not made for
+        except Exception as error:  # a user's model may raise anything at an unsupported size
             if not number:
                 raise
             runs.append((sizes, arrays, f"the eager model refuses: {error}"))
@@ -203,7 +204,7 @@ def _tolerance(
     atol: float | None,
     sums: bool,
 ) -> tuple[float, float]:
-    """The tolerances for one output, by what it is at all sizes; `sums`: it may be one over a whole sequence."""
+    """Returns the tolerances for an output, given its values at all sizes; `sums`: it may be a sum over a sequence."""
     dtype = references[0].dtype
     reduced = dtype.kind == "f" and precision in _REDUCED
     if not reduced and not sums:
@@ -232,7 +233,7 @@ def _difference(
         feed = {i.name: feed[i.name].astype(_FLOATS.get(i.type, feed[i.name].dtype)) for i in session.get_inputs()}
     try:
         results = session.run(None, feed)
-    except Exception as error:  # onnxruntime raises types of its own
+    except Exception as error:  # onnxruntime raises its own exception types
         raise VerificationError(f"to_onnx: onnxruntime failed at {where}: {error}") from error
     greatest = 0.0
     for (name, (relative, absolute)), result, reference in zip(tolerances.items(), results, expected, strict=True):
@@ -272,7 +273,7 @@ def _session(model: bytes | str) -> Any:
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises types of its own
+    except Exception as error:  # onnxruntime raises its own exception types
         raise VerificationError(f"to_onnx: onnxruntime cannot load the exported model: {error}") from error
 
 

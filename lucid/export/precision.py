@@ -1,4 +1,4 @@
-"""Fewer bits: a model converted to float32, float16 or int8."""
+"""Converts models to float32, float16 or int8."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ _NARROWED = {
     "float32": {ir.DataType.DOUBLE: ir.DataType.FLOAT},
     "float16": {ir.DataType.DOUBLE: ir.DataType.FLOAT16, ir.DataType.FLOAT: ir.DataType.FLOAT16},
 }
-"""Which dtype becomes which."""
+"""The narrower dtype of each dtype that is converted, by precision."""
 
 _QUANTIZABLE = ["MatMul", "Gather"]
-"""Products with constant weights, to which Gemm is turned first, and rows of constant tables. Not Conv: onnxruntime has
-no kernel for it with signed weights on a CPU."""
+"""The operators to quantize: products with constant weights (Gemm becomes MatMul first) and rows of constant tables.
+Not Conv: onnxruntime has no CPU kernel for it with signed weights."""
 
 
 def convert(model: ir.Model, precision: Precision | None, float32_io: bool) -> ir.Model:
     """Converts a model to another precision.
 
     Args:
-        model: the model; left as it is.
+        model: the model; it is not changed.
         precision: None returns the model itself; "float32" converts float64; "float16" converts all floats: weights,
             intermediate values, and the bodies of scans; "int8" converts the weights of products and tables, and
-            quantizes the other factor of each product at run time. All else stays float32.
+            quantizes the other operand of each product at run time. All else stays float32.
         float32_io: with "float16", whether the inputs and outputs of the model are float32.
 
     Raises:
-        ExportError: it cannot be converted; with what stands in the way.
+        ExportError: it cannot be converted; the message gives the reason.
     """
     if precision is None:
         return model
@@ -60,7 +60,7 @@ def convert(model: ir.Model, precision: Precision | None, float32_io: bool) -> i
 
 
 class _Narrower:
-    """Turns floats into narrower ones, in the main graph of a model and in all graphs inside it."""
+    """Converts floats to narrower dtypes, in a model's main graph and in all its subgraphs."""
 
     def __init__(self, model: ir.Model, narrowed: dict[ir.DataType, ir.DataType]) -> None:
         self.model = model
@@ -73,7 +73,7 @@ class _Narrower:
         self.taken = {value.name for value in values} | {node.name for graph in self.graphs for node in graph}
 
     def narrow(self) -> None:
-        """Convert everything, inputs and outputs too; an operator that lacks the dtype gets Casts around it."""
+        """Converts everything, including inputs and outputs; an operator that lacks the dtype gets Casts around it."""
         for value in self.values:
             if value.dtype in self.narrowed:
                 self.before[value] = value.dtype
@@ -86,7 +86,7 @@ class _Narrower:
                 self.bridge(node)
 
     def keep_inputs(self) -> None:
-        """Give the inputs back as float32."""
+        """Restores the inputs to float32."""
         graph = self.model.graph
         for value in graph.inputs:
             if value in self.before:
@@ -99,7 +99,7 @@ class _Narrower:
                     user.replace_input_with(index, cast.outputs[0])
 
     def keep_outputs(self) -> None:
-        """Give the outputs back as float32."""
+        """Restores the outputs to float32."""
         graph = self.model.graph
         for index, value in enumerate(graph.outputs):
             if value in self.before:
@@ -108,7 +108,7 @@ class _Narrower:
                 self.exchange(graph, index, cast)
 
     def exchange(self, graph: ir.Graph, index: int, cast: ir.Node) -> None:
-        """Put the result of a Cast in the place of the graph output that it casts, name included."""
+        """Replaces a graph output with the result of the Cast that reads it, including its name."""
         (old,), (new,) = cast.inputs, cast.outputs
         assert old is not None
         name, old.name = old.name, new.name
@@ -116,7 +116,7 @@ class _Narrower:
         graph.outputs[index] = new
 
     def tensor(self, tensor: ir.TensorProtocol, name: str) -> ir.TensorProtocol:
-        """A constant, narrowed.
+        """Returns a constant in the narrower dtype.
 
         Raises:
             ExportError: an element is too large for it, or a single number becomes zero.
@@ -141,7 +141,7 @@ class _Narrower:
         return ir.tensor(array, name=tensor.name)
 
     def attributes(self, node: ir.Node) -> None:
-        """Narrow what the attributes of a node say of dtypes, and the tensors in them."""
+        """Narrows the dtypes and tensors in a node's attributes."""
         for name, attribute in list(node.attributes.items()):
             if attribute.type == ir.AttributeType.TENSOR:
                 node.attributes[name] = ir.AttrTensor(name, self.tensor(attribute.as_tensor(), f"{node.name}.{name}"))
@@ -150,7 +150,7 @@ class _Narrower:
                 node.attributes[name] = ir.AttrInt64(name, int(self.narrowed.get(dtype, dtype)))
 
     def bridge(self, node: ir.Node) -> None:
-        """Casts around a node, where its operator does not take the narrow dtype, or always makes the wide one."""
+        """Adds Casts around a node whose operator does not accept the narrow dtype, or always returns the wide one."""
         graph = node.graph
         assert isinstance(graph, ir.Graph)
         inputs = [slot for slot in _slots(node, "inputs") if slot.value in self.before]
@@ -175,7 +175,7 @@ class _Narrower:
                         self.exchange(graph, index, cast)
 
     def cast(self, value: ir.Value, dtype: Any) -> ir.Node:
-        """A Cast of a value, not yet in any graph."""
+        """Returns a Cast of a value, not yet in any graph."""
         result = ir.Value(name=self.fresh(f"{value.name}_{dtype.name.lower()}"), shape=value.shape)
         result.dtype = dtype
         name = self.fresh(f"{value.name}/Cast")
@@ -191,7 +191,7 @@ class _Narrower:
 
 
 class _Slot(NamedTuple):
-    """An input or output of a node: its place, its value, the name of its type, and the types it may have."""
+    """An input or output of a node: its index, its value, the name of its type, and the allowed types."""
 
     place: int
     value: ir.Value
@@ -200,7 +200,7 @@ class _Slot(NamedTuple):
 
 
 def _slots(node: ir.Node, side: Literal["inputs", "outputs"]) -> list[_Slot]:
-    """The inputs or outputs of a node, with what its operator says of them; none if that is not known."""
+    """Returns a node's inputs or outputs with the constraints of its operator; none if the operator is unknown."""
     assert node.graph is not None
     version = node.version or node.graph.opset_imports.get(node.domain, 0)
     try:
@@ -218,21 +218,21 @@ def _slots(node: ir.Node, side: Literal["inputs", "outputs"]) -> list[_Slot]:
 
 
 def _name(dtype: ir.DataType | None) -> str:
-    """A dtype as ONNX's operators name it."""
+    """Returns a dtype's name in ONNX's operator schemas."""
     return "" if dtype is None else f"tensor({dtype.name.lower()})"
 
 
 def _quantized(model: ir.Model) -> ir.Model:
-    """The model with int8 weights, by onnxruntime's dynamic quantization.
+    """Quantizes a model's weights to int8, by onnxruntime's dynamic quantization.
 
     Raises:
-        ExportError: there is nothing to quantize, or onnxruntime cannot.
+        ExportError: there is nothing to quantize, or onnxruntime cannot quantize it.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "model.onnx"), Path(folder, "quantized.onnx")
-        # Else it advises, by way of a logger, to optimize the model first, which would dissolve the scans.
+        # Without this entry it logs the advice to optimize the model first, which would break up the Scans.
         model.metadata_props["onnx.quant.pre_process"] = "onnxruntime.quant"
         write(model, source)
         try:
@@ -246,7 +246,7 @@ def _quantized(model: ir.Model) -> ir.Model:
                 use_external_data_format=not fits(model),
                 extra_options={"EnableSubgraph": True, "MatMulConstBOnly": True},
             )
-        except Exception as error:  # onnxruntime raises types of its own
+        except Exception as error:  # onnxruntime raises its own exception types
             raise ExportError(f"to_onnx: onnxruntime cannot quantize the model: {error}") from error
         quantized = load(target)
         ir.external_data.load_to_model(quantized)

@@ -1,4 +1,4 @@
-"""to_onnx: from a model to a verified ONNX file."""
+"""to_onnx: exports a model to a verified ONNX file."""
 
 from __future__ import annotations
 
@@ -39,47 +39,48 @@ def to_onnx(
     rtol: float | None = None,
     atol: float | None = None,
 ) -> Exported:
-    """Export a model, or any function of Tensors, to ONNX, and compare the two before returning.
+    """Exports a model, or any function of Tensors, to ONNX, and compares the two before it returns.
 
-    The model is run at the example's sizes and again at others, in evaluation mode unless it is to be trained; what
-    those runs have in common is proved, and anything that was frozen into the graph by accident is refused. The model,
-    its gradients and the random state are left as they were.
+    The model runs at the example's sizes and again at others, in evaluation mode unless it is trainable. The runs are
+    unified into one graph; values that were frozen into the graph by accident are rejected. The model, its gradients
+    and the random state are restored afterwards.
 
     Args:
         model: a Module, or a function of Tensors.
-        example_inputs: Tensors or arrays, nested as the model takes them. If there are none, those of the model's last
-            call serve; a bare recurrent layer needs no call at all.
-        path: where to write the model; it is written whole or not at all, and only once verified.
-        input_names: names for the inputs, in place of those of the model's parameters.
+        example_inputs: Tensors or arrays, nested as the model takes them. If there are none, the model's last call
+            serves as the example; a bare recurrent layer needs no call at all.
+        path: the file to write; it is written as a whole or not at all, and only after verification.
+        input_names: names for the inputs, in place of those of the model's arguments.
         output_names: names for the outputs.
-        dynamic: "auto" finds every axis that can vary; None fixes all; a mapping such as ``{"x": {0: "time", 1:
-            "batch"}}`` asks for those, and names them.
-        lowering: how recurrent layers are written: "rnn" (one ONNX RNN, LSTM or GRU a layer), "unrolled" (MatMul, Add
-            and the activations for each step, time fixed), "scan" (one Scan a layer), "columns" (the same, but in an
-            LSTM sequences are the columns of all matrices: for weights that are inputs, and from some 16 sequences on);
-            With relu, of whose NaN onnxruntime's RNN makes 0, "rnn" has a Scan as well, for when there may be any.
-            "auto": "rnn", but an RNN with relu "unrolled", or "scan" where a dynamic time axis is asked for, and
-            float64 "scan".
+        dynamic: "auto" frees every axis that can vary; None fixes all; a mapping such as ``{"x": {0: "time", 1:
+            "batch"}}`` requests axes and names them.
+        lowering: how recurrent layers are lowered: "rnn" (one ONNX RNN, LSTM or GRU per layer), "unrolled" (MatMul, Add
+            and the activations for each step; the time axis is fixed), "scan" (one Scan per layer), "columns" (the
+            same, but in an LSTM sequences are the columns of all matrices: for weights that are inputs, and from some
+            16 sequences on). onnxruntime's RNN with relu turns NaN into 0, so "rnn" adds a guard and a Scan to fall
+            back to. "auto" is "rnn", but "unrolled" for an RNN with relu, or "scan" if a dynamic time axis is
+            requested, and "scan" for float64.
         opset: the version of the ONNX operator set.
         precision: None keeps the dtypes of the model. "float32" converts float64. "float16" converts all floats: half
-            the size, and speed on devices that have it (onnxruntime computes in float32 on a CPU). "int8" keeps the
-            weights of linear and recurrent layers and of tables of rows in int8: a quarter of the size; each product
-            with one quantizes the other factor when it runs, and all else stays float32. Recurrent layers are written
-            as "scan" then, the ONNX RNN operator having no int8 form.
+            the size, and faster on devices that support it (on a CPU, onnxruntime computes in float32). "int8" stores
+            the weights of linear and recurrent layers and of tables of rows in int8: a quarter of the size; each
+            product with one quantizes its other operand at run time, and all else stays float32. "auto" then lowers
+            recurrent layers as "scan", since the ONNX operators have no int8 form.
         float32_io: whether the inputs and outputs of a float16 model are float32.
-        trainable: for a function that computes gradients: all that requires gradients, the parameters of a model, is
-            an input, after the others, and modules keep the mode that they are in.
-        metadata: texts by name, to be kept in the file, for whatever you like.
-        external_data: whether the weights stand in a file beside `path`; if None, only above protobuf's 2 GiB.
+        trainable: for a function that computes gradients: every tensor that requires gradients, such as the parameters
+            of a model, becomes an input, after the others, and modules keep their mode.
+        metadata: your own texts to store in the file, by name.
+        external_data: whether to store the weights in a file beside `path`; if None, only above protobuf's 2 GiB.
         verify: compare with onnxruntime at the example's sizes, at size one and at larger sizes.
         rtol: relative tolerance; by default 1.3e-6 in float32, 5e-3 with precision "float16", 5e-2 with "int8".
         atol: absolute tolerance; by default 1e-5 in float32, times the greatest magnitude in the output if that is
-            above one and the model trainable; with precision "float16" or "int8" the shares above of that magnitude.
+            above one and the model is trainable; with precision "float16" or "int8", that magnitude times the default
+            of `rtol`.
 
     Raises:
-        ExportError: something cannot be exported, or an axis asked for is not free; with the user's line.
-        VerificationError: the exported model does not agree with the eager one.
-        ValueError, TypeError: an option is not what it should be.
+        ExportError: something cannot be exported, or a requested axis is not free; the message gives the user's line.
+        VerificationError: the exported model differs from the eager one.
+        ValueError, TypeError: an option is invalid.
 
     Example:
         >>> rnn = nn.RNN(3, 4)
@@ -121,7 +122,7 @@ def _checked(
     external_data: bool | None,
     metadata: Mapping[str, str] | None,
 ) -> dict[str, str]:
-    """Refuse options that no model can be exported with; the metadata, copied."""
+    """Checks the options; returns a copy of the metadata."""
     if lowering not in get_args(Lowering):
         raise ValueError(
             f"to_onnx: lowering must be one of {', '.join(map(repr, get_args(Lowering)))}; got {lowering!r}"

@@ -1,5 +1,4 @@
-"""What can be done with a Tensor: its operators and methods. Each finds its function by name and says nothing else
-about it."""
+"""Tensor's operators and methods. Each looks up a function by name and calls it."""
 
 from .absent import Absent
 from .conversions import Conversions
@@ -12,6 +11,6 @@ __all__ = ["Methods"]
 
 
 class Methods(Operators, Elementwise, Reductions, Shapes, Conversions, Absent):
-    """Mixin: all of them."""
+    """Mixin: all operators and methods."""
 
     __slots__ = ()

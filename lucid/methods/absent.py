@@ -1,4 +1,4 @@
-"""What PyTorch's tensors have and these do not, and what to write instead."""
+"""Attributes of PyTorch's tensors that lucid omits, and what to write instead."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _INSTEAD = {
 
 
 class Absent:
-    """Mixin: says so where a ported program asks for what is absent on purpose. Costs nothing where it is not asked."""
+    """Mixin: explains what to write instead of a PyTorch attribute that is absent on purpose. Others are not slowed."""
 
     __slots__ = ()
 
-    # Type checkers would take it for a promise of every attribute.
+    # Type checkers would assume that every attribute exists.
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> NoReturn:
             hint = _INSTEAD.get(name)
             plain: Any = name[:-1]
             if hint is None and name.endswith("_") and not name.startswith("_") and hasattr(type(self), plain):
-                hint = f"tensors are not changed in place, since a graph would not see it; write x = x.{plain}(...)"
+                hint = f"tensors are not changed in place, since a graph would not record it; write x = x.{plain}(...)"
             raise AttributeError(
                 f"{type(self).__name__!r} object has no attribute {name!r}" + (f": {hint}" if hint else "")
             )

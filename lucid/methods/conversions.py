@@ -1,4 +1,4 @@
-"""The methods that change the dtype, copy, or exist for the sake of ported code."""
+"""The methods that convert the dtype or copy, and those that exist for ported code only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Conversions"]
 
 
 class Conversions:
-    """Mixin: other dtypes, copies. What has a function of the same name is documented there."""
+    """Mixin: dtype conversions and copies. A method that has a function of the same name is documented there."""
 
     __slots__ = ()
 
@@ -26,36 +26,36 @@ class Conversions:
         return F["to"](self, dtype)
 
     def type_as(self, other: Tensor) -> Tensor:
-        """The tensor in the dtype of another."""
+        """Converts to the dtype of another tensor."""
         return F["to"](self, other.dtype)
 
     def half(self) -> Tensor:
-        """The tensor in float16."""
+        """Converts to float16."""
         return F["to"](self, np.dtype("float16"))
 
     def float(self) -> Tensor:
-        """The tensor in float32."""
+        """Converts to float32."""
         return F["to"](self, np.dtype("float32"))
 
     def double(self) -> Tensor:
-        """The tensor in float64."""
+        """Converts to float64."""
         return F["to"](self, np.dtype("float64"))
 
     def long(self) -> Tensor:
-        """The tensor in int64."""
+        """Converts to int64."""
         return F["to"](self, np.dtype("int64"))
 
     def int(self) -> Tensor:
-        """The tensor in int32."""
+        """Converts to int32."""
         return F["to"](self, np.dtype("int32"))
 
     def bool(self) -> Tensor:
-        """The tensor in bool."""
+        """Converts to bool."""
         return F["to"](self, np.dtype("bool"))
 
     def clone(self) -> Tensor:
         return F["clone"](self)
 
     def contiguous(self) -> Tensor:
-        """The tensor itself: where its elements lie in memory makes no difference to any op."""
+        """Returns the tensor itself: no op depends on the memory layout."""
         return self  # type: ignore[return-value]

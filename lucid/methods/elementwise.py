@@ -1,4 +1,4 @@
-"""The methods that act on each element by itself."""
+"""The elementwise methods."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Elementwise"]
 
 
 class Elementwise:
-    """Mixin: elementwise methods. Documented at the functions of the same names."""
+    """Mixin: elementwise methods. They are documented at the functions of the same names."""
 
     __slots__ = ()
 
@@ -181,7 +181,7 @@ class Elementwise:
         return F["bernoulli"](self)
 
     def where(self, condition: Any, y: Any) -> Tensor:
-        """This tensor where the condition holds, else `y`."""
+        """Returns this tensor where the condition is true, else `y`."""
         return F["where"](condition, self, y)
 
     def masked_fill(self, mask: Any, value: Any) -> Tensor:

@@ -1,4 +1,4 @@
-"""The methods that rearrange elements and pick them out."""
+"""The methods that change shapes and select elements."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Dims = int | tuple[int, ...] | list[int] | None
 
 
 class Shapes:
-    """Mixin: changes of shape, and indexing. Documented at the functions of the same names."""
+    """Mixin: changes of shape, and indexing. They are documented at the functions of the same names."""
 
     __slots__ = ()
 
@@ -63,20 +63,20 @@ class Shapes:
         return F["movedim"](self, source, destination)
 
     def permute(self, *dims: Any) -> Tensor:
-        """The axes in another order: ``x.permute(2, 0, 1)`` or ``x.permute((2, 0, 1))``."""
+        """Permutes the axes: ``x.permute(2, 0, 1)`` or ``x.permute((2, 0, 1))``."""
         return F["permute"](self, dims[0] if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims)
 
     def t(self) -> Tensor:
-        """The transpose of a matrix; a vector or a number stays as it is."""
+        """Transposes a matrix; a vector or a scalar stays as it is."""
         return F["t"](self)
 
     @property
     def mT(self) -> Tensor:  # noqa: N802 - PyTorch's name
-        """Each matrix, of the last two axes, transposed."""
+        """The tensor with its last two axes transposed."""
         return F["transpose"](self, -2, -1)
 
     def flip(self, *dims: Any) -> Tensor:
-        """Reversed along axes: ``x.flip(0, 1)`` or ``x.flip((0, 1))``."""
+        """Reverses axes: ``x.flip(0, 1)`` or ``x.flip((0, 1))``."""
         return F["flip"](self, dims[0] if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims)
 
     # --- parts
@@ -94,7 +94,7 @@ class Shapes:
         return F["repeat"](self, *repeats)
 
     def tile(self, *dims: Any) -> Tensor:
-        """Again and again along the last axes: ``x.tile(2, 3)`` or ``x.tile((2, 3))``."""
+        """Repeats the tensor along its last axes: ``x.tile(2, 3)`` or ``x.tile((2, 3))``."""
         return F["tile"](self, dims[0] if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims)
 
     def repeat_interleave(self, repeats: int, dim: int | None = None) -> Tensor:

@@ -1,4 +1,4 @@
-"""Where methods find what they call."""
+"""The table in which methods look up functions."""
 
 from ..tracer.op import FUNCTIONS as F
 

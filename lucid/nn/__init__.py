@@ -1,4 +1,4 @@
-"""Layers, losses and what they are made with (torch.nn)."""
+"""Layers, losses, and the building blocks of both (torch.nn)."""
 
 from ..tensor import Parameter
 from . import functional, init, utils

@@ -1,4 +1,4 @@
-"""Activations as modules. All take `inplace` where PyTorch's do, so that ported code runs; the result is always new."""
+"""Activation modules. They accept `inplace` where PyTorch's do, for ported code; the result is always a new tensor."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
 
 
 class ReLU(Module):
-    """``max(x, 0)`` (torch.nn.ReLU).
+    """Applies ``max(x, 0)`` elementwise (torch.nn.ReLU).
 
     Example:
         >>> nn.ReLU()(lucid.tensor([-1.0, 2.0]))
@@ -44,7 +44,7 @@ class ReLU(Module):
 
 
 class Tanh(Module):
-    """``tanh(x)`` (torch.nn.Tanh).
+    """Applies ``tanh(x)`` elementwise (torch.nn.Tanh).
 
     Example:
         >>> nn.Tanh()(lucid.tensor([0.0, 1.0]))
@@ -56,7 +56,7 @@ class Tanh(Module):
 
 
 class Sigmoid(Module):
-    """``1 / (1 + exp(-x))`` (torch.nn.Sigmoid).
+    """Applies ``1 / (1 + exp(-x))`` elementwise (torch.nn.Sigmoid).
 
     Example:
         >>> nn.Sigmoid()(lucid.tensor([0.0, 1.0]))
@@ -68,7 +68,7 @@ class Sigmoid(Module):
 
 
 class SiLU(Module):
-    """``x * sigmoid(x)``, also called swish (torch.nn.SiLU).
+    """Applies ``x * sigmoid(x)`` elementwise, also called swish (torch.nn.SiLU).
 
     Example:
         >>> nn.SiLU()(lucid.tensor([-1.0, 2.0]))
@@ -83,7 +83,7 @@ class SiLU(Module):
 
 
 class ReLU6(Module):
-    """`x` kept between 0 and 6 (torch.nn.ReLU6).
+    """Clamps elements to [0, 6] (torch.nn.ReLU6).
 
     Example:
         >>> nn.ReLU6()(lucid.tensor([-1.0, 9.0]))
@@ -98,7 +98,7 @@ class ReLU6(Module):
 
 
 class LogSigmoid(Module):
-    """``log(sigmoid(x))``, without the loss of small probabilities (torch.nn.LogSigmoid).
+    """Applies ``log(sigmoid(x))`` elementwise, without underflow (torch.nn.LogSigmoid).
 
     Example:
         >>> nn.LogSigmoid()(lucid.tensor([0.0, -100.0]))
@@ -110,10 +110,10 @@ class LogSigmoid(Module):
 
 
 class GLU(Module):
-    """One half of an axis times the sigmoid of the other half (torch.nn.GLU).
+    """Multiplies the first half of an axis by the sigmoid of the second half (torch.nn.GLU).
 
     Args:
-        dim: the axis; its size is even.
+        dim: the axis; its size must be even.
 
     Example:
         >>> nn.GLU()(lucid.tensor([3.0, 0.0]))
@@ -132,7 +132,7 @@ class GLU(Module):
 
 
 class LeakyReLU(Module):
-    """`x` where it is positive, else ``negative_slope * x`` (torch.nn.LeakyReLU).
+    """Applies the leaky ReLU: `x` where it is positive, else ``negative_slope * x`` (torch.nn.LeakyReLU).
 
     Args:
         negative_slope: the slope below 0.
@@ -154,10 +154,10 @@ class LeakyReLU(Module):
 
 
 class ELU(Module):
-    """`x` where it is positive, else ``alpha * (exp(x) - 1)`` (torch.nn.ELU).
+    """Applies the exponential linear unit: `x` where it is positive, else ``alpha * (exp(x) - 1)`` (torch.nn.ELU).
 
     Args:
-        alpha: minus the value that it approaches far below 0.
+        alpha: the result approaches -alpha far below 0.
 
     Example:
         >>> nn.ELU()(lucid.tensor([-1.0, 2.0]))
@@ -176,10 +176,10 @@ class ELU(Module):
 
 
 class GELU(Module):
-    """``x * Φ(x)`` with Φ the distribution function of the normal distribution (torch.nn.GELU).
+    """Applies ``x * Φ(x)`` elementwise, where Φ is the standard normal distribution function (torch.nn.GELU).
 
     Args:
-        approximate: "tanh" for an approximation by tanh, "none" for none.
+        approximate: "tanh" for the approximation by tanh, "none" for none.
 
     Raises:
         ValueError: `approximate` is neither.
@@ -203,7 +203,7 @@ class GELU(Module):
 
 
 class Softplus(Module):
-    """``log(1 + exp(beta * x)) / beta``, and `x` where ``beta * x > threshold`` (torch.nn.Softplus).
+    """Applies ``log(1 + exp(beta * x)) / beta``, or `x` where ``beta * x > threshold`` (torch.nn.Softplus).
 
     Args:
         beta: how sharp the bend at 0 is.
@@ -227,7 +227,7 @@ class Softplus(Module):
 
 
 class Hardtanh(Module):
-    """`x` kept between two numbers (torch.nn.Hardtanh).
+    """Clamps elements to a range (torch.nn.Hardtanh).
 
     Args:
         min_val: the least value.
@@ -256,10 +256,10 @@ class Hardtanh(Module):
 
 
 class Softmax(Module):
-    """``exp(x) / Σ exp(x)`` over an axis (torch.nn.Softmax).
+    """Applies ``exp(x) / Σ exp(x)`` along an axis (torch.nn.Softmax).
 
     Args:
-        dim: the axis; PyTorch's guess where none is given is deprecated, and there is none here.
+        dim: the axis. It is required: PyTorch's choice of one, if none is given, is deprecated.
 
     Example:
         >>> nn.Softmax(-1)(lucid.tensor([0.0, 0.0]))
@@ -278,7 +278,7 @@ class Softmax(Module):
 
 
 class LogSoftmax(Softmax):
-    """``x - log(Σ exp(x))`` over an axis (torch.nn.LogSoftmax).
+    """Applies ``x - log(Σ exp(x))`` along an axis (torch.nn.LogSoftmax).
 
     Args:
         dim: the axis.

@@ -1,4 +1,4 @@
-"""MultiheadAttention: each position looks at the others in several ways at once."""
+"""MultiheadAttention: scaled dot-product attention in several heads."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["MultiheadAttention"]
 
 
 class MultiheadAttention(Module):
-    """``concat(head_1, …, head_H) W_o' + b_o`` with ``head = softmax(q k' / √D + mask) v``
+    """Computes ``concat(head_1, …, head_H) W_o' + b_o`` with ``head = softmax(q k' / √D + mask) v``
     (torch.nn.MultiheadAttention).
 
     Letters: L queries, S keys, N batch, E features, H heads, D = E / H features of each; `q`, `k` and `v` are affine
@@ -33,17 +33,17 @@ class MultiheadAttention(Module):
     Args:
         embed_dim: E.
         num_heads: H.
-        dropout: the probability with which a weight is left out, in training.
+        dropout: the probability of dropping an attention weight, in training.
         bias: whether the affine maps add a bias.
         batch_first: whether the batch is the first axis.
         dtype: the dtype of the parameters.
-        kdim: the features of a key, as those of a query if None.
-        vdim: the features of a value, likewise.
+        kdim: the number of features of a key; E if None.
+        vdim: the number of features of a value; E if None.
 
     Shape:
         query: (L, N, E); key, value: (S, N, E), or kdim and vdim for E; with the batch first if batch_first, and
-        without N if there is none. The result: that of query; and the weights, (N, L, S), or (N, H, L, S) if they are
-        not averaged.
+        without N if there is no batch. The result: that of query; and the weights, (N, L, S), or (N, H, L, S) if they
+        are not averaged.
         in_proj_weight: (3 E, E), drawn by Xavier's rule; in_proj_bias: (3 E,), zeros. If kdim or vdim differs from E,
         there are q_proj_weight: (E, E), k_proj_weight: (E, kdim) and v_proj_weight: (E, vdim) instead.
         out_proj.weight: (E, E); out_proj.bias: (E,), zeros.
@@ -102,7 +102,7 @@ class MultiheadAttention(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw the parameters anew."""
+        """Reinitializes the parameters."""
         for weight in self._in_proj() if self.in_proj_weight is None else (self.in_proj_weight,):
             init.xavier_uniform_(weight)
         self.out_proj.reset_parameters()
@@ -121,20 +121,19 @@ class MultiheadAttention(Module):
         average_attn_weights: bool = True,
         is_causal: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
-        """The result, and the weights if asked for.
+        """Returns the result, and the attention weights if `need_weights`.
 
-        A query that may look at no key has weights 0.
+        A query that may attend to no key has weights 0.
 
         Args:
-            query: what is looked for.
-            key: what it is compared with.
-            value: what is taken from where they agree.
-            key_padding_mask: (N, S) or (S,): bools, True where a key is not to be looked at; or numbers, added to the
-                scores.
-            need_weights: whether to give the weights too; None if not.
+            query: the queries.
+            key: the keys that they are compared with.
+            value: the values that the attention weights average.
+            key_padding_mask: (N, S) or (S,): bools, True where a key is ignored; or numbers, added to the scores.
+            need_weights: whether to return the weights; if not, None takes their place.
             attn_mask: (L, S) or (N H, L, S): the same for each query.
             average_attn_weights: whether the weights are the mean over the heads.
-            is_causal: let query i look at keys up to i. With `attn_mask`, as in PyTorch, the mask alone counts.
+            is_causal: let query i attend to keys up to i. With `attn_mask`, only that mask applies, as in PyTorch.
         """
         batched = query.ndim == 3
         query, key, value = (self._batch_first(name, x, batched) for name, x in _named(query, key, value))
@@ -172,13 +171,13 @@ class MultiheadAttention(Module):
         return x if self.batch_first else transpose(x, 0, 1)
 
     def _in_proj(self) -> tuple[Tensor, ...]:
-        """The weights of the maps of queries, keys and values."""
+        """Returns the projection weights of queries, keys and values."""
         if self.in_proj_weight is None:
             return self.q_proj_weight, self.k_proj_weight, self.v_proj_weight
         return split(self.in_proj_weight, self.embed_dim)
 
     def _heads(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """Queries, keys and values, (N, L or S, E), as (N, H, L or S, D)."""
+        """Projects queries, keys and values, (N, L or S, E), to heads, (N, H, L or S, D)."""
         weights = self._in_proj()
         biases = (None,) * 3 if self.in_proj_bias is None else split(self.in_proj_bias, self.embed_dim)
         maps = (linear(x, weight, bias) for x, weight, bias in zip(inputs, weights, biases, strict=True))
@@ -187,7 +186,7 @@ class MultiheadAttention(Module):
     def _mask(
         self, q: Tensor, k: Tensor, key_padding_mask: Any, attn_mask: Any, is_causal: bool, batched: bool
     ) -> Tensor | None:
-        """What is added to the scores (N, H, L, S), of a shape that broadcasts to theirs."""
+        """Returns the mask that is added to the scores (N, H, L, S), in a shape that broadcasts to theirs."""
         batch, heads, queries, keys = *q.shape[:3], k.shape[2]
         mask = None
         if attn_mask is not None:
@@ -228,7 +227,7 @@ def _forbidden(like: Tensor) -> Tensor:
 
 
 def _added(name: str, given: Any, like: Tensor) -> Tensor:
-    """A mask as numbers that are added to the scores."""
+    """Converts a mask to numbers that are added to the scores."""
     mask = as_tensor(given)
     if mask.dtype == np.bool_:
         return where(mask, _forbidden(like), 0.0)
@@ -242,6 +241,6 @@ def _weights(q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor:
     if mask is None:
         return softmax(scores, -1)
     allowed = gt(mask, float("-inf"))
-    # Finite, so that a query without any key has weights at all, which are then made 0.
+    # A finite minimum, so that a query without keys gets finite weights, which are then set to 0.
     scores = where(allowed, scores + where(allowed, mask, 0.0), float(np.finfo(scores.dtype).min))
     return softmax(scores, -1) * astype(any_of(allowed, -1, True), scores.dtype)

@@ -1,4 +1,4 @@
-"""Recurrent cells: one step at a time, composed of small ops. The readable definition of the layers, and their oracle.
+"""Recurrent cells: one step, composed of small ops. They are the readable definition of the layers, and their oracle.
 
 Letters: N batch, I input, H hidden.
 """
@@ -21,7 +21,7 @@ __all__ = ["GRUCell", "LSTMCell", "RNNCell", "RNNCellBase"]
 
 
 class RNNCellBase(Module):
-    """What all cells share: parameters and checks (torch.nn.RNNCellBase).
+    """The base class of all cells: parameters and checks (torch.nn.RNNCellBase).
 
     Args:
         input_size: I.
@@ -31,7 +31,7 @@ class RNNCellBase(Module):
         dtype: the dtype of the parameters.
 
     Raises:
-        TypeError, ValueError: an argument is not what it should be.
+        TypeError, ValueError: an argument has the wrong type or an invalid value.
     """
 
     input_names: tuple[str | tuple[str, ...], ...] = ("x", "h")
@@ -54,13 +54,13 @@ class RNNCellBase(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw all parameters anew, from U(-1/√H, 1/√H)."""
+        """Reinitializes all parameters from U(-1/√H, 1/√H)."""
         bound = self.hidden_size**-0.5
         for parameter in self.parameters(recurse=False):
             init.uniform_(parameter, -bound, bound)
 
     def _checked(self, input: Any, states: dict[str, Any]) -> tuple[Any, ...]:
-        """The states, with zeros for those that are None, once all fits."""
+        """Checks the arguments, and returns the states, with zeros for those that are None."""
         name, x = type(self).__name__, input
         if not isinstance(x, Tensor):
             raise TypeError(f"{name}: input must be a Tensor; got {type(x).__name__}")
@@ -99,7 +99,7 @@ class RNNCellBase(Module):
 
 
 class RNNCell(RNNCellBase):
-    """One step of a simple recurrent layer (torch.nn.RNNCell).
+    """Computes one step of a simple recurrent layer (torch.nn.RNNCell).
 
     h' = f(W_ih x + b_ih + W_hh h + b_hh)
 
@@ -115,7 +115,7 @@ class RNNCell(RNNCellBase):
         weight_ih: (H, I); weight_hh: (H, H); bias_ih, bias_hh: (H,); all drawn from U(-1/√H, 1/√H).
 
     Raises:
-        TypeError, ValueError: an argument is not what it should be.
+        TypeError, ValueError: an argument has the wrong type or an invalid value.
         ShapeError, DtypeError: at the call, if input or hx does not fit.
 
     Example:
@@ -154,7 +154,7 @@ class RNNCell(RNNCellBase):
 
 
 class LSTMCell(RNNCellBase):
-    """One step of a long short-term memory layer (torch.nn.LSTMCell).
+    """Computes one step of an LSTM layer (torch.nn.LSTMCell).
 
     i, f, g, o = W_ih x + b_ih + W_hh h + b_hh
     c' = σ(f) c + σ(i) tanh(g)
@@ -172,7 +172,7 @@ class LSTMCell(RNNCellBase):
         weight_ih: (4H, I); weight_hh: (4H, H); bias_ih, bias_hh: (4H,); all drawn from U(-1/√H, 1/√H).
 
     Raises:
-        TypeError, ValueError: an argument is not what it should be.
+        TypeError, ValueError: an argument has the wrong type or an invalid value.
         ShapeError, DtypeError: at the call, if input or hx does not fit.
 
     Example:
@@ -201,7 +201,7 @@ class LSTMCell(RNNCellBase):
 
 
 class GRUCell(RNNCellBase):
-    """One step of a layer of gated recurrent units (torch.nn.GRUCell).
+    """Computes one step of a GRU layer (torch.nn.GRUCell).
 
     r = σ(W_ir x + b_ir + W_hr h + b_hr)
     z = σ(W_iz x + b_iz + W_hz h + b_hz)
@@ -219,7 +219,7 @@ class GRUCell(RNNCellBase):
         weight_ih: (3H, I); weight_hh: (3H, H); bias_ih, bias_hh: (3H,); all drawn from U(-1/√H, 1/√H).
 
     Raises:
-        TypeError, ValueError: an argument is not what it should be.
+        TypeError, ValueError: an argument has the wrong type or an invalid value.
         ShapeError, DtypeError: at the call, if input or hx does not fit.
 
     Example:

@@ -11,7 +11,7 @@ __all__ = ["ModuleDict", "ModuleList", "Sequential"]
 
 
 class Sequential(Module):
-    """Modules called one after the other, each on the result of the one before (torch.nn.Sequential).
+    """Calls modules one after another, each on the result of the one before (torch.nn.Sequential).
 
     Args:
         modules: the modules, or one dict from names to modules.
@@ -53,18 +53,18 @@ class Sequential(Module):
         self._hold(children)
 
     def append(self, module: Module) -> Sequential:
-        """Add a module at the end."""
+        """Adds a module at the end."""
         self.add_module(str(len(self)), module)
         return self
 
     def extend(self, modules: Iterable[Module]) -> Sequential:
-        """Add modules at the end."""
+        """Adds modules at the end."""
         for module in list(modules):
             self.append(module)
         return self
 
     def insert(self, index: int, module: Module) -> Sequential:
-        """Add a module before the one that has the index now."""
+        """Inserts a module before the given index."""
         if not isinstance(module, Module):
             raise TypeError(f"{type(module).__name__} is not a Module")
         children = list(self.named_children())
@@ -73,20 +73,20 @@ class Sequential(Module):
         return self
 
     def pop(self, index: int) -> Module:
-        """Take a module out."""
+        """Removes a module and returns it."""
         module: Module = self[index]
         del self[index]
         return module
 
     def _hold(self, children: list[tuple[str, Module]]) -> None:
-        """Have these children; those that are named by a number get that of their place."""
+        """Replaces the children; those named by a number are renumbered by position."""
         self._modules.clear()
         for place, (name, module) in enumerate(children):
             self.add_module(str(place) if name.isdigit() else name, module)
 
 
 class ModuleList(Module):
-    """Modules in a list, which are found as its submodules (torch.nn.ModuleList).
+    """A list of modules, registered as submodules (torch.nn.ModuleList).
 
     Args:
         modules: the modules.
@@ -103,24 +103,24 @@ class ModuleList(Module):
             self.extend(modules)
 
     def append(self, module: Module) -> ModuleList:
-        """Add a module at the end."""
+        """Adds a module at the end."""
         self.add_module(str(len(self)), module)
         return self
 
     def extend(self, modules: Iterable[Module]) -> ModuleList:
-        """Add modules at the end."""
+        """Adds modules at the end."""
         for module in list(modules):
             self.append(module)
         return self
 
     def insert(self, index: int, module: Module) -> None:
-        """Add a module before the one that has the index now."""
+        """Inserts a module before the given index."""
         modules = list(self)
         modules.insert(index, module)
         self._hold(modules)
 
     def pop(self, index: int = -1) -> Module:
-        """Take a module out."""
+        """Removes a module and returns it."""
         module: Module = self[index]
         del self[index]
         return module
@@ -161,7 +161,7 @@ class ModuleList(Module):
 
 
 class ModuleDict(Module):
-    """Modules by name, which are found as its submodules (torch.nn.ModuleDict).
+    """A dict of modules, registered as submodules (torch.nn.ModuleDict).
 
     Args:
         modules: the modules: a mapping, or pairs of a name and a module.
@@ -179,30 +179,30 @@ class ModuleDict(Module):
             self.update(modules)
 
     def update(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]]) -> None:
-        """Add modules; one whose name is there already takes the place of the other."""
+        """Adds modules; a module replaces an existing one of the same name."""
         for name, module in dict(modules).items():
             self[name] = module
 
     def pop(self, key: str) -> Module:
-        """Take a module out."""
+        """Removes a module and returns it."""
         module = self[key]
         del self[key]
         return module
 
     def clear(self) -> None:
-        """Take all modules out."""
+        """Removes all modules."""
         self._modules.clear()
 
     def keys(self) -> Iterable[str]:
-        """The names."""
+        """Returns the names."""
         return self._modules.keys()
 
     def values(self) -> Iterable[Any]:
-        """The modules."""
+        """Returns the modules."""
         return self._modules.values()
 
     def items(self) -> Iterable[tuple[str, Any]]:
-        """The names with their modules."""
+        """Returns the pairs of a name and a module."""
         return self._modules.items()
 
     def __getitem__(self, key: str) -> Any:

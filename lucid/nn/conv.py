@@ -1,4 +1,4 @@
-"""Conv1d: a convolution along time."""
+"""Conv1d: one-dimensional convolution."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ __all__ = ["Conv1d"]
 
 
 class Conv1d(Module):
-    """``out[n, o, t] = bias[o] + Σ_(c, k) weight[o, c, k] * input[n, c, t * stride + k * dilation]`` (torch.nn.Conv1d).
+    """Applies a one-dimensional convolution (torch.nn.Conv1d).
+
+    out[n, o, t] = bias[o] + Σ_(c, k) weight[o, c, k] * input[n, c, t * stride + k * dilation]
 
     Args:
         in_channels: C.
         out_channels: O.
         kernel_size: K, how many positions the kernel has.
         stride: how far the kernel moves from one output to the next.
-        padding: how many zeros stand at both ends; "same" for as many outputs as inputs, "valid" for none.
+        padding: how many zeros are added at both ends; "same" for as many outputs as inputs, "valid" for none.
         dilation: how far apart the positions of the kernel are.
-        groups: into how many groups the channels fall, each of which sees itself alone.
+        groups: the number of groups of channels, each of which is convolved separately.
         bias: whether to add `bias`.
         dtype: the dtype of the parameters.
 
@@ -74,7 +76,7 @@ class Conv1d(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw the parameters anew."""
+        """Reinitializes the parameters."""
         bound = (self.in_channels // self.groups * self.kernel_size[0]) ** -0.5
         for parameter in self.parameters(recurse=False):
             init.uniform_(parameter, -bound, bound)
@@ -90,7 +92,7 @@ class Conv1d(Module):
 
 
 def _single(name: str, given: Any, least: int = 1) -> tuple[int]:
-    """One number as a tuple, as PyTorch keeps it."""
+    """Returns one number as a tuple, as PyTorch stores it."""
     value = given[0] if isinstance(given, (tuple, list)) and len(given) == 1 else given
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise ValueError(f"Conv1d: {name} must be an int of at least {least}; got {given!r}")

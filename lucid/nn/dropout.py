@@ -1,4 +1,4 @@
-"""Dropout: noise in training, nothing in evaluation."""
+"""Dropout: random zeros in training."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ __all__ = ["Dropout"]
 
 
 class Dropout(Module):
-    """In training, zero each element with probability `p` and scale the others by ``1 / (1 - p)`` (torch.nn.Dropout).
+    """Zeroes each element with probability `p` in training, and scales the others by ``1 / (1 - p)``
+    (torch.nn.Dropout).
 
     Args:
         p: the probability, in [0, 1].
-        inplace: taken for the sake of ported code; the result is a new tensor all the same.
+        inplace: accepted for ported code; the result is always a new tensor.
 
     Raises:
         ValueError: `p` is not in [0, 1].

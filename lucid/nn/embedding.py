@@ -15,20 +15,20 @@ __all__ = ["Embedding"]
 
 
 class Embedding(Module):
-    """The rows of `weight` that the elements of the input name (torch.nn.Embedding).
+    """Looks up rows of `weight` by index (torch.nn.Embedding).
 
     Args:
-        num_embeddings: how many rows there are.
-        embedding_dim: the size of each.
-        padding_idx: a row that starts as zeros and that no gradient flows to; counted from the end if negative.
+        num_embeddings: the number of rows.
+        embedding_dim: the size of a row.
+        padding_idx: a row that starts as zeros and receives no gradient; counted from the end if negative.
         dtype: the dtype of the parameter.
 
     Shape:
-        input: (*,), integers from 0 on; output: (*, embedding_dim).
+        input: (*,), row indices, from 0; output: (*, embedding_dim).
         weight: (num_embeddings, embedding_dim), drawn from N(0, 1).
 
     Raises:
-        AxisError: an element of the input, or `padding_idx`, names no row.
+        AxisError: an element of the input, or `padding_idx`, is out of range.
 
     Example:
         >>> nn.Embedding(10, 3, padding_idx=0)(lucid.tensor([[0, 4]]))[:, 0].detach()
@@ -56,7 +56,7 @@ class Embedding(Module):
 
     @classmethod
     def from_pretrained(cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None) -> Embedding:
-        """A layer with a given table, which is not trained if `freeze`.
+        """Creates a layer with a given table, which is not trained if `freeze`.
 
         >>> nn.Embedding.from_pretrained(lucid.tensor([[1.0, 2.0], [3.0, 4.0]]))(lucid.tensor([1]))
         tensor([[3., 4.]])
@@ -69,7 +69,7 @@ class Embedding(Module):
         return layer.requires_grad_(not freeze)
 
     def reset_parameters(self) -> None:
-        """Draw the table anew."""
+        """Reinitializes the table."""
         init.normal_(self.weight)
         if self.padding_idx is not None:
             self.weight._data[self.padding_idx] = 0

@@ -1,4 +1,4 @@
-"""Functions without state (torch.nn.functional)."""
+"""Stateless functions (torch.nn.functional)."""
 
 from ..ops.activation import elu, gelu, glu, hardtanh, leaky_relu, logsigmoid, relu6, silu, softplus
 from ..ops.attention import scaled_dot_product_attention

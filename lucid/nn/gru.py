@@ -1,4 +1,4 @@
-"""Gated recurrent units.
+"""GRU: gated recurrent unit layers.
 
 Letters: T time, N batch, I input, H hidden, L layers.
 """
@@ -13,7 +13,7 @@ __all__ = ["GRU"]
 
 
 class GRU(RNNBase):
-    """A layer of gated recurrent units, or a stack of them (torch.nn.GRU).
+    """A GRU layer, or a stack of them (torch.nn.GRU).
 
     r_t = σ(W_ir x_t + b_ir + W_hr h_(t-1) + b_hr)
     z_t = σ(W_iz x_t + b_iz + W_hz h_(t-1) + b_hz)
@@ -25,8 +25,8 @@ class GRU(RNNBase):
         hidden_size: H.
         num_layers: L; each layer reads the output of the one before.
         bias: whether to add b_ih and b_hh.
-        batch_first: whether input and output are (N, T, *) in place of (T, N, *). The state never is.
-        dropout: in training, the probability to zero an output of any layer but the last.
+        batch_first: whether input and output are (N, T, *) instead of (T, N, *). It does not apply to the state.
+        dropout: the probability of zeroing an output of any layer but the last, in training.
         bidirectional: must be False: layers run forward in time.
         dtype: the dtype of the parameters; float32 if None.
 
@@ -34,11 +34,11 @@ class GRU(RNNBase):
         input: (T, N, I), or (N, T, I) if batch_first, or (T, I), or a PackedSequence.
         hx: (L, N, H), zeros if omitted; for input (T, I) it is (L, H).
         output: as the input, with H features; h_n: as hx, (L, N, H).
-        weight_ih_l{k}: W_ir, W_iz, W_in one below the other, (3H, I), from the second layer on (3H, H); weight_hh_l{k}:
+        weight_ih_l{k}: W_ir, W_iz, W_in stacked, (3H, I), from the second layer on (3H, H); weight_hh_l{k}:
         likewise, (3H, H); bias_ih_l{k}, bias_hh_l{k}: (3H,); all drawn from U(-1/√H, 1/√H).
 
     Raises:
-        TypeError, ValueError: an argument is not what it should be.
+        TypeError, ValueError: an argument has the wrong type or an invalid value.
         ShapeError, DtypeError: at the call, if input or hx does not fit.
 
     Source: K. Cho et al. (2014), "Learning phrase representations using RNN encoder-decoder", EMNLP; with r_t applied

@@ -1,4 +1,4 @@
-"""Identity: what goes in comes out."""
+"""Identity: returns its input."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["Identity"]
 
 
 class Identity(Module):
-    """The input itself (torch.nn.Identity).
+    """Returns the input itself (torch.nn.Identity).
 
     Args:
-        args, kwargs: ignored, so that it can stand in for any layer.
+        args, kwargs: ignored, so that it can replace any layer.
 
     Example:
         >>> nn.Identity(54, unused=True)(lucid.ones(2))

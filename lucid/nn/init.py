@@ -1,4 +1,4 @@
-"""Initial values of parameters, written in place (torch.nn.init)."""
+"""Initialization of parameters, in place (torch.nn.init)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Mode = Literal["fan_in", "fan_out"]
 
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
-    """Draw from the uniform distribution on [a, b).
+    """Fills a tensor from the uniform distribution on [a, b).
 
     >>> w = nn.init.uniform_(lucid.zeros(100), -1, 1)
     >>> bool((w >= -1).all() & (w < 1).all())
@@ -42,7 +42,7 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
-    """Draw from the normal distribution.
+    """Fills a tensor from the normal distribution.
 
     >>> nn.init.normal_(lucid.zeros(2, 3), std=0.02).shape
     (2, 3)
@@ -52,7 +52,7 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
-    """Fill with one value.
+    """Fills a tensor with one value.
 
     >>> nn.init.constant_(lucid.zeros(2), 0.3)
     tensor([0.3, 0.3])
@@ -63,7 +63,7 @@ def constant_(tensor: Tensor, val: float) -> Tensor:
 
 
 def zeros_(tensor: Tensor) -> Tensor:
-    """Fill with zeros.
+    """Fills a tensor with zeros.
 
     >>> nn.init.zeros_(lucid.ones(2))
     tensor([0., 0.])
@@ -72,7 +72,7 @@ def zeros_(tensor: Tensor) -> Tensor:
 
 
 def ones_(tensor: Tensor) -> Tensor:
-    """Fill with ones.
+    """Fills a tensor with ones.
 
     >>> nn.init.ones_(lucid.zeros(2))
     tensor([1., 1.])
@@ -81,7 +81,7 @@ def ones_(tensor: Tensor) -> Tensor:
 
 
 def eye_(tensor: Tensor) -> Tensor:
-    """Fill a matrix with ones on the diagonal, zeros elsewhere.
+    """Fills a matrix with ones on the diagonal and zeros elsewhere.
 
     >>> nn.init.eye_(lucid.zeros(2, 3))
     tensor([[1., 0., 0.],
@@ -94,14 +94,14 @@ def eye_(tensor: Tensor) -> Tensor:
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
-    """The factor that keeps the variance of what passes through a nonlinearity about the same.
+    """Returns the gain that approximately preserves the variance through a nonlinearity.
 
     Args:
         nonlinearity: "linear", "conv1d", "sigmoid", "tanh", "relu", "leaky_relu" or "selu".
         param: the slope of "leaky_relu" below 0; 0.01 if not given.
 
     Raises:
-        ValueError: the nonlinearity is none of them.
+        ValueError: the nonlinearity is none of these.
 
     >>> nn.init.calculate_gain("leaky_relu", 2.0)
     0.6324555320336759
@@ -127,7 +127,7 @@ _GAINS = {
 
 
 def _fans(name: str, tensor: Tensor) -> tuple[int, int]:
-    """How many inputs an output of a weight (O, I, ...) has, and how many outputs an input."""
+    """Returns the number of inputs per output of a weight (O, I, ...), and of outputs per input."""
     if tensor.ndim < 2:
         raise ShapeError(f"{name}: expected a weight with two axes or more; got shape {tensor.shape}")
     positions = math.prod(tensor.shape[2:])
@@ -135,7 +135,7 @@ def _fans(name: str, tensor: Tensor) -> tuple[int, int]:
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:
-    """Draw from U(-a, a), ``a = gain * √(6 / (fan_in + fan_out))``.
+    """Fills a tensor from U(-a, a), ``a = gain * √(6 / (fan_in + fan_out))``.
 
     Source: X. Glorot and Y. Bengio (2010), "Understanding the difficulty of training deep feedforward neural networks".
 
@@ -148,7 +148,7 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:
 
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
-    """Draw from the normal distribution of standard deviation ``gain * √(2 / (fan_in + fan_out))``.
+    """Fills a tensor from the normal distribution of standard deviation ``gain * √(2 / (fan_in + fan_out))``.
 
     Source: X. Glorot and Y. Bengio (2010), "Understanding the difficulty of training deep feedforward neural networks".
 
@@ -159,7 +159,7 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
 
 
 def _kaiming(name: str, tensor: Tensor, a: float, mode: Mode, nonlinearity: str) -> float:
-    """The standard deviation that keeps variances the same, forward ("fan_in") or backward."""
+    """Returns the standard deviation that preserves variances, forward ("fan_in") or backward."""
     if mode not in ("fan_in", "fan_out"):
         raise ValueError(f"{name}: mode must be 'fan_in' or 'fan_out'; got {mode!r}")
     fan = _fans(name, tensor)[mode == "fan_out"]
@@ -167,13 +167,13 @@ def _kaiming(name: str, tensor: Tensor, a: float, mode: Mode, nonlinearity: str)
 
 
 def kaiming_uniform_(tensor: Tensor, a: float = 0.0, mode: Mode = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
-    """Draw from U(-b, b), ``b = gain * √(3 / fan)``.
+    """Fills a tensor from U(-b, b), ``b = gain * √(3 / fan)``.
 
     Args:
         tensor: a weight.
         a: the slope of "leaky_relu" below 0.
-        mode: "fan_in" to keep variances the same forward, "fan_out" backward.
-        nonlinearity: what follows; gives the gain.
+        mode: "fan_in" to preserve variances forward, "fan_out" backward.
+        nonlinearity: the nonlinearity that follows; it determines the gain.
 
     Source: K. He et al. (2015), "Delving deep into rectifiers".
 
@@ -186,7 +186,7 @@ def kaiming_uniform_(tensor: Tensor, a: float = 0.0, mode: Mode = "fan_in", nonl
 
 
 def kaiming_normal_(tensor: Tensor, a: float = 0.0, mode: Mode = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
-    """Draw from the normal distribution of standard deviation ``gain / √fan``; as `kaiming_uniform_`.
+    """Fills a tensor from the normal distribution of standard deviation ``gain / √fan``; see `kaiming_uniform_`.
 
     Source: K. He et al. (2015), "Delving deep into rectifiers".
 
@@ -197,8 +197,9 @@ def kaiming_normal_(tensor: Tensor, a: float = 0.0, mode: Mode = "fan_in", nonli
 
 
 def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
-    """Draw a matrix whose rows, or columns if there are fewer, are orthogonal and of length `gain`; axes after the
-    first count as one.
+    """Fills a matrix so that its rows, or columns if there are fewer, are orthogonal and of length `gain`.
+
+    Axes after the first are treated as one.
 
     Source: A. Saxe et al. (2014), "Exact solutions to the nonlinear dynamics of learning in deep linear networks".
 
@@ -214,7 +215,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     # QR gives as many orthogonal columns as the matrix has.
     drawn = normal(shape=(max(rows, columns), min(rows, columns)), mean=0.0, std=1.0, dtype=np.dtype(np.float64))
     q, r = np.linalg.qr(drawn._data)
-    # With the signs of r's diagonal every orthogonal matrix is as likely.
+    # With the signs of r's diagonal, all orthogonal matrices are equally likely.
     q = q * np.where(np.diag(r) < 0, -1.0, 1.0)
     q = q.T if rows < columns else q
     tensor._assign((gain * q).reshape(tensor.shape).astype(tensor.dtype))
@@ -222,7 +223,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
 
 
 def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0) -> Tensor:
-    """Draw from the normal distribution, and anew what falls outside of [a, b].
+    """Fills a tensor from the normal distribution truncated to [a, b].
 
     Raises:
         ValueError: `a` is not less than `b`, or `std` is not positive.
@@ -245,7 +246,7 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
             drawn = normal(shape=shape, mean=0.0, std=1.0, dtype=double)._data
             kept = (drawn >= low) & (drawn <= high)
         else:
-            # Far in a tail, or between narrow bounds, nearly all would be drawn anew: even draws, kept by density.
+            # Far in a tail, or between narrow bounds, most would be rejected: draw uniformly, accept by density.
             drawn = uniform(shape=shape, low=low, high=high, dtype=double)._data
             chance = uniform(shape=shape, low=0.0, high=1.0, dtype=double)._data
             kept = chance < np.exp((nearest**2 - drawn**2) / 2)

@@ -1,4 +1,4 @@
-"""LayerNorm: mean 0 and variance 1 over the last axes."""
+"""LayerNorm: normalization to mean 0 and variance 1 over the last axes."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ __all__ = ["LayerNorm"]
 
 
 class LayerNorm(Module):
-    """``(x - mean) / sqrt(variance + eps) * weight + bias`` over the last axes (torch.nn.LayerNorm).
+    """Applies ``(x - mean) / sqrt(variance + eps) * weight + bias`` over the last axes (torch.nn.LayerNorm).
 
     Args:
-        normalized_shape: the sizes of the axes that mean and variance are taken over.
-        eps: keeps the root from 0.
-        elementwise_affine: whether to have `weight` and `bias`.
-        bias: whether to have `bias`, if `weight`.
+        normalized_shape: the sizes of the axes that mean and variance are computed over.
+        eps: keeps the square root away from 0.
+        elementwise_affine: whether there are `weight` and `bias`.
+        bias: whether there is a `bias`, if there is a `weight`.
         dtype: the dtype of the parameters.
 
     Shape:
         input: (*, *normalized_shape); output: the same.
-        weight, bias: normalized_shape; ones and zeros at first.
+        weight, bias: normalized_shape; initially ones and zeros.
 
     Raises:
         ShapeError: the input does not end with normalized_shape.
@@ -58,7 +58,7 @@ class LayerNorm(Module):
         self.register_parameter("bias", Parameter(zeros(*shape, dtype=dtype)) if has_bias else None)
 
     def reset_parameters(self) -> None:
-        """Set the weight to ones and the bias to zeros."""
+        """Sets the weight to ones and the bias to zeros."""
         if self.weight is not None:
             init.ones_(self.weight)
         if self.bias is not None:

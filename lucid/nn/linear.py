@@ -15,7 +15,7 @@ __all__ = ["Linear"]
 
 
 class Linear(Module):
-    """``y = x W' + b`` over the last axis (torch.nn.Linear).
+    """Applies ``y = x W' + b`` to the last axis (torch.nn.Linear).
 
     Args:
         in_features: the size of the last axis of the input.
@@ -49,7 +49,7 @@ class Linear(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw the parameters anew."""
+        """Reinitializes the parameters."""
         bound = self.in_features**-0.5
         for parameter in self.parameters(recurse=False):
             init.uniform_(parameter, -bound, bound)

@@ -1,4 +1,4 @@
-"""Losses as modules."""
+"""Loss modules."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class _Loss(Module):
 
 
 class MSELoss(_Loss):
-    """The squared difference, reduced (torch.nn.MSELoss).
+    """Computes the squared error, reduced (torch.nn.MSELoss).
 
     Args:
         reduction: "mean", "sum", or "none" for the loss of each element.
@@ -61,7 +61,7 @@ class MSELoss(_Loss):
 
 
 class L1Loss(_Loss):
-    """The absolute difference, reduced (torch.nn.L1Loss).
+    """Computes the absolute error, reduced (torch.nn.L1Loss).
 
     Args:
         reduction: "mean", "sum", or "none" for the loss of each element.
@@ -79,7 +79,9 @@ class L1Loss(_Loss):
 
 
 class SmoothL1Loss(_Loss):
-    """``0.5 d² / beta`` where ``d = |input - target| < beta``, else ``d - 0.5 beta``, reduced (torch.nn.SmoothL1Loss).
+    """Computes the smooth L1 loss, reduced (torch.nn.SmoothL1Loss).
+
+    It is ``0.5 d² / beta`` where ``d = |input - target| < beta``, else ``d - 0.5 beta``.
 
     Args:
         reduction: "mean", "sum", or "none" for the loss of each element.
@@ -101,7 +103,9 @@ class SmoothL1Loss(_Loss):
 
 
 class HuberLoss(_Loss):
-    """``0.5 d²`` where ``d = |input - target| <= delta``, else ``delta (d - 0.5 delta)``, reduced (torch.nn.HuberLoss).
+    """Computes the Huber loss, reduced (torch.nn.HuberLoss).
+
+    It is ``0.5 d²`` where ``d = |input - target| <= delta``, else ``delta (d - 0.5 delta)``.
 
     Args:
         reduction: "mean", "sum", or "none" for the loss of each element.
@@ -123,11 +127,11 @@ class HuberLoss(_Loss):
 
 
 class CrossEntropyLoss(_Loss):
-    """The cross entropy between a softmax over classes and a target (torch.nn.CrossEntropyLoss).
+    """Computes the cross entropy between a softmax over classes and a target (torch.nn.CrossEntropyLoss).
 
     Args:
         weight: a weight for each class, (C,).
-        ignore_index: a class index that counts nothing.
+        ignore_index: a class index that is ignored.
         reduction: "mean" (weighted), "sum", or "none" for the loss of each element.
         label_smoothing: how much of each target is spread evenly over all classes, in [0, 1].
 
@@ -157,11 +161,11 @@ class CrossEntropyLoss(_Loss):
 
 
 class NLLLoss(_Loss):
-    """The negative log-likelihood of class indices (torch.nn.NLLLoss).
+    """Computes the negative log-likelihood of class indices (torch.nn.NLLLoss).
 
     Args:
         weight: a weight for each class, (C,).
-        ignore_index: a class index that counts nothing.
+        ignore_index: a class index that is ignored.
         reduction: "mean" (weighted), "sum", or "none" for the loss of each element.
 
     Shape:
@@ -182,7 +186,7 @@ class NLLLoss(_Loss):
 
 
 class BCELoss(_Loss):
-    """``-(target log(input) + (1 - target) log(1 - input))``, reduced (torch.nn.BCELoss).
+    """Computes ``-(target log(input) + (1 - target) log(1 - input))``, reduced (torch.nn.BCELoss).
 
     Args:
         weight: a factor for each element; broadcasts.
@@ -202,8 +206,7 @@ class BCELoss(_Loss):
 
 
 class BCEWithLogitsLoss(_Loss):
-    """The binary cross entropy of ``sigmoid(input)``, without the loss of small probabilities
-    (torch.nn.BCEWithLogitsLoss).
+    """Computes the binary cross entropy of ``sigmoid(input)`` without underflow (torch.nn.BCEWithLogitsLoss).
 
     Args:
         weight: a factor for each element; broadcasts.
@@ -227,12 +230,12 @@ class BCEWithLogitsLoss(_Loss):
 
 
 class KLDivLoss(Module):
-    """The Kullback–Leibler divergence, ``target (log(target) - input)``, reduced (torch.nn.KLDivLoss).
+    """Computes the Kullback–Leibler divergence, ``target (log(target) - input)``, reduced (torch.nn.KLDivLoss).
 
     Args:
         reduction: "batchmean" for the divergence itself: the sum divided by the size of the first axis; "mean", "sum",
             or "none" for each element.
-        log_target: whether `target` is logarithmic.
+        log_target: whether `target` holds log-probabilities.
 
     Example:
         >>> nn.KLDivLoss("batchmean")(lucid.tensor([[-1.0, -0.5]]), lucid.tensor([[0.5, 0.5]]))
@@ -253,14 +256,14 @@ class KLDivLoss(Module):
 
 
 class CTCLoss(_Loss):
-    """The negative logarithm of the probability of a target, over all its alignments (torch.nn.CTCLoss).
+    """Computes the negative log-probability of a target, over all its alignments (torch.nn.CTCLoss).
 
-    The gradient is the derivative by `log_probs`; see `lucid.nn.functional.ctc_loss`.
+    The gradient is with respect to `log_probs`; see `lucid.nn.functional.ctc_loss`.
 
     Args:
         blank: the class that stands for no label.
         reduction: "mean" for the mean over the batch of the losses divided by the target lengths, "sum", or "none".
-        zero_infinity: count 0, instead of an infinite loss, where a target does not fit into its sequence.
+        zero_infinity: return 0 instead of an infinite loss where a target does not fit into its sequence.
 
     Shape:
         log_probs: (T, N, C) or (T, C); targets: (N, L) or (sum of target_lengths,); input_lengths, target_lengths:

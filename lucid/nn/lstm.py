@@ -1,4 +1,4 @@
-"""Long short-term memory.
+"""LSTM: long short-term memory layers.
 
 Letters: T time, N batch, I input, H hidden, L layers.
 """
@@ -13,7 +13,7 @@ __all__ = ["LSTM"]
 
 
 class LSTM(RNNBase):
-    """A long short-term memory layer, or a stack of them (torch.nn.LSTM).
+    """An LSTM layer, or a stack of them (torch.nn.LSTM).
 
     i_t = σ(W_ii x_t + b_ii + W_hi h_(t-1) + b_hi)
     f_t = σ(W_if x_t + b_if + W_hf h_(t-1) + b_hf)
@@ -27,8 +27,8 @@ class LSTM(RNNBase):
         hidden_size: H.
         num_layers: L; each layer reads the output of the one before.
         bias: whether to add b_ih and b_hh.
-        batch_first: whether input and output are (N, T, *) in place of (T, N, *). The states never are.
-        dropout: in training, the probability to zero an output of any layer but the last.
+        batch_first: whether input and output are (N, T, *) instead of (T, N, *). It does not apply to the states.
+        dropout: the probability of zeroing an output of any layer but the last, in training.
         bidirectional: must be False: layers run forward in time.
         proj_size: must be 0: the output is not projected.
         dtype: the dtype of the parameters; float32 if None.
@@ -37,11 +37,11 @@ class LSTM(RNNBase):
         input: (T, N, I), or (N, T, I) if batch_first, or (T, I), or a PackedSequence.
         hx: the tuple (h_0, c_0), each (L, N, H), zeros if omitted; for input (T, I) each is (L, H).
         output: as the input, with H features; then the tuple (h_n, c_n), each as in hx.
-        weight_ih_l{k}: W_ii, W_if, W_ig, W_io one below the other, (4H, I), from the second layer on (4H, H);
+        weight_ih_l{k}: W_ii, W_if, W_ig, W_io stacked, (4H, I), from the second layer on (4H, H);
         weight_hh_l{k}: likewise, (4H, H); bias_ih_l{k}, bias_hh_l{k}: (4H,); all drawn from U(-1/√H, 1/√H).
 
     Raises:
-        TypeError, ValueError: an argument is not what it should be.
+        TypeError, ValueError: an argument has the wrong type or an invalid value.
         ShapeError, DtypeError: at the call, if input or hx does not fit.
 
     Source: S. Hochreiter and J. Schmidhuber (1997), "Long short-term memory", Neural Computation 9, with the forget

@@ -18,9 +18,9 @@ M = TypeVar("M", bound="Module")
 
 
 class Module:
-    """The base of all layers and models.
+    """The base class of all layers and models.
 
-    Parameters, buffers and submodules are found among its attributes; `forward` says what a call computes.
+    Parameters and submodules are registered when assigned to attributes; `forward` defines what a call computes.
 
     Attributes:
         training: whether it is in training mode; dropout acts only then.
@@ -53,7 +53,7 @@ class Module:
         own["_last_call"] = None
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """What a call computes; each module defines it."""
+        """Computes the result of a call; each module defines it."""
         raise NotImplementedError(f"{type(self).__name__} does not define forward()")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -73,7 +73,7 @@ class Module:
         for table, kind, what in _TABLES:
             entries = own.get(table, {})
             if isinstance(value, kind) and kind is not Tensor:
-                # One that is replaced keeps its place in the order.
+                # A replaced entry keeps its place in the order.
                 if name not in entries:
                     self._forget(name)
                 entries[name] = value
@@ -107,14 +107,14 @@ class Module:
         return any(table.pop(name, _MISSING) is not _MISSING for table in entries)
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
-        """Add a parameter under a name; None keeps the name for one that is absent."""
+        """Registers a parameter under a name; None reserves the name for an absent parameter."""
         self._check_name(name, "_parameters")
         if param is not None and not isinstance(param, Parameter):
             raise TypeError(f"cannot register {type(param).__name__} as parameter {name!r}; expected Parameter or None")
         self._parameters[name] = param
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
-        """Add a tensor that is not trained; it belongs to the state dict unless `persistent` is False."""
+        """Registers a tensor that is not trained; it belongs to the state dict unless `persistent` is False."""
         self._check_name(name, "_buffers")
         if tensor is not None and not isinstance(tensor, Tensor):
             raise TypeError(f"cannot register {type(tensor).__name__} as buffer {name!r}; expected Tensor or None")
@@ -122,7 +122,7 @@ class Module:
         self.__dict__["_transient"] = self._transient - {name} if persistent else self._transient | {name}
 
     def add_module(self, name: str, module: Module | None) -> None:
-        """Add a submodule under a name."""
+        """Registers a submodule under a name."""
         self._check_name(name, "_modules")
         if module is not None and not isinstance(module, Module):
             raise TypeError(f"{type(module).__name__} is not a Module")
@@ -138,11 +138,11 @@ class Module:
         if hasattr(self, name) and name not in self.__dict__[table]:
             raise KeyError(f"{type(self).__name__} already has an attribute {name!r}")
 
-    # --- what is in it
+    # --- contents
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """Every module below this one and itself, once, with the path that leads to it."""
-        # A stack, for a function nested here that calls itself would be a reference cycle around all modules seen.
+        """Yields this module and every module below it, once, with its path."""
+        # A stack: a nested function that calls itself would be a reference cycle, which holds all modules seen.
         seen: set[Module] = set()
         stack = [(prefix, self)]
         while stack:
@@ -154,11 +154,11 @@ class Module:
                 stack.extend(reversed(children))
 
     def modules(self) -> Iterator[Module]:
-        """Every module below this one and itself, once."""
+        """Yields this module and every module below it, once."""
         return (module for _, module in self.named_modules())
 
     def get_submodule(self, target: str) -> Module:
-        """The module below this one at a path such as "layers.0"; itself for "". AttributeError if there is none."""
+        """Returns the submodule at a path such as "layers.0"; itself for "". Raises AttributeError if there is none."""
         found: Any = self
         for name in target.split(".") if target else ():
             found = getattr(found, name)
@@ -167,7 +167,7 @@ class Module:
         return found
 
     def get_parameter(self, target: str) -> Parameter:
-        """The parameter at a path such as "layers.0.weight". AttributeError if there is none."""
+        """Returns the parameter at a path such as "layers.0.weight". Raises AttributeError if there is none."""
         path, _, name = target.rpartition(".")
         found = getattr(self.get_submodule(path), name)
         if not isinstance(found, Parameter):
@@ -175,27 +175,27 @@ class Module:
         return found
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
-        """The modules directly below this one."""
+        """Yields the modules directly below this one, with their names."""
         return ((name, child) for name, child in self._modules.items() if child is not None)
 
     def children(self) -> Iterator[Module]:
-        """The modules directly below this one."""
+        """Yields the modules directly below this one."""
         return (child for _, child in self.named_children())
 
     def named_parameters(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Parameter]]:
-        """Every parameter, once, with the path that leads to it."""
+        """Yields every parameter, once, with its path."""
         return self._named("_parameters", prefix, recurse, once=True)
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
-        """Every parameter, once."""
+        """Yields every parameter, once."""
         return (parameter for _, parameter in self.named_parameters(recurse=recurse))
 
     def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
-        """Every buffer, once, with the path that leads to it."""
+        """Yields every buffer, once, with its path."""
         return self._named("_buffers", prefix, recurse, once=True)
 
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
-        """Every buffer, once."""
+        """Yields every buffer, once."""
         return (buffer for _, buffer in self.named_buffers(recurse=recurse))
 
     def _named(self, table: str, prefix: str, recurse: bool, once: bool) -> Iterator[tuple[str, Any]]:
@@ -208,7 +208,7 @@ class Module:
                     yield f"{path}.{name}" if path else name, tensor
 
     def _paths(self, prefix: str) -> Iterator[tuple[str, Module]]:
-        """Every path to a module; one that is shared has several."""
+        """Yields every path to a module; a shared module has several."""
         yield prefix, self
         for name, child in self.named_children():
             yield from child._paths(f"{prefix}.{name}" if prefix else name)
@@ -216,7 +216,7 @@ class Module:
     # --- modes
 
     def train(self: M, mode: bool = True) -> M:
-        """Put this module and all below it into training mode, or out of it."""
+        """Switches this module and all below it to training mode, or to evaluation mode."""
         if not isinstance(mode, bool):
             raise ValueError(f"training mode must be a bool; got {type(mode).__name__}")
         for module in self.modules():
@@ -224,17 +224,17 @@ class Module:
         return self
 
     def eval(self: M) -> M:
-        """Put this module and all below it into evaluation mode."""
+        """Switches this module and all below it to evaluation mode."""
         return self.train(False)
 
     def requires_grad_(self: M, requires_grad: bool = True) -> M:
-        """Record gradients for all parameters, or do not."""
+        """Enables or disables gradients for all parameters."""
         for parameter in self.parameters():
             parameter.requires_grad = requires_grad
         return self
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Drop the gradients of all parameters, or set them to zeros."""
+        """Drops the gradients of all parameters, or sets them to zero."""
         for parameter in self.parameters():
             if set_to_none or parameter.grad is None:
                 parameter.grad = None
@@ -242,14 +242,14 @@ class Module:
                 parameter.grad = Tensor(np.zeros_like(parameter._data))
 
     def apply(self: M, fn: Callable[[Module], Any]) -> M:
-        """Call a function on every module below this one and itself, the innermost first."""
+        """Calls a function on this module and every module below it, the innermost first."""
         for child in self.children():
             child.apply(fn)
         fn(self)
         return self
 
     def to(self: M, dtype: Any) -> M:
-        """Convert all floating-point parameters and buffers to a dtype, in place; nothing for the device "cpu"."""
+        """Converts all floating-point parameters and buffers to a dtype, in place; ignores the device "cpu"."""
         if isinstance(dtype, str) and dtype == "cpu":
             return self
         dtype = np.dtype(dtype)
@@ -263,21 +263,21 @@ class Module:
         return self
 
     def float(self: M) -> M:
-        """Convert to float32, in place."""
+        """Converts to float32, in place."""
         return self.to(np.float32)
 
     def double(self: M) -> M:
-        """Convert to float64, in place."""
+        """Converts to float64, in place."""
         return self.to(np.float64)
 
     def half(self: M) -> M:
-        """Convert to float16, in place."""
+        """Converts to float16, in place."""
         return self.to(np.float16)
 
     # --- state
 
     def state_dict(self, prefix: str = "") -> dict[str, Tensor]:
-        """All parameters and buffers by name, sharing memory with the module's."""
+        """Returns all parameters and buffers by name, sharing memory with the module's."""
         state: dict[str, Tensor] = {}
         for path, module in self._paths(""):
             for name, tensor in (*module._parameters.items(), *module._buffers.items()):
@@ -286,11 +286,11 @@ class Module:
         return state
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> Unmatched:
-        """Copy values into the parameters and buffers. If anything does not fit, nothing is changed.
+        """Copies values into the parameters and buffers. If anything does not fit, nothing is changed.
 
         Args:
             state_dict: tensors or arrays by name: lucid's, or PyTorch's as NumPy arrays.
-            strict: refuse names that are missing or unexpected.
+            strict: reject names that are missing or unexpected.
 
         Returns:
             The names missing from `state_dict`, and those in it that the module does not have.
@@ -332,10 +332,10 @@ class Module:
             tensor._assign(array)
         return Unmatched(missing, unexpected)
 
-    # --- looks
+    # --- representation
 
     def extra_repr(self) -> str:
-        """What to show between the parentheses, beside the submodules."""
+        """Returns what the repr shows between the parentheses, besides the submodules."""
         return ""
 
     def __repr__(self) -> str:
@@ -347,7 +347,7 @@ class Module:
 
 
 def _fits(given: np.dtype[Any], own: np.dtype[Any]) -> bool:
-    """Whether elements may be copied from one dtype to another: precision may change, the kind of number may not."""
+    """Returns whether elements may be copied to another dtype: precision may change, the kind of number may not."""
     return (given.kind == "f") == (own.kind == "f") and given.kind in "fiub" and np.can_cast(given, own, "same_kind")
 
 
@@ -359,7 +359,7 @@ _TABLES = (
 
 
 class Unmatched(NamedTuple):
-    """The names that loading a state dict found on one side alone."""
+    """The names that only one side had when a state dict was loaded."""
 
     missing_keys: list[str]
     unexpected_keys: list[str]
@@ -373,7 +373,7 @@ _MISSING = _Missing()
 
 
 class CallSummary:
-    """The shapes and dtypes of a call's tensors, enough to make an example of one; integers are kept as they were."""
+    """The shapes and dtypes of a call's tensors, enough to make an example of it; integers are kept as they were."""
 
     __slots__ = ("leaves", "structure")
 
@@ -401,7 +401,7 @@ def _is_tensor(x: Any) -> bool:
 
 
 def example_of(module: Module) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-    """Arguments like those of the module's last call; None if it was never called."""
+    """Returns arguments like those of the module's last call; None if it was never called."""
     summary: CallSummary | None = module.__dict__.get("_last_call")
     if summary is None:
         return None

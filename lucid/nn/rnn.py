@@ -1,4 +1,4 @@
-"""The simple recurrent layer, and the base of its family.
+"""The simple recurrent layer, and the base class of all recurrent layers.
 
 Letters: T time, N batch, I input, H hidden, L layers.
 """
@@ -33,7 +33,7 @@ _GATES: dict[str, int] = {"RNN_TANH": 1, "RNN_RELU": 1, "LSTM": 4, "GRU": 3}
 
 
 class RNNBase(Module):
-    """What all recurrent layers share: parameters, checks, stacking, and the way through a batch (torch.nn.RNNBase).
+    """The base class of recurrent layers: parameters, checks, stacking and batching (torch.nn.RNNBase).
 
     Args:
         mode: "RNN_TANH", "RNN_RELU", "LSTM" or "GRU".
@@ -41,13 +41,13 @@ class RNNBase(Module):
         hidden_size: H.
         num_layers: L; each layer reads the output of the one before.
         bias: whether to add b_ih and b_hh.
-        batch_first: whether input and output are (N, T, *) in place of (T, N, *).
-        dropout: in training, the probability to zero an output of any layer but the last.
+        batch_first: whether input and output are (N, T, *) instead of (T, N, *).
+        dropout: the probability of zeroing an output of any layer but the last, in training.
         bidirectional: must be False: layers run forward in time.
         dtype: the dtype of the parameters.
 
     Raises:
-        TypeError, ValueError: an argument is not what it should be.
+        TypeError, ValueError: an argument has the wrong type or an invalid value.
     """
 
     input_names: tuple[str | tuple[str, ...], ...] = ("x", "h0")
@@ -103,7 +103,7 @@ class RNNBase(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw all parameters anew, from U(-1/√H, 1/√H)."""
+        """Reinitializes all parameters from U(-1/√H, 1/√H)."""
         bound = self.hidden_size**-0.5
         for parameter in self.parameters(recurse=False):
             init.uniform_(parameter, -bound, bound)
@@ -136,7 +136,7 @@ class RNNBase(Module):
         return x, final if self.mode == "LSTM" else final[0]
 
     def _layer(self, k: int, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
-        """One layer over the whole sequence."""
+        """Runs one layer over the whole sequence."""
         own = self._parameters
         weight_ih, weight_hh = own[f"weight_ih_l{k}"], own[f"weight_hh_l{k}"]
         bias_ih, bias_hh = own.get(f"bias_ih_l{k}"), own.get(f"bias_hh_l{k}")
@@ -177,7 +177,7 @@ class RNNBase(Module):
             )
 
     def _initial_states(self, hx: Any, x: Tensor, batched: bool) -> list[State]:
-        """The first state of each layer."""
+        """Returns the initial state of each layer."""
         if self.mode != "LSTM":
             return list(zip(self._initial_state("hx", hx, x, batched)))
         if hx is None:
@@ -189,7 +189,7 @@ class RNNBase(Module):
         return list(zip(*parts, strict=True))
 
     def _initial_state(self, what: str, hx: Any, x: Tensor, batched: bool) -> list[Tensor | None]:
-        """One part of the first state of each layer, (1, N, H), or None for zeros."""
+        """Returns one part of the initial state of each layer, (1, N, H), or None for zeros."""
         if hx is None:
             return [None] * self.num_layers
         name = type(self).__name__
@@ -232,8 +232,8 @@ class RNN(RNNBase):
         num_layers: L; each layer reads the output of the one before.
         nonlinearity: f, "tanh" or "relu".
         bias: whether to add b_ih and b_hh.
-        batch_first: whether input and output are (N, T, *) in place of (T, N, *). The state never is.
-        dropout: in training, the probability to zero an output of any layer but the last.
+        batch_first: whether input and output are (N, T, *) instead of (T, N, *). It does not apply to the state.
+        dropout: the probability of zeroing an output of any layer but the last, in training.
         bidirectional: must be False: layers run forward in time.
         dtype: the dtype of the parameters; float32 if None.
 
@@ -246,7 +246,7 @@ class RNN(RNNBase):
         bias_ih_l{k}, bias_hh_l{k}: (H,). All drawn from U(-1/√H, 1/√H).
 
     Raises:
-        TypeError, ValueError: an argument is not what it should be.
+        TypeError, ValueError: an argument has the wrong type or an invalid value.
         ShapeError, DtypeError: at the call, if input or hx does not fit.
 
     Source: J. L. Elman (1990), "Finding structure in time", Cognitive Science 14; ONNX operator RNN.
@@ -294,7 +294,7 @@ class RNN(RNNBase):
 
 
 def check_sizes(name: str, **sizes: Any) -> None:
-    """Refuse sizes that are not positive ints."""
+    """Raises an error for sizes that are not positive ints."""
     for argument, n in sizes.items():
         if not isinstance(n, int) or isinstance(n, bool):
             raise TypeError(f"{name}: {argument} must be an int; got {n!r} ({type(n).__name__})")
@@ -303,7 +303,7 @@ def check_sizes(name: str, **sizes: Any) -> None:
 
 
 def check_flags(name: str, **flags: Any) -> None:
-    """Refuse flags that are not bools."""
+    """Raises an error for flags that are not bools."""
     for argument, flag in flags.items():
         if not isinstance(flag, bool):
             raise TypeError(f"{name}: {argument} must be a bool; got {flag!r} ({type(flag).__name__})")

@@ -1,4 +1,4 @@
-"""scan: a step of your own, run over time.
+"""scan: runs a user-defined step over time.
 
 Letters: T time, N batch, I input, H hidden.
 """
@@ -21,31 +21,32 @@ __all__ = ["scan"]
 
 
 def scan(step: Callable[..., Any], xs: Any, state: Any = None, *, reverse: bool = False) -> tuple[Any, Any]:
-    """Run a step over time, its state going from one step to the next.
+    """Runs a step over time, and passes its state from one step to the next.
 
     y_t, state_t = step(x_t, state_(t-1))
 
-    It gives what the loop ``for x in xs: y, state = step(x, state)`` gives, gradients of any order included. But the
-    step is recorded once, and is one op of the graph, whatever the length: so it exports as one ONNX Scan whose time
-    axis is dynamic, where a Python loop would be frozen at the example's length. What the step reads beside its
-    arguments (parameters, encoder outputs) gets its gradient, too.
+    It is equivalent to the loop ``for x in xs: y, state = step(x, state)``, including gradients of any order. But the
+    step is recorded once, and is one op of the graph, whatever the length. So it exports as one ONNX Scan with a
+    dynamic time axis, where a Python loop would be frozen at the example's length. Tensors that the step reads besides
+    its arguments (parameters, encoder outputs) get their gradients too.
 
-    The step must be the same at every time: it may not branch on values, nor turn a tensor into a Python number.
+    The step must be the same at every time: it must not branch on values, nor convert a tensor to a Python number.
 
     Args:
-        step: a function or module of x_t and the state that returns what this step gives and the next state; or a cell
-            (`nn.RNNCell`, `nn.LSTMCell`, `nn.GRUCell`), which gives its h.
-        xs: a tensor, time first, or several nested in tuples, lists or dicts: x_t is nested likewise.
-        state: the first state, a tensor or several, nested as you like; zeros for a cell if None.
-        reverse: run backward in time; what the steps give stays in the order of `xs`.
+        step: a function or module that takes x_t and the state, and returns the step's result and the next state; or a
+            cell (`nn.RNNCell`, `nn.LSTMCell`, `nn.GRUCell`), whose result is its h.
+        xs: a tensor, time first, or several nested in tuples, lists or dicts; x_t has the same structure.
+        state: the initial state, a tensor or a nested structure of tensors; zeros for a cell if None.
+        reverse: run backward in time; the results stay in the order of `xs`.
 
     Shape:
         xs: (T, *); x_t: (*); the state keeps its shapes and dtypes from step to step.
-        The result: what the steps gave, each tensor stacked along a first axis T, nested as there; the last state.
+        The result: the results of the steps, each tensor stacked along a first axis T, in the same structure; the last
+        state.
 
     Raises:
         ShapeError: there is no time step, the sequences differ in length, or the state changes its form.
-        TraceError: the step turns a tensor into a Python number.
+        TraceError: the step converts a tensor to a Python number.
         TypeError: there is no sequence or no state.
 
     Source: the interface is that of jax.lax.scan, with PyTorch's order of arguments in a cell; ONNX operator Scan.
@@ -117,7 +118,7 @@ def scan(step: Callable[..., Any], xs: Any, state: Any = None, *, reverse: bool 
 
 
 def _stepping(cell: Callable[..., Any]) -> Callable[..., Any]:
-    """A cell as a step: it gives its h."""
+    """Wraps a cell as a step, whose result is its h."""
 
     def step(x: Tensor, state: Any) -> tuple[Tensor, Any]:
         following = cell(x, state)
@@ -127,7 +128,7 @@ def _stepping(cell: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _zeros(cell: RNNCellBase, x: Tensor) -> Any:
-    """The state that a cell starts from."""
+    """Returns the initial state of a cell."""
     state = zeros((*x.shape[1:-1], cell.hidden_size), dtype=x.dtype)
     return (state, state) if isinstance(cell, LSTMCell) else state
 

@@ -1,10 +1,10 @@
 """The ops, grouped as the lowerings are, and the functions composed of them.
 
-`__all__` has what PyTorch has under its own name (``torch.softmax`` is `lucid.softmax`); what it has in
-``torch.nn.functional`` alone stands in `lucid.nn.functional`.
+`__all__` contains what PyTorch has in ``torch`` itself (``torch.softmax`` is `lucid.softmax`); what it has only in
+``torch.nn.functional`` is in `lucid.nn.functional`.
 """
 
-from . import (  # noqa: F401 - some fill the table alone
+from . import (  # noqa: F401 - some only register ops
     activation,
     attention,
     conv,

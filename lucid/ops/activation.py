@@ -1,4 +1,4 @@
-"""Activations beyond `tanh`, `sigmoid` and `relu` (torch.nn.functional)."""
+"""Activation functions other than `tanh`, `sigmoid` and `relu` (torch.nn.functional)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CUBIC = 0.044715
 
 @op
 def leaky_relu(x: Array, /, negative_slope: float = 0.01) -> Array:
-    """`x` where it is positive, else ``negative_slope * x`` (ONNX LeakyRelu).
+    """Returns `x` where it is positive, else ``negative_slope * x`` (ONNX LeakyRelu).
 
     >>> lucid.nn.functional.leaky_relu(lucid.tensor([-1.0, 2.0]))
     tensor([-0.01,  2.  ])
@@ -43,7 +43,7 @@ def _(g: Tensor, x: Tensor, negative_slope: float) -> Any:
 @op
 @_quiet
 def elu(x: Array, /, alpha: float = 1.0) -> Array:
-    """`x` where it is positive, else ``alpha * (exp(x) - 1)`` (ONNX Elu).
+    """Returns `x` where it is positive, else ``alpha * (exp(x) - 1)`` (ONNX Elu).
 
     Source: D.-A. Clevert et al. (2016), "Fast and accurate deep network learning by exponential linear units".
 
@@ -56,14 +56,14 @@ def elu(x: Array, /, alpha: float = 1.0) -> Array:
 @elu.vjp
 def _(g: Tensor, x: Tensor, alpha: float) -> Any:
     positive = gt(x, 0)
-    # No exponential of a large number, whose product with 0 would be NaN.
+    # Avoids the exponential of a large number, whose product with 0 would be NaN.
     return where(positive, g, g * exp(where(positive, 0.0, x)) * alpha)
 
 
 @op
 @_quiet
 def silu(x: Array, /) -> Array:
-    """``x * sigmoid(x)``, also called swish.
+    """Computes ``x * sigmoid(x)``, also called swish.
 
     >>> lucid.nn.functional.silu(lucid.tensor([-1.0, 2.0]))
     tensor([-0.2689,  1.7616])
@@ -82,7 +82,7 @@ def _(g: Tensor, x: Tensor) -> Any:
 @op
 @_quiet
 def softplus(x: Array, /, beta: float = 1.0, threshold: float = 20.0) -> Array:
-    """``log(1 + exp(beta * x)) / beta``, and `x` where ``beta * x > threshold`` (ONNX Softplus).
+    """Computes ``log(1 + exp(beta * x)) / beta``, or `x` where ``beta * x > threshold`` (ONNX Softplus).
 
     >>> lucid.nn.functional.softplus(lucid.tensor([0.0, 30.0]))
     tensor([ 0.6931, 30.    ])
@@ -99,7 +99,7 @@ def _(g: Tensor, x: Tensor, beta: float, threshold: float) -> Any:
 
 @function
 def logsigmoid(x: Tensor) -> Tensor:
-    """``log(sigmoid(x))``, without the loss of small probabilities (torch.nn.functional.logsigmoid).
+    """Computes ``log(sigmoid(x))`` without underflow (torch.nn.functional.logsigmoid).
 
     >>> lucid.nn.functional.logsigmoid(lucid.tensor([0.0, -100.0]))
     tensor([  -0.6931, -100.    ])
@@ -110,7 +110,7 @@ def logsigmoid(x: Tensor) -> Tensor:
 @op
 @_quiet
 def gelu_erf(x: Array, /) -> Array:
-    """``x * Φ(x)`` with Φ the distribution function of the normal distribution (ONNX Gelu)."""
+    """Computes ``x * Φ(x)``, where Φ is the distribution function of the standard normal distribution (ONNX Gelu)."""
     y = erf_array(x * _ROOT_HALF)
     y += 1
     y *= 0.5
@@ -126,7 +126,7 @@ def _(g: Tensor, x: Tensor) -> Any:
 @op
 @_quiet
 def gelu_slope(x: Array, /) -> Array:
-    """``Φ(x) + x φ(x)``, the derivative of `gelu`, with φ the density of the normal distribution."""
+    """Computes ``Φ(x) + x φ(x)``, the derivative of `gelu`; φ is the density of the standard normal distribution."""
     y = erf_array(x * _ROOT_HALF)
     y += 1
     y *= 0.5
@@ -142,7 +142,7 @@ def _(g: Tensor, x: Tensor) -> Any:
 
 @op
 def gelu_tanh(x: Array, /) -> Array:
-    """``0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³)))`` (ONNX Gelu, approximate="tanh")."""
+    """Computes ``0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³)))`` (ONNX Gelu, approximate="tanh")."""
     y = np.tanh(_ROOT_2_OVER_PI * (x + _CUBIC * (x * x * x)))
     y += 1
     return x * y * 0.5
@@ -157,7 +157,7 @@ def _(g: Tensor, x: Tensor) -> Any:
 
 @function
 def gelu(x: Tensor, approximate: Literal["none", "tanh"] = "none") -> Tensor:
-    """``x * Φ(x)`` with Φ the distribution function of the normal distribution, or its approximation by tanh.
+    """Computes ``x * Φ(x)``, where Φ is the standard normal distribution function, or its approximation by tanh.
 
     Source: D. Hendrycks and K. Gimpel (2016), "Gaussian error linear units".
 
@@ -171,7 +171,7 @@ def gelu(x: Tensor, approximate: Literal["none", "tanh"] = "none") -> Tensor:
 
 @op
 def hardtanh(x: Array, /, min_val: float = -1.0, max_val: float = 1.0) -> Array:
-    """`x` kept between two numbers; outside of them, and at them, the gradient is 0 (ONNX Clip).
+    """Clamps `x` to a range; outside it, and at its limits, the gradient is 0 (ONNX Clip).
 
     >>> lucid.nn.functional.hardtanh(lucid.tensor([-2.0, 0.5]))
     tensor([-1. ,  0.5])
@@ -186,7 +186,7 @@ def _(g: Tensor, x: Tensor, min_val: float, max_val: float) -> Any:
 
 @function
 def relu6(x: Tensor) -> Tensor:
-    """`x` kept between 0 and 6 (torch.nn.functional.relu6).
+    """Clamps `x` to [0, 6] (torch.nn.functional.relu6).
 
     >>> lucid.nn.functional.relu6(lucid.tensor([-1.0, 9.0]))
     tensor([0., 6.])
@@ -196,7 +196,7 @@ def relu6(x: Tensor) -> Tensor:
 
 @function
 def glu(x: Tensor, dim: int = -1) -> Tensor:
-    """One half of an axis times the sigmoid of the other half (torch.nn.functional.glu).
+    """Multiplies the first half of an axis by the sigmoid of the second half (torch.nn.functional.glu).
 
     Raises:
         ShapeError: the axis has an odd size.

@@ -1,4 +1,4 @@
-"""Attention."""
+"""Scaled dot-product attention."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ def scaled_dot_product_attention(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Tensor:
-    """``softmax(query @ key' * scale + mask) @ value`` (torch.nn.functional.scaled_dot_product_attention).
+    """Computes ``softmax(query @ key' * scale + mask) @ value`` (torch.nn.functional.scaled_dot_product_attention).
 
     Letters: L queries, S keys, E features, V features of the values.
 
     Args:
-        query: what is looked for.
-        key: what it is compared with.
-        value: what is taken from where they agree.
-        attn_mask: bools, True where a query may look at a key; or numbers that are added to the scores. A query that
-            may look at no key has the result 0, and no gradient.
-        dropout_p: the probability with which a weight is left out.
-        is_causal: let query i look at keys up to i; not together with `attn_mask`.
-        scale: ``1 / √E`` if not given.
+        query: the queries.
+        key: the keys that they are compared with.
+        value: the values that the attention weights average.
+        attn_mask: bools, True where a query may attend to a key; or numbers that are added to the scores. A query that
+            may attend to no key has the result 0, and no gradient.
+        dropout_p: the probability of dropping an attention weight.
+        is_causal: let query i attend to keys up to i; not together with `attn_mask`.
+        scale: the factor of the scores; ``1 / √E`` if not given.
         enable_gqa: repeat each head of `key` and `value`, axis -3, until there are as many as in `query`.
 
     Shape:
@@ -52,7 +52,7 @@ def scaled_dot_product_attention(
 
     Raises:
         ShapeError: the shapes do not fit. DtypeError: the mask is of integers. ValueError: both kinds of mask are
-        asked for.
+        given.
 
     Source: A. Vaswani et al. (2017), "Attention is all you need".
 
@@ -86,7 +86,7 @@ def scaled_dot_product_attention(
         else:
             raise DtypeError(f"{name}: attn_mask must be of bools or floating-point numbers; got {mask.dtype}")
     if allowed is not None:
-        # Finite, so that a query without any key has weights at all, which are then made 0.
+        # A finite minimum, so that a query without keys gets finite weights, which are then set to 0.
         scores = where(allowed, scores, float(np.finfo(scores.dtype).min))
     weights = softmax(scores, -1)
     if attn_mask is not None and allowed is not None:

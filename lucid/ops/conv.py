@@ -1,4 +1,4 @@
-"""Convolution along one axis.
+"""One-dimensional convolution.
 
 Letters: N batch, C channels, O output channels, G groups, K positions of the kernel, L input positions, T output
 positions.
@@ -23,7 +23,7 @@ __all__ = ["conv1d"]
 
 @op
 def windows(x: Array, /, size: int, stride: int, dilation: int) -> Array:
-    """The positions under the kernel at each place of it, a view: (N, C, L) becomes (N, C, size, T)."""
+    """Extracts the windows under the kernel, as a view: (N, C, L) becomes (N, C, size, T)."""
     view = np.lib.stride_tricks.sliding_window_view(x, dilation * (size - 1) + 1, axis=2)
     return view[:, :, ::stride, ::dilation].transpose(0, 1, 3, 2)
 
@@ -35,7 +35,7 @@ def _(g: Tensor, size: int, stride: int, dilation: int, shapes: Any) -> Any:
 
 @op
 def windows_sum(g: Array, /, size: int, stride: int, dilation: int, length: int) -> Array:
-    """What `windows` took apart added up where it came from: (N, C, size, T) becomes (N, C, length)."""
+    """Adds windows up at their original positions, the adjoint of `windows`: (N, C, size, T) becomes (N, C, length)."""
     result = np.zeros((*g.shape[:2], length), g.dtype)
     reach = (g.shape[3] - 1) * stride + 1
     for k in range(size):
@@ -52,7 +52,7 @@ def _(g: Tensor, size: int, stride: int, dilation: int) -> Any:
 def convolved(
     x: Array, weight: Array, bias: Array, /, stride: int, padding: tuple[int, int], dilation: int, groups: int
 ) -> Array:
-    """The convolution (ONNX Conv): x (N, C, L), weight (O, C / G, K), bias (O,) or None; the result (N, O, T)."""
+    """Computes the convolution (ONNX Conv): x (N, C, L), weight (O, C / G, K), bias (O,) or None; result (N, O, T)."""
     if padding != (0, 0):
         x = pad_with.forward(x, (0, 0, padding[0]), (0, 0, padding[1]))
     batch = x.shape[0]
@@ -78,7 +78,7 @@ def _(
     before, after = padding
     batch, channels, length = x.shape
     outputs, inner, size = weight.shape
-    # The number of positions is left to follow from the others: with a stride no formula gives it at other lengths.
+    # The number of positions is inferred from the other sizes: with a stride, no formula gives it at other lengths.
     grouped = reshape_to(g, shape=(batch, groups, outputs // groups, -1))
     gx = gw = gb = None
     if needs[0]:
@@ -92,7 +92,7 @@ def _(
             x = pad_with(x, (0, 0, before), (0, 0, after))
         taps = windows(x, size=size, stride=stride, dilation=dilation)
         rows = reshape_to(taps, shape=(batch, groups, inner * size, -1))
-        # Batch and positions become one axis, so that one product adds up over both.
+        # Batch and positions are merged into one axis, so that one product sums over both.
         left = reshape_to(permute(grouped, (1, 2, 0, 3)), shape=(groups, outputs // groups, -1))
         right = reshape_to(permute(rows, (1, 0, 3, 2)), shape=(groups, -1, inner * size))
         gw = reshape_to(matmul(left, right), shape=(outputs, inner, size))
@@ -111,7 +111,7 @@ def conv1d(
     dilation: int | tuple[int] = 1,
     groups: int = 1,
 ) -> Tensor:
-    """``out[n, o, t] = bias[o] + Σ_(c, k) weight[o, c, k] * input[n, c, t * stride + k * dilation]``
+    """Computes ``out[n, o, t] = bias[o] + Σ_(c, k) weight[o, c, k] * input[n, c, t * stride + k * dilation]``
     (torch.nn.functional.conv1d).
 
     Args:
@@ -119,9 +119,9 @@ def conv1d(
         weight: the kernels.
         bias: a term for each output channel.
         stride: how far the kernel moves from one output to the next.
-        padding: how many zeros stand at both ends; "same" for as many outputs as inputs, "valid" for none.
+        padding: how many zeros are added at both ends; "same" for as many outputs as inputs, "valid" for none.
         dilation: how far apart the positions of the kernel are.
-        groups: into how many groups the channels fall, each of which sees itself alone.
+        groups: the number of groups of channels, each of which is convolved separately.
 
     Shape:
         input: (N, C, L) or (C, L); weight: (O, C / groups, K); bias: (O,); the result: (N, O, T) or (O, T), with

@@ -1,4 +1,4 @@
-"""Copies, other dtypes, and a cut through the gradient."""
+"""Copies, dtype conversions, and detaching from the graph."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["clone", "detach"]
 
 @op
 def clone(x: Array, /) -> Array:
-    """A copy.
+    """Returns a copy.
 
     >>> lucid.clone(lucid.tensor([1.0]))
     tensor([1.])
@@ -31,7 +31,7 @@ def _(g: Tensor) -> Any:
 
 @op(no_gradient="it cuts the gradient, on purpose")
 def detach(x: Array, /) -> Array:
-    """The same elements, through which no gradient flows.
+    """Returns the same elements, detached from the graph: no gradient flows through it.
 
     >>> lucid.detach(lucid.ones(2, requires_grad=True)).requires_grad
     False
@@ -41,7 +41,9 @@ def detach(x: Array, /) -> Array:
 
 @function
 def to(x: Tensor, dtype: Any) -> Tensor:
-    """The tensor in another dtype; itself if it has it, or if it is sent to the device "cpu" (torch.Tensor.to).
+    """Converts to another dtype (torch.Tensor.to).
+
+    It returns the tensor itself if the dtype is the same, or if it is sent to the device "cpu".
 
     >>> lucid.ones(2).to("float64")
     tensor([1., 1.], dtype=float64)

@@ -1,4 +1,4 @@
-"""New tensors with known elements. Made by ops, so that a graph sees where their sizes come from."""
+"""New tensors with known elements. Ops create them, so that a graph records where their sizes come from."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _CONSTANT = "it has no inputs"
 
 @op(no_gradient=_CONSTANT)
 def fill(*, shape: tuple[int, ...], value: Any, dtype: Any) -> Array:
-    """A tensor of one value (ONNX ConstantOfShape)."""
+    """Returns a tensor filled with one value (ONNX ConstantOfShape)."""
     return np.full(shape, value, dtype)
 
 
 @op(no_gradient=_CONSTANT)
 def count(*, start: Any, stop: Any, step: Any, dtype: Any) -> Array:
-    """Evenly spaced values from `start` up to, and without, `stop` (ONNX Range)."""
+    """Returns evenly spaced values from `start` up to, but excluding, `stop` (ONNX Range)."""
     return np.arange(start, stop, step, dtype=dtype)
 
 
@@ -46,8 +46,9 @@ def _made(made: Tensor, requires_grad: bool) -> Tensor:
 
 
 def full(size: Any, fill_value: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """A tensor of one value; bools give bool, integers int64 and other numbers float32 unless a dtype is given
-    (torch.full).
+    """Returns a tensor filled with one value (torch.full).
+
+    Unless a dtype is given, bools give bool, integers int64 and other numbers float32.
 
     >>> lucid.full((2,), 0.5)
     tensor([0.5, 0.5])
@@ -59,7 +60,7 @@ def full(size: Any, fill_value: Any, dtype: Any = None, requires_grad: bool = Fa
 
 
 def zeros(*shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """A tensor of zeros (torch.zeros).
+    """Returns a tensor of zeros (torch.zeros).
 
     >>> lucid.zeros(2)
     tensor([0., 0.])
@@ -68,7 +69,7 @@ def zeros(*shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor
 
 
 def ones(*shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """A tensor of ones (torch.ones).
+    """Returns a tensor of ones (torch.ones).
 
     >>> lucid.ones(2)
     tensor([1., 1.])
@@ -77,7 +78,7 @@ def ones(*shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
 
 
 def empty(*shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """A tensor whose elements do not matter; they are zeros (torch.empty).
+    """Returns a tensor of unspecified elements; here they are zeros (torch.empty).
 
     >>> lucid.empty(2).shape
     (2,)
@@ -86,7 +87,7 @@ def empty(*shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor
 
 
 def zeros_like(x: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Zeros of the shape, and unless given the dtype, of another tensor (torch.zeros_like).
+    """Returns zeros with the shape of another tensor, and its dtype unless one is given (torch.zeros_like).
 
     >>> lucid.zeros_like(lucid.ones(2))
     tensor([0., 0.])
@@ -95,7 +96,7 @@ def zeros_like(x: Tensor, dtype: Any = None, requires_grad: bool = False) -> Ten
 
 
 def ones_like(x: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Ones of the shape, and unless given the dtype, of another tensor (torch.ones_like).
+    """Returns ones with the shape of another tensor, and its dtype unless one is given (torch.ones_like).
 
     >>> lucid.ones_like(lucid.zeros(2))
     tensor([1., 1.])
@@ -104,7 +105,7 @@ def ones_like(x: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tens
 
 
 def empty_like(x: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """A tensor of the shape, and unless given the dtype, of another, whose elements do not matter (torch.empty_like).
+    """Returns unspecified elements with the shape of another tensor, and its dtype unless given (torch.empty_like).
 
     >>> lucid.empty_like(lucid.ones(2)).shape
     (2,)
@@ -113,7 +114,7 @@ def empty_like(x: Tensor, dtype: Any = None, requires_grad: bool = False) -> Ten
 
 
 def full_like(x: Tensor, fill_value: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """One value in the shape, and unless given the dtype, of another tensor (torch.full_like).
+    """Returns one value in the shape of another tensor, and in its dtype unless one is given (torch.full_like).
 
     >>> lucid.full_like(lucid.zeros(2), 3)
     tensor([3., 3.])
@@ -122,7 +123,7 @@ def full_like(x: Tensor, fill_value: Any, dtype: Any = None, requires_grad: bool
 
 
 def arange(start: Any, end: Any = None, step: Any = 1, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Evenly spaced values from `start` (0 if only `end` is given) up to, and without, `end` (torch.arange).
+    """Returns evenly spaced values from `start` (0 if only `end` is given) up to, but excluding, `end` (torch.arange).
 
     >>> lucid.arange(1, 7, 2)
     tensor([1, 3, 5])
@@ -136,7 +137,7 @@ def arange(start: Any, end: Any = None, step: Any = 1, dtype: Any = None, requir
 
 
 def linspace(start: Any, end: Any, steps: int, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """So many evenly spaced values from `start` to `end`, both included (torch.linspace).
+    """Returns `steps` evenly spaced values from `start` to `end`, both included (torch.linspace).
 
     >>> lucid.linspace(0, 1, 5)
     tensor([0.  , 0.25, 0.5 , 0.75, 1.  ])
@@ -144,13 +145,13 @@ def linspace(start: Any, end: Any, steps: int, dtype: Any = None, requires_grad:
     start, end = float(number(start)), float(number(end))
     dtype = np.dtype(dtype or np.float32)
     places = astype(arange(steps), np.dtype(np.float64))
-    # From both ends, so that both are exact.
+    # Interpolated between both ends, so that both are exact.
     share = places / max(steps - 1, 1)
     return _made(astype((1 - share) * start + share * end, dtype), requires_grad)
 
 
 def eye(n: int, m: int | None = None, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Ones on the diagonal, zeros elsewhere (torch.eye).
+    """Returns a matrix with ones on the diagonal and zeros elsewhere (torch.eye).
 
     >>> lucid.eye(2)
     tensor([[1., 0.],
@@ -162,7 +163,7 @@ def eye(n: int, m: int | None = None, dtype: Any = None, requires_grad: bool = F
 
 @function
 def new_zeros(x: Tensor, *shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Zeros of the dtype of another tensor (torch.Tensor.new_zeros).
+    """Returns zeros with the dtype of another tensor (torch.Tensor.new_zeros).
 
     >>> lucid.ones(2, dtype="float64").new_zeros(1)
     tensor([0.], dtype=float64)
@@ -172,7 +173,7 @@ def new_zeros(x: Tensor, *shape: Any, dtype: Any = None, requires_grad: bool = F
 
 @function
 def new_ones(x: Tensor, *shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Ones of the dtype of another tensor (torch.Tensor.new_ones).
+    """Returns ones with the dtype of another tensor (torch.Tensor.new_ones).
 
     >>> lucid.ones(2, dtype="float64").new_ones(1)
     tensor([1.], dtype=float64)
@@ -182,7 +183,7 @@ def new_ones(x: Tensor, *shape: Any, dtype: Any = None, requires_grad: bool = Fa
 
 @function
 def new_full(x: Tensor, size: Any, fill_value: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """A tensor of one value, of the dtype of another tensor (torch.Tensor.new_full).
+    """Returns a tensor filled with one value, with the dtype of another tensor (torch.Tensor.new_full).
 
     >>> lucid.ones(2, dtype="float64").new_full((1,), 3)
     tensor([3.], dtype=float64)
@@ -191,7 +192,7 @@ def new_full(x: Tensor, size: Any, fill_value: Any, dtype: Any = None, requires_
 
 
 def number(x: Any) -> Any:
-    """A Python number: what an attribute may hold."""
+    """Converts to a Python number, which an attribute may hold."""
     if isinstance(x, np.generic):
         return x.item()
     if isinstance(x, (bool, int, float)):

@@ -1,4 +1,4 @@
-"""Losses over classes."""
+"""Classification losses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ __all__ = ["cross_entropy", "nll_loss"]
 
 @op
 def class_losses(x: Array, target: Array, weight: Array, /, dim: int, ignore_index: int) -> Array:
-    """``weight[target] * -log_softmax(x)[target]`` for each target and its weight, 0 where it is ignored; the softmax.
+    """Computes each target's loss, ``weight[target] * -log_softmax(x)[target]``, its weight, and the softmax.
+
+    Loss and weight are 0 where the target is ignored.
 
     Shape:
         x: (..., C, ...) with C at axis `dim`; target: the same without C; weight: (C,) or None; the results: two of the
@@ -33,7 +35,7 @@ def class_losses(x: Array, target: Array, weight: Array, /, dim: int, ignore_ind
     np.exp(y, out=y)
     total = np.add.reduce(y, axis=dim, keepdims=True)
     y /= total
-    # Not a product alone: what is ignored may be infinite.
+    # Not only a product with 0: an ignored loss may be infinite.
     loss = np.where(kept, np.log(np.squeeze(total, dim)) - picked, 0)
     if weight is None:
         return loss, kept.astype(y.dtype), y
@@ -58,7 +60,7 @@ def _(g: Any, target: Tensor, out: Any, dim: int, ignore_index: int) -> Any:
 
 @op
 def less_one_at(x: Array, target: Array, /, dim: int, ignore_index: int) -> Array:
-    """`x`, less one at the class that each target names: the gradient of the loss, if x is the softmax."""
+    """Subtracts one from `x` at each target's class: the gradient of the loss, if x is the softmax."""
     y = np.array(x)
     y[place_of(np.where(target == ignore_index, 0, target), dim)] -= 1
     return y
@@ -70,7 +72,7 @@ def _(g: Tensor) -> Any:
 
 
 def place_of(index: Array, dim: int) -> tuple[Array, ...]:
-    """An index for NumPy to the classes, at axis `dim`, that `index` names."""
+    """Returns a NumPy index that selects the classes in `index` along axis `dim`."""
     places: list[Array] = [
         np.arange(n).reshape([-1 if d == axis else 1 for d in range(index.ndim)]) for axis, n in enumerate(index.shape)
     ]
@@ -86,13 +88,13 @@ def nll_loss(
     ignore_index: int = -100,
     reduction: Reduction = "mean",
 ) -> Tensor:
-    """The negative log-likelihood of class indices, ``-weight[target] * input[target]`` (torch.nn.functional.nll_loss).
+    """Computes the negative log-likelihood, ``-weight[target] * input[target]`` (torch.nn.functional.nll_loss).
 
     Args:
         input: log-probabilities.
         target: class indices.
-        weight: a weight for each class; the mean is one of weighted losses.
-        ignore_index: a class index that counts nothing.
+        weight: a weight for each class; the mean is a weighted mean.
+        ignore_index: a class index that is ignored.
         reduction: "mean", "sum", or "none" for the loss of each element.
 
     Shape:
@@ -131,12 +133,12 @@ def _check_indices(name: str, input: Tensor, target: Tensor, ignore_index: int, 
 
 
 def _picked(logs: Tensor, target: Tensor, weight: Any, ignore_index: int, reduction: Reduction, dim: int) -> Tensor:
-    """The loss of the class that each target names."""
+    """Computes the loss of each target's class."""
     kept = ne(target, ignore_index)
     index = where(kept, target, 0)
     loss = -squeeze(gather_at(logs, unsqueeze(index, dim), dim=dim), dim)
     weights = astype(kept, logs.dtype) if weight is None else _weights(weight, kept, index, logs)
-    # Not a product: what is ignored may be infinite.
+    # Not a product with 0: an ignored loss may be infinite.
     loss = where(kept, loss, 0.0) if weight is None else where(kept, loss, 0.0) * weights
     return loss.sum() / weights.sum() if reduction == "mean" else reduced("nll_loss", loss, reduction)
 
@@ -154,7 +156,7 @@ def cross_entropy(
     reduction: Reduction = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """The cross entropy between a softmax over classes and a target (torch.nn.functional.cross_entropy).
+    """Computes the cross entropy between a softmax over classes and a target (torch.nn.functional.cross_entropy).
 
     For class indices ``-weight[target] * log_softmax(input)[target]``, for probabilities
     ``-Σ_c weight[c] * target[c] * log_softmax(input)[c]``.
@@ -162,8 +164,8 @@ def cross_entropy(
     Args:
         input: scores before softmax.
         target: class indices, or the probabilities of all classes.
-        weight: a weight for each class; for class indices, the mean is one of weighted losses.
-        ignore_index: a class index that counts nothing.
+        weight: a weight for each class; for class indices, the mean is a weighted mean.
+        ignore_index: a class index that is ignored.
         reduction: "mean", "sum", or "none" for the loss of each element.
         label_smoothing: how much of each target is spread evenly over all classes, in [0, 1].
 
@@ -216,7 +218,7 @@ def _against_probabilities(
     if weight is not None:
         logs = logs * _per_class(weight, logs, dim)
     loss = -(logs * target).sum(dim)
-    # The mean is one over what is left without the classes: no loss, no mean.
+    # The mean is over the remaining axes; without any loss it is NaN.
     return reduced("cross_entropy", loss, reduction)
 
 

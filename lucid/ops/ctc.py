@@ -3,9 +3,9 @@
 Letters: T time, N batch, C classes, L labels of a target, S = 2 L + 1 labels with a blank before, between and after
 them.
 
-A path through the labels may at each step stay, go on to the next label, or pass over a blank between two labels that
-differ. The logarithms of the paths' probabilities are added up by one recurrence over time. Its gradient is a linear
-recurrence the other way, whose own gradient is the same recurrence again: so there are gradients of every order.
+At each step a path through the labels may stay, go on to the next label, or skip a blank between two different labels.
+One recurrence over time sums the probabilities of the paths, as logarithms. Its gradient is a linear recurrence in the
+other direction, whose own gradient is the same recurrence again, so there are gradients of every order.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from .shape import cat, expand_to, reshape_to, stack, unsqueeze
 __all__ = ["ctc_loss"]
 
 NEVER = -1e30
-"""The logarithm of a probability of zero: finite, so that no difference of two of them is NaN."""
+"""The logarithm of probability zero: finite, so that no difference of two of them is NaN."""
 
 
 @op
 def ctc_paths(emissions: Array, skips: Array, /) -> Array:
-    """The logarithm of the probability of all paths that end at a label, at each step.
+    """Computes the log-probability of all paths that end at each label, for each step.
 
     a_t(s) = e_t(s) + log(exp a_(t-1)(s) + exp a_(t-1)(s-1) + exp(a_(t-1)(s-2) + skip(s)))
 
     Shape:
-        emissions: (T, N, S); skips: (N, S), 0 where a blank may be passed over and `NEVER` elsewhere; the result:
+        emissions: (T, N, S); skips: (N, S), 0 where a blank may be skipped and `NEVER` elsewhere; the result:
         (T, N, S).
     """
     out = np.array(emissions)
@@ -77,10 +77,10 @@ def _(g: Tensor, emissions: Tensor, skips: Tensor, out: Tensor) -> Any:
 
 @op
 def band_scan(g: Array, stay: Array, step: Array, skip: Array, /, reverse: bool) -> Array:
-    """A linear recurrence over time in which a place takes from itself and from the two before it.
+    """Runs a linear recurrence over time in which each position depends on itself and the two before it.
 
-    z_t(s) = g_t(s) + stay_t(s) z_(t-1)(s) + step_t(s) z_(t-1)(s-1) + skip_t(s) z_(t-1)(s-2), or, if `reverse`, what
-    that is the transpose of: z_t(s) = g_t(s) + (stay z)_(t+1)(s) + (step z)_(t+1)(s+1) + (skip z)_(t+1)(s+2).
+    z_t(s) = g_t(s) + stay_t(s) z_(t-1)(s) + step_t(s) z_(t-1)(s-1) + skip_t(s) z_(t-1)(s-2), or, if `reverse`, its
+    transpose: z_t(s) = g_t(s) + (stay z)_(t+1)(s) + (step z)_(t+1)(s+1) + (skip z)_(t+1)(s+2).
 
     Shape:
         g: (T, N, S); stay, step, skip: (T - 1, N, S), their first entry for the step from 0 to 1; the result: (T, N,
@@ -109,7 +109,7 @@ def _(g: Tensor, stay: Tensor, step: Tensor, skip: Tensor, out: Tensor, needs: t
 
 
 def _after(x: Tensor, distance: int, value: float) -> Tensor:
-    """What stands so many places before each place of the last axis."""
+    """Shifts the elements of the last axis by `distance` positions, and fills the start with `value`."""
     return pad_with(x, (0, 0, distance), (0, 0, -distance), value) if distance else x
 
 
@@ -123,19 +123,19 @@ def ctc_loss(
     reduction: Reduction = "mean",
     zero_infinity: bool = False,
 ) -> Tensor:
-    """The negative logarithm of the probability of a target, over all its alignments (torch.nn.functional.ctc_loss).
+    """Computes the negative log-probability of a target, over all its alignments (torch.nn.functional.ctc_loss).
 
-    The gradient is the derivative by `log_probs`. PyTorch's is that by what `log_probs` was the `log_softmax` of; after
-    backward through the `log_softmax` the two agree.
+    The gradient is with respect to `log_probs`. PyTorch's is with respect to the scores of which `log_probs` is the
+    `log_softmax`; after the backward pass of `log_softmax` the two agree.
 
     Args:
         log_probs: the logarithms of the probabilities of each class at each step.
-        targets: the labels, padded, or one sequence after the other; none of them `blank`.
-        input_lengths: how many steps of each sequence count, from 1 to T.
-        target_lengths: how many labels of each target count.
+        targets: the labels, padded or concatenated; none of them is `blank`.
+        input_lengths: the number of steps of each sequence, from 1 to T.
+        target_lengths: the number of labels of each target.
         blank: the class that stands for no label.
         reduction: "mean" for the mean over the batch of the losses divided by the target lengths, "sum", or "none".
-        zero_infinity: count 0, instead of an infinite loss, where a target does not fit into its sequence.
+        zero_infinity: return 0 instead of an infinite loss where a target does not fit into its sequence.
 
     Shape:
         log_probs: (T, N, C) or (T, C); targets: (N, L) or (sum of target_lengths,); input_lengths, target_lengths:
@@ -171,7 +171,7 @@ def ctc_loss(
     skips = where(differs, full((), 0.0, dtype=log_probs.dtype), NEVER)
     index = expand_to(extended, shape=(steps, batch, 2 * size + 1))
     emissions = maximum(gather_at(log_probs, index, dim=2), NEVER)
-    # Whatever stands in the padding must not reach the gradient, and 0 * NaN is NaN.
+    # The content of the padding must not reach the gradient, and 0 * NaN is NaN.
     counts_at = lt(unsqueeze(arange(steps), 1), lengths)
     paths = ctc_paths(where(unsqueeze(counts_at, -1), emissions, 0.0), skips)
     last = getitem(paths, (lengths - 1, arange(batch)))
@@ -198,7 +198,7 @@ def _lengths(given: Any, batch: int) -> Tensor:
 
 
 def _labels(targets: Any, counts: Tensor, batch: int, single: bool) -> Tensor:
-    """The targets padded to one length."""
+    """Returns the targets, padded to one length."""
     labels = as_tensor(targets)
     if labels.dtype.kind not in "iu":
         raise DtypeError(f"ctc_loss: targets must be integers; got {labels.dtype}")

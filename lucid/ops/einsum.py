@@ -1,5 +1,4 @@
-"""einsum, made of matrix products, so that it is as fast as they are, differentiable and exportable without rules of
-its own."""
+"""einsum, composed of matrix products: as fast as these, differentiable and exportable without rules of its own."""
 
 from __future__ import annotations
 
@@ -21,9 +20,9 @@ __all__ = ["einsum"]
 
 @function
 def einsum(equation: str, *operands: Any) -> Tensor:
-    """Products of tensors, summed over the letters that the result does not have (torch.einsum).
+    """Computes products of tensors, summed over the letters that the result does not have (torch.einsum).
 
-    Each letter names an axis; one that stands twice in an operand takes its diagonal; ``...`` stands for axes that
+    Each letter names an axis; one that occurs twice in an operand selects its diagonal; ``...`` stands for axes that
     broadcast. Without ``->`` the result has the letters that occur once, in alphabetical order.
 
     Args:
@@ -52,7 +51,7 @@ def einsum(equation: str, *operands: Any) -> Tensor:
 
 
 def _parse(equation: str, tensors: Sequence[Tensor]) -> tuple[list[str], str]:
-    """The letters of each operand and of the result; capital Greek letters and on stand for the axes of ``...``."""
+    """Returns the letters of each operand and of the result; Greek letters, from alpha on, are the axes of ``...``."""
     left, arrow, right = equation.replace(" ", "").partition("->")
     terms = left.split(",")
     if not tensors or len(terms) != len(tensors):
@@ -97,7 +96,7 @@ def _sizes(equation: str, terms: Sequence[str], tensors: Sequence[Tensor]) -> di
 
 
 def _prepared(x: Tensor, letters: str, needed: set[str]) -> tuple[Tensor, str]:
-    """An operand with each letter once, summed over those that nothing else has."""
+    """Returns an operand with each letter once, summed over the letters that occur nowhere else."""
     for letter in sorted({c for c in letters if letters.count(c) > 1}):
         places = [i for i, c in enumerate(letters) if c == letter]
         order = [*places, *(i for i in range(len(letters)) if i not in places)]
@@ -115,9 +114,9 @@ def _summed(x: Tensor, letters: str, needed: set[str]) -> tuple[Tensor, str]:
 
 
 def _product(x: Tensor, xs: str, y: Tensor, ys: str, rest: set[str], sizes: dict[str, int]) -> tuple[Tensor, str]:
-    """Two operands as one, by one matrix product over the letters that only they have."""
+    """Contracts two operands by one matrix product over the letters that only they have."""
     both = [c for c in xs if c in ys]
-    # A letter of size one on one side alone is no axis to contract.
+    # A letter that has size one on one side only is not contracted.
     inner = [c for c in both if c not in rest and x.shape[xs.index(c)] == y.shape[ys.index(c)]]
     batch = [c for c in both if c not in inner]
     rows, columns = [c for c in xs if c not in both], [c for c in ys if c not in both]
@@ -138,7 +137,7 @@ def _order(letters: str, wanted: Sequence[str]) -> tuple[int, ...]:
 
 
 def _merged(x: Tensor, batch: int, first: int) -> Tensor:
-    """The axes after those of the batch as two: the first so many, and the others."""
+    """Merges the axes after those of the batch into two: the first `first` of them, and the others."""
     sizes = [1, 1]
     for i, n in enumerate(x.shape[batch:]):
         sizes[i >= first] *= n
@@ -147,7 +146,7 @@ def _merged(x: Tensor, batch: int, first: int) -> Tensor:
 
 
 def _spread(x: Tensor, letters: str, wanted: str) -> Tensor:
-    """The axes in the order wanted, size one for letters that it does not have."""
+    """Arranges the axes in the wanted order, with size one for missing letters."""
     x = _arranged(x, letters, "".join(c for c in wanted if c in letters))
     missing = tuple(i for i, c in enumerate(wanted) if c not in letters)
     return unsqueeze(x, missing) if missing else x

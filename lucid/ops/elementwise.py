@@ -1,4 +1,4 @@
-"""Ops that act on each element by itself. Inputs broadcast as in NumPy; Python numbers take the dtype of the tensor."""
+"""Elementwise ops. Inputs broadcast as in NumPy; Python numbers take the dtype of the tensor."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ __all__ = [
     "where",
 ]
 
-# PyTorch computes inf and nan silently. So do the ops of which they are ordinary results (quotients, powers,
-# logarithms, exponentials), and all of backward. Sums, differences and products of finite numbers overflow only where
-# something has gone wrong, and there NumPy's RuntimeWarning stays: an errstate costs 0.5 µs, where such an op takes
+# PyTorch computes inf and nan silently. So do the ops that ordinarily yield them (quotients, powers, logarithms,
+# exponentials), and the whole backward pass. Sums, differences and products of finite numbers overflow only if
+# something has gone wrong, so there NumPy's RuntimeWarning stays: an errstate costs 0.5 µs, where such an op takes
 # 1.5 µs on a small array, and NumPy's global setting belongs to the user.
 _quiet = np.errstate(all="ignore")
 
@@ -46,7 +46,7 @@ _BOOLEAN = "the result is bool"
 
 @op
 def add(x: Array, y: Array, /) -> Array:
-    """``x + y``.
+    """Computes ``x + y``.
 
     >>> lucid.add(lucid.tensor([1.0, 2.0]), 1)
     tensor([2., 3.])
@@ -61,7 +61,7 @@ def _(g: Tensor) -> Any:
 
 @op
 def sub(x: Array, y: Array, /) -> Array:
-    """``x - y``.
+    """Computes ``x - y``.
 
     >>> lucid.sub(lucid.tensor([1.0, 2.0]), 1)
     tensor([0., 1.])
@@ -76,7 +76,7 @@ def _(g: Tensor, needs: tuple[bool, ...]) -> Any:
 
 @op
 def mul(x: Array, y: Array, /) -> Array:
-    """``x * y``.
+    """Computes ``x * y``.
 
     >>> lucid.mul(lucid.tensor([1.0, 2.0]), 3)
     tensor([3., 6.])
@@ -95,7 +95,7 @@ mul.keep_for(x="y", y="x")
 @op
 @_quiet
 def div(x: Array, y: Array, /) -> Array:
-    """``x / y``, true division.
+    """Computes ``x / y``, the true division.
 
     >>> lucid.div(lucid.tensor([1.0, 2.0]), 2)
     tensor([0.5, 1. ])
@@ -112,7 +112,7 @@ def _(g: Tensor, out: Tensor, y: Any, needs: tuple[bool, ...]) -> Any:
 @op
 @_quiet
 def pow(x: Array, y: Array, /) -> Array:
-    """``x ** y``. The gradient in `y` is taken as 0 where `x` is 0 (PyTorch's choice).
+    """Computes ``x ** y``. The gradient of `y` is 0 where `x` is 0, as in PyTorch.
 
     >>> lucid.pow(lucid.tensor([1.0, 2.0]), 3)
     tensor([1., 8.])
@@ -135,7 +135,7 @@ def _(g: Tensor, x: Any, y: Any, out: Tensor, needs: tuple[bool, ...]) -> Any:
 
 @op
 def neg(x: Array, /) -> Array:
-    """``-x``.
+    """Computes ``-x``.
 
     >>> lucid.neg(lucid.tensor([1.0, -2.0]))
     tensor([-1.,  2.])
@@ -150,7 +150,7 @@ def _(g: Tensor) -> Any:
 
 @op
 def abs(x: Array, /) -> Array:
-    """``|x|``; its gradient at 0 is 0.
+    """Computes ``|x|``; the gradient at 0 is 0.
 
     >>> lucid.abs(lucid.tensor([1.0, -2.0]))
     tensor([1., 2.])
@@ -165,7 +165,7 @@ def _(g: Tensor, x: Tensor) -> Any:
 
 @op
 def sign(x: Array, /) -> Array:
-    """-1, 0 or 1; its gradient is 0.
+    """Returns the sign, -1, 0 or 1; the gradient is 0.
 
     >>> lucid.sign(lucid.tensor([3.0, 0.0, -2.0]))
     tensor([ 1.,  0., -1.])
@@ -181,7 +181,7 @@ def _(g: Tensor) -> Any:
 @op
 @_quiet
 def exp(x: Array, /) -> Array:
-    """``e ** x``.
+    """Computes ``e ** x``.
 
     >>> lucid.exp(lucid.tensor([0.0, 1.0]))
     tensor([1.    , 2.7183])
@@ -197,7 +197,7 @@ def _(g: Tensor, out: Tensor) -> Any:
 @op
 @_quiet
 def log(x: Array, /) -> Array:
-    """The natural logarithm.
+    """Computes the natural logarithm.
 
     >>> lucid.log(lucid.tensor([1.0, 10.0]))
     tensor([0.    , 2.3026])
@@ -213,7 +213,7 @@ def _(g: Tensor, x: Tensor) -> Any:
 @op
 @_quiet
 def sqrt(x: Array, /) -> Array:
-    """The square root.
+    """Computes the square root.
 
     >>> lucid.sqrt(lucid.tensor([4.0, 9.0]))
     tensor([2., 3.])
@@ -228,7 +228,7 @@ def _(g: Tensor, out: Tensor) -> Any:
 
 @op
 def tanh(x: Array, /) -> Array:
-    """The hyperbolic tangent.
+    """Computes the hyperbolic tangent.
 
     >>> lucid.tanh(lucid.tensor([0.0, 1.0]))
     tensor([0.    , 0.7616])
@@ -244,7 +244,7 @@ def _(g: Tensor, out: Tensor) -> Any:
 @op
 @_quiet
 def sigmoid(x: Array, /) -> Array:
-    """``1 / (1 + exp(-x))``, the logistic function.
+    """Computes ``1 / (1 + exp(-x))``, the logistic function.
 
     >>> lucid.sigmoid(lucid.tensor([0.0, 1.0]))
     tensor([0.5   , 0.7311])
@@ -261,7 +261,7 @@ def _(g: Tensor, out: Tensor) -> Any:
 
 @op
 def relu(x: Array, /) -> Array:
-    """``max(x, 0)``; its gradient at 0 is 0, and NaN stays NaN.
+    """Computes ``max(x, 0)``; the gradient at 0 is 0, and NaN stays NaN.
 
     >>> lucid.relu(lucid.tensor([-1.0, 2.0]))
     tensor([0., 2.])
@@ -276,7 +276,7 @@ def _(g: Tensor, out: Tensor) -> Any:
 
 @op
 def maximum(x: Array, y: Array, /) -> Array:
-    """The larger of two elements; where they are equal each gets half of the gradient.
+    """Returns the elementwise maximum; equal elements get half of the gradient each.
 
     >>> lucid.maximum(lucid.tensor([1.0, 4.0]), lucid.tensor([2.0, 3.0]))
     tensor([2., 4.])
@@ -286,7 +286,7 @@ def maximum(x: Array, y: Array, /) -> Array:
 
 @op
 def minimum(x: Array, y: Array, /) -> Array:
-    """The smaller of two elements; where they are equal each gets half of the gradient.
+    """Returns the elementwise minimum; equal elements get half of the gradient each.
 
     >>> lucid.minimum(lucid.tensor([1.0, 4.0]), lucid.tensor([2.0, 3.0]))
     tensor([1., 3.])
@@ -304,13 +304,13 @@ def _(g: Tensor, x: Any, y: Any, out: Tensor) -> Any:
 
 @op
 def where(condition: Array, x: Array, y: Array, /) -> Array:
-    """`x` where the condition holds, else `y`.
+    """Returns `x` where the condition is true, else `y`.
 
     >>> lucid.where(lucid.tensor([True, False]), lucid.tensor([1.0, 2.0]), 0.0)
     tensor([1., 0.])
     """
     if not isinstance(x, np.ndarray) and not isinstance(y, np.ndarray):
-        # Two numbers: as `lucid.tensor` takes them.
+        # Two numbers are converted as in `lucid.tensor`.
         chosen: Any = np.where(condition, x, y)
         return chosen.astype(np.float32) if chosen.dtype == np.float64 else chosen
     return np.where(condition, x, y)
@@ -328,7 +328,7 @@ def _(g: Tensor, condition: Tensor, needs: tuple[bool, ...]) -> Any:
 @op
 @_quiet
 def astype(x: Array, /, dtype: Any) -> Array:
-    """The elements converted to another dtype.
+    """Converts the elements to another dtype.
 
     >>> lucid.astype(lucid.tensor([1.5, 2.5]), "int64")
     tensor([1, 2])
@@ -346,7 +346,7 @@ def _(g: Tensor) -> Any:
 
 @op(no_gradient=_BOOLEAN)
 def eq(x: Array, y: Array, /) -> Array:
-    """``x == y``.
+    """Computes ``x == y``.
 
     >>> lucid.tensor([1.0, 2.0, 3.0]) == 2
     tensor([False,  True, False])
@@ -356,7 +356,7 @@ def eq(x: Array, y: Array, /) -> Array:
 
 @op(no_gradient=_BOOLEAN)
 def ne(x: Array, y: Array, /) -> Array:
-    """``x != y``.
+    """Computes ``x != y``.
 
     >>> lucid.tensor([1.0, 2.0, 3.0]) != 2
     tensor([ True, False,  True])
@@ -366,7 +366,7 @@ def ne(x: Array, y: Array, /) -> Array:
 
 @op(no_gradient=_BOOLEAN)
 def lt(x: Array, y: Array, /) -> Array:
-    """``x < y``.
+    """Computes ``x < y``.
 
     >>> lucid.tensor([1.0, 2.0, 3.0]) < 2
     tensor([ True, False, False])
@@ -376,7 +376,7 @@ def lt(x: Array, y: Array, /) -> Array:
 
 @op(no_gradient=_BOOLEAN)
 def le(x: Array, y: Array, /) -> Array:
-    """``x <= y``.
+    """Computes ``x <= y``.
 
     >>> lucid.tensor([1.0, 2.0, 3.0]) <= 2
     tensor([ True,  True, False])
@@ -386,7 +386,7 @@ def le(x: Array, y: Array, /) -> Array:
 
 @op(no_gradient=_BOOLEAN)
 def gt(x: Array, y: Array, /) -> Array:
-    """``x > y``.
+    """Computes ``x > y``.
 
     >>> lucid.tensor([1.0, 2.0, 3.0]) > 2
     tensor([False, False,  True])
@@ -396,7 +396,7 @@ def gt(x: Array, y: Array, /) -> Array:
 
 @op(no_gradient=_BOOLEAN)
 def ge(x: Array, y: Array, /) -> Array:
-    """``x >= y``.
+    """Computes ``x >= y``.
 
     >>> lucid.tensor([1.0, 2.0, 3.0]) >= 2
     tensor([False,  True,  True])

@@ -1,4 +1,4 @@
-"""Looking up rows of a table."""
+"""Embedding lookup."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["embedding"]
 
 @op
 def take_rows(weight: Array, indices: Array, /, padding: int | None = None) -> Array:
-    """The rows of a matrix that `indices` name; to row `padding` no gradient flows (ONNX Gather)."""
+    """Selects rows of a matrix by index; row `padding` receives no gradient (ONNX Gather)."""
     return np.take(weight, indices, axis=0)
 
 
@@ -31,18 +31,18 @@ def _(g: Tensor, indices: Tensor, padding: int | None, shapes: Any) -> Any:
 
 @function
 def embedding(input: Any, weight: Tensor, padding_idx: int | None = None) -> Tensor:
-    """The rows of a table that the elements of `input` name (torch.nn.functional.embedding).
+    """Looks up the rows of a table by index (torch.nn.functional.embedding).
 
     Args:
-        input: integers from 0 on.
+        input: row indices, from 0.
         weight: the table.
-        padding_idx: a row that no gradient flows to; counted from the end if negative.
+        padding_idx: a row that receives no gradient; counted from the end if negative.
 
     Shape:
         input: (*,); weight: (V, D); the result: (*, D).
 
     Raises:
-        AxisError: an element of `input`, or `padding_idx`, names no row. DtypeError: the elements are no integers.
+        AxisError: an element of `input`, or `padding_idx`, is out of range. DtypeError: the elements are not integers.
 
     >>> lucid.nn.functional.embedding(lucid.tensor([1, 0]), lucid.tensor([[1.0, 2.0], [3.0, 4.0]]))
     tensor([[3., 4.],
@@ -55,7 +55,7 @@ def embedding(input: Any, weight: Tensor, padding_idx: int | None = None) -> Ten
         raise ShapeError(f"embedding: weight must be a matrix (rows, features); got shape {weight.shape}")
     rows = weight.shape[0]
     data = indices._data
-    # NumPy would count negative ones from the end.
+    # NumPy would count negative indices from the end.
     if data.size and not (int(np.min(data)) >= 0 and int(np.max(data)) < rows):
         raise AxisError(f"embedding: input must be from 0 to {rows - 1}; got {data.min()} to {data.max()}")
     if padding_idx is not None:

@@ -1,9 +1,10 @@
-"""The error function in NumPy, which has none.
+"""The error function, which NumPy lacks.
 
-In float64: for |x| < 1 a polynomial, erf(x) = x P(x²). Beyond, erfc(x) exp(x²) is smooth and flat: with
-t = (|x| - c) / (|x| + c), erf(x) = ±(1 - exp(-x²) Q(t)). P and Q interpolate at Chebyshev nodes. In float32 one
-quotient of polynomials serves, erf(x) = x P(x²) / Q(x²), fitted for the least relative error up to where erf is 1. The
-coefficients were computed with 40 digits and more. The relative error is below 3e-16 in float64 and 4e-7 in float32.
+In float64, it is a polynomial for |x| < 1: erf(x) = x P(x²). Beyond, erfc(x) exp(x²) is smooth and flat: with
+t = (|x| - c) / (|x| + c), erf(x) = ±(1 - exp(-x²) Q(t)). P and Q interpolate at Chebyshev nodes. In float32, one
+quotient of polynomials suffices, erf(x) = x P(x²) / Q(x²), fitted for the least relative error up to where erf is 1.
+The coefficients were computed with at least 40 digits. The relative error is below 3e-16 in float64 and 4e-7 in
+float32.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ Array = np.ndarray[Any, Any]
 
 
 NEAR = 1.0
-"""Below, the first formula holds."""
+"""Below this, the first formula applies."""
 
 FAR = 6.0
-"""Beyond, erf is 1 to float64's last digit."""
+"""Beyond this, erf is 1 to the last digit of float64."""
 
 CENTRE = 2.5
 """The constant c."""
@@ -81,12 +82,12 @@ _LOWER = (
     3.8005254317567906e-05,
 )
 
-# As many elements at once as stay in a processor's cache, temporaries included.
+# How many elements to process at once: they stay in the processor's cache, temporaries included.
 _BLOCK = 8192
 
 
 def erf_array(x: Array) -> Array:
-    """erf of each element; integers give float64."""
+    """Computes erf of each element; integers give float64."""
     x = np.asarray(x)
     if x.dtype.kind != "f":
         x = x.astype(np.float64)
@@ -108,7 +109,7 @@ def _double(x: Array, out: Array) -> None:
         _horner(WITHIN, x * x, out)
         out *= x
         return
-    # NaN goes this way: it is below nothing, and stays NaN.
+    # NaN takes this path, since no comparison with it is true, and stays NaN.
     np.minimum(size, FAR, out=size)
     t = (size - CENTRE) / (size + CENTRE)
     _horner(BEYOND, t, out)
@@ -137,7 +138,7 @@ def _single(x: Array, out: Array) -> None:
 
 
 def _horner(factors: tuple[float, ...], t: Array, out: Array) -> None:
-    """The polynomial at `t`."""
+    """Evaluates the polynomial at `t`."""
     out.fill(factors[-1])
     for factor in factors[-2::-1]:
         out *= t

@@ -1,4 +1,4 @@
-"""The largest and the smallest elements, and where they stand."""
+"""The largest and the smallest elements, and their indices."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _smallest: Any = np.minimum.reduce
 
 
 class Extremum(NamedTuple):
-    """What `max` and `min` return along an axis."""
+    """The result of `max` and `min` along an axis."""
 
     values: Tensor
     indices: Tensor
@@ -31,7 +31,7 @@ class Extremum(NamedTuple):
 
 @op
 def amax(x: Array, /, dim: Dims = None, keepdim: bool = False) -> Array:
-    """The largest element; several that are equally large share the gradient (torch.amax).
+    """Returns the largest element; equal elements share the gradient (torch.amax).
 
     >>> lucid.amax(lucid.tensor([[1.0, 5.0], [3.0, 4.0]]), dim=0)
     tensor([3., 5.])
@@ -41,7 +41,7 @@ def amax(x: Array, /, dim: Dims = None, keepdim: bool = False) -> Array:
 
 @op
 def amin(x: Array, /, dim: Dims = None, keepdim: bool = False) -> Array:
-    """The smallest element; several that are equally small share the gradient (torch.amin).
+    """Returns the smallest element; equal elements share the gradient (torch.amin).
 
     >>> lucid.amin(lucid.tensor([[1.0, 5.0], [3.0, 4.0]]), dim=0)
     tensor([1., 4.])
@@ -58,7 +58,7 @@ def _(g: Tensor, x: Tensor, out: Tensor, dim: Dims, keepdim: bool, shapes: Any) 
 
 @op(no_gradient=_INTEGER)
 def argmax(x: Array, /, dim: int | None = None, keepdim: bool = False) -> Array:
-    """The index of the largest element, the first of several (ONNX ArgMax).
+    """Returns the index of the largest element, the first of several (ONNX ArgMax).
 
     >>> lucid.argmax(lucid.tensor([[1.0, 5.0], [3.0, 4.0]]), dim=1)
     tensor([1, 1])
@@ -68,7 +68,7 @@ def argmax(x: Array, /, dim: int | None = None, keepdim: bool = False) -> Array:
 
 @op(no_gradient=_INTEGER)
 def argmin(x: Array, /, dim: int | None = None, keepdim: bool = False) -> Array:
-    """The index of the smallest element, the first of several (ONNX ArgMin).
+    """Returns the index of the smallest element, the first of several (ONNX ArgMin).
 
     >>> lucid.argmin(lucid.tensor([[1.0, 5.0], [3.0, 4.0]]), dim=1)
     tensor([0, 0])
@@ -78,10 +78,10 @@ def argmin(x: Array, /, dim: int | None = None, keepdim: bool = False) -> Array:
 
 @function
 def max(x: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
-    """The largest of all elements; with an axis, the largest elements along it and their indices; with another tensor,
-    the larger of each two (torch.max).
+    """Returns the largest of all elements; with an axis, the largest elements along it and their indices; with another
+    tensor, the elementwise maximum (torch.max).
 
-    Along an axis the first of several that are equally large is taken, and has all of the gradient; without one they
+    Along an axis, the first of several equal elements is returned and gets the whole gradient. Without an axis, they
     share it.
 
     >>> values, indices = lucid.max(lucid.tensor([[1.0, 5.0], [3.0, 4.0]]), dim=0)
@@ -95,10 +95,10 @@ def max(x: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
 
 @function
 def min(x: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
-    """The smallest of all elements; with an axis, the smallest elements along it and their indices; with another
-    tensor, the smaller of each two (torch.min).
+    """Returns the smallest of all elements; with an axis, the smallest elements along it and their indices; with
+    another tensor, the elementwise minimum (torch.min).
 
-    Along an axis the first of several that are equally small is taken, and has all of the gradient; without one they
+    Along an axis, the first of several equal elements is returned and gets the whole gradient. Without an axis, they
     share it.
 
     >>> lucid.min(lucid.tensor([[1.0, 5.0], [3.0, 4.0]]), dim=0).values

@@ -1,7 +1,7 @@
-"""Gated recurrent units: a whole sequence through one layer is one op, its loop written by hand.
+"""GRU: one op runs one layer over a whole sequence, with a handwritten loop.
 
-Letters: T time, N batch, I input, H hidden. The gates stand in PyTorch's order, r z n, and each gate of a step by
-itself, (N, H), contiguous in memory.
+Letters: T time, N batch, I input, H hidden. The gates are in PyTorch's order, r z n. Each gate of a step, (N, H), is
+contiguous in memory.
 """
 
 from __future__ import annotations
@@ -44,21 +44,21 @@ def gru(
     lengths: Array,
     /,
 ) -> Array:
-    """A layer of gated recurrent units over a whole sequence (ONNX GRU with linear_before_reset=1).
+    """Runs a GRU layer over a whole sequence (ONNX GRU with linear_before_reset=1).
 
     r = σ(W_ir x_t + b_ir + W_hr h_(t-1) + b_hr)
     z = σ(W_iz x_t + b_iz + W_hz h_(t-1) + b_hz)
     n = tanh(W_in x_t + b_in + r (W_hn h_(t-1) + b_hn))
     h_t = (1 - z) n + z h_(t-1)
 
-    Steps at and after a sequence's length count as absent: the results are 0 there, and the last state is the one at
-    the last step that counts. Nothing that stands in the padding, NaN included, reaches any result.
+    Steps at and after a sequence's length are padding: the results are 0 there, and the last state is that of the last
+    valid step. The content of the padding, even NaN, does not affect any result.
 
     Shape:
         x: (T, N, I); h0: (1, N, H) or None for zeros; weight_ih: (3H, I); weight_hh: (3H, H); bias_ih, bias_hh: (3H,)
         or None; lengths: (N,) integers from 1 to T, or None where all are T.
-        The result: the states of all steps (T, N, H) and the last state (1, N, H); and for the gradient the gates
-        r, z, n of all steps (T, 3, N, H), and what r is multiplied with (T, N, H).
+        The result: the states of all steps (T, N, H) and the last state (1, N, H); and, for the gradient, the gates
+        r, z, n of all steps (T, 3, N, H), and the term that r multiplies (T, N, H).
     """
     steps, batch, _ = x.shape
     hidden = weight_hh.shape[1]
@@ -66,7 +66,7 @@ def gru(
     offset = None if bias_ih is None else by_gate(bias_ih[:, None], hidden, 2)
     inner_offset = np.zeros((batch, hidden), x.dtype)
     if bias_hh is not None:
-        # Those of r and z can be added beforehand; that of n cannot, r is multiplied with it.
+        # The biases of r and z can be added beforehand; that of n cannot, since r multiplies it.
         parts = by_gate(bias_hh[:, None], hidden, 2)
         inner_offset += parts[2]
         parts[2] = 0
@@ -76,7 +76,7 @@ def gru(
     inner = np.empty((steps, batch, hidden), gates.dtype)
     output = np.empty_like(inner)
     h = np.zeros_like(output[0]) if h0 is None else h0[0]
-    # At small sizes a step costs what its calls and views cost, so it happens in arrays that are made once.
+    # At small sizes the calls and views of a step dominate, so its arrays are allocated once.
     product, rz = np.empty_like(gates[0]), np.empty_like(gates[0, :2])
     buffer, one = np.empty_like(h), np.ones((), h.dtype)
     (r, z), sigmoids, last = rz, product[:2], product[2]
@@ -150,7 +150,7 @@ def _(
 
 
 def _direct(g_gates: Any, g_inner: Any, gates: Tensor, inner: Tensor, lengths: Any) -> tuple[Tensor, Tensor]:
-    """What arrives at gates and inner themselves, as gradients of what `gru_backward` gives as da and dn."""
+    """Converts the gradients of gates and inner themselves into contributions to da and dn of `gru_backward`."""
     r, z, n = unbind(gates, 1)
     none = inner * 0.0
     g_r, g_z, g_n = (none, none, none) if g_gates is None else unbind(g_gates, 1)
@@ -167,15 +167,14 @@ def _direct(g_gates: Any, g_inner: Any, gates: Tensor, inner: Tensor, lengths: A
 @op
 @quiet
 def gru_backward(g_states: Array, gates: Array, inner: Array, previous: Array, weight: Array, /) -> Array:
-    """The one sequential part of a GRU's gradient: a recurrence, backward in time and linear in what arrives.
+    """Runs the sequential part of a GRU's gradient: a linear recurrence, backward in time.
 
     dh_t = g_states_t + z_(t+1) dh_(t+1) + da_(t+1) W
     da_t = k_t dh_t
     dn_t = (1-z)(1-n²) dh_t
 
-    with k = (k_q q (1-r), (h_(t-1) - n) z (1-z), k_q) and k_q = (1-z)(1-n²) r, where q is what r is multiplied
-    with. As a linear map from g_states to dh its adjoint is `gru_tangent`; so both can be differentiated again and
-    again.
+    with k = (k_q q (1-r), (h_(t-1) - n) z (1-z), k_q) and k_q = (1-z)(1-n²) r, where q is the term that r multiplies.
+    As a linear map from g_states to dh, its adjoint is `gru_tangent`, so both are differentiable to any order.
 
     Shape:
         g_states: (T, N, H); gates: (T, 3, N, H); inner: q, (T, N, H); previous: the state before each step (T, N, H);
@@ -235,14 +234,14 @@ def _(
 @op
 @quiet
 def gru_tangent(u: Array, gates: Array, inner: Array, previous: Array, weight: Array, /) -> Array:
-    """How a GRU's states change with its states: a recurrence, forward in time and linear.
+    """Computes the tangents of a GRU's states: a linear recurrence, forward in time.
 
     λ_t = u_t + z_t λ_(t-1) + k_r α_r + k_z α_z + k_q α_q  with  α = λ_(t-1) W'
 
     with k as in `gru_backward`, whose adjoint this is.
 
     Shape:
-        u: (T, N, H); the others as there. The result: (T, N, H).
+        u: (T, N, H); the others as in `gru_backward`. The result: (T, N, H).
     """
     steps, batch, hidden = inner.shape
     states = np.empty_like(inner)
@@ -282,10 +281,10 @@ def _(
 
 
 def _coefficients(gates: Array, inner: Array, previous: Array, start: int, stop: int, k: Array, k_n: Array) -> None:
-    """Fill in the coefficients, k (3, T, N, H) and k_n, of the steps from `start` to `stop`, of all at once."""
+    """Computes the coefficients k (3, T, N, H) and k_n of the steps from `start` to `stop`, all at once, in place."""
     r, z, n = all_gates = gates[start:stop].swapaxes(0, 1)
     k_r, k_z, k_q = k
-    # First in k_q: h_(t-1) - n, for k_z.
+    # k_q first holds h_(t-1) - n, for k_z.
     np.subtract(previous[start:stop], n, out=k_q)
     np.subtract(1, all_gates[:2], out=k[:2])
     np.multiply(n, n, out=k_n)
@@ -299,7 +298,7 @@ def _coefficients(gates: Array, inner: Array, previous: Array, start: int, stop:
 
 
 def _coefficient_tensors(gates: Tensor, inner: Tensor, previous: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The coefficients of r, z, q and n, as ops."""
+    """Computes the coefficients of r, z, q and n with ops."""
     r, z, n = unbind(gates, 1)
     k_n = (1 - z) * (1 - n * n)
     k_q = k_n * r
@@ -318,10 +317,10 @@ def _second(
     weight: Tensor,
     needs: tuple[bool, ...],
 ) -> Any:
-    """The gradients of gates, inner, previous and weight: the same for `gru_backward` and its adjoint.
+    """Computes the gradients of gates, inner, previous and weight: the same for `gru_backward` and its adjoint.
 
-    Both are one bilinear form, of u with its λ on one side and of g_states with its dh on the other. In it each
-    coefficient stands between a factor of the one side and a factor of the other.
+    Both are the same bilinear form, with u and its λ on one side and g_states and its dh on the other. In it, each
+    coefficient multiplies one factor of each side.
     """
     hidden = inner.shape[2]
     earlier = shifted(states, False)
@@ -334,7 +333,7 @@ def _second(
         a_r, a_z, a_q = split(a if g_a is None else a + g_a, hidden, -1)
         c_r, c_z, c_q = a_r * dh, a_z * dh, a_q * dh
         slope = 1 - n * n
-        # The coefficients of r and q have that of n as a factor.
+        # The coefficients of r and q contain that of n as a factor.
         c_n = c_r * inner * r * (1 - r) + c_q * r
         if g_n is not None:
             c_n = c_n + g_n * dh

@@ -1,4 +1,4 @@
-"""Ops that pick elements out."""
+"""Indexing ops."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["getitem"]
 
 @op
 def slice_at(x: Array, /, index: tuple[Any, ...]) -> Array:
-    """``x[index]`` with integers, slices, None and Ellipsis (ONNX Slice, Gather, Unsqueeze)."""
+    """Computes ``x[index]`` with integers, slices, None and Ellipsis (ONNX Slice, Gather, Unsqueeze)."""
     return x[index]
 
 
@@ -30,7 +30,7 @@ def _(g: Tensor, index: tuple[Any, ...], shapes: Any) -> Any:
 
 @op
 def slice_add(g: Array, /, index: tuple[Any, ...], shape: tuple[int, ...]) -> Array:
-    """Zeros of a shape with `g` put in at an index: the gradient of slicing."""
+    """Returns zeros of a shape with `g` stored at an index: the gradient of slicing."""
     result = np.zeros(shape, g.dtype)
     result[index] = g
     return result
@@ -46,7 +46,7 @@ def _(g: Tensor, index: tuple[Any, ...]) -> Any:
 
 @op
 def index_at(x: Array, /, *indices: Array, index: tuple[Any, ...]) -> Array:
-    """``x[index]``, where each ``"*"`` in `index` is taken by one of the index tensors."""
+    """Computes ``x[index]``, where each ``"*"`` in `index` stands for one of the index tensors."""
     return x[_fill(index, indices)]
 
 
@@ -57,7 +57,7 @@ def _(g: Tensor, indices: Any, index: tuple[Any, ...], shapes: Any) -> Any:
 
 @op
 def index_add(g: Array, /, *indices: Array, index: tuple[Any, ...], shape: tuple[int, ...]) -> Array:
-    """Zeros of a shape with `g` added at an index, which may name an element more than once."""
+    """Returns zeros of a shape with `g` added at an index, which may select an element more than once."""
     if index == ("*",) and indices[0].dtype != np.bool_ and g.ndim:
         # Rows of a table, as in the gradient of an embedding.
         width = math.prod(shape[1:])
@@ -69,7 +69,7 @@ def index_add(g: Array, /, *indices: Array, index: tuple[Any, ...], shape: tuple
 
 
 def added(g: Array, places: Array, shape: tuple[int, ...]) -> Array:
-    """Zeros of a shape with elements added at places counted in one row; several times faster than by several axes."""
+    """Returns zeros of a shape with elements added at flat positions; several times faster than with several axes."""
     result = np.zeros(math.prod(shape), g.dtype)
     np.add.at(result, places.reshape(-1), g.reshape(-1))
     return result.reshape(shape)
@@ -87,7 +87,7 @@ def _fill(index: tuple[Any, ...], indices: tuple[Any, ...]) -> tuple[Any, ...]:
 
 @function
 def getitem(x: Tensor, index: Any) -> Tensor:
-    """``x[index]`` as in NumPy: integers, slices, None, Ellipsis, and tensors of integers or bools.
+    """Computes ``x[index]`` as in NumPy: integers, slices, None, Ellipsis, and tensors of integers or bools.
 
     >>> lucid.arange(10)[2:8:3]
     tensor([2, 5])

@@ -1,4 +1,4 @@
-"""Layer normalisation: one op forward and one backward, each a loop over blocks that stay in a processor's cache."""
+"""Layer normalization: one op forward and one backward, each a loop over blocks that stay in the processor's cache."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .shape import expand_to
 
 __all__ = ["layer_norm"]
 
-# How many elements to treat at once.
+# How many elements to process at once.
 _BLOCK = 16384
 
 
@@ -28,9 +28,9 @@ def _blocks(rows: int, width: int) -> Iterator[slice]:
 
 @op
 def normalized(x: Array, weight: Array, bias: Array, /, axes: int, eps: float) -> Array:
-    """Each block of the last axes with mean 0 and variance 1, times `weight` plus `bias` (ONNX LayerNormalization).
+    """Normalizes each block of the last axes, times `weight` plus `bias` (ONNX LayerNormalization).
 
-    The result: that, the means, and one over the standard deviations.
+    The result: the normalized blocks, the means, and the reciprocals of the standard deviations.
     """
     given = [a for a in (x, weight, bias) if a is not None]
     dtype = np.result_type(*given, *([] if x.dtype.kind == "f" else [np.float64]))
@@ -38,7 +38,7 @@ def normalized(x: Array, weight: Array, bias: Array, /, axes: int, eps: float) -
     width = math.prod(inner)
     rows = x.reshape(math.prod(x.shape[: x.ndim - axes]), width)
     w, b = (None if a is None else a.reshape(width) for a in (weight, bias))
-    # Sums of float16 need more digits.
+    # Sums of float16 need more precision.
     work = np.float32 if dtype == np.float16 else dtype
     out = np.empty(rows.shape, work)
     centre, scale = np.empty((len(rows), 1), work), np.empty((len(rows), 1), work)
@@ -90,7 +90,7 @@ def _plus(total: Tensor | None, more: Tensor) -> Tensor:
 
 @op
 def normalized_slope(incoming: Array, x: Array, weight: Array, centre: Array, scale: Array, /, axes: int) -> Array:
-    """The gradients of `normalized` in `x`, `weight` and `bias`, where `incoming` arrives at its first result.
+    """Computes the gradients of `normalized` for `x`, `weight` and `bias`, from that of its first result, `incoming`.
 
     With s = (x - centre) scale and h = incoming weight: (h - mean(h) - s mean(h s)) scale, the sum of incoming s, and
     the sum of incoming.
@@ -148,14 +148,15 @@ def layer_norm(
     bias: Tensor | None = None,
     eps: float = 1e-5,
 ) -> Tensor:
-    """``(x - mean) / sqrt(variance + eps) * weight + bias`` over the last axes (torch.nn.functional.layer_norm).
+    """Computes ``(x - mean) / sqrt(variance + eps) * weight + bias`` over the last axes
+    (torch.nn.functional.layer_norm).
 
     Args:
         input: the tensor.
-        normalized_shape: the sizes of the axes that mean and variance are taken over.
-        weight: a factor for each element of them.
-        bias: a term for each element of them.
-        eps: keeps the root from 0.
+        normalized_shape: the sizes of the axes that mean and variance are computed over.
+        weight: a factor for each element of these axes.
+        bias: a term for each element of these axes.
+        eps: keeps the square root away from 0.
 
     Shape:
         input: (*, *normalized_shape); weight, bias: normalized_shape; the result: that of `input`.

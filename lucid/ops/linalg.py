@@ -18,7 +18,7 @@ __all__ = ["bmm", "dot", "matmul", "mm", "mv", "outer"]
 
 @op
 def matmul(x: Array, y: Array, /) -> Array:
-    """The matrix product over the last two axes, the others broadcast (numpy.matmul, ONNX MatMul).
+    """Computes the matrix product over the last two axes; the others broadcast (numpy.matmul, ONNX MatMul).
 
     >>> lucid.matmul(lucid.ones(2, 3), lucid.ones(3, 4)).shape
     (2, 4)
@@ -31,7 +31,7 @@ def matmul(x: Array, y: Array, /) -> Array:
 
 @matmul.vjp
 def _(g: Tensor, x: Tensor, y: Tensor, needs: tuple[bool, ...], shapes: Any) -> Any:
-    # A vector stands for a matrix with one row (left) or one column (right), which the product then loses again.
+    # A vector acts as a matrix with one row (left) or one column (right), and the product drops this axis again.
     rows, columns = len(shapes[0]) == 1, len(shapes[1]) == 1
     if columns:
         g = unsqueeze(g, -1)
@@ -53,7 +53,7 @@ matmul.keep_for(x="y", y="x")
 
 @op
 def linear(x: Array, weight: Array, bias: Array = None, /) -> Array:
-    """``x @ weight.T + bias``; no bias if it is None (torch.nn.functional.linear).
+    """Computes ``x @ weight.T + bias``, without the bias if it is None (torch.nn.functional.linear).
 
     Shape:
         x: (*, I); weight: (O, I); bias: (O,); the result: (*, O).
@@ -88,10 +88,10 @@ linear.keep_for(x="weight", weight="x")
 
 @op
 def weight_gradient(dz: Array, x: Array, /) -> Array:
-    """The gradient of a weight, the W of x W': the sum of dz' x over all leading axes, in one product.
+    """Computes the gradient of the weight W in x W': the sum of dz' x over all leading axes, in one product.
 
     Shape:
-        dz: (*, O), the gradient of what the weight made; x: (*, I), what it was applied to; the result: (O, I).
+        dz: (*, O), the gradient of the product; x: (*, I), its input; the result: (O, I).
     """
     rows = math.prod(dz.shape[:-1])
     return np.matmul(dz.reshape(rows, dz.shape[-1]).T, x.reshape(rows, x.shape[-1]))
@@ -107,7 +107,7 @@ weight_gradient.keep_for(dz="x", x="dz")
 
 @function
 def bmm(x: Tensor, y: Any) -> Tensor:
-    """The matrix products of two batches of matrices (torch.bmm).
+    """Computes the matrix products of two batches of matrices (torch.bmm).
 
     Shape:
         x: (N, A, B); y: (N, B, C); the result: (N, A, C).
@@ -123,7 +123,7 @@ def bmm(x: Tensor, y: Any) -> Tensor:
 
 @function
 def mm(x: Tensor, y: Any) -> Tensor:
-    """The product of two matrices (torch.mm).
+    """Computes the product of two matrices (torch.mm).
 
     >>> lucid.mm(lucid.ones(2, 3), lucid.ones(3, 4)).shape
     (2, 4)
@@ -133,7 +133,7 @@ def mm(x: Tensor, y: Any) -> Tensor:
 
 @function
 def mv(x: Tensor, y: Any) -> Tensor:
-    """The product of a matrix and a vector (torch.mv).
+    """Computes the product of a matrix and a vector (torch.mv).
 
     >>> lucid.mv(lucid.ones(2, 3), lucid.ones(3))
     tensor([3., 3.])
@@ -143,7 +143,7 @@ def mv(x: Tensor, y: Any) -> Tensor:
 
 @function
 def dot(x: Tensor, y: Any) -> Tensor:
-    """The product of two vectors, a number (torch.dot).
+    """Computes the dot product of two vectors (torch.dot).
 
     >>> lucid.dot(lucid.tensor([1.0, 2.0]), lucid.tensor([3.0, 4.0]))
     tensor(11.)
@@ -153,7 +153,7 @@ def dot(x: Tensor, y: Any) -> Tensor:
 
 @function
 def outer(x: Tensor, y: Any) -> Tensor:
-    """The products of each element of one vector with each of another (torch.outer).
+    """Computes the outer product of two vectors (torch.outer).
 
     >>> lucid.outer(lucid.tensor([1.0, 2.0]), lucid.tensor([3.0, 4.0]))
     tensor([[3., 4.],

@@ -1,4 +1,4 @@
-"""Logic, bits, and what kind of number an element is."""
+"""Logical and bitwise ops, and tests for NaN and infinity."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _INTEGER = "it acts on integers and bools"
 
 @op(no_gradient=_BOOLEAN)
 def logical_and(x: Array, y: Array, /) -> Array:
-    """True where both are true.
+    """Returns True where both elements are true.
 
     >>> lucid.logical_and(lucid.tensor([1.0, 0.0]), True)
     tensor([ True, False])
@@ -40,7 +40,7 @@ def logical_and(x: Array, y: Array, /) -> Array:
 
 @op(no_gradient=_BOOLEAN)
 def logical_or(x: Array, y: Array, /) -> Array:
-    """True where either is true.
+    """Returns True where at least one element is true.
 
     >>> lucid.logical_or(lucid.tensor([1.0, 0.0]), False)
     tensor([ True, False])
@@ -50,7 +50,7 @@ def logical_or(x: Array, y: Array, /) -> Array:
 
 @op(no_gradient=_BOOLEAN)
 def logical_xor(x: Array, y: Array, /) -> Array:
-    """True where one is true and the other is not.
+    """Returns True where exactly one element is true.
 
     >>> lucid.logical_xor(lucid.tensor([1.0, 0.0]), True)
     tensor([False,  True])
@@ -60,7 +60,7 @@ def logical_xor(x: Array, y: Array, /) -> Array:
 
 @op(no_gradient=_BOOLEAN)
 def logical_not(x: Array, /) -> Array:
-    """True where `x` is false.
+    """Returns True where `x` is false.
 
     >>> lucid.logical_not(lucid.tensor([1.0, 0.0]))
     tensor([False,  True])
@@ -70,7 +70,7 @@ def logical_not(x: Array, /) -> Array:
 
 @op(no_gradient=_INTEGER)
 def bitwise_and(x: Array, y: Array, /) -> Array:
-    """The bits that both have; of bools, whether both are true. The operator ``&``.
+    """Computes the bitwise AND, the operator ``&``; for bools, the logical AND.
 
     >>> lucid.tensor([6, 1]) & 3
     tensor([2, 1])
@@ -80,7 +80,7 @@ def bitwise_and(x: Array, y: Array, /) -> Array:
 
 @op(no_gradient=_INTEGER)
 def bitwise_or(x: Array, y: Array, /) -> Array:
-    """The bits that either has; of bools, whether either is true. The operator ``|``.
+    """Computes the bitwise OR, the operator ``|``; for bools, the logical OR.
 
     >>> lucid.tensor([6, 1]) | 3
     tensor([7, 3])
@@ -90,7 +90,7 @@ def bitwise_or(x: Array, y: Array, /) -> Array:
 
 @op(no_gradient=_INTEGER)
 def bitwise_xor(x: Array, y: Array, /) -> Array:
-    """The bits that one has and the other has not; of bools, whether they differ. The operator ``^``.
+    """Computes the bitwise XOR, the operator ``^``; for bools, the logical XOR.
 
     >>> lucid.tensor([6, 1]) ^ 3
     tensor([5, 2])
@@ -100,7 +100,7 @@ def bitwise_xor(x: Array, y: Array, /) -> Array:
 
 @op(no_gradient=_INTEGER)
 def bitwise_not(x: Array, /) -> Array:
-    """The bits that it has not; of bools, the opposite. The operator ``~``.
+    """Computes the bitwise NOT, the operator ``~``; for bools, the logical NOT.
 
     >>> ~lucid.tensor([6, 1])
     tensor([-7, -2])
@@ -109,7 +109,7 @@ def bitwise_not(x: Array, /) -> Array:
 
 
 def allclose(x: Any, y: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
-    """Whether ``|x - y| <= atol + rtol * |y|`` for all elements; a Python bool (torch.allclose).
+    """Returns whether ``|x - y| <= atol + rtol * |y|`` for all elements, as a Python bool (torch.allclose).
 
     >>> lucid.allclose(lucid.tensor([1.0]), lucid.tensor([1.0 + 1e-6]))
     True
@@ -120,7 +120,7 @@ def allclose(x: Any, y: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: 
 
 @op(no_gradient=_BOOLEAN)
 def isnan(x: Array, /) -> Array:
-    """True where `x` is not a number.
+    """Returns True where `x` is NaN.
 
     >>> lucid.isnan(lucid.tensor([1.0, float("nan")]))
     tensor([False,  True])
@@ -130,7 +130,7 @@ def isnan(x: Array, /) -> Array:
 
 @op(no_gradient=_BOOLEAN)
 def isinf(x: Array, /) -> Array:
-    """True where `x` is infinite.
+    """Returns True where `x` is infinite.
 
     >>> lucid.isinf(lucid.tensor([1.0, float("-inf")]))
     tensor([False,  True])
@@ -140,7 +140,7 @@ def isinf(x: Array, /) -> Array:
 
 @op(no_gradient=_BOOLEAN)
 def isfinite(x: Array, /) -> Array:
-    """True where `x` is neither infinite nor NaN.
+    """Returns True where `x` is neither infinite nor NaN.
 
     >>> lucid.isfinite(lucid.tensor([1.0, float("inf")]))
     tensor([ True, False])

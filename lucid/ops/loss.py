@@ -1,4 +1,4 @@
-"""Losses of each element: how far a prediction is from its target, as one number."""
+"""Elementwise losses."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Reduction = Literal["none", "mean", "sum"]
 
 
 def reduced(name: str, loss: Tensor, reduction: Reduction) -> Tensor:
-    """The losses of all elements, or their mean or sum."""
+    """Returns the losses of all elements, or their mean or sum."""
     if reduction == "none":
         return loss
     if reduction == "mean":
@@ -39,7 +39,7 @@ def reduced(name: str, loss: Tensor, reduction: Reduction) -> Tensor:
 
 
 def _same_shape(name: str, input: Tensor, target: Any) -> Tensor:
-    """The target as a tensor. Shapes must agree: broadcasting a loss is nearly always a mistake."""
+    """Returns the target as a tensor. Shapes must agree: broadcasting a loss is nearly always a mistake."""
     target = as_tensor(target)
     if input.shape != target.shape:
         raise ShapeError(f"{name}: input has shape {input.shape}, but target has {target.shape}")
@@ -48,7 +48,7 @@ def _same_shape(name: str, input: Tensor, target: Any) -> Tensor:
 
 @function
 def mse_loss(input: Tensor, target: Any, reduction: Reduction = "mean") -> Tensor:
-    """``(input - target)²``, reduced (torch.nn.functional.mse_loss).
+    """Computes the squared error ``(input - target)²``, reduced (torch.nn.functional.mse_loss).
 
     >>> lucid.nn.functional.mse_loss(lucid.tensor([1.0, 2.0]), lucid.tensor([1.0, 4.0]))
     tensor(2.)
@@ -59,7 +59,7 @@ def mse_loss(input: Tensor, target: Any, reduction: Reduction = "mean") -> Tenso
 
 @function
 def l1_loss(input: Tensor, target: Any, reduction: Reduction = "mean") -> Tensor:
-    """``|input - target|``, reduced (torch.nn.functional.l1_loss).
+    """Computes the absolute error ``|input - target|``, reduced (torch.nn.functional.l1_loss).
 
     >>> lucid.nn.functional.l1_loss(lucid.tensor([1.0, 2.0]), lucid.tensor([1.0, 4.0]))
     tensor(1.)
@@ -69,7 +69,7 @@ def l1_loss(input: Tensor, target: Any, reduction: Reduction = "mean") -> Tensor
 
 @function
 def smooth_l1_loss(input: Tensor, target: Any, reduction: Reduction = "mean", beta: float = 1.0) -> Tensor:
-    """``0.5 d² / beta`` where ``d = |input - target| < beta``, else ``d - 0.5 beta``, reduced
+    """Computes ``0.5 d² / beta`` where ``d = |input - target| < beta``, else ``d - 0.5 beta``, reduced
     (torch.nn.functional.smooth_l1_loss).
 
     >>> lucid.nn.functional.smooth_l1_loss(lucid.tensor([1.0, 2.0]), lucid.tensor([1.0, 4.0]))
@@ -86,7 +86,7 @@ def smooth_l1_loss(input: Tensor, target: Any, reduction: Reduction = "mean", be
 
 @function
 def huber_loss(input: Tensor, target: Any, reduction: Reduction = "mean", delta: float = 1.0) -> Tensor:
-    """``0.5 d²`` where ``d = |input - target| <= delta``, else ``delta (d - 0.5 delta)``, reduced
+    """Computes ``0.5 d²`` where ``d = |input - target| <= delta``, else ``delta (d - 0.5 delta)``, reduced
     (torch.nn.functional.huber_loss).
 
     >>> lucid.nn.functional.huber_loss(lucid.tensor([1.0, 2.0]), lucid.tensor([1.0, 4.0]))
@@ -101,8 +101,10 @@ def huber_loss(input: Tensor, target: Any, reduction: Reduction = "mean", delta:
 
 @op
 def surprise(x: Array, y: Array, /) -> Array:
-    """The binary cross entropy of each element; the logarithms are at least -100, and the gradient is bounded to
-    match."""
+    """Computes the binary cross entropy of each element.
+
+    The logarithms are at least -100, and the gradient is bounded to match.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         return -(y * np.maximum(np.log(x), -100) + (1 - y) * np.maximum(np.log1p(-x), -100))
 
@@ -116,24 +118,24 @@ def _(g: Tensor, x: Tensor, y: Tensor, needs: tuple[bool, ...]) -> Any:
 
 @function
 def binary_cross_entropy(input: Tensor, target: Any, weight: Any = None, reduction: Reduction = "mean") -> Tensor:
-    """``-(target log(input) + (1 - target) log(1 - input))``, reduced; each logarithm is at least -100
+    """Computes ``-(target log(input) + (1 - target) log(1 - input))``, reduced; each logarithm is at least -100
     (torch.nn.functional.binary_cross_entropy).
 
     Args:
         input: probabilities.
-        target: what they should be.
+        target: the target probabilities.
         weight: a factor for each element; broadcasts.
         reduction: "mean", "sum", or "none" for the loss of each element.
 
     Raises:
-        RangeError: an element of `input` is no probability. ShapeError: the shapes differ.
+        RangeError: an element of `input` is not a probability. ShapeError: the shapes differ.
 
     >>> lucid.nn.functional.binary_cross_entropy(lucid.tensor([0.5]), lucid.tensor([1.0]))
     tensor(0.6931)
     """
     wanted = _same_shape("binary_cross_entropy", input, target)
     data = input._data
-    # Written so that NaN is refused too.
+    # In this form, NaN is rejected too.
     if data.size and not (data.min() >= 0 and data.max() <= 1):
         raise RangeError(
             f"binary_cross_entropy: input must be from 0 to 1; got {data.min():.4g} to {data.max():.4g}; of scores "
@@ -147,14 +149,14 @@ def binary_cross_entropy(input: Tensor, target: Any, weight: Any = None, reducti
 def binary_cross_entropy_with_logits(
     input: Tensor, target: Any, weight: Any = None, reduction: Reduction = "mean", pos_weight: Any = None
 ) -> Tensor:
-    """The binary cross entropy of ``sigmoid(input)``, without the loss of small probabilities
+    """Computes the binary cross entropy of ``sigmoid(input)`` without underflow
     (torch.nn.functional.binary_cross_entropy_with_logits).
 
     ``(1 - target) input + (1 + (pos_weight - 1) target) softplus(-input)``
 
     Args:
         input: scores before the sigmoid.
-        target: what the probabilities should be.
+        target: the target probabilities.
         weight: a factor for each element; broadcasts.
         reduction: "mean", "sum", or "none" for the loss of each element.
         pos_weight: a factor for targets of 1; broadcasts.
@@ -177,14 +179,15 @@ def kl_div(
     reduction: Literal["none", "mean", "sum", "batchmean"] = "mean",
     log_target: bool = False,
 ) -> Tensor:
-    """The Kullback–Leibler divergence, ``target (log(target) - input)``, reduced (torch.nn.functional.kl_div).
+    """Computes the Kullback–Leibler divergence, ``target (log(target) - input)``, reduced
+    (torch.nn.functional.kl_div).
 
     Args:
         input: log-probabilities.
         target: probabilities, or log-probabilities if `log_target`.
         reduction: "batchmean" for the divergence itself: the sum divided by the size of the first axis; "mean", "sum",
             or "none" for each element.
-        log_target: whether `target` is logarithmic.
+        log_target: whether `target` holds log-probabilities.
 
     >>> lucid.nn.functional.kl_div(lucid.tensor([[-1.0, -0.5]]), lucid.tensor([[0.5, 0.5]]), "batchmean")
     tensor(0.0569)

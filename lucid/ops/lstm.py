@@ -1,9 +1,9 @@
-"""Long short-term memory: a whole sequence through one layer is one op, its loop written by hand.
+"""LSTM: one op runs one layer over a whole sequence, with a handwritten loop.
 
-Letters: T time, N batch, I input, H hidden. The gates that are kept stand in the order o i f g: so the three that a
-sigmoid makes stand together, and so do the three that act on the cell. Weights and the gradients of pre-activations
-stand in PyTorch's order, i f g o, which is that one turned by one place. Each gate of a step stands by itself, (N, H),
-contiguous in memory: that is what the loops' time depends on, beside the matrix products.
+Letters: T time, N batch, I input, H hidden. The kept gates are in the order o i f g, so the three sigmoid gates are
+adjacent, and so are the three that act on the cell. Weights and the gradients of pre-activations are in PyTorch's
+order, i f g o, which is the same order rotated by one place. Each gate of a step, (N, H), is contiguous in memory:
+besides the matrix products, this determines the time of the loops.
 """
 
 from __future__ import annotations
@@ -47,20 +47,20 @@ def lstm(
     lengths: Array,
     /,
 ) -> Array:
-    """A long short-term memory layer over a whole sequence (ONNX LSTM).
+    """Runs an LSTM layer over a whole sequence (ONNX LSTM).
 
     i, f, g, o = W_ih x_t + b_ih + W_hh h_(t-1) + b_hh
     c_t = σ(f) c_(t-1) + σ(i) tanh(g)
     h_t = σ(o) tanh(c_t)
 
-    Steps at and after a sequence's length count as absent: the results are 0 there, and the last states are those at
-    the last step that counts. Nothing that stands in the padding, NaN included, reaches any result.
+    Steps at and after a sequence's length are padding: the results are 0 there, and the last states are those of the
+    last valid step. The content of the padding, even NaN, does not affect any result.
 
     Shape:
         x: (T, N, I); h0, c0: (1, N, H) or None for zeros; weight_ih: (4H, I); weight_hh: (4H, H); bias_ih, bias_hh:
         (4H,) or None; lengths: (N,) integers from 1 to T, or None where all are T.
-        The result: the states of all steps (T, N, H), the last state (1, N, H), the last cell (1, N, H); and for the
-        gradient the gates σ(o), σ(i), σ(f), tanh(g) of all steps (T, 4, N, H) and all cells (T, N, H).
+        The result: the states of all steps (T, N, H), the last state (1, N, H), the last cell (1, N, H); and, for the
+        gradient, the gates σ(o), σ(i), σ(f), tanh(g) of all steps (T, 4, N, H) and all cells (T, N, H).
     """
     steps, batch, _ = x.shape
     hidden = weight_hh.shape[1]
@@ -75,7 +75,7 @@ def lstm(
     cells = np.empty_like(output)
     h = np.zeros_like(output[0]) if h0 is None else h0[0]
     c = np.zeros_like(output[0]) if c0 is None else c0[0]
-    # At small sizes a step costs what its calls and views cost, so it happens in arrays that are made once.
+    # At small sizes the calls and views of a step dominate, so its arrays are allocated once.
     product, a = np.empty_like(gates[0]), np.empty_like(gates[0])
     buffer, one = np.empty_like(h), np.ones((), h.dtype)
     sigmoids, (o, i, f, g) = a[:3], a
@@ -157,14 +157,14 @@ def _(
 @op
 @quiet
 def lstm_backward(g_states: Array, g_cells: Array, gates: Array, cells: Array, c0: Array, weight: Array, /) -> Array:
-    """The one sequential part of an LSTM's gradient: a recurrence, backward in time and linear in what arrives.
+    """Runs the sequential part of an LSTM's gradient: a linear recurrence, backward in time.
 
     dh_t = g_states_t + da_(t+1) W
     dc_t = g_cells_t + p_t dh_t + f_(t+1) dc_(t+1)
     da_t = k_t (dc_t, dc_t, dc_t, dh_t)
 
-    with k = (i(1-i) g, f(1-f) c_(t-1), (1-g²) i, o(1-o) tanh(c_t)) and p = o (1 - tanh²(c_t)). As a linear map its
-    adjoint is `lstm_tangent`; the two are each other's gradients, so both can be differentiated again and again.
+    with k = (i(1-i) g, f(1-f) c_(t-1), (1-g²) i, o(1-o) tanh(c_t)) and p = o (1 - tanh²(c_t)). As a linear map, its
+    adjoint is `lstm_tangent`. Each is the gradient of the other, so both are differentiable to any order.
 
     Shape:
         g_states: (T, N, H); g_cells: (T, N, H) or None for zeros; gates: (T, 4, N, H); cells: (T, N, H); c0: (1, N, H)
@@ -223,7 +223,7 @@ def _(
 @op
 @quiet
 def lstm_tangent(u: Array, v: Array, gates: Array, cells: Array, c0: Array, weight: Array, /) -> Array:
-    """How an LSTM's states and cells change with its pre-activations: a recurrence, forward in time and linear.
+    """Computes the tangents of an LSTM's states and cells: a linear recurrence, forward in time.
 
     α_t = u_t + λ_(t-1) W'
     μ_t = v_t + k_i α_i + k_f α_f + k_g α_g + f_t μ_(t-1)
@@ -232,7 +232,8 @@ def lstm_tangent(u: Array, v: Array, gates: Array, cells: Array, c0: Array, weig
     with k and p as in `lstm_backward`, whose adjoint this is.
 
     Shape:
-        u: (T, N, 4H); v: (T, N, H) or None for zeros; the others as there. The result: λ and μ, each (T, N, H).
+        u: (T, N, 4H); v: (T, N, H) or None for zeros; the others as in `lstm_backward`. The result: λ and μ, each
+        (T, N, H).
     """
     steps, batch, hidden = cells.shape
     states = np.empty_like(cells)
@@ -282,7 +283,7 @@ def _(
 
 
 def _coefficients(gates: Array, cells: Array, c0: Array, start: int, stop: int, k: Array, p: Array) -> None:
-    """Fill in the coefficients k, (4, T, N, H), and p of the steps from `start` to `stop`, of all at once."""
+    """Computes the coefficients k (4, T, N, H) and p of the steps from `start` to `stop`, all at once, in place."""
     o, i, _, g = all_gates = gates[start:stop].swapaxes(0, 1)
     k_o, k_i, k_f, k_g = k
     np.subtract(1, all_gates[:3], out=k[:3])
@@ -315,10 +316,10 @@ def _second(
     weight: Tensor,
     needs: tuple[bool, ...],
 ) -> Any:
-    """The gradients of gates, cells, c0 and weight: the same for `lstm_backward` and its adjoint.
+    """Computes the gradients of gates, cells, c0 and weight: the same for `lstm_backward` and its adjoint.
 
-    Both are one bilinear form, of (u, v) with their λ, μ on one side and of (g_states, g_cells) with their da, dc on
-    the other. In it each coefficient stands between a factor of the one side and a factor of the other.
+    Both are the same bilinear form, with (u, v) and their λ, μ on one side and (g_states, g_cells) and their da, dc on
+    the other. In it, each coefficient multiplies one factor of each side.
     """
     states, changes = dotted
     hidden = cells.shape[2]

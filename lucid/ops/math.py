@@ -1,4 +1,4 @@
-"""Functions of one element, beyond the commonest: powers and logarithms, trigonometry, erf, rounding, clamping."""
+"""Less common elementwise ops: powers and logarithms, trigonometry, erf, rounding, clamping."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _LN_2 = 0.6931471805599453
 @op
 @_quiet
 def expm1(x: Array, /) -> Array:
-    """``exp(x) - 1``, exact to the last digit near 0.
+    """Computes ``exp(x) - 1``, accurate to the last digit near 0.
 
     >>> lucid.expm1(lucid.tensor([0.0, 1e-8]))
     tensor([0.e+00, 1.e-08])
@@ -59,7 +59,7 @@ def _(g: Tensor, out: Tensor) -> Any:
 @op
 @_quiet
 def log1p(x: Array, /) -> Array:
-    """``log(1 + x)``, exact to the last digit near 0.
+    """Computes ``log(1 + x)``, accurate to the last digit near 0.
 
     >>> lucid.log1p(lucid.tensor([0.0, 1e-8]))
     tensor([0.e+00, 1.e-08])
@@ -75,7 +75,7 @@ def _(g: Tensor, x: Tensor) -> Any:
 @op
 @_quiet
 def log2(x: Array, /) -> Array:
-    """The logarithm to base 2.
+    """Computes the logarithm to base 2.
 
     >>> lucid.log2(lucid.tensor([1.0, 8.0]))
     tensor([0., 3.])
@@ -91,7 +91,7 @@ def _(g: Tensor, x: Tensor) -> Any:
 @op
 @_quiet
 def logaddexp(x: Array, y: Array, /) -> Array:
-    """``log(exp(x) + exp(y))``, without overflow.
+    """Computes ``log(exp(x) + exp(y))`` without overflow.
 
     >>> lucid.logaddexp(lucid.tensor([0.0]), lucid.tensor([0.0]))
     tensor([0.6931])
@@ -107,7 +107,7 @@ def _(g: Tensor, x: Any, y: Any, needs: tuple[bool, ...]) -> Any:
 @op
 @_quiet
 def rsqrt(x: Array, /) -> Array:
-    """``1 / sqrt(x)``.
+    """Computes ``1 / sqrt(x)``.
 
     >>> lucid.rsqrt(lucid.tensor([4.0, 16.0]))
     tensor([0.5 , 0.25])
@@ -123,7 +123,7 @@ def _(g: Tensor, out: Tensor) -> Any:
 @op
 @_quiet
 def reciprocal(x: Array, /) -> Array:
-    """``1 / x``.
+    """Computes ``1 / x``.
 
     >>> lucid.reciprocal(lucid.tensor([4.0, 0.5]))
     tensor([0.25, 2.  ])
@@ -138,7 +138,7 @@ def _(g: Tensor, out: Tensor) -> Any:
 
 @op
 def square(x: Array, /) -> Array:
-    """``x * x``.
+    """Computes ``x * x``.
 
     >>> lucid.square(lucid.tensor([3.0, -2.0]))
     tensor([9., 4.])
@@ -154,7 +154,7 @@ def _(g: Tensor, x: Tensor) -> Any:
 @op
 @_quiet
 def sin(x: Array, /) -> Array:
-    """The sine.
+    """Computes the sine.
 
     >>> lucid.sin(lucid.tensor([0.0, 1.0]))
     tensor([0.    , 0.8415])
@@ -170,7 +170,7 @@ def _(g: Tensor, x: Tensor) -> Any:
 @op
 @_quiet
 def cos(x: Array, /) -> Array:
-    """The cosine.
+    """Computes the cosine.
 
     >>> lucid.cos(lucid.tensor([0.0, 1.0]))
     tensor([1.    , 0.5403])
@@ -186,7 +186,7 @@ def _(g: Tensor, x: Tensor) -> Any:
 @op
 @_quiet
 def erf(x: Array, /) -> Array:
-    """The error function, ``2 / √pi`` times the integral of ``exp(-t²)`` from 0 to x.
+    """Computes the error function, ``2 / √pi`` times the integral of ``exp(-t²)`` from 0 to x.
 
     >>> lucid.erf(lucid.tensor([0.0, 1.0]))
     tensor([0.    , 0.8427])
@@ -199,12 +199,12 @@ def _(g: Tensor, x: Tensor) -> Any:
     return g * (exp(-(x * x)) * _TWO_OVER_ROOT_PI)
 
 
-# --- rounding: the gradient is 0 wherever there is one
+# --- rounding: the gradient is 0 wherever it is defined
 
 
 @op
 def floor(x: Array, /) -> Array:
-    """The greatest integer that is not greater; the gradient is 0.
+    """Rounds down to an integer; the gradient is 0.
 
     >>> lucid.floor(lucid.tensor([1.5, -1.5]))
     tensor([ 1., -2.])
@@ -214,7 +214,7 @@ def floor(x: Array, /) -> Array:
 
 @op
 def ceil(x: Array, /) -> Array:
-    """The least integer that is not less; the gradient is 0.
+    """Rounds up to an integer; the gradient is 0.
 
     >>> lucid.ceil(lucid.tensor([1.5, -1.5]))
     tensor([ 2., -1.])
@@ -224,7 +224,7 @@ def ceil(x: Array, /) -> Array:
 
 @op
 def trunc(x: Array, /) -> Array:
-    """The integer part; the gradient is 0.
+    """Rounds towards 0 to an integer; the gradient is 0.
 
     >>> lucid.trunc(lucid.tensor([1.5, -1.5]))
     tensor([ 1., -1.])
@@ -234,7 +234,7 @@ def trunc(x: Array, /) -> Array:
 
 @op
 def rint(x: Array, /) -> Array:
-    """The nearest integer, of two equally near the even one (ONNX Round); the gradient is 0."""
+    """Rounds to the nearest integer, ties to even (ONNX Round); the gradient is 0."""
     return np.rint(x) if x.dtype.kind == "f" else x
 
 
@@ -248,7 +248,7 @@ def _(g: Tensor) -> Any:
 
 @function
 def round(x: Tensor, *, decimals: int = 0) -> Tensor:
-    """The nearest number with so many decimals, of two equally near the even one; the gradient is 0 (torch.round).
+    """Rounds to a number of decimals, ties to even; the gradient is 0 (torch.round).
 
     >>> lucid.round(lucid.tensor([0.5, 1.5, 2.4]))
     tensor([0., 2., 2.])
@@ -262,7 +262,7 @@ def round(x: Tensor, *, decimals: int = 0) -> Tensor:
 @op
 @_quiet
 def floor_divide(x: Array, y: Array, /) -> Array:
-    """``floor(x / y)``; the gradient is 0 (torch.floor_divide).
+    """Computes ``floor(x / y)``; the gradient is 0 (torch.floor_divide).
 
     >>> lucid.floor_divide(lucid.tensor([7.0, -7.0]), 2)
     tensor([ 3., -4.])
@@ -277,7 +277,7 @@ def _(g: Tensor) -> Any:
 
 @function
 def div(x: Any, y: Any, *, rounding_mode: str | None = None) -> Tensor:
-    """``x / y``; rounded down for "floor", towards 0 for "trunc" (torch.div).
+    """Computes ``x / y``, rounded down for "floor" and towards 0 for "trunc" (torch.div).
 
     >>> lucid.div(lucid.tensor([7.0, -7.0]), 2, rounding_mode="trunc")
     tensor([ 3., -3.])
@@ -291,14 +291,14 @@ def div(x: Any, y: Any, *, rounding_mode: str | None = None) -> Tensor:
     down = floor_divide(x, y)
     if down.dtype.kind == "f":
         return trunc(true_divide(x, y))
-    # Integers stay integers, without a detour over floats, which would lose digits.
+    # Integers stay integers: a conversion to floats would lose digits.
     return down + astype(ne(remainder(x, y), 0) & ne(lt(x, 0), lt(y, 0)), down.dtype)
 
 
 @op
 @_quiet
 def remainder(x: Array, y: Array, /) -> Array:
-    """What is left of ``x / y``, with the sign of `y` (torch.remainder, Python's ``%``).
+    """Computes the remainder of ``x / y``, with the sign of `y` (torch.remainder, Python's ``%``).
 
     >>> lucid.remainder(lucid.tensor([7.0, -7.0]), 4)
     tensor([3., 1.])
@@ -316,7 +316,7 @@ def _(g: Tensor, x: Any, y: Any, needs: tuple[bool, ...]) -> Any:
 
 @op
 def clip(x: Array, low: Array, high: Array, /) -> Array:
-    """`x` kept between two limits, each of which may be None (ONNX Clip)."""
+    """Clamps `x` between two limits, each of which may be None (ONNX Clip)."""
     y = x if low is None else np.maximum(x, low)
     return y if high is None else np.minimum(y, high)
 
@@ -327,7 +327,7 @@ def _(g: Tensor, x: Tensor, low: Any, high: Any, needs: tuple[bool, ...]) -> Any
     below = None if high is None else le(x, high)
     inside = below if above is None else above if below is None else above & below
     gx = g if inside is None else where(inside, g, 0.0)
-    # Where the limits are in the wrong order the upper one wins.
+    # If the limits are in the wrong order, the upper one wins.
     g_low = g_high = None
     if needs[1]:
         g_low = where(above if high is None else above | (low >= high), 0.0, g)
@@ -339,7 +339,7 @@ def _(g: Tensor, x: Tensor, low: Any, high: Any, needs: tuple[bool, ...]) -> Any
 
 @function
 def clamp(x: Tensor, min: Any = None, max: Any = None) -> Tensor:
-    """`x` kept between two limits, numbers or tensors (torch.clamp). At a limit the gradient is that of `x`.
+    """Clamps `x` between two limits, numbers or tensors (torch.clamp). At a limit, `x` gets the gradient.
 
     >>> lucid.clamp(lucid.tensor([-2.0, 0.5, 3.0]), -1, 1)
     tensor([-1. ,  0.5,  1. ])

@@ -18,14 +18,14 @@ __all__ = ["norm", "std", "var"]
 
 @function
 def var(x: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: float = 1) -> Tensor:
-    """The variance, ``sum((x - mean)²) / (n - correction)`` (torch.var).
+    """Computes the variance, ``sum((x - mean)²) / (n - correction)`` (torch.var).
 
     Args:
         x: the tensor.
         dim: an axis, several, or None for all.
-        unbiased: True for ``correction=1``, False for ``correction=0``; as `correction` says if not given.
-        keepdim: leave the axes, with size one.
-        correction: how many degrees of freedom are spent; NaN comes out if none is left.
+        unbiased: True for ``correction=1``, False for ``correction=0``; `correction` applies if not given.
+        keepdim: keep the reduced axes, with size one.
+        correction: the number of degrees of freedom to subtract; the result is NaN if none is left.
 
     >>> lucid.var(lucid.tensor([1.0, 2.0, 3.0]))
     tensor(1.)
@@ -41,7 +41,7 @@ def var(x: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False,
 
 @function
 def std(x: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: float = 1) -> Tensor:
-    """The standard deviation, the root of `var` (torch.std).
+    """Computes the standard deviation, the square root of `var` (torch.std).
 
     >>> lucid.std(lucid.tensor([1.0, 2.0, 3.0]))
     tensor(1.)
@@ -51,7 +51,7 @@ def std(x: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False,
 
 @op
 def norm2(x: Array, /, dim: Dims = None, keepdim: bool = False) -> Array:
-    """``sqrt(sum(x²))``, with the gradient 0 at 0 (ONNX ReduceL2)."""
+    """Computes ``sqrt(sum(x²))``, with gradient 0 at 0 (ONNX ReduceL2)."""
     return np.sqrt(np.sum(np.square(x), axis=axes(dim), keepdims=keepdim))
 
 
@@ -64,7 +64,7 @@ def _(g: Tensor, x: Tensor, out: Tensor, dim: Dims, keepdim: bool, shapes: Any) 
 
 @function
 def norm(x: Tensor, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Tensor:
-    """``sum(|x| ** p) ** (1 / p)``; for infinite `p` the largest or smallest ``|x|``, for 0 how many are not 0
+    """Computes ``sum(|x| ** p) ** (1 / p)``; for infinite `p` the largest or smallest ``|x|``, for 0 the nonzero count
     (torch.norm).
 
     >>> lucid.norm(lucid.tensor([3.0, 4.0]))
@@ -88,7 +88,7 @@ def norm(x: Tensor, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Tenso
 
 @function
 def normalize(x: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
-    """`x` divided by its norm along an axis, or by `eps` if that is larger (torch.nn.functional.normalize).
+    """Divides `x` by its norm along an axis, or by `eps` if that is larger (torch.nn.functional.normalize).
 
     >>> lucid.nn.functional.normalize(lucid.tensor([[3.0, 4.0]]))
     tensor([[0.6, 0.8]])

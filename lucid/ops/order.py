@@ -1,4 +1,4 @@
-"""Elements in order."""
+"""Sorting."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["argsort", "sort", "topk"]
 
 
 class Ordered(NamedTuple):
-    """What `sort` and `topk` return."""
+    """The result of `sort` and `topk`."""
 
     values: Tensor
     indices: Tensor
@@ -23,14 +23,14 @@ class Ordered(NamedTuple):
 
 @op
 def ordered(x: Array, /, k: int, dim: int, descending: bool) -> Array:
-    """The `k` smallest or largest elements along an axis in order, and their indices (ONNX TopK).
+    """Returns the `k` smallest or largest elements along an axis, sorted, and their indices (ONNX TopK).
 
-    Of several that are equal the first comes first.
+    Equal elements keep their order.
     """
     if k > x.shape[dim]:
         raise ValueError(f"there are no {k} elements along axis {dim}")
     if descending:
-        # From the back, so that the order of equals comes out as it was.
+        # Sorts the reversed array, so that equal elements keep their order.
         back = np.flip(x, dim)
         order = x.shape[dim] - 1 - np.flip(np.argsort(back, axis=dim, kind="stable"), dim)
     else:
@@ -54,7 +54,9 @@ def _axis(name: str, x: Tensor, dim: int) -> int:
 
 @function
 def sort(x: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> Ordered:
-    """The elements in order along an axis, and the indices they had (torch.sort). Equal elements keep their order.
+    """Sorts the elements along an axis, and returns their former indices too (torch.sort).
+
+    Equal elements keep their order.
 
     >>> lucid.sort(lucid.tensor([3.0, 1.0, 2.0])).indices
     tensor([1, 2, 0])
@@ -65,7 +67,7 @@ def sort(x: Tensor, dim: int = -1, descending: bool = False, stable: bool = True
 
 @function
 def argsort(x: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
-    """The indices of the elements in order along an axis (torch.argsort). Equal elements keep their order.
+    """Returns the indices that sort the elements along an axis (torch.argsort). Equal elements keep their order.
 
     >>> lucid.argsort(lucid.tensor([3.0, 1.0, 2.0]), descending=True)
     tensor([0, 2, 1])
@@ -75,7 +77,7 @@ def argsort(x: Tensor, dim: int = -1, descending: bool = False, stable: bool = T
 
 @function
 def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Ordered:
-    """The `k` largest, or smallest, elements along an axis in order, and their indices (torch.topk).
+    """Returns the `k` largest or smallest elements along an axis, sorted, and their indices (torch.topk).
 
     Raises:
         ShapeError: there are fewer than `k` elements.

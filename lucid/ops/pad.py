@@ -17,7 +17,7 @@ __all__ = ["pad"]
 
 @op
 def pad_with(x: Array, /, before: tuple[int, ...], after: tuple[int, ...], value: float = 0.0) -> Array:
-    """So many elements more of one value at both ends of each axis; negative numbers cut off (ONNX Pad)."""
+    """Pads both ends of each axis with one value; negative amounts crop (ONNX Pad)."""
     inner = tuple(slice(max(-b, 0), max(n - max(-a, 0), 0)) for b, a, n in zip(before, after, x.shape, strict=True))
     sizes = [b + n + a for b, a, n in zip(before, after, x.shape, strict=True)]
     if min(sizes, default=0) < 0:
@@ -41,11 +41,11 @@ def pad(
     mode: Literal["constant", "reflect", "replicate", "circular"] = "constant",
     value: float | None = None,
 ) -> Tensor:
-    """More elements at the ends of axes (torch.nn.functional.pad).
+    """Pads the ends of axes (torch.nn.functional.pad).
 
     Args:
         x: the tensor.
-        pad: two numbers an axis, before and after, the last axis first; negative ones cut off.
+        pad: two amounts per axis, before and after, the last axis first; negative ones crop.
         mode: what the new elements are: "constant", the mirror image ("reflect", without the edge), the edge
             ("replicate"), or the other end ("circular").
         value: the constant; 0 if not given.
@@ -75,7 +75,7 @@ def pad(
 
 
 def _filled(x: Tensor, axis: int, before: int, after: int, mode: str) -> Tensor:
-    """Padding made of the axis's own elements."""
+    """Pads an axis with its own elements."""
     n = x.shape[axis]
     most = {"reflect": n - 1, "circular": n, "replicate": max(before, after) if n else 0}[mode]
     if max(before, after) > most:
@@ -99,7 +99,7 @@ def _filled(x: Tensor, axis: int, before: int, after: int, mode: str) -> Tensor:
 def _edge(
     x: Tensor, part: Callable[[int | None, int | None], Tensor], axis: int, mode: str, n: int, first: bool
 ) -> Tensor:
-    """The `n` elements that go before the axis, or after it."""
+    """Returns the `n` elements that are added before the axis, or after it."""
     if mode == "reflect":
         return flip(part(1, n + 1) if first else part(-n - 1, -1), (axis,))
     if mode == "circular":

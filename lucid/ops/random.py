@@ -29,7 +29,7 @@ __all__ = [
 
 @functools.cache
 def _generator() -> np.random.Generator:
-    """Made when first asked for: numpy.random takes a while to load, and NumPy too leaves it until then."""
+    """Creates the generator on first use: numpy.random takes a while to load, and NumPy itself loads it lazily."""
     return np.random.Generator(np.random.PCG64())
 
 
@@ -38,7 +38,7 @@ _CONSTANT = "it has no inputs"
 
 
 def manual_seed(seed: int) -> None:
-    """Start the sequence of random numbers anew, from a seed (torch.manual_seed).
+    """Seeds the random generator (torch.manual_seed).
 
     >>> lucid.manual_seed(0)
     >>> lucid.randint(0, 10, (3,))
@@ -48,7 +48,7 @@ def manual_seed(seed: int) -> None:
 
 
 def get_rng_state() -> dict[str, Any]:
-    """The state of the generator, to return to with `set_rng_state`.
+    """Returns the state of the generator, which `set_rng_state` restores.
 
     >>> state = lucid.get_rng_state()
     >>> first = lucid.randn(2)
@@ -60,7 +60,7 @@ def get_rng_state() -> dict[str, Any]:
 
 
 def set_rng_state(state: dict[str, Any]) -> None:
-    """Return the generator to a state that `get_rng_state` gave; see there."""
+    """Restores a state of the generator that `get_rng_state` returned; see there."""
     _generator().bit_generator.state = state
 
 
@@ -80,19 +80,19 @@ def normal(*, shape: tuple[int, ...], mean: float, std: float, dtype: Any) -> Ar
 
 @op(no_gradient=_CONSTANT, no_export=_RANDOM)
 def integers(*, shape: tuple[int, ...], low: int, high: int, dtype: Any) -> Array:
-    """Integers from `low` up to, and without, `high`."""
+    """Draws integers from `low` up to, but excluding, `high`."""
     return _generator().integers(low, high, shape, dtype=dtype)
 
 
 @op(no_gradient=_CONSTANT, no_export=_RANDOM)
 def permutation(*, n: int) -> Array:
-    """The integers below n in random order."""
+    """Returns the integers below n in random order."""
     return _generator().permutation(n)
 
 
 @op(no_gradient="it is random, not a function of its input", no_export=_RANDOM)
 def bernoulli_like(x: Array, /, p: float) -> Array:
-    """1 with probability `p`, else 0, in the shape and dtype of `x`."""
+    """Returns 1 with probability `p`, else 0, in the shape and dtype of `x`."""
     draws = _generator().random(x.shape, dtype=np.float32)
     return (draws < p).astype(x.dtype)
 
@@ -118,7 +118,7 @@ def rand(*shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
 
 
 def randn_like(x: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Draws from the standard normal distribution in the shape, and unless given the dtype, of another tensor
+    """Draws from the standard normal distribution, with the shape of another tensor, and its dtype unless given
     (torch.randn_like).
 
     >>> lucid.randn_like(lucid.zeros(2, 3)).shape
@@ -128,7 +128,7 @@ def randn_like(x: Tensor, dtype: Any = None, requires_grad: bool = False) -> Ten
 
 
 def rand_like(x: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Draws from the uniform distribution on [0, 1) in the shape, and unless given the dtype, of another tensor
+    """Draws from the uniform distribution on [0, 1), with the shape of another tensor, and its dtype unless given
     (torch.rand_like).
 
     >>> lucid.rand_like(lucid.zeros(2, 3)).shape
@@ -138,7 +138,7 @@ def rand_like(x: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tens
 
 
 def randint(low: int, high: Any = None, size: Any = None, *, dtype: Any = None) -> Tensor:
-    """Integers from `low` (0 if only `high` is given) up to, and without, `high` (torch.randint).
+    """Draws integers from `low` (0 if only `high` is given) up to, but excluding, `high` (torch.randint).
 
     >>> lucid.randint(5, (2, 3)).shape
     (2, 3)
@@ -152,7 +152,7 @@ def randint(low: int, high: Any = None, size: Any = None, *, dtype: Any = None) 
 
 
 def randperm(n: int) -> Tensor:
-    """The integers below n in random order (torch.randperm).
+    """Returns the integers below n in random order (torch.randperm).
 
     >>> sorted(lucid.randperm(3).tolist())
     [0, 1, 2]
@@ -163,7 +163,7 @@ def randperm(n: int) -> Tensor:
 
 @op(no_gradient="it is random, not a function of its input", no_export=_RANDOM)
 def bernoulli(x: Array, /) -> Array:
-    """1 with the probability that each element says, else 0 (torch.bernoulli).
+    """Returns 1 with the probability that each element gives, else 0 (torch.bernoulli).
 
     >>> lucid.bernoulli(lucid.tensor([0.0, 1.0]))
     tensor([0., 1.])
@@ -173,7 +173,7 @@ def bernoulli(x: Array, /) -> Array:
 
 @op(no_gradient="the result is an index", no_export=_RANDOM)
 def multinomial(x: Array, /, num_samples: int, replacement: bool = False) -> Array:
-    """Indices drawn with the probabilities, or weights, in each row (torch.multinomial).
+    """Draws indices with the probabilities, or weights, in each row (torch.multinomial).
 
     Shape:
         x: (C,) or (N, C); the result: (num_samples,) or (N, num_samples), int64.
@@ -203,7 +203,7 @@ def multinomial(x: Array, /, num_samples: int, replacement: bool = False) -> Arr
 
 @function
 def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
-    """In training, each element is zeroed with probability `p`, and the others are scaled by ``1 / (1 - p)``.
+    """Zeroes each element with probability `p` in training, and scales the others by ``1 / (1 - p)``.
 
     Raises:
         ValueError: `p` is not in [0, 1].

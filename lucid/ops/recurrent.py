@@ -1,4 +1,4 @@
-"""The recurrent ops: a whole sequence through one layer is one op, its loop written by hand.
+"""The recurrent ops: one op runs one layer over a whole sequence, with a handwritten loop.
 
 Letters: T time, N batch, I input, H hidden.
 """
@@ -21,7 +21,7 @@ __all__ = ["recurrent_weight_gradient", "rnn", "rnn_backward"]
 
 Nonlinearity = Literal["tanh", "relu"]
 
-# The padding may hold anything, and whatever comes of it is thrown away. Elsewhere inf and nan come silently, too.
+# The padding may hold anything, and results computed from it are discarded. Elsewhere, inf and nan are silent too.
 quiet = np.errstate(all="ignore")
 
 
@@ -38,12 +38,12 @@ def rnn(
     /,
     nonlinearity: Nonlinearity = "tanh",
 ) -> Array:
-    """A simple recurrent layer over a whole sequence (ONNX RNN).
+    """Runs a simple recurrent layer over a whole sequence (ONNX RNN).
 
     h_t = f(W_ih x_t + b_ih + W_hh h_(t-1) + b_hh)
 
-    Steps at and after a sequence's length count as absent: the output is 0 there, and the last state is the one at the
-    last step that counts. Nothing that stands in the padding, NaN included, reaches any result.
+    Steps at and after a sequence's length are padding: the output is 0 there, and the last state is that of the last
+    valid step. The content of the padding, even NaN, does not affect any result.
 
     Shape:
         x: (T, N, I); h0: (1, N, H) or None for zeros; weight_ih: (H, I); weight_hh: (H, H); bias_ih, bias_hh: (H,) or
@@ -60,10 +60,10 @@ def rnn(
     out = out.reshape(steps, batch, hidden)
     recurrent = np.ascontiguousarray(weight_hh.T)
     product = np.empty((batch, hidden), out.dtype)
-    # At small sizes a step costs what its calls cost: `dot` is a third of `matmul`, and an array is cheaper than a 0.
+    # At small sizes the calls of a step dominate: `dot` takes a third of `matmul`, and an array is cheaper than a 0.
     zeros = None if nonlinearity == "tanh" else np.zeros_like(product)
     h = None if h0 is None else h0[0]
-    # Looked up once: a step is made of little but calls.
+    # Looked up once: a step consists of little but calls.
     add, maximum, tanh = np.add, np.maximum, np.tanh
     for state in out:
         if h is not None:
@@ -119,12 +119,12 @@ def _(
 def rnn_backward(
     incoming: Array, states: Array, weight: Array, /, nonlinearity: Nonlinearity = "tanh", reverse: bool = True
 ) -> Array:
-    """The one sequential part of a recurrent layer's gradient, a linear recurrence through time:
+    """Runs the sequential part of a recurrent layer's gradient, a linear recurrence through time:
 
     z_t = (incoming_t + z_(t+1) W) * f'_t, or with z_(t-1) if not `reverse`,
 
-    with f' = 1 - h² for tanh, and 1 where h > 0, else 0, for relu. Its own gradient is the same recurrence run the
-    other way with W transposed, so it can be differentiated again and again.
+    with f' = 1 - h² for tanh, and 1 where h > 0, else 0, for relu. Its own gradient is the same recurrence in the
+    other direction, with W transposed, so it is differentiable to any order.
 
     Shape:
         incoming: (T, N, H); states: h, (T, N, H); weight: (H, H); the result: (T, N, H).
@@ -151,7 +151,7 @@ def rnn_backward(
 
 
 def _slope(states: Array, out: Array, nonlinearity: Nonlinearity) -> Array:
-    """The derivative of the nonlinearity where it gave `states`, in `out`."""
+    """Computes the derivative of the nonlinearity from its results `states`, in `out`."""
     if nonlinearity == "relu":
         return np.greater(states, 0, out=out)
     np.multiply(states, states, out=out)
@@ -187,18 +187,18 @@ def _(
 
 
 def shifted(z: Tensor, reverse: bool) -> Tensor:
-    """z_(t+1) at place t if `reverse`, else z_(t-1); zeros at the end where there is none."""
+    """Returns z_(t+1) at position t if `reverse`, else z_(t-1); zeros at the end where there is none."""
     return concat(z[1:], zeros_like(z[:1]), dim=0) if reverse else concat(zeros_like(z[:1]), z[:-1], dim=0)
 
 
 def before(first: Any, states: Tensor) -> Tensor:
-    """The state before each step, starting from `first`, or from zeros if it is None."""
+    """Returns the state before each step, starting from `first`, or from zeros if it is None."""
     return concat(zeros_like(states[:1]) if first is None else first, states[:-1], dim=0)
 
 
 @op
 def recurrent_weight_gradient(dz: Array, first: Array, states: Array, /) -> Array:
-    """The gradient of a recurrent weight: the sum over t of dz_t' h_(t-1).
+    """Computes the gradient of a recurrent weight: the sum over t of dz_t' h_(t-1).
 
     Shape:
         dz: (T, N, O), the gradients of the pre-activations; first: the state before the first step (1, N, H), or None
@@ -211,7 +211,7 @@ def recurrent_weight_gradient(dz: Array, first: Array, states: Array, /) -> Arra
     if first is not None:
         total += np.matmul(dz[0].T, first[0])
     elif not np.isfinite(dz[0]).all():
-        # Zero times what is infinite, or no number, is no number.
+        # Zero times inf or NaN is NaN.
         with np.errstate(invalid="ignore"):
             total += np.matmul(dz[0].T, np.zeros_like(states[0]))
     return total
@@ -230,20 +230,20 @@ def _(g: Tensor, dz: Tensor, first: Any, states: Tensor, needs: tuple[bool, ...]
 
 
 def block_size(states: Array, arrays: int) -> int:
-    """How many steps to treat at once: few enough to stay in a processor's cache, many if a step is small.
+    """Returns how many steps to process at once: few enough to stay in the processor's cache, many if steps are small.
 
     Args:
         states: (T, N, H).
-        arrays: how many arrays of a state's size are made for each step.
+        arrays: how many arrays of a state's size each step needs.
     """
     return max(1, min(len(states), 65536 // max(1, arrays * states[0].size)))
 
 
 def by_gate(weight: Array, hidden: int, sigmoids: int) -> Array:
-    """Each gate's part of a weight (gates * H, features), transposed: (gates, features, H).
+    """Splits a weight (gates * H, features) by gate, and transposes each part: (gates, features, H).
 
-    The first so many, which a sigmoid is for, are negated: σ(a) = 1 / (1 + exp(-a)) is precise for a gate that is all
-    but closed, too. One tanh for all gates, σ(a) = (1 + tanh(a / 2)) / 2, saves a call a step and is not.
+    The first `sigmoids` gates are negated: σ(a) = 1 / (1 + exp(-a)) is precise even for an almost closed gate. A single
+    tanh for all gates, σ(a) = (1 + tanh(a / 2)) / 2, would save a call per step, but is not precise there.
     """
     result = np.array(weight.reshape(-1, hidden, weight.shape[1]).swapaxes(1, 2), order="C")
     np.negative(result[:sigmoids], out=result[:sigmoids])
@@ -251,31 +251,31 @@ def by_gate(weight: Array, hidden: int, sigmoids: int) -> Array:
 
 
 def product_of_step(weight: Array, out: Array) -> tuple[Any, Array, Array]:
-    """What multiplies a state with each gate's weight: (function, a, b), so that function(h, a, b) fills `out`.
+    """Returns (function, a, b), so that function(h, a, b) writes the products of h and each gate's weight to `out`.
 
     Args:
         weight: (gates, H, H).
         out: (gates, N, H).
     """
     if out.shape[1] == 1:
-        # The gates of a single sequence are one row; and a call of `dot` takes a third of one of `matmul`.
+        # The gates of a single sequence form one row, and a call of `dot` takes a third of the time of `matmul`.
         return np.dot, np.concatenate(weight, 1), out.reshape(1, -1)
     return np.matmul, weight, out
 
 
 def projected(x: Array, weight: Array, offset: Array | None) -> Array:
-    """The products of all steps' inputs with each gate's weight, (T, gates, N, H).
+    """Computes the products of all steps' inputs with each gate's weight, (T, gates, N, H).
 
     Args:
         x: (T, N, I).
         weight: (gates, I, H).
-        offset: what to add, (gates, 1, H), or None.
+        offset: the term to add, (gates, 1, H), or None.
     """
     steps, batch, features = x.shape
     count, _, hidden = weight.shape
     rows = x.reshape(steps * batch, features)
     if batch == 1:
-        # So a step's gates are one row.
+        # The gates of a step then form one row.
         products = np.dot(rows, np.concatenate(weight, 1))
         if offset is not None:
             products += offset.reshape(-1)
@@ -287,9 +287,9 @@ def projected(x: Array, weight: Array, offset: Array | None) -> Array:
 
 
 def gradient_of_states(g: Any, output: Tensor, lengths: Any) -> Any:
-    """The gradients of all states: those of the output, and that of the last state where it was taken from.
+    """Returns the gradients of all states: those of the output, plus that of the last state at its step.
 
-    None if neither has one.
+    It returns None if neither has one.
     """
     g_output, g_last = g
     if g_output is None and g_last is None:
@@ -311,10 +311,10 @@ def gradient_of_states(g: Any, output: Tensor, lengths: Any) -> Any:
 
 
 def padding_mask(lengths: Tensor, steps: int) -> Tensor:
-    """(T, N) bools, True from each sequence's length on, as ops."""
+    """Returns (T, N) bools, True from each sequence's length on, computed with ops."""
     return ge(unsqueeze(arange(steps), 1), lengths)
 
 
 def padding(lengths: Array, steps: int) -> Array:
-    """(T, N) bools, True from each sequence's length on."""
+    """Returns (T, N) bools, True from each sequence's length on."""
     return np.arange(steps)[:, None] >= lengths

@@ -1,7 +1,7 @@
-"""Ops that reduce axes. `dim` is an axis, several, or None for all; `keepdim` leaves axes of size one in their place.
+"""Reductions. `dim` is an axis, several, or None for all; `keepdim` keeps the reduced axes, with size one.
 
-`dtype` says in what dtype to compute; if it is not given, sums of bools and small integers are int64, or uint64 where
-the integers are unsigned, as in NumPy.
+`dtype` is the dtype to compute in; if it is not given, sums of bools and small integers are int64, or uint64 where the
+integers are unsigned, as in NumPy.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ Dims = int | tuple[int, ...] | list[int] | None
 _BOOLEAN = "the result is bool"
 
 _MANY = 4096
-"""From how many elements on a sum over the first axes is worth a second thought."""
+"""The number of elements from which a sum over the first axes takes the faster path."""
 
-# The ufuncs' own reductions cost half of what NumPy's functions do. Any, since NumPy types them for a fixed keepdims.
+# The ufuncs' own reductions take half the time of NumPy's functions. Any, since NumPy types them for a fixed keepdims.
 add_up: Any = np.add.reduce
 _multiply_up: Any = np.multiply.reduce
 _largest: Any = np.maximum.reduce
@@ -35,18 +35,18 @@ _both: Any = np.logical_and.reduce
 
 
 def axes(dim: Dims) -> Any:
-    """What NumPy calls `dim`; no axes at all count as all of them, as in PyTorch."""
+    """Converts `dim` to NumPy's `axis`; no axes at all mean all of them, as in PyTorch."""
     return (tuple(dim) or None) if isinstance(dim, (tuple, list)) else dim
 
 
 def _leading(dim: Dims) -> int:
-    """How many axes `dim` is, if they are the first ones, as for the gradient of a bias; otherwise 0."""
+    """Returns the number of axes in `dim` if they are the first ones, as for the gradient of a bias; otherwise 0."""
     taken = (dim,) if isinstance(dim, int) else tuple(dim or ())
     return len(taken) if taken == tuple(range(len(taken))) else 0
 
 
 def _add_up_leading(x: Array, count: int) -> Array:
-    """The sum over the first axes: as a product with ones it takes a third of the time, and loses fewer digits."""
+    """Sums over the first axes, by a product with ones: it takes a third of the time, and loses fewer digits."""
     if x.dtype.char not in "fd" or not x.flags.c_contiguous:
         return np.asarray(add_up(x, axis=tuple(range(count))))
     rows = math.prod(x.shape[:count])
@@ -54,7 +54,7 @@ def _add_up_leading(x: Array, count: int) -> Array:
 
 
 def restore(g: Tensor, dim: Dims, keepdim: bool, shape: tuple[int, ...]) -> Tensor:
-    """Give a reduced tensor its axes back, with size one."""
+    """Restores the axes of a reduced tensor, with size one."""
     if keepdim or not shape:
         return g
     reduced = axes(dim)
@@ -65,7 +65,7 @@ def restore(g: Tensor, dim: Dims, keepdim: bool, shape: tuple[int, ...]) -> Tens
 
 @op
 def sum(x: Array, /, dim: Dims = None, keepdim: bool = False, dtype: Any = None) -> Array:
-    """The sum of the elements (ONNX ReduceSum).
+    """Computes the sum of the elements (ONNX ReduceSum).
 
     >>> lucid.sum(lucid.tensor([[1.0, 2.0], [3.0, 4.0]]), dim=0)
     tensor([4., 6.])
@@ -82,7 +82,7 @@ def _(g: Tensor, dim: Dims, keepdim: bool, shapes: Any) -> Any:
 
 @op
 def sum_to(x: Array, /, shape: tuple[int, ...]) -> Array:
-    """Sum over the axes along which something of that shape was broadcast: the gradient of broadcasting.
+    """Sums over the axes along which a tensor of that shape was broadcast: the gradient of broadcasting.
 
     >>> lucid.ops.reduce.sum_to(lucid.ones(2, 3), (3,))
     tensor([2., 2., 2.])
@@ -101,14 +101,14 @@ def _(g: Tensor, shapes: Any) -> Any:
 
 @op
 def mean(x: Array, /, dim: Dims = None, keepdim: bool = False, dtype: Any = None) -> Array:
-    """The arithmetic mean (ONNX ReduceMean); NaN if there are no elements.
+    """Computes the arithmetic mean (ONNX ReduceMean); NaN if there are no elements.
 
     >>> lucid.mean(lucid.tensor([[1.0, 2.0], [3.0, 4.0]]), dim=1)
     tensor([1.5, 3.5])
     """
     if dtype is not None:
         x = x.astype(dtype, copy=False)
-    # Sums of float16 need more digits.
+    # Sums of float16 need more precision.
     work = None if x.dtype.kind == "f" and x.itemsize > 2 else np.float32 if x.dtype.kind == "f" else np.float64
     total = add_up(x, axis=axes(dim), keepdims=keepdim, dtype=work)
     count = x.size // total.size if total.size else 1
@@ -123,8 +123,9 @@ def _(g: Tensor, x: Tensor, dim: Dims, keepdim: bool, shapes: Any) -> Any:
 
 @op(no_gradient="it depends on the shape alone")
 def size(x: Array, /, dim: Dims = None) -> Array:
-    """The number of elements along `dim`, as a scalar of the dtype of `x`; an op, so that a graph stays true at
-    other sizes.
+    """Returns the number of elements along `dim`, as a scalar of the dtype of `x`.
+
+    It is an op, so that a graph stays correct at other sizes.
 
     >>> lucid.ops.reduce.size(lucid.ones(2, 3), dim=1)
     tensor(3.)
@@ -140,7 +141,7 @@ def size(x: Array, /, dim: Dims = None) -> Array:
 
 @op
 def prod(x: Array, /, dim: Dims = None, keepdim: bool = False, dtype: Any = None) -> Array:
-    """The product of the elements (ONNX ReduceProd).
+    """Computes the product of the elements (ONNX ReduceProd).
 
     >>> lucid.prod(lucid.tensor([[1.0, 2.0], [3.0, 4.0]]), dim=0)
     tensor([3., 8.])
@@ -157,7 +158,7 @@ def _(g: Tensor, x: Tensor, dim: Dims, keepdim: bool, shapes: Any) -> Any:
     taken = range(len(shape)) if reduced is None else reduced if isinstance(reduced, tuple) else (reduced,)
     last = [d % len(shape) for d in taken]
     order = (*[d for d in range(len(shape)) if d not in last], *last)
-    # The axes to multiply become one, the last; then everything goes back.
+    # The axes to multiply are merged into one, the last; then the original order is restored.
     rows = permute(x, order)
     kept = tuple(shape[d] for d in order[: len(shape) - len(last)])
     count = 1
@@ -169,8 +170,9 @@ def _(g: Tensor, x: Tensor, dim: Dims, keepdim: bool, shapes: Any) -> Any:
 
 @op
 def prod_of_others(x: Array, /) -> Array:
-    """For each element the product of all others along the last axis: true where one of them is 0, as ``prod / x``
-    is not.
+    """Computes, for each element, the product of all others along the last axis.
+
+    Unlike ``prod / x``, it is correct where an element is 0.
 
     >>> lucid.ops.reduce.prod_of_others(lucid.tensor([2.0, 0.0, 5.0]))
     tensor([ 0., 10.,  0.])
@@ -192,7 +194,7 @@ def _(g: Tensor, x: Tensor) -> Any:
 
 @op(no_gradient=_BOOLEAN)
 def any(x: Array, /, dim: Dims = None, keepdim: bool = False) -> Array:
-    """Whether an element is true.
+    """Returns whether any element is true.
 
     >>> lucid.any(lucid.tensor([False, True]))
     tensor(True)
@@ -202,7 +204,7 @@ def any(x: Array, /, dim: Dims = None, keepdim: bool = False) -> Array:
 
 @op(no_gradient=_BOOLEAN)
 def all(x: Array, /, dim: Dims = None, keepdim: bool = False) -> Array:
-    """Whether all elements are true.
+    """Returns whether all elements are true.
 
     >>> lucid.all(lucid.tensor([False, True]))
     tensor(False)
@@ -212,7 +214,7 @@ def all(x: Array, /, dim: Dims = None, keepdim: bool = False) -> Array:
 
 @op
 def cumsum(x: Array, /, dim: int, dtype: Any = None) -> Array:
-    """The sums of the elements up to each place along an axis (ONNX CumSum).
+    """Computes the cumulative sum along an axis (ONNX CumSum).
 
     >>> lucid.cumsum(lucid.tensor([1.0, 2.0, 3.0]), dim=0)
     tensor([1., 3., 6.])
@@ -230,7 +232,7 @@ def _(g: Tensor, dim: int) -> Any:
 
 @op
 def softmax(x: Array, /, dim: int, dtype: Any = None) -> Array:
-    """``exp(x) / sum(exp(x))`` along an axis (ONNX Softmax).
+    """Computes ``exp(x) / sum(exp(x))`` along an axis (ONNX Softmax).
 
     >>> lucid.softmax(lucid.tensor([0.0, 0.0]), dim=0)
     tensor([0.5, 0.5])
@@ -248,7 +250,7 @@ def _(g: Tensor, out: Tensor, dim: int) -> Any:
 
 @op
 def log_softmax(x: Array, /, dim: int, dtype: Any = None) -> Array:
-    """The logarithm of `softmax`, without the loss of small probabilities (ONNX LogSoftmax).
+    """Computes the logarithm of `softmax` without underflow (ONNX LogSoftmax).
 
     >>> lucid.log_softmax(lucid.tensor([0.0, 0.0]), dim=0)
     tensor([-0.6931, -0.6931])
@@ -265,7 +267,7 @@ def _(g: Tensor, out: Tensor, dim: int) -> Any:
 
 
 def below_top(x: Array, dim: int, dtype: Any) -> Array:
-    """`x` less its largest element along an axis, so that no exponential overflows; a new array of floats."""
+    """Subtracts the largest element along an axis, so that no exponential overflows; returns a new array of floats."""
     if dtype is not None:
         x = x.astype(dtype, copy=False)
     elif x.dtype.kind != "f":
@@ -278,7 +280,7 @@ def below_top(x: Array, dim: int, dtype: Any) -> Array:
 
 @op
 def logsumexp(x: Array, /, dim: Dims = None, keepdim: bool = False) -> Array:
-    """``log(sum(exp(x)))``, without overflow (ONNX ReduceLogSumExp).
+    """Computes ``log(sum(exp(x)))`` without overflow (ONNX ReduceLogSumExp).
 
     >>> lucid.logsumexp(lucid.tensor([0.0, 0.0]))
     tensor(0.6931)

@@ -1,4 +1,4 @@
-"""Any step over time, as one op that holds the graph of the step.
+"""Scan: any step over time, as one op that holds the graph of the step.
 
 Letters: T time.
 """
@@ -23,19 +23,19 @@ __all__ = ["scan"]
 
 @op
 def scan(*operands: Array, body: Graph, states: int, scanned: int, reverse: bool = False) -> Array:
-    """One graph run at every time step, its states going from step to step (ONNX Scan).
+    """Runs one graph at every time step, and passes its states from step to step (ONNX Scan).
 
     Args:
-        operands: the first states; the sequences, time first; then what the body reads at every step alike.
-        body: the graph of a step. Its inputs are a state each, a slice of each sequence, and the rest of the operands;
-            its outputs the next states and what this step gives.
+        operands: the initial states; the sequences, time first; then the tensors that every step reads.
+        body: the graph of a step. Its inputs are the states, a slice of each sequence, and the rest of the operands;
+            its outputs are the next states and the results of the step.
         states: how many states there are.
         scanned: how many sequences there are.
         reverse: whether time runs backward.
 
     Shape:
-        The result: the last states; what the steps gave, (T, *) each; and for the gradient the states before each step,
-        (T, *) each.
+        The result: the last states; the results of the steps, (T, *) each; and, for the gradient, the states before
+        each step, (T, *) each.
     """
     run = runner(body)
     held = list(operands[:states])
@@ -67,9 +67,9 @@ def _(
     scanned: int,
     reverse: bool,
 ) -> Any:
-    """The step's own gradient, recorded as a graph, scanned the other way.
+    """Scans the step's own gradient, recorded as a graph, in the other direction.
 
-    Its states are the gradients of the states, and those of what every step reads, which add up.
+    Its states are the gradients of the states, and the accumulated gradients of the tensors that every step reads.
     """
     first, sequences, rest = operands[:states], operands[states : states + scanned], operands[states + scanned :]
     given = len(body.outputs) - states
@@ -109,7 +109,7 @@ def _(
         added = found[len(float_states) : len(float_states) + len(wanted_rest)]
         return [*new, *map(add, sums, added), *found[len(float_states) + len(wanted_rest) :]]
 
-    # To record a step with: how these were made is not part of it.
+    # Samples to record a step with; the graph that produced the originals is not part of it.
     sample = [Tensor(x._data) for x in initial] + [Tensor(x._data[0]) for x in moving] + [Tensor(x._data) for x in rest]
     graph, others, _ = record(step, sample, [f"input_{i}" for i in range(len(sample))], grad=True)
     results = scan(
@@ -131,7 +131,7 @@ def _(
 
 
 def _parts(tensors: Sequence[Tensor], counts: Sequence[int]) -> list[list[Tensor]]:
-    """Cut into pieces of these lengths, and what is left."""
+    """Splits tensors into pieces of these lengths, and the rest."""
     pieces, start = [], 0
     for count in counts:
         pieces.append(list(tensors[start : start + count]))
@@ -140,7 +140,7 @@ def _parts(tensors: Sequence[Tensor], counts: Sequence[int]) -> list[list[Tensor
 
 
 def _gradients(pairs: Sequence[tuple[Tensor, Tensor]], targets: Sequence[Tensor]) -> list[Tensor]:
-    """The gradients of `targets`, zeros where none arrives."""
+    """Returns the gradients of `targets`, zeros where there is none."""
     values = [target._value or target._leaf_value() for target in targets]
     roots = [(root._value or root._leaf_value(), d) for root, d in pairs]
     found = backward(roots, wrap=Tensor._wrap, targets=values) if roots else {}

@@ -1,4 +1,4 @@
-"""Picking elements along one axis by an index tensor, and putting them back."""
+"""Gathering elements along one axis by an index tensor, and scattering them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["gather", "scatter", "scatter_add"]
 
 @op
 def gather_at(x: Array, indices: Array, /, dim: int) -> Array:
-    """``out[i][j] = x[indices[i][j]][j]`` for ``dim=0`` and so on (ONNX GatherElements)."""
+    """Computes ``out[i][j] = x[indices[i][j]][j]`` for ``dim=0`` and so on (ONNX GatherElements)."""
     if indices.shape[:dim] == x.shape[:dim] and indices.shape[dim + 1 :] == x.shape[dim + 1 :]:
         return np.take_along_axis(x, indices, axis=dim)
     return x[_grid(indices, dim)]
@@ -32,7 +32,7 @@ def _(g: Tensor, indices: Tensor, dim: int, shapes: Any) -> Any:
 
 @op
 def gather_sum(g: Array, indices: Array, /, dim: int, shape: tuple[int, ...]) -> Array:
-    """Zeros of a shape with `g` added where `gather` would read: its gradient (ONNX ScatterElements)."""
+    """Returns zeros of a shape with `g` added where `gather` would read: its gradient (ONNX ScatterElements)."""
     places = indices * math.prod(shape[dim + 1 :])
     for axis, n in enumerate(indices.shape):
         if axis != dim:
@@ -48,7 +48,7 @@ def _(g: Tensor, indices: Tensor, dim: int) -> Any:
 
 @op
 def scatter_at(x: Array, indices: Array, src: Array, /, dim: int) -> Array:
-    """`x` with elements of `src` put where `indices` says (ONNX ScatterElements)."""
+    """Returns `x` with elements of `src` stored at `indices` (ONNX ScatterElements)."""
     result = np.array(x)
     result[_grid(indices, dim)] = src
     return result
@@ -61,14 +61,14 @@ def _(g: Tensor, indices: Tensor, dim: int, needs: tuple[bool, ...], shapes: Any
 
 
 def _grid(indices: Array, dim: int) -> tuple[Array, ...]:
-    """An index for NumPy that has `indices` at its axis `dim` and counts along the others."""
+    """Returns a NumPy index that has `indices` at axis `dim` and counts along the others."""
     places: list[Array] = list(np.indices(indices.shape, sparse=True))
     places[dim] = indices
     return tuple(places)
 
 
 def _checked(name: str, x: Tensor, dim: int, index: Any) -> tuple[Tensor, int]:
-    """The index tensor and the axis counted from the front, if they fit the tensor."""
+    """Returns the index tensor and the non-negative axis, if they fit the tensor."""
     indices = as_tensor(index)
     if indices.dtype.kind not in "iu":
         raise DtypeError(f"{name}: index must be of integers; got {indices.dtype}")
@@ -81,8 +81,8 @@ def _checked(name: str, x: Tensor, dim: int, index: Any) -> tuple[Tensor, int]:
     axis = dim % x.ndim
     if any(m > n for d, (m, n) in enumerate(zip(indices.shape, x.shape, strict=True)) if d != axis):
         raise ShapeError(
-            f"{name}: index must not be larger than the tensor, but for axis {dim}; got shapes {indices.shape} and "
-            f"{x.shape}"
+            f"{name}: index must not be larger than the tensor, except along axis {dim}; got shapes {indices.shape} "
+            f"and {x.shape}"
         )
     if indices._data.size and int(indices._data.min()) < 0:
         raise AxisError(f"{name}: indices must not be negative; got {indices._data.min()}")
@@ -91,10 +91,10 @@ def _checked(name: str, x: Tensor, dim: int, index: Any) -> tuple[Tensor, int]:
 
 @function
 def gather(x: Tensor, dim: int, index: Any) -> Tensor:
-    """The elements that `index` names along an axis: ``out[i][j] = x[index[i][j]][j]`` for ``dim=0`` (torch.gather).
+    """Gathers elements along an axis: ``out[i][j] = x[index[i][j]][j]`` for ``dim=0`` (torch.gather).
 
     Shape:
-        index: as many axes as `x`, none but `dim` larger; the result: that of `index`.
+        index: as many axes as `x`, none larger except `dim`; the result: that of `index`.
 
     Raises:
         AxisError: an index is out of range. ShapeError: the shapes do not fit.
@@ -109,13 +109,13 @@ def gather(x: Tensor, dim: int, index: Any) -> Tensor:
 
 @function
 def scatter(x: Tensor, dim: int, index: Any, src: Any) -> Tensor:
-    """`x` with elements of `src` put where `index` says: ``out[index[i][j]][j] = src[i][j]`` for ``dim=0``
+    """Stores elements of `src` at `index` in a copy of `x`: ``out[index[i][j]][j] = src[i][j]`` for ``dim=0``
     (torch.scatter).
 
     Args:
         x: the tensor.
         dim: the axis that `index` counts along.
-        index: where to put the elements; if a place is named twice either may win.
+        index: where to store the elements; if a position occurs twice, either element may win.
         src: a number, or a tensor at least as large as `index` along each axis.
 
     Raises:
@@ -134,7 +134,7 @@ def scatter(x: Tensor, dim: int, index: Any, src: Any) -> Tensor:
 
 @function
 def scatter_add(x: Tensor, dim: int, index: Any, src: Any) -> Tensor:
-    """`x` with elements of `src` added where `index` says; what is named more than once adds up (torch.scatter_add).
+    """Adds elements of `src` to `x` at `index`; repeated indices accumulate (torch.scatter_add).
 
     Args:
         x: the tensor.

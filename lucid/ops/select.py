@@ -1,4 +1,4 @@
-"""Functions that pick elements out, composed of indexing, `where` and comparisons."""
+"""Functions that select elements, composed of indexing, `where` and comparisons."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["index_select", "masked_fill", "masked_select", "nonzero", "take", "t
 
 @function
 def index_select(x: Tensor, dim: int, index: Any) -> Tensor:
-    """The slices along an axis that `index` names (torch.index_select).
+    """Selects slices along an axis by index (torch.index_select).
 
     >>> lucid.index_select(lucid.tensor([[1.0, 2.0], [3.0, 4.0]]), 1, lucid.tensor([1, 1]))
     tensor([[2., 2.],
@@ -36,7 +36,7 @@ def index_select(x: Tensor, dim: int, index: Any) -> Tensor:
 
 @function
 def take(x: Tensor, index: Any) -> Tensor:
-    """The elements that `index` names, the tensor taken as one row (torch.take).
+    """Selects elements of the flattened tensor by index (torch.take).
 
     >>> lucid.take(lucid.tensor([[1.0, 2.0], [3.0, 4.0]]), lucid.tensor([0, 3]))
     tensor([1., 4.])
@@ -46,7 +46,7 @@ def take(x: Tensor, index: Any) -> Tensor:
 
 @function
 def masked_fill(x: Tensor, mask: Any, value: Any) -> Tensor:
-    """`value` where the mask is true, else `x` (torch.masked_fill).
+    """Replaces the elements with `value` where the mask is true (torch.masked_fill).
 
     Raises:
         DtypeError: the mask is not of bools.
@@ -63,7 +63,7 @@ def masked_fill(x: Tensor, mask: Any, value: Any) -> Tensor:
 
 @function
 def masked_select(x: Tensor, mask: Any) -> Tensor:
-    """The elements where the mask is true, in one row (torch.masked_select).
+    """Selects the elements where the mask is true, as a vector (torch.masked_select).
 
     >>> lucid.masked_select(lucid.tensor([1.0, 2.0]), lucid.tensor([False, True]))
     tensor([2.])
@@ -77,7 +77,7 @@ def masked_select(x: Tensor, mask: Any) -> Tensor:
 
 @op(no_gradient="the result is an index")
 def nonzero(x: Array, /) -> Array:
-    """The indices of the elements that are not 0, one row each (torch.nonzero, ONNX NonZero).
+    """Returns the indices of the nonzero elements, one row each (torch.nonzero, ONNX NonZero).
 
     >>> lucid.nonzero(lucid.tensor([0, 3, 4]))
     tensor([[1],
@@ -88,17 +88,17 @@ def nonzero(x: Array, /) -> Array:
 
 @function
 def one_hot(x: Tensor, num_classes: int = -1) -> Tensor:
-    """1 at the class that each element names, 0 at the others (torch.nn.functional.one_hot).
+    """Encodes class indices as one-hot vectors (torch.nn.functional.one_hot).
 
     Args:
-        x: integers from 0 on.
-        num_classes: how many classes there are; one more than the largest element if it is -1.
+        x: class indices, from 0.
+        num_classes: the number of classes; one more than the largest element if it is -1.
 
     Shape:
         x: (*,); the result: (*, num_classes), int64.
 
     Raises:
-        AxisError: an element is out of range. DtypeError: the elements are no integers.
+        AxisError: an element is out of range. DtypeError: the elements are not integers.
 
     >>> lucid.nn.functional.one_hot(lucid.tensor([2, 0]), 3)
     tensor([[0, 0, 1],
@@ -115,7 +115,7 @@ def one_hot(x: Tensor, num_classes: int = -1) -> Tensor:
 
 @op
 def tril(x: Array, /, diagonal: int = 0) -> Array:
-    """The lower triangle of each matrix, zeros above the diagonal (ONNX Trilu).
+    """Returns the lower triangle of each matrix, with zeros above the diagonal (ONNX Trilu).
 
     >>> lucid.tril(lucid.ones(2, 2))
     tensor([[1., 0.],
@@ -126,7 +126,7 @@ def tril(x: Array, /, diagonal: int = 0) -> Array:
 
 @op
 def triu(x: Array, /, diagonal: int = 0) -> Array:
-    """The upper triangle of each matrix, zeros below the diagonal (ONNX Trilu).
+    """Returns the upper triangle of each matrix, with zeros below the diagonal (ONNX Trilu).
 
     >>> lucid.triu(lucid.ones(2, 2))
     tensor([[1., 1.],

@@ -1,4 +1,4 @@
-"""Ops that rearrange elements without computing anything."""
+"""Ops that change shapes and rearrange elements."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ Dims = int | tuple[int, ...] | list[int] | None
 
 
 def sizes_of(shape: tuple[Any, ...]) -> tuple[int, ...]:
-    """A shape given as separate sizes or as one sequence of them."""
+    """Returns a shape that is given as separate sizes or as one sequence of them."""
     sizes = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
     return tuple([n.__index__() for n in sizes])
 
 
 def _normal(dim: int, ndim: int) -> int:
-    """A non-negative axis number."""
+    """Returns a non-negative axis number."""
     if not -ndim <= dim < ndim:
         raise AxisError(f"axis {dim} is out of range for a tensor with {ndim} axes")
     return dim % ndim
@@ -53,7 +53,7 @@ def _normal(dim: int, ndim: int) -> int:
 
 @op
 def reshape_to(x: Array, /, shape: tuple[int, ...]) -> Array:
-    """The elements in another shape (ONNX Reshape)."""
+    """Returns the elements in another shape (ONNX Reshape)."""
     return np.reshape(x, shape)
 
 
@@ -64,7 +64,7 @@ def _(g: Tensor, shapes: Any) -> Any:
 
 @function
 def reshape(x: Tensor, *shape: Any) -> Tensor:
-    """The elements in another shape; one size may be -1, and follows from the others (torch.reshape).
+    """Returns the elements in another shape; one size may be -1, and is inferred (torch.reshape).
 
     >>> lucid.reshape(lucid.arange(6), (2, -1))
     tensor([[0, 1, 2],
@@ -75,7 +75,7 @@ def reshape(x: Tensor, *shape: Any) -> Tensor:
 
 @function
 def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-    """The axes from `start_dim` to `end_dim` as one (torch.flatten).
+    """Merges the axes from `start_dim` to `end_dim` into one (torch.flatten).
 
     >>> lucid.flatten(lucid.ones(2, 3, 4), 1).shape
     (2, 12)
@@ -93,7 +93,7 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 @function
 def unflatten(x: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
-    """One axis as several; one of their sizes may be -1, and follows from the others (torch.unflatten).
+    """Splits one axis into several; one of their sizes may be -1, and is inferred (torch.unflatten).
 
     >>> lucid.unflatten(lucid.ones(2, 12), 1, (3, -1)).shape
     (2, 3, 4)
@@ -104,7 +104,7 @@ def unflatten(x: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
 
 @op
 def squeeze(x: Array, /, dim: Dims = None) -> Array:
-    """Without axes of size one: those in `dim` that have it, or all (torch.squeeze).
+    """Removes axes of size one: those in `dim` that have it, or all (torch.squeeze).
 
     >>> lucid.squeeze(lucid.ones(1, 3, 1), 0).shape
     (3, 1)
@@ -122,7 +122,7 @@ def _(g: Tensor, shapes: Any) -> Any:
 
 @op
 def unsqueeze(x: Array, /, dim: int | tuple[int, ...]) -> Array:
-    """With an axis of size one put in at `dim`, or at each of several places of the result (torch.unsqueeze).
+    """Inserts an axis of size one at `dim`, or at each of several positions of the result (torch.unsqueeze).
 
     >>> lucid.unsqueeze(lucid.ones(3), 0).shape
     (1, 3)
@@ -140,7 +140,7 @@ def _(g: Tensor, dim: int | tuple[int, ...]) -> Any:
 
 @op
 def permute(x: Array, /, dims: tuple[int, ...]) -> Array:
-    """The axes in another order (ONNX Transpose).
+    """Permutes the axes (ONNX Transpose).
 
     >>> lucid.permute(lucid.ones(2, 3, 4), (2, 0, 1)).shape
     (4, 2, 3)
@@ -155,7 +155,7 @@ def _(g: Tensor, dims: tuple[int, ...]) -> Any:
 
 @function
 def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
-    """Two axes exchanged (torch.transpose).
+    """Swaps two axes (torch.transpose).
 
     >>> lucid.transpose(lucid.ones(2, 3, 4), 0, 2).shape
     (4, 3, 2)
@@ -168,7 +168,7 @@ def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
 
 @function
 def swapaxes(x: Tensor, axis0: int, axis1: int) -> Tensor:
-    """Two axes exchanged, like `transpose` (torch.swapaxes).
+    """Swaps two axes, like `transpose` (torch.swapaxes).
 
     >>> lucid.swapaxes(lucid.ones(2, 3, 4), 0, 2).shape
     (4, 3, 2)
@@ -178,7 +178,7 @@ def swapaxes(x: Tensor, axis0: int, axis1: int) -> Tensor:
 
 @function
 def t(x: Tensor) -> Tensor:
-    """The transpose of a matrix; a vector or a number stays as it is (torch.t).
+    """Transposes a matrix; a vector or a scalar stays as it is (torch.t).
 
     >>> lucid.t(lucid.ones(2, 3)).shape
     (3, 2)
@@ -190,7 +190,7 @@ def t(x: Tensor) -> Tensor:
 
 @function
 def movedim(x: Tensor, source: Any, destination: Any) -> Tensor:
-    """Axes moved to other places, the rest in their order (torch.movedim).
+    """Moves axes to other positions; the others keep their order (torch.movedim).
 
     >>> lucid.movedim(lucid.ones(2, 3, 4), 0, -1).shape
     (3, 4, 2)
@@ -208,7 +208,7 @@ def movedim(x: Tensor, source: Any, destination: Any) -> Tensor:
 
 @op
 def flip(x: Array, /, dims: Dims) -> Array:
-    """Reversed along `dims`.
+    """Reverses the elements along `dims`.
 
     >>> lucid.flip(lucid.arange(3), 0)
     tensor([2, 1, 0])
@@ -226,7 +226,7 @@ def _(g: Tensor, dims: Dims) -> Any:
 
 @op
 def expand_to(x: Array, /, shape: tuple[int, ...]) -> Array:
-    """Broadcast to a shape; the result is a read-only view (ONNX Expand)."""
+    """Broadcasts to a shape; the result is a read-only view (ONNX Expand)."""
     return np.broadcast_to(x, shape)
 
 
@@ -237,7 +237,7 @@ def _(g: Tensor, shapes: Any) -> Any:
 
 @function
 def expand(x: Tensor, *shape: Any) -> Tensor:
-    """Broadcast to a shape, in which -1 leaves an axis as it is (torch.Tensor.expand).
+    """Broadcasts to a shape, in which -1 leaves an axis as it is (torch.Tensor.expand).
 
     >>> lucid.expand(lucid.tensor([[1.0], [2.0]]), -1, 3)
     tensor([[1., 1., 1.],
@@ -254,7 +254,7 @@ def expand(x: Tensor, *shape: Any) -> Tensor:
 
 @function
 def expand_as(x: Tensor, other: Tensor) -> Tensor:
-    """Broadcast to the shape of another tensor (torch.Tensor.expand_as).
+    """Broadcasts to the shape of another tensor (torch.Tensor.expand_as).
 
     >>> lucid.ones(3).expand_as(lucid.zeros(2, 3)).shape
     (2, 3)
@@ -264,7 +264,7 @@ def expand_as(x: Tensor, other: Tensor) -> Tensor:
 
 @function
 def view_as(x: Tensor, other: Tensor) -> Tensor:
-    """The elements in the shape of another tensor (torch.Tensor.view_as).
+    """Returns the elements in the shape of another tensor (torch.Tensor.view_as).
 
     >>> lucid.ones(6).view_as(lucid.zeros(2, 3)).shape
     (2, 3)
@@ -274,7 +274,7 @@ def view_as(x: Tensor, other: Tensor) -> Tensor:
 
 @function
 def broadcast_to(x: Tensor, shape: Sequence[int]) -> Tensor:
-    """Broadcast to a shape (torch.broadcast_to).
+    """Broadcasts to a shape (torch.broadcast_to).
 
     >>> lucid.broadcast_to(lucid.ones(3), (2, 3)).shape
     (2, 3)
@@ -287,7 +287,7 @@ def broadcast_to(x: Tensor, shape: Sequence[int]) -> Tensor:
 
 @op
 def concat(*tensors: Array, dim: int = 0) -> Array:
-    """Joined along an existing axis (ONNX Concat)."""
+    """Joins tensors along an existing axis (ONNX Concat)."""
     return np.concatenate(tensors, axis=dim)
 
 
@@ -298,7 +298,7 @@ def _(g: Tensor, dim: int, shapes: Any) -> Any:
 
 @function
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """Joined along an existing axis (torch.cat).
+    """Joins tensors along an existing axis (torch.cat).
 
     >>> lucid.cat([lucid.ones(2), lucid.zeros(1)])
     tensor([1., 1., 0.])
@@ -310,7 +310,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 
 @function
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """Joined along a new axis (torch.stack).
+    """Joins tensors along a new axis (torch.stack).
 
     >>> lucid.stack([lucid.ones(2), lucid.zeros(2)])
     tensor([[1., 1.],
@@ -323,7 +323,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 
 @op
 def split_to(x: Array, /, sizes: tuple[int, ...], dim: int = 0) -> Array:
-    """Cut along an axis into parts of the sizes given (ONNX Split)."""
+    """Splits along an axis into parts of the given sizes (ONNX Split)."""
     parts = []
     start = 0
     index: list[Any] = [slice(None)] * x.ndim
@@ -345,7 +345,7 @@ def _(g: Any, out: Any, dim: int) -> Any:
 
 @function
 def split(x: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
-    """Cut along an axis into parts of one size (the last may be smaller) or of the sizes given (torch.split).
+    """Splits along an axis into parts of one size (the last may be smaller) or of the given sizes (torch.split).
 
     >>> [part.shape for part in lucid.split(lucid.ones(5), 2)]
     [(2,), (2,), (1,)]
@@ -364,7 +364,7 @@ def split(x: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) 
 
 @function
 def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """Cut along an axis into at most `chunks` parts of equal size, but for the last (torch.chunk).
+    """Splits along an axis into at most `chunks` parts of equal size, except the last (torch.chunk).
 
     >>> [part.shape for part in lucid.chunk(lucid.ones(5), 2)]
     [(3,), (2,)]
@@ -376,7 +376,7 @@ def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
 
 @function
 def unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
-    """The slices along an axis, without it (torch.unbind).
+    """Returns the slices along an axis, without that axis (torch.unbind).
 
     >>> [part.item() for part in lucid.unbind(lucid.arange(3))]
     [0, 1, 2]

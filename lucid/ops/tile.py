@@ -18,13 +18,13 @@ __all__ = ["repeat_interleave", "roll", "tile"]
 
 @op
 def tile_by(x: Array, /, repeats: tuple[int, ...]) -> Array:
-    """The tensor again and again, so many times along each axis (ONNX Tile)."""
+    """Repeats the tensor along each axis (ONNX Tile)."""
     return np.tile(x, repeats)
 
 
 @tile_by.vjp
 def _(g: Tensor, repeats: tuple[int, ...], shapes: Any) -> Any:
-    # Each axis as (which copy, place in it); the copies are added up.
+    # Each axis becomes (copy, position in it); the copies are summed.
     pairs = [n for pair in zip(repeats, shapes[0], strict=True) for n in pair]
     if not pairs:
         return g
@@ -33,7 +33,7 @@ def _(g: Tensor, repeats: tuple[int, ...], shapes: Any) -> Any:
 
 @function
 def tile(x: Tensor, dims: Sequence[int]) -> Tensor:
-    """The tensor again and again, so many times along each of the last axes (torch.tile).
+    """Repeats the tensor along its last axes (torch.tile).
 
     >>> lucid.tile(lucid.tensor([1, 2]), (2,))
     tensor([1, 2, 1, 2])
@@ -44,7 +44,7 @@ def tile(x: Tensor, dims: Sequence[int]) -> Tensor:
 
 @function
 def repeat(x: Tensor, *repeats: Any) -> Tensor:
-    """The tensor again and again, so many times along each axis (torch.Tensor.repeat).
+    """Repeats the tensor along each axis (torch.Tensor.repeat).
 
     >>> lucid.tensor([1, 2]).repeat(2, 2)
     tensor([[1, 2, 1, 2],
@@ -63,7 +63,7 @@ def repeat(x: Tensor, *repeats: Any) -> Tensor:
 
 @function
 def repeat_interleave(x: Tensor, repeats: int, dim: int | None = None) -> Tensor:
-    """Each element so many times in a row, along an axis or, without one, flattened (torch.repeat_interleave).
+    """Repeats each element along an axis; without an axis, the tensor is flattened (torch.repeat_interleave).
 
     >>> lucid.repeat_interleave(lucid.tensor([1, 2]), 2)
     tensor([1, 1, 2, 2])
@@ -80,7 +80,7 @@ def repeat_interleave(x: Tensor, repeats: int, dim: int | None = None) -> Tensor
 
 @function
 def roll(x: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Tensor:
-    """Moved along axes, what falls off at one end coming in at the other; without axes, flattened (torch.roll).
+    """Rolls the elements along axes, with wraparound; without axes, in flattened order (torch.roll).
 
     >>> lucid.roll(lucid.arange(5), 2)
     tensor([3, 4, 0, 1, 2])

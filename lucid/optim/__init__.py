@@ -1,4 +1,4 @@
-"""Optimizers, and schedules for their learning rates (torch.optim)."""
+"""Optimizers and learning rate schedulers (torch.optim)."""
 
 from . import lr_scheduler
 from .adagrad import Adagrad

@@ -1,4 +1,4 @@
-"""Adagrad: steps divided by the size of all gradients so far."""
+"""Adagrad: scales steps by the sum of all squared gradients so far."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Adagrad"]
 
 
 class Adagrad(Optimizer):
-    """Adagrad (torch.optim.Adagrad).
+    """The Adagrad optimizer (torch.optim.Adagrad).
 
     Equation, with weight decay λ, learning rate η, its decay γ and step count t::
 
@@ -24,11 +24,11 @@ class Adagrad(Optimizer):
     Args:
         params: the parameters, or dicts of groups.
         lr: the learning rate.
-        lr_decay: how fast the learning rate falls.
+        lr_decay: the decay of the learning rate.
         weight_decay: the factor of the penalty on the squared parameters.
-        initial_accumulator_value: what the sum of squares starts from.
-        eps: keeps the division from zero.
-        maximize: climb instead of descend.
+        initial_accumulator_value: the initial value of the sum of squares.
+        eps: prevents division by zero.
+        maximize: maximize the objective instead of minimizing it.
 
     Raises:
         ValueError: an option is out of range.

@@ -1,4 +1,4 @@
-"""Adam: steps scaled by running averages of the gradient and of its square."""
+"""Adam: scales steps by running averages of the gradient and of its square."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Adam"]
 
 
 class Adam(Optimizer):
-    """Adam (torch.optim.Adam).
+    """The Adam optimizer (torch.optim.Adam).
 
     Equation, with weight decay λ, learning rate η and step count t::
 
@@ -25,11 +25,11 @@ class Adam(Optimizer):
     Args:
         params: the parameters, or dicts of groups.
         lr: the learning rate.
-        betas: how much of the averages of the gradient and of its square goes on.
-        eps: keeps the division from zero.
+        betas: the decay rates of the averages of the gradient and of its square.
+        eps: prevents division by zero.
         weight_decay: the factor of the penalty on the squared parameters.
         amsgrad: divide by the largest average so far.
-        maximize: climb instead of descend.
+        maximize: maximize the objective instead of minimizing it.
 
     Raises:
         ValueError: an option is out of range.
@@ -104,7 +104,7 @@ class Adam(Optimizer):
         new = {"step": step, "exp_avg": m, "exp_avg_sq": v}
         if amsgrad:
             v = new["max_exp_avg_sq"] = maximum(state["max_exp_avg_sq"], v)
-        # sqrt(v) is left as it is, and the numbers on both sides of the fraction are scaled: one array less.
+        # Scaling the numbers on both sides of the fraction, instead of sqrt(v), saves an array.
         scale = sqrt(1 - beta2**step)
         size = lr * scale / (1 - beta1**step)
         return p - cast(size, p) * m / (sqrt(v) + cast(eps * scale, v)), new

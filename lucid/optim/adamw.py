@@ -1,4 +1,4 @@
-"""AdamW: Adam with the weight decay kept out of the averages."""
+"""AdamW: Adam with decoupled weight decay."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ __all__ = ["AdamW"]
 
 
 class AdamW(Adam):
-    """Adam with decoupled weight decay (torch.optim.AdamW).
+    """The Adam optimizer with decoupled weight decay (torch.optim.AdamW).
 
     Equation: ``p = (1 − η λ) p``, with learning rate η and weight decay λ, then a step of Adam without weight decay.
 
     Args:
         params: the parameters, or dicts of groups.
         lr: the learning rate.
-        betas: how much of the averages of the gradient and of its square goes on.
-        eps: keeps the division from zero.
-        weight_decay: how much of a parameter is taken away at each step, times the learning rate.
+        betas: the decay rates of the averages of the gradient and of its square.
+        eps: prevents division by zero.
+        weight_decay: the part of a parameter that each step subtracts, times the learning rate.
         amsgrad: divide by the largest average so far.
-        maximize: climb instead of descend.
+        maximize: maximize the objective instead of minimizing it.
 
     Raises:
         ValueError: an option is out of range.

@@ -1,4 +1,4 @@
-"""What an optimizer's update uses beside operators: each works on Tensors, NumPy arrays and numbers alike."""
+"""Functions for an optimizer's update that work on Tensors, NumPy arrays and numbers alike."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ __all__ = ["cast", "maximum", "minimum", "sqrt"]
 
 
 def sqrt(x: Array) -> Array:
-    """The square root."""
+    """Computes the square root."""
     if isinstance(x, Tensor):
         return OPS["sqrt"](x)
-    # np.sqrt would turn a Python float into a float64 scalar, which makes float64 of the float32 arrays it meets.
+    # np.sqrt would turn a Python float into a float64 scalar, which promotes float32 arrays to float64.
     return math.sqrt(x) if isinstance(x, (int, float)) else np.sqrt(x)
 
 
 def maximum(x: Array, y: Array) -> Array:
-    """The larger of two elements."""
+    """Computes the elementwise maximum."""
     return OPS["maximum"](x, y) if isinstance(x, Tensor) or isinstance(y, Tensor) else np.maximum(x, y)
 
 
 def minimum(x: Array, y: Array) -> Array:
-    """The smaller of a number, or a tensor that stands for one, and a number."""
+    """Computes the smaller of two numbers, of which `x` may be a tensor without axes."""
     if isinstance(x, Tensor):
         return OPS["minimum"](x, y)
     return min(x, y) if isinstance(x, (int, float)) else np.minimum(x, y)
 
 
 def cast(number: Any, like: Array) -> Array:
-    """A number that takes the dtype of `like` where they meet.
+    """Casts a number so that it does not promote `like` to another dtype.
 
-    A Python number does so by itself. A tensor without axes does not: float64, as the step count is, would win.
+    A Python number never does. A tensor without axes would: the step count is float64.
     """
     if not isinstance(number, Tensor):
         return number

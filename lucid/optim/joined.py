@@ -1,4 +1,4 @@
-"""Small parameters that are updated together, as if they were one."""
+"""Joins small parameters, so that they are updated together."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Array = np.ndarray[Any, Any]
 
 
 class Joined:
-    """Several small parameters as one: an array for all data, one for all gradients, one for each slot of their states.
+    """Several small parameters as one: an array for all data, one for all gradients, and one for each state slot.
 
-    The tensors of the states become views of it. A parameter stays where it is, since others may know its array, so it
-    is copied in and out, as its gradient is copied in.
+    The state tensors become views of the slots. A parameter keeps its own array, which others may refer to, so its data
+    is copied in and out, and its gradient is copied in.
     """
 
     def __init__(self, params: Sequence[Tensor], states: Sequence[dict[str, Any]]) -> None:
@@ -42,13 +42,13 @@ class Joined:
                 self._known.append((i, name, view))
 
     def _views(self, joined: Array) -> list[Array]:
-        """Each parameter's part."""
+        """Returns the view of each parameter's part."""
         return [
             joined[start:end].reshape(p._data.shape) for p, (start, end) in zip(self.params, self._places, strict=True)
         ]
 
     def holds(self, params: Sequence[Tensor], states: Sequence[dict[str, Any]]) -> bool:
-        """Whether it is of these parameters, and their states still are what the slots show: none was loaded since."""
+        """Returns whether it holds these parameters, and their states are still its views: none was loaded since."""
         first = params[0]
         return (
             len(params) == len(self.params)
@@ -59,13 +59,13 @@ class Joined:
         )
 
     def gather(self) -> list[Array]:
-        """All data, all gradients and the slots, each as one array."""
+        """Copies data and gradients in, and returns all data, all gradients and the slots, each as one array."""
         for p, data, gradient in zip(self.params, self._data_views, self._gradient_views, strict=True):
             data[...] = p._data
             gradient[...] = p.grad._data  # type: ignore[union-attr]
         return [self._data, self._gradient, *self._slots]
 
     def scatter(self) -> None:
-        """Give each parameter its part of the data, which were updated."""
+        """Copies each parameter's part of the updated data back."""
         for p, data in zip(self.params, self._data_views, strict=True):
             p._data[...] = data

@@ -1,4 +1,4 @@
-"""Optimizer: parameters in groups, the state of each, and the one loop that updates them."""
+"""Optimizer: parameter groups, their state, and the loop that updates them."""
 
 from __future__ import annotations
 
@@ -18,36 +18,37 @@ from .program import Program, Settings
 
 __all__ = ["Optimizer", "at_least", "below_one"]
 
-# An update goes through parameter, gradient, state and two arrays of its own, some of them at each call. In blocks of
-# this many elements they stay in the cache: a third less time than a parameter of four million elements at once.
+# An update reads and writes the parameter, gradient, state and two arrays of its own, some of them in each call. Blocks
+# of this many elements stay in the cache, which saves a third of the time for a parameter of four million elements.
 _BLOCK = 1 << 17
 
-# A small parameter, on the other hand, costs what its calls cost. Those of up to this many elements are updated
-# together, as if they were one; so many of them at most that they are no larger than a block.
+# For a small parameter the overhead of the calls dominates. Parameters of up to this many elements are updated
+# together, as if they were one: at most as many as fit into a block.
 _SMALL, _TOGETHER = 1 << 13, 16
 
 
 class Optimizer:
-    """The base of all optimizers (torch.optim.Optimizer).
+    """The base class of all optimizers (torch.optim.Optimizer).
 
-    An optimizer is three functions: `check`, `slots` and `update`. The last is the mathematics, written once: a pure
-    function of a parameter, its gradient and its state, made of operators and of `lucid.optim.arithmetic`. `step` does
-    with NumPy arrays, in place, what it says; a trace runs it on Tensors, so the same update can be part of an exported
-    training graph. It treats each element by itself: `step` does so with a large parameter in parts, and with several
-    small ones as one. What cannot be done in place, such as what hangs on an element, `step` calls as it is.
+    An optimizer defines three functions: `check`, `slots` and `update`. `update` is the mathematics, written once: a
+    pure function of a parameter, its gradient and its state, made of operators and of `lucid.optim.arithmetic`. `step`
+    computes it with NumPy arrays, in place. A trace runs it on Tensors, so the same update can be part of an exported
+    training graph. It is elementwise: `step` splits a large parameter into blocks, and joins several small ones. An
+    update that cannot run in place, such as one that branches on an element, is called as it is.
 
     Args:
         params: the parameters, or dicts with the key ``params`` and options that differ from the defaults.
-        defaults: the options of groups that do not say otherwise.
+        defaults: the options of groups that do not set them.
 
     Attributes:
-        param_groups: one dict a group: ``params`` and all options. A scheduler changes them between steps.
+        param_groups: one dict per group: ``params`` and all options. A scheduler changes them between steps.
         state: for each parameter that was updated, its state tensors by name; ``step``, if there is one, is a number.
         defaults: the options that a new group gets.
 
     Raises:
         TypeError: `params` is not an iterable of Tensors or dicts.
-        ValueError: there are no parameters, one was computed from others or comes twice, or an option is out of range.
+        ValueError: there are no parameters, one was computed from others or is given twice, or an option is out of
+            range.
     """
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
@@ -64,29 +65,29 @@ class Optimizer:
         for group in given if isinstance(given[0], Mapping) else [{"params": given}]:
             self.add_param_group(group)
 
-    # --- what an optimizer is
+    # --- what an optimizer defines
 
     @staticmethod
     def check(options: Mapping[str, Any]) -> None:
-        """Raise ValueError for options that are out of range."""
+        """Raises ValueError for options that are out of range."""
 
     @staticmethod
     def slots(options: Mapping[str, Any]) -> dict[str, float]:
-        """What a parameter's state is made of: the name of each tensor, and the number it is filled with at first."""
+        """Returns the state of a new parameter: the name of each tensor, and the number that fills it."""
         return {}
 
     @staticmethod
     def update(*args: Any, **kwargs: Any) -> tuple[Array, dict[str, Array]]:
-        """One step: ``update(p, g, state, **options) -> (new p, new state)``, for arrays or Tensors.
+        """Computes one step: ``update(p, g, state, **options) -> (new p, new state)``, for arrays or Tensors.
 
-        Where Tensors are given, ``state["step"]`` is one without axes, float64; `lr` may be one too.
+        With Tensors, ``state["step"]`` is a float64 Tensor without axes, and `lr` may be a Tensor too.
         """
         raise NotImplementedError("an optimizer defines update()")
 
-    # --- using it
+    # --- use
 
     def add_param_group(self, param_group: Mapping[str, Any]) -> None:
-        """Add parameters with options of their own.
+        """Adds parameters with their own options.
 
         Args:
             param_group: ``params``, a Tensor or an iterable of them, and the options that differ from the defaults.
@@ -117,14 +118,14 @@ class Optimizer:
         self.param_groups.append(group)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Drop the gradients of all parameters, or set them to zeros."""
+        """Drops the gradients of all parameters, or sets them to zero."""
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is not None:
                     p.grad = None if set_to_none else Tensor(np.zeros_like(p.grad._data))
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Update every parameter that has a gradient, in place.
+        """Updates every parameter that has a gradient, in place.
 
         Args:
             closure: clears the gradients, computes the loss, calls `backward` and returns the loss; run first if given.
@@ -134,7 +135,7 @@ class Optimizer:
 
         Raises:
             ShapeError: a gradient has another shape than its parameter; nothing was changed.
-            TraceError: a trace is under way, which would not see the update.
+            TraceError: a trace is active, which would not record the update.
         """
         loss = None
         if closure is not None:
@@ -154,12 +155,12 @@ class Optimizer:
         return loss
 
     def options(self, group: Mapping[str, Any]) -> dict[str, Any]:
-        """The options of a group that `update` takes, as Python numbers."""
-        # NumPy's float64 would make float64 of every float32 array it meets; a Python float does not.
+        """Returns the options of a group that `update` takes, as Python numbers."""
+        # A NumPy float64 would promote float32 arrays to float64; a Python float does not.
         return {name: x.item() if isinstance(x := group[name], np.generic) else x for name in self.defaults}
 
     def prepare(self, p: Tensor, options: Mapping[str, Any]) -> dict[str, Any]:
-        """The state of a parameter, with all that an update under these options needs."""
+        """Returns the state of a parameter, with everything that an update with these options needs."""
         return self._prepared(p, self.slots(options))
 
     def _prepared(self, p: Tensor, slots: Mapping[str, float]) -> dict[str, Any]:
@@ -172,7 +173,7 @@ class Optimizer:
         return state
 
     def _batches(self, params: Iterable[Tensor], options: Mapping[str, Any]) -> Iterator[list[Tensor]]:
-        """The parameters that have a gradient: large ones alone, small ones that are alike together."""
+        """Yields the parameters that have a gradient: large ones alone, small ones of the same kind together."""
         slots = self.slots(options)
         names = [name for name in slots if name != "step"]
         waiting: dict[Any, list[Tensor]] = {}
@@ -192,7 +193,7 @@ class Optimizer:
         yield from filter(None, waiting.values())
 
     def _step(self, batch: list[Tensor], settings: Settings) -> None:
-        """Update a parameter, or several that are alike, and their states."""
+        """Updates a parameter, or several of the same kind, and their states."""
         states = [self.state[p] for p in batch]
         joined = self._join(batch, states) if len(batch) > 1 else None
         if joined is not None:
@@ -210,14 +211,14 @@ class Optimizer:
             p._touch()
 
     def _join(self, batch: list[Tensor], states: list[dict[str, Any]]) -> Joined:
-        """The parameters of a batch as one; kept for the next step, which usually has the same batches."""
+        """Joins the parameters of a batch, and caches the result: the next step usually has the same batches."""
         joined = self._joined.get(batch[0])
         if joined is None or not joined.holds(batch, states):
             joined = self._joined[batch[0]] = Joined(batch, states)
         return joined
 
     def _run(self, arrays: list[np.ndarray[Any, Any]], state: Mapping[str, Any], settings: Settings) -> Any:
-        """Update the arrays of a parameter: data, gradient, and those of its state. Returns its new step count."""
+        """Updates the arrays of a parameter: data, gradient and state. Returns its new step count."""
         names = [name for name in state if name != "step"]
         program = self._program(names, "step" in state, [array.dtype for array in arrays], settings)
         whole = arrays[0].size <= _BLOCK or not arrays[0].flags.c_contiguous
@@ -231,7 +232,7 @@ class Optimizer:
             p, g, *kept = parts
             updated, new = self.update(p, g, {**state, **dict(zip(names, kept, strict=True))}, **settings.options)
             results = [updated, *[new[name] for name in names]]
-            # What is handed on from another array, which may be written to before.
+            # A result that is one of the other arrays must be copied before that array is overwritten.
             results = [np.array(x) if any(x is part for part in parts) else x for x in results]
             for array, result in zip((p, *kept), results, strict=True):
                 array[...] = result
@@ -239,28 +240,28 @@ class Optimizer:
         return step
 
     def _program(self, names: list[str], counted: bool, dtypes: list[Any], settings: Settings) -> Program | None:
-        """The update for such arrays and options, or None if it has to be called as it is."""
+        """Returns the compiled update for such arrays and options, or None if it must be called as it is."""
         try:
             key = *names, counted, *dtypes, settings.fixed
             if key not in self._programs:
                 self._programs[key] = None
-                # A method may read what changes from step to step.
+                # A method may read attributes that change from step to step.
                 if isinstance(getattr_static(self, "update"), staticmethod):
                     self._programs[key] = Program(self.update, names, counted, dtypes, settings)
             return self._programs[key]
-        except Exception:  # whatever is wrong with it comes up where it is called
+        except Exception:  # any error of the update is raised where it is called
             return None
 
     # --- state
 
     def __getstate__(self) -> dict[str, Any]:
-        """For copies and pickles, in which a view would be an array of its own."""
+        """Drops the caches from copies and pickles, in which a view would become a separate array."""
         return {**vars(self), "_joined": {}, "_programs": {}}
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of all parameters and the options, with parameters numbered in the order of the groups.
+        """Returns the state of all parameters and the options, with parameters numbered in the order of the groups.
 
-        Laid out as PyTorch's: ``{"state": {0: {"exp_avg": ...}, ...}, "param_groups": [{"lr": ..., "params": [0]}]}``.
+        As in PyTorch, it is ``{"state": {0: {"exp_avg": ...}, ...}, "param_groups": [{"lr": ..., "params": [0]}]}``.
         The tensors share memory with the optimizer's.
         """
         groups = []
@@ -276,7 +277,7 @@ class Optimizer:
         return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over state and options of an optimizer of the same kind. If anything does not fit, nothing changes.
+        """Loads the state and options of an optimizer of the same kind. If anything does not fit, nothing changes.
 
         Args:
             state_dict: what `state_dict` returned; NumPy arrays may stand for tensors.
@@ -340,7 +341,7 @@ class Optimizer:
 def _fit(
     entries: Mapping[str, Any], p: Tensor, slots: Mapping[str, float], where: str, problems: list[str]
 ) -> dict[str, Any]:
-    """The saved state of a parameter as its own; what does not fit is added to `problems`."""
+    """Converts the saved state of a parameter; adds what does not fit to `problems`."""
     missing = [name for name in slots if name not in entries]
     unexpected = [str(name) for name in entries if name not in slots]
     if missing:
@@ -364,7 +365,7 @@ def _fit(
 
 
 def at_least(low: float, options: Mapping[str, Any], *names: str) -> None:
-    """Raise ValueError unless each of the options is a number, and not below `low`."""
+    """Raises an error unless each of the options is a finite number of at least `low`."""
     for name in names:
         value = options[name]
         if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -374,6 +375,6 @@ def at_least(low: float, options: Mapping[str, Any], *names: str) -> None:
 
 
 def below_one(name: str, value: Any) -> None:
-    """Raise ValueError unless the value is in [0, 1)."""
+    """Raises ValueError unless the value is in [0, 1)."""
     if not 0 <= value < 1:
         raise ValueError(f"{name} must be in [0, 1); got {value}")

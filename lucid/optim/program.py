@@ -1,7 +1,7 @@
-"""An optimizer's update as a row of NumPy calls whose results go into arrays that are there already.
+"""Compiles an optimizer's update into NumPy calls that write to existing arrays.
 
-An update is written as a pure function, so each of its operators makes an array. Called once with values that note down
-what is done with them, it becomes a `Program`, which does the same in place: a third less time for large parameters.
+An update is a pure function, so each of its operators allocates an array. Called once with values that record these
+operators, it becomes a `Program`, which does the same in place, in a third less time for large parameters.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _NUMBERS: dict[Any, Callable[..., Any]] = {
     np.minimum: min,
     np.maximum: max,
 }
-"""What a ufunc is for Python's numbers."""
+"""The equivalent of each ufunc for Python's numbers."""
 
 
 _VARIES = object()
@@ -44,19 +44,19 @@ def _into(ufunc: np.ufunc, x: Array, y: Array, out: Array) -> None:
     ufunc(x, y, out=out)
 
 
-# Where the result is the third positional argument, NumPy warns, which takes longer than the call.
+# NumPy warns if the result of one of these is the third positional argument, which takes longer than the call.
 _CALLS: dict[Any, Callable[..., Any]] = {f: partial(_into, f) for f in (np.maximum, np.minimum)}
 
 
 class Settings:
-    """The options of a step: numbers, which may be others in the next one, and what a program is made for.
+    """The options of a step: numbers that may change between steps, and options that a program is compiled for.
 
-    A zero is of the second kind, since an update may leave out what it stands for.
+    A zero belongs to the second kind, since an update may omit the term that it multiplies.
 
     Attributes:
-        options: by name.
-        fixed: what a program is made for, with the same object in the place of each number.
-        numbers: in order.
+        options: the options by name.
+        fixed: the options that a program is compiled for, with the same placeholder for each number.
+        numbers: the numbers, in order.
     """
 
     def __init__(self, options: dict[str, Any]) -> None:
@@ -76,7 +76,7 @@ class Settings:
         return tuple(fixed)
 
     def noted(self, tape: _Tape) -> dict[str, Any]:
-        """The options, with values in the place of numbers."""
+        """Returns the options, with recording values in place of numbers."""
 
         def one(fixed: Any) -> Any:
             if type(fixed) is tuple:
@@ -87,7 +87,7 @@ class Settings:
 
 
 class _Value(NDArrayOperatorsMixin):
-    """Stands for an array, or for a number that may be another in the next step; notes down what is done with it."""
+    """Stands for an array, or for a number that may change between steps, and records the operations on it."""
 
     def __init__(self, tape: _Tape, kind: Kind, option: bool = False) -> None:
         self.tape = tape
@@ -98,26 +98,28 @@ class _Value(NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **keywords: Any) -> _Value:
         if method != "__call__" or keywords or ufunc.nout != 1:
-            raise TypeError(f"{ufunc.__name__}: this is nothing that can be noted down")
+            raise TypeError(f"{ufunc.__name__}: this cannot be recorded")
         return self.tape.note(ufunc, operands)
 
     def __array__(self, *_: Any, **__: Any) -> Any:
-        raise TypeError("what is noted down is no array")
+        raise TypeError("a recorded value is not an array")
 
     def __bool__(self) -> bool:
         if not self.option:
-            raise TypeError("what is done must not hang on an element")
-        return True  # or it would be fixed
+            raise TypeError("an update must not branch on an element")
+        return True  # a zero is fixed, and so never appears here
 
 
 class _Tape:
-    """What an update does, in order. Values go by their index; a number that meets an array, by that and a dtype.
+    """The recorded operations of an update, in order.
+
+    A value is identified by its index; a number that is combined with an array, by its index and a dtype.
 
     Attributes:
-        kinds: of all values.
-        constants: the numbers that stand in the update itself, by index.
-        numbers: what is done to numbers: functions, indices of operands, index of the result.
-        arrays: what is done to arrays, likewise.
+        kinds: the kind of each value.
+        constants: the literal numbers of the update, by index.
+        numbers: the operations on numbers: functions, indices of operands, index of the result.
+        arrays: the operations on arrays, likewise.
     """
 
     def __init__(self) -> None:
@@ -133,7 +135,7 @@ class _Tape:
             result = _Value(self, float)
             self.numbers.append((_NUMBERS[ufunc], [value.index for value in values], result.index))
             return result
-        # A number takes the dtype of the array that it meets.
+        # A number takes the dtype of the array that it is combined with.
         *taken, kind = ufunc.resolve_dtypes((*kinds, None))
         keys = [
             value.index if isinstance(value.kind, np.dtype) else (value.index, dtype)
@@ -145,24 +147,24 @@ class _Tape:
 
     def _constant(self, x: Any) -> _Value:
         if type(x) not in (int, float):
-            raise TypeError(f"an update is made of what it is given and of numbers; got {type(x).__name__}")
+            raise TypeError(f"an update must be made of its arguments and of numbers; got {type(x).__name__}")
         value = _Value(self, type(x))
         self.constants[value.index] = x
         return value
 
 
 class Program:
-    """An update, for arrays of certain dtypes and certain options.
+    """An update, compiled for arrays of certain dtypes and for certain options.
 
     Args:
         update: as `Optimizer.update`.
-        names: of the state's arrays.
+        names: the names of the state's arrays.
         counted: whether the state has a ``step``, which is a number.
-        dtypes: of the parameter, the gradient and the state's arrays.
+        dtypes: the dtypes of the parameter, the gradient and the state's arrays.
         settings: the options.
 
     Raises:
-        Exception: the update does what cannot be noted down, and must be called as it is.
+        Exception: the update cannot be recorded, and must be called as it is.
     """
 
     def __init__(
@@ -186,13 +188,13 @@ class Program:
         self._plan(tape, [value.index for value in inputs], [x.index for x in (updated, g, *(new[n] for n in names))])
 
     def _plan(self, tape: _Tape, inputs: Sequence[int], results: Sequence[int]) -> None:
-        """Find an array for each result: the one of which it is to be the content, if that is free by then, or else one
-        of as few others as will do.
+        """Assigns an array to each result: the array that it finally belongs in, if that is free by then, or else a
+        scratch array, of which there are as few as possible.
 
         Args:
-            tape: what is to be done.
-            inputs: what stands for the arrays.
-            results: what is to be the content of each.
+            tape: the recorded operations.
+            inputs: the values that stand for the arrays.
+            results: the value that each array finally holds.
         """
         calls, kinds = tape.arrays, tape.kinds
         last = {key: k for k, (_, keys, _) in enumerate(calls) for key in keys}
@@ -208,8 +210,8 @@ class Program:
         for i, (index, result) in enumerate(zip(inputs, results, strict=True)):
             if result == index:
                 continue
-            k = made[result]  # an update that exchanges arrays, or fills one with a number, is called as it is
-            # The gradient may be the array of the parameter, which is written last for that reason.
+            k = made[result]  # fails if an update swaps arrays, or fills one with a number; it is then called as it is
+            # The gradient may share the parameter's array, so the parameter is written last.
             free = last.get(index, -1) <= k and index not in results and (i or k == len(calls) - 1)
             if free and result not in places and kinds[result] == kinds[index]:
                 places[result] = i
@@ -232,7 +234,7 @@ class Program:
         self._copied = [(i, places[result]) for i, result in self._copied]
 
     def begin(self, settings: Settings, step: float | None) -> float | None:
-        """Compute what is the same for all elements, for the runs of one step. Returns the new step count."""
+        """Computes what is the same for all elements, for the runs of one step. Returns the new step count."""
         numbers = self._numbers
         given = settings.numbers if step is None else [*settings.numbers, step]
         if given == self._given:
@@ -246,7 +248,7 @@ class Program:
         return self._after
 
     def run(self, arrays: Sequence[Array]) -> None:
-        """Update the arrays of a parameter: data, gradient, and those of its state, all of one shape."""
+        """Updates the arrays of a parameter: data, gradient and state, all of one shape."""
         shape, size = arrays[0].shape, arrays[0].size
         registers = [*arrays, *[array for array, _ in self._filled]]
         for i, scratch in enumerate(self._scratch):

@@ -1,4 +1,4 @@
-"""RMSprop: steps divided by a running average of the gradient's size."""
+"""RMSprop: scales steps by a running average of the squared gradient."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["RMSprop"]
 
 
 class RMSprop(Optimizer):
-    """RMSprop (torch.optim.RMSprop).
+    """The RMSprop optimizer (torch.optim.RMSprop).
 
     Equation, with weight decay λ, momentum μ and learning rate η::
 
@@ -26,12 +26,12 @@ class RMSprop(Optimizer):
     Args:
         params: the parameters, or dicts of groups.
         lr: the learning rate.
-        alpha: how much of the averages goes on.
-        eps: keeps the division from zero.
+        alpha: the decay rate of the averages.
+        eps: prevents division by zero.
         weight_decay: the factor of the penalty on the squared parameters.
-        momentum: how much of the last step goes on.
+        momentum: the momentum factor.
         centered: divide by the standard deviation of the gradient instead of its root mean square.
-        maximize: climb instead of descend.
+        maximize: maximize the objective instead of minimizing it.
 
     Raises:
         ValueError: an option is out of range.

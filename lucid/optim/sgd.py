@@ -1,4 +1,4 @@
-"""SGD: gradient descent, with momentum if wanted."""
+"""SGD: gradient descent, with optional momentum."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class SGD(Optimizer):
     Args:
         params: the parameters, or dicts of groups.
         lr: the learning rate.
-        momentum: how much of the last step goes on.
-        dampening: how much of the gradient is kept out of the momentum.
+        momentum: the momentum factor.
+        dampening: the part of the gradient that is kept out of the momentum.
         weight_decay: the factor of the penalty on the squared parameters.
-        nesterov: take the gradient's step from where the momentum leads.
-        maximize: climb instead of descend.
+        nesterov: use Nesterov momentum.
+        maximize: maximize the objective instead of minimizing it.
 
     Raises:
         ValueError: an option is out of range; nesterov without momentum, or with dampening.

@@ -1,1 +1,1 @@
-"""Proofs about a function: which axes of its inputs are free, and whether a batch can be computed in parts."""
+"""Proves which axes of a function's inputs are free, and whether a batch can be computed in parts."""

@@ -1,4 +1,4 @@
-"""Which axes of the inputs are free, proved by running the model again with those axes changed."""
+"""Finds the free axes of a function's inputs, by running it again with those axes changed."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from .proof import Proof
 __all__ = ["Dynamic", "prove", "prove_at"]
 
 Dynamic = str | None | Mapping[str, Mapping[int, str]]
-"""What is asked for: "auto", None, or the name of each free axis by input and axis."""
+"""The requested axes: "auto", None, or the name of each free axis by input and axis."""
 
 _STEPS = (7, 1, -1)
-"""How much a size is changed to see whether it is free: the first change that the model can run decides."""
+"""The changes of a size to try: the first one that the model accepts decides whether the axis is free."""
 
 
 def prove(function: Callable[..., Any], example: Example, dynamic: Dynamic) -> Proof:
-    """Find the free axes, or check those that were asked for, and unify the runs into one graph.
+    """Finds the free axes, or checks the requested ones, and unifies the runs into one graph.
 
     Raises:
-        ExportError: a value computed from the inputs was frozen into the graph, or an axis asked for is not free.
+        ExportError: a value computed from the inputs was frozen into the graph, or a requested axis is not free.
     """
     prover = _Prover(function, example)
     prover.require_no_values()
@@ -55,19 +55,19 @@ def prove(function: Callable[..., Any], example: Example, dynamic: Dynamic) -> P
 def prove_at(
     function: Callable[..., Any], example: Example, axes: Mapping[str, Mapping[int, str]], sizes: Mapping[str, int]
 ) -> None:
-    """Check that a function does at certain sizes what it does at the example's.
+    """Checks that the trace of a function at given sizes agrees with the one at the example's.
 
-    A branch on a size may go one way at all sizes that `prove` tries, and the other way at these. Where the function
-    itself refuses such sizes, nothing is checked.
+    A branch on a size may go one way at all sizes that `prove` tries, and the other way at these. If the function
+    itself rejects these sizes, nothing is checked.
 
     Args:
-        function: what was exported.
-        example: what it was exported with.
+        function: the exported function.
+        example: the arguments that it was exported with.
         axes: for each input, the name of each free axis.
-        sizes: the size of each.
+        sizes: the size of each free axis, by name.
 
     Raises:
-        ExportError: it does something else.
+        ExportError: it does not.
     """
     prover = _Prover(function, example)
     graph = prover.base
@@ -81,7 +81,7 @@ def prove_at(
         moved |= dict.fromkeys(group, n)
         try:
             other = prover.run(moved)
-        except Exception:  # the user's own code may raise anything at a size it was not made for
+        except Exception:  # the user's code may raise anything at an unsupported size
             return
         try:
             unify([graph, other], [{symbol: before}, {symbol: n}])
@@ -100,28 +100,28 @@ class _Prover:
         self._runs: dict[tuple[tuple[Axis, int], ...], Graph] = {(): self.base}
 
     def run(self, sizes: Mapping[Axis, int]) -> Graph:
-        """The trace of a run with some axes at other sizes."""
+        """Traces a run with some axes at other sizes."""
         return self.run_on(self.example.resized(sizes))
 
     def run_on(self, arrays: dict[str, Any]) -> Graph:
-        """The trace of a run on certain arrays."""
+        """Traces a run on given arrays."""
         args, kwargs = self.example.arguments(arrays)
         graph = trace(self.function, *args, **kwargs)
         graph.inputs = dict(zip(self.example.names, graph.inputs.values(), strict=True))
         return graph
 
     def traced(self, sizes: Mapping[Axis, int]) -> Graph:
-        """The same, kept for when it is asked for again."""
+        """Traces a run, as `run` does, and caches the trace."""
         key = tuple(sorted(sizes.items()))
         if key not in self._runs:
             self._runs[key] = self.run(sizes)
         return self._runs[key]
 
     def require_no_values(self) -> None:
-        """Refuse a program into which a value computed from the inputs was frozen.
+        """Checks that no value computed from the inputs was frozen into the graph.
 
         Raises:
-            ExportError: with where it was.
+            ExportError: one was; the message says where.
         """
         try:
             unify([self.base, self.run_on(self.example.perturbed(self.example.arrays))], [{}, {}])
@@ -141,15 +141,15 @@ class _Prover:
         return {axis: self.size(axis) + step for axis in axes}
 
     def refusal(self, axes: tuple[Axis, ...]) -> str | None:
-        """Why these axes cannot vary together; None if they can."""
+        """Returns the reason why these axes cannot vary together; None if they can."""
         why = None
         for step in _STEPS:
-            # Not down to one, where an axis would be broadcast.
+            # Not down to one: the axis would be broadcast.
             if self.size(axes[0]) + step < 2:
                 continue
             try:
                 graph = self.traced(self.moved(axes, step))
-            except Exception as error:  # the user's own code may raise anything at a size it was not made for
+            except Exception as error:  # the user's code may raise anything at an unsupported size
                 why = why or f"the model refuses another size: {error}"
                 continue
             try:
@@ -162,7 +162,7 @@ class _Prover:
         return why or "no other size could be tried"
 
     def search(self) -> tuple[dict[str, tuple[Axis, ...]], dict[Axis, str]]:
-        """All groups of axes that can vary, each together, and why the others cannot."""
+        """Returns the groups of axes that can vary together, and the reason why each other axis cannot."""
         groups: dict[str, tuple[Axis, ...]] = {}
         fixed: dict[Axis, str] = {}
         taken: set[Axis] = set()
@@ -195,19 +195,19 @@ class _Prover:
         return groups, fixed
 
     def _tied(self, axis: Axis, groups: Mapping[str, tuple[Axis, ...]]) -> str | None:
-        """The group that an axis of size one must vary with: either alone would be broadcast to the other."""
+        """Returns the group that an axis of size one must vary with: either alone would be broadcast to the other."""
         if self.size(axis) != 1:
             return None
         for symbol, axes in groups.items():
             if self.size(axes[0]) == 1:
                 try:
                     self.traced({**self.moved(axes, 1), axis: 3})
-                except Exception:  # the user's own code may raise anything at a size it was not made for
+                except Exception:  # the user's code may raise anything at an unsupported size
                     return symbol
         return None
 
     def _with_partners(self, axis: Axis, partners: list[Axis]) -> tuple[Axis, ...] | None:
-        """The fewest axes of the same size with which an axis can vary."""
+        """Returns an axis with the fewest axes of the same size with which it can vary; None if there are none."""
         for count in range(1, min(len(partners), 4) + 1):
             for chosen in combinations(partners, count):
                 if self.refusal((axis, *chosen)) is None:
@@ -215,10 +215,10 @@ class _Prover:
         return None
 
     def require(self, groups: Mapping[str, tuple[Axis, ...]]) -> None:
-        """Refuse a group that cannot vary.
+        """Checks that each group can vary.
 
         Raises:
-            ExportError: with what fixed it.
+            ExportError: one cannot; the message gives the reason.
         """
         for symbol, axes in groups.items():
             sizes = {self.size(axis) for axis in axes}
@@ -230,9 +230,9 @@ class _Prover:
                 raise ExportError(f"to_onnx: {_listed(axes)} cannot be dynamic ({symbol!r}): {why}")
 
     def checked(self, groups: Mapping[str, tuple[Axis, ...]]) -> Graph:
-        """The graph of all runs: the example's, and each group changed."""
+        """Unifies the graphs of all runs: the example's, and one with each group changed."""
         base = self.sizes_of(groups)
-        # At size one an axis looks like one that is broadcast; the graph is better read off at another size.
+        # At size one an axis looks like one that is broadcast, so the graph is traced at another size.
         start = {symbol: n if n > 1 else n + self._steps.get(groups[symbol][0], 1) for symbol, n in base.items()}
         offsets = {axis: start[symbol] for symbol, axes in groups.items() for axis in axes}
         try:
@@ -252,7 +252,7 @@ class _Prover:
 
 
 def _asked(dynamic: Mapping[str, Mapping[int, str]], example: Example) -> dict[str, tuple[Axis, ...]]:
-    """The axes that are to have each name.
+    """Returns the requested axes, grouped by name.
 
     Raises:
         ExportError: there is no such input or axis.
@@ -263,7 +263,7 @@ def _asked(dynamic: Mapping[str, Mapping[int, str]], example: Example) -> dict[s
             raise ExportError(f"to_onnx: dynamic names an input {name!r}; there is {', '.join(example.arrays)}")
         ndim = example.arrays[name].ndim
         for axis, symbol in axes.items():
-            # A size that follows from others is named by its formula, such as 2*time, which no axis may be called.
+            # A derived size is named by its formula, such as 2*time, so no axis may have such a name.
             if not isinstance(symbol, str) or not symbol.isidentifier():
                 raise ExportError(f"to_onnx: an axis is named by a word; got {symbol!r} for axis {axis} of {name}")
             if not -ndim <= axis < ndim:
@@ -273,7 +273,7 @@ def _asked(dynamic: Mapping[str, Mapping[int, str]], example: Example) -> dict[s
 
 
 def _names(graph: Graph, groups: Mapping[str, tuple[Axis, ...]]) -> dict[str, str]:
-    """Better names for the symbols: time and batch where a recurrent op knows, otherwise after the input."""
+    """Returns better names for the symbols: time and batch for the axes of a recurrent op, others after the input."""
     names: dict[str, str] = {}
 
     def call(symbol: str, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Example arguments of a model, and arguments like them at other sizes."""
+"""Example: the example arguments of a model, and variants of them at other sizes."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ Arrays = dict[str, np.ndarray[Any, Any]]
 
 
 class Example:
-    """The arguments of one call: arrays by the name of the input, and all else as it was given.
+    """The arguments of one call: arrays by input name, and everything else unchanged.
 
     Attributes:
         arrays: the example's own arrays.
-        sequence_lengths: for each input that holds lengths of sequences, the axis that they count along, or how many
-            steps there are if no axis that varies says so.
-        synthetic: whether the sizes are made up, since neither an example nor an earlier call gave any.
+        sequence_lengths: for each input that holds sequence lengths, the axis of the steps that they count, or the
+            number of steps if it depends on no free axis.
+        synthetic: whether the sizes are made up, since there was neither an example nor an earlier call.
     """
 
     def __init__(
@@ -70,16 +70,16 @@ class Example:
         )
 
     def arguments(self, arrays: Arrays) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The arguments of a call with these arrays in the example's places."""
+        """Returns the arguments of a call with these arrays in place of the example's."""
         args, kwargs = unflatten(self._structure, iter([Tensor(arrays[name]) for name in self.names]))
         return args, kwargs
 
     def note_roles(self, graph: Graph, axes: Mapping[str, Axis]) -> None:
-        """See from a graph which inputs hold the lengths of sequences, and what they count.
+        """Finds the inputs of a graph that hold sequence lengths, and what they count.
 
         Args:
             graph: a trace, or several unified.
-            axes: for each symbol in the graph, an axis that has its size.
+            axes: for each symbol in the graph, an axis of that size.
         """
         inputs = {value: name for name, value in graph.inputs.items()}
         for node in graph.nodes:
@@ -93,7 +93,7 @@ class Example:
                     self.sequence_lengths[inputs[lengths]] = steps
 
     def resized(self, sizes: Mapping[Axis, int], seed: int = 0) -> Arrays:
-        """The arrays with some axes at other sizes: repeated or cut, so that token ids stay in range."""
+        """Returns the arrays with some axes at other sizes: repeated or cut, so that token ids stay in range."""
         rng = np.random.default_rng(seed)
         arrays = {}
         for name, array in self.arrays.items():
@@ -118,7 +118,7 @@ class Example:
         return arrays
 
     def perturbed(self, arrays: Arrays) -> Arrays:
-        """Other values in the same shapes: what depends on values rather than shapes will differ."""
+        """Returns other values in the same shapes, so that whatever depends on values differs."""
         rng = np.random.default_rng(1)
         changed = {}
         for name, array in arrays.items():
@@ -132,19 +132,19 @@ class Example:
 
 
 def check_names(argument: str, names: Sequence[str], count: int) -> None:
-    """Refuse what does not name so many values.
+    """Checks that there are `count` distinct names.
 
     Raises:
-        ValueError: the names are more or fewer, not distinct, or one is empty or no Unicode text.
+        ValueError: there are more or fewer, they are not distinct, or one is empty or not Unicode text.
     """
-    # A lone surrogate stands in a str, but protobuf cannot write it.
+    # A str may hold a lone surrogate, which protobuf cannot write.
     texts = all(isinstance(name, str) and name and name.isprintable() for name in names)
     if isinstance(names, str) or not texts or len(names) != count or len(set(names)) != count:
         raise ValueError(f"to_onnx: {argument} must be {count} distinct names; got {names!r}")
 
 
 def _origin(value: Any) -> Any:
-    """The value before casts."""
+    """Returns the value before casts."""
     while type(value) is Value and value.node is not None and value.node.op.name in ("astype", "clone", "detach"):
         value = value.node.inputs[0]
     return value

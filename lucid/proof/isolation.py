@@ -1,4 +1,4 @@
-"""Isolation: a model is run, and nobody can tell afterwards."""
+"""Isolation: runs a model without side effects on it or on the random state."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def isolated(model: Callable[..., Any], evaluation: bool) -> Iterator[None]:
     """Restores a model's attributes, modes, tables of buffers, gradients and the random state at exit.
 
     Args:
-        model: a Module; of another callable only the random state is restored.
+        model: a Module; for another callable only the random state is restored.
         evaluation: whether all modules are in evaluation mode inside.
     """
     modules = list(model.modules()) if isinstance(model, Module) else []
@@ -39,7 +39,7 @@ def isolated(model: Callable[..., Any], evaluation: bool) -> Iterator[None]:
 
 
 def _restore(table: dict[str, Any], entries: dict[str, Any]) -> None:
-    """Restore a table's entries. If its names are the same, no other thread ever sees it without one of them."""
+    """Restores a table's entries. If its names are unchanged, no other thread ever sees it without one of them."""
     if list(table) != list(entries):
         table.clear()
     table.update(entries)

@@ -1,4 +1,4 @@
-"""Proof: what was proved about the axes of a function's inputs."""
+"""Proof: a graph that holds at all sizes of its free axes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = ["Proof", "pin"]
 
 
 class Proof(NamedTuple):
-    """What was proved.
+    """A graph that holds at all sizes of its free axes.
 
     Attributes:
         graph: the graph, with a `Size` wherever something depends on a free axis.
         axes: the symbol of each free axis.
-        sizes: the example's size of each symbol.
-        fixed: why each other axis is fixed.
+        sizes: the example's size for each symbol.
+        fixed: the reason why each other axis is fixed.
     """
 
     graph: Graph
@@ -29,7 +29,7 @@ class Proof(NamedTuple):
     fixed: dict[Axis, str]
 
     def pinned(self, symbols: Set[str], reason: str) -> Proof:
-        """The same proof with some symbols fixed at the example's sizes, for a reason."""
+        """Returns the proof with some symbols fixed at the example's sizes, for the given reason."""
         return Proof(
             pin(self.graph, {symbol: self.sizes[symbol] for symbol in symbols}),
             {axis: symbol for axis, symbol in self.axes.items() if symbol not in symbols},
@@ -39,7 +39,7 @@ class Proof(NamedTuple):
 
 
 def pin(graph: Graph, sizes: Mapping[str, int]) -> Graph:
-    """The graph with some symbols replaced by numbers. Nodes keep their order."""
+    """Replaces some symbols of a graph with numbers. Nodes keep their order."""
     places: dict[Value, Value] = {}
 
     def attribute(old: Any) -> Any:

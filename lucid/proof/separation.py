@@ -1,4 +1,4 @@
-"""Whether what a model gives for a batch can be computed for parts of the batch, each by itself, and put together."""
+"""Proves whether a model can run on parts of a batch independently, and how to combine the results."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ __all__ = ["Joint", "Separation", "separate", "with_totals"]
 
 _ZERO = Placement(over=None)
 _SIZED = frozenset({"fill", "expand_to", "reshape_to", "slice_add", "sum_to", "index_add"})
-"""The ops whose attributes may have the size of the batch in them: it is that of a shape."""
+"""The ops whose attributes may contain the batch size, as part of a shape."""
 
 
 class Joint(NamedTuple):
-    """How an output is put together.
+    """How the parts of an output are combined.
 
     Attributes:
-        kind: "shard": parts stand one after the other along `axis`; "partial": they are added up; "replicate": each
-            part gives the same.
-        axis: the axis that belongs to the batch.
-        over: which totals a part weighs by: its own total divided by the sum of all; -1: its share of the batch.
+        kind: "shard": parts are concatenated along `axis`; "partial": they are added up; "replicate": each part gives
+            the same.
+        axis: the batch axis.
+        over: the indices of the totals that weight a part, by its own total divided by the sum of all; -1 is its share
+            of the batch.
     """
 
     kind: Literal["replicate", "shard", "partial"]
@@ -35,13 +36,13 @@ class Joint(NamedTuple):
 
 
 class Separation(NamedTuple):
-    """What was proved.
+    """How a model runs on parts of a batch.
 
     Attributes:
-        symbol: the size of the batch.
-        inputs: for each input the axis that belongs to the batch; None if each part gets the whole input.
-        outputs: how each output is put together.
-        totals: values, of one element each, that outputs weigh by.
+        symbol: the symbol of the batch size.
+        inputs: for each input the batch axis; None if each part gets the whole input.
+        outputs: how each output is combined.
+        totals: the values, of one element each, that weight the outputs.
     """
 
     symbol: str
@@ -51,10 +52,10 @@ class Separation(NamedTuple):
 
 
 def separate(graph: Graph, axes: Mapping[tuple[str, int], str]) -> Separation | None:
-    """Find the free axis along which most of a graph can be cut, such that each part can be computed by itself.
+    """Finds the free axis along which most of a graph can be split into independent parts.
 
-    Each op has a rule, in `placement`, that says how its results follow from those for parts; what no rule covers is
-    not separable. Sums over the batch are, means too, and the gradients of parameters; a normalization over the batch
+    Each op has a rule, in `placement`, that derives the placement of its results; what no rule covers is not separable.
+    Sums and means over the batch are separable, and so are the gradients of parameters; a normalization over the batch
     is not.
 
     Args:
@@ -62,7 +63,7 @@ def separate(graph: Graph, axes: Mapping[tuple[str, int], str]) -> Separation | 
         axes: the symbol of each free axis, by input and axis.
 
     Returns:
-        What was proved; None if there is no such axis.
+        The separation; None if there is no such axis.
     """
     best, most = None, 0
     for symbol in dict.fromkeys(axes.values()):
@@ -78,13 +79,13 @@ def separate(graph: Graph, axes: Mapping[tuple[str, int], str]) -> Separation | 
 
 
 def with_totals(graph: Graph, totals: Sequence[Value]) -> Graph:
-    """The graph for parts of a batch: the totals of a `Separation` follow its own outputs."""
+    """Returns the graph for parts of a batch: the totals of a `Separation` follow the graph's own outputs."""
     free = (name for name in (f"total_{i}" for i in count()) if name not in graph.outputs and name not in graph.inputs)
     return graph.replace(outputs=graph.outputs | dict(zip(free, totals, strict=False)))
 
 
 def _placements(graph: Graph, symbol: str) -> dict[Value, Placement]:
-    """How each value is placed."""
+    """Returns the placement of each value."""
     found: dict[Value, Placement] = dict.fromkeys(graph.captured, Placement())
     for value in graph.inputs.values():
         found[value] = _placed(value.shape, symbol)
@@ -94,7 +95,7 @@ def _placements(graph: Graph, symbol: str) -> dict[Value, Placement]:
 
 
 def _placed(shape: tuple[Any, ...], symbol: str) -> Placement:
-    """How an input is placed; one axis of it, and all of that, may belong to the batch."""
+    """Returns the placement of an input, which may have the batch as one whole axis."""
     found = [(axis, size) for axis, size in enumerate(shape) if symbol in symbols_of((size,))]
     if not found:
         return Placement()
@@ -114,11 +115,11 @@ def _results(node: Node, found: Mapping[Value, Placement], symbol: str) -> list[
         return [Placement()] * len(node.outputs)
     rule = RULES.get(node.op.name)
     if rule is None:
-        raise InseparableError(f"nobody wrote down how {node.op.name} is placed")
+        raise InseparableError(f"no rule says how {node.op.name} is placed")
     placed = rule(Step(node, given, symbol))
     results = [placed] if isinstance(placed, Placement) else list(placed)
     for place, spec in zip(results, node.outputs, strict=True):
-        # A size that is known in the run alone may be that of the batch.
+        # A size that is known only at run time may be the batch size.
         inside = [axis for axis, n in enumerate(spec.shape) if n is None or symbol in symbols_of((n,))]
         if inside != ([place.axis] if place.kind == "shard" else []):
             raise InseparableError(f"{node.op.name} has the batch elsewhere")
@@ -126,7 +127,7 @@ def _results(node: Node, found: Mapping[Value, Placement], symbol: str) -> list[
 
 
 def _joints(graph: Graph, found: Mapping[Value, Placement], symbol: str) -> tuple[tuple[Joint, ...], tuple[Value, ...]]:
-    """How the outputs are put together, and the totals that this takes."""
+    """Returns how the outputs are combined, and the totals that this needs."""
     totals: list[Value] = []
     joints = []
     for value in graph.outputs.values():

@@ -1,4 +1,4 @@
-"""ONNX models in onnxruntime: sessions on any device, streaming, compiled modules."""
+"""Runs ONNX models in onnxruntime: sessions on any device, streaming, compiled modules."""
 
 from .compiled.compiled import Compiled, compile
 from .compiled.compiled_backward import CompiledBackward, compile_backward

@@ -1,4 +1,4 @@
-"""The recorder: ops, nodes, values, the walk over them, gradients, traces."""
+"""Records ops: nodes and values, graph traversal, reverse-mode gradients, tracing."""
 
 from .graph import Graph, walk
 from .mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled

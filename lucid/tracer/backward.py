@@ -1,6 +1,6 @@
-"""Reverse-mode differentiation: one walk over the recorded nodes, gradients in, gradients out.
+"""Reverse-mode differentiation: one traversal of the recorded nodes.
 
-Un-broadcasting, casting back, accumulation, freeing and every check stand here, once; the rules know nothing of them.
+Un-broadcasting, casting, accumulation, freeing and all checks are done here, once; gradient rules do none of them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["backward"]
 Wrap = Callable[..., Any]
 
 _PLAIN = frozenset((np.ndarray, np.float32, np.float64, bool, int, float))
-"""What a gradient rule may not return: no graph sees it."""
+"""The types that a gradient rule must not return: a graph does not record them."""
 
 
 def backward(
@@ -32,17 +32,17 @@ def backward(
     retain_graph: bool = False,
     create_graph: bool = False,
 ) -> dict[Value, Any]:
-    """The gradients of the leaves above `roots` and of what else keeps its gradient, or of `targets`.
+    """Computes the gradients of `targets`, or of all leaves and retained values that `roots` depend on.
 
     Args:
         roots: pairs of a value and the gradient that arrives at it.
-        wrap: makes a Tensor of an array and, if the gradients are to be differentiable themselves, its Value.
-        targets: the values whose gradients are wanted; every leaf that requires one if not given.
+        wrap: makes a Tensor from an array, with its Value if the gradients must be differentiable themselves.
+        targets: the values to differentiate with respect to; every leaf that requires a gradient if not given.
         retain_graph: keep what the rules saved, so that backward can run again.
         create_graph: record the gradient computation as well.
 
     Raises:
-        GradientError: the graph was freed by an earlier backward, or a tensor that it needs was overwritten since.
+        GradientError: the graph was freed by an earlier backward, or a tensor that it needs has since been overwritten.
     """
     order = walk((value for value, _ in roots), _flows)
     wanted = None if targets is None else set(targets)
@@ -66,7 +66,7 @@ def backward(
             slots = arrived[node] = [None] * len(node.outputs)
         slots[value.index] = g if slots[value.index] is None else OPS["add"](slots[value.index], g)
 
-    # In a branch that `where` then leaves out, inf and nan come up as a matter of course.
+    # A branch that `where` then discards often yields inf and nan.
     with GradMode(create_graph), np.errstate(all="ignore"):
         for value, g in roots:
             deliver(value, g)
@@ -105,7 +105,7 @@ def _flows(value: Value) -> bool:
 
 
 def _reaching(order: list[Node], wanted: set[Value]) -> set[Node]:
-    """The nodes through which a gradient reaches one of the wanted values."""
+    """Returns the nodes through which a gradient reaches a wanted value."""
     live: set[Node] = set()
     for node in order:
         for value in node.inputs:
@@ -175,7 +175,7 @@ def _run_rule(node: Node, gradients: list[Any], wrap: Wrap, create_graph: bool) 
 
 
 def _rebuilt(node: Node, index: int, saved: Any, wrap: Wrap, link: bool) -> Any:
-    """An input of the node as the gradient rule sees it: a Tensor again, or the number or None that was given."""
+    """Returns a node's input as the gradient rule sees it: a Tensor, or the number or None that was given."""
     if saved is None or isinstance(saved, (bool, int, float)):
         return saved
     value = node.inputs[index]

@@ -1,8 +1,9 @@
-"""What an op is called by: a function written for the op's own signature.
+"""Generates a specialized calling function for each op.
 
-On small arrays an op takes as long as what stands around it. So nothing that its declaration says is found out anew at
-each call: which arguments are inputs, what may be left out, what the gradient rule reads. `call_of` puts it down as
-Python when the op is first called; for all ops at once that would take longer than to import NumPy.
+On small arrays the overhead of a call takes as long as the computation. So everything that follows from an op's
+declaration (which arguments are inputs, which are optional, what the gradient rule reads) is decided once: `call_of`
+compiles it into a Python function when the op is first called. To compile all ops at import would take longer than to
+import NumPy.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["call_of", "source_of"]
 
 _NUMBERS = (bool, int, float)
-"""The types of the inputs that an op takes beside tensors."""
+"""The types of input that an op accepts besides tensors and arrays."""
 
 _CALL = """\
 def _call({parameters}):
@@ -59,7 +60,7 @@ def _call({parameters}):
         _saved = (_kept, {out}, {shapes})
     return _recorded(_op, {values}, {first}, {attrs}, _result, _saved, _stamp, _trace)
 """
-"""Names that begin with an underscore are its own, all others those of inputs and attributes."""
+"""Names with a leading underscore belong to the template; all others are inputs and attributes."""
 
 _TAKE = """\
 if _isinstance({x}, _Tensor):
@@ -71,7 +72,7 @@ else:
 """
 
 _EDGE = "({x}._value or {x}._leaf_value()) if _isinstance({x}, _Tensor) and {x}._requires_grad else _number({x})"
-"""Outside of a trace a node has values that gradients flow to, numbers, and None for all else."""
+"""Outside a trace, a node's inputs are values that gradients flow to, numbers, or None for everything else."""
 
 _KEEP = """\
 _kept[{i}] = {array}
@@ -84,9 +85,9 @@ _spec = functools.partial(tuple.__new__, Spec)
 
 
 def call_of(op: Op[Any, Any]) -> Callable[..., Any]:
-    """The function that runs an op on Tensors, arrays and numbers, and records the run.
+    """Returns the function that runs an op on Tensors, arrays and numbers, and records the call.
 
-    It returns a Tensor, or a tuple of them if the op has several outputs. A node is recorded if a trace is under way,
+    It returns a Tensor, or a tuple of them if the op has several outputs. A node is recorded if a trace is active,
     or if gradients are enabled and some input requires one.
     """
     names: dict[str, Any] = {
@@ -110,7 +111,7 @@ def call_of(op: Op[Any, Any]) -> Callable[..., Any]:
         "_captured": _captured,
         "_recorded": _recorded,
     }
-    # In lucid's own folder, where no line is taken for one of the user's; and no file, whose lines would be shown.
+    # A name in lucid's folder, so that no line counts as the user's, but not a file, so that tracebacks show no lines.
     exec(compile(source_of(op), f"{__file__}:{op.name}", "exec"), names)
     call: Callable[..., Any] = names["_call"]
     call.__name__ = call.__qualname__ = op.name
@@ -118,7 +119,7 @@ def call_of(op: Op[Any, Any]) -> Callable[..., Any]:
 
 
 def source_of(op: Op[Any, Any]) -> str:
-    """The function as Python.
+    """Returns the Python source of an op's calling function.
 
     Example:
         >>> from lucid.tracer import OPS
@@ -185,12 +186,12 @@ def source_of(op: Op[Any, Any]) -> str:
 
 
 def _take(x: str, put: str) -> str:
-    """Where an input's array is put, as in ``_a0 = {}``."""
+    """Returns the code that extracts an input's array; `put` stores it, as in ``_a0 = {}``."""
     return _TAKE.format(x=x, data=put.format(f"{x}._data"), array=put.format(f"_as_array(_op, {x})"))
 
 
 def _parameters(op: Op[Any, Any], fixed: Iterable[str]) -> list[str]:
-    """Inputs, then attributes, by position or by name; by name alone where that is the only way to give one."""
+    """Returns the parameters: inputs, then attributes; keyword-only where they cannot be positional."""
     found = [f"{x}=_optional[{x!r}]" if x in op.optional else x for x in fixed]
     by_name = op.variadic
     if op.variadic:
@@ -214,21 +215,21 @@ def _row(parts: list[str]) -> str:
     return f"({', '.join(parts)},)" if parts else "()"
 
 
-# --- what these functions call
+# --- helpers of the generated functions
 
 
 def _as_array(op: Op[Any, Any], x: Any) -> Any:
-    """What an op's forward gets for an input that is no Tensor."""
+    """Converts an input that is not a Tensor for the op's forward."""
     if x is None or type(x) in _NUMBERS:
         return x
     if isinstance(x, (np.ndarray, np.generic)):
-        # A NumPy scalar has a dtype and a say in that of the result, as in NumPy 2; a Python number has not.
+        # A NumPy scalar takes part in dtype promotion, as in NumPy 2; a Python number does not.
         return np.asarray(x)
     raise DtypeError(f"{op.name}: expected Tensors, arrays or numbers; got {type(x).__name__}")
 
 
 def _as_arrays(result: Any) -> Any:
-    """What a forward gave: an array, where NumPy made a scalar of one without axes, or a tuple of arrays."""
+    """Returns a forward's result as an array or a tuple of arrays: NumPy turns arrays without axes into scalars."""
     return tuple([np.asarray(part) for part in result]) if type(result) is tuple else np.asarray(result)
 
 
@@ -241,7 +242,7 @@ def _first(arrays: list[Any]) -> Any:
 
 
 def _captured(op: Op[Any, Any], x: Any, trace: Trace) -> Any:
-    """An input of a node in a trace: a value for every tensor and array, a number, or None."""
+    """Returns an input as a traced node stores it: a value for a tensor or array, a number, or None."""
     if x is None or type(x) in _NUMBERS:
         return x
     return trace.value_of(x if isinstance(x, op.tensor) else op.tensor(np.asarray(x)))
@@ -257,17 +258,17 @@ def _recorded(
     stamp: int,
     trace: Trace | None,
 ) -> Any:
-    """What an op returns, and the node that its run leaves behind.
+    """Records a node and returns the op's results as Tensors.
 
     Args:
         op: the op that ran.
-        inputs: its inputs as the node has them: values, numbers or None.
-        first: the array, number or None that the first input is.
+        inputs: its inputs as the node stores them: values, numbers or None.
+        first: the first input, as an array, a number or None.
         attrs: its attributes.
-        result: the array it gave, or a tuple of them.
-        saved: what the gradient rule asked for; None if no gradients will be asked for.
-        stamp: the sum of the versions of what is kept.
-        trace: the trace under way, if there is one.
+        result: the array that it returned, or a tuple of them.
+        saved: what the gradient rule needs; None if no gradients are recorded.
+        stamp: the sum of the versions of the kept inputs.
+        trace: the active trace, if any.
     """
     needs = saved is not None
     results: Any
@@ -275,7 +276,7 @@ def _recorded(
         node = Node(op, inputs, attrs, tuple([_spec((part.shape, part.dtype)) for part in result]), needs, saved, stamp)
         results, shown = tuple([op.tensor._wrap(part, node.value(i)) for i, part in enumerate(result)]), result[0]
     else:
-        # The same for one result, without the calls: they take as long as all else here.
+        # The same for one result, inlined: the calls would take as long as everything else here.
         shape, dtype = spec = _spec((result.shape, result.dtype))
         node = Node(op, inputs, attrs, (spec,), needs, saved, stamp)
         results, shown = object.__new__(op.tensor), result

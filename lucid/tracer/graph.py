@@ -1,4 +1,4 @@
-"""The walk over a graph, and a traced graph that can be printed."""
+"""Graph traversal, and Graph: what a trace recorded."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ __all__ = ["Graph", "walk"]
 
 
 def walk(roots: Iterable[Value | None], follow: Callable[[Value], bool] | None = None) -> list[Node]:
-    """The nodes above `roots`, each after the nodes it takes its inputs from.
+    """Returns the nodes that `roots` depend on, in topological order.
 
-    Iterative, so a graph may be as deep as memory allows.
+    The traversal is iterative, so a graph may be as deep as memory allows.
 
     Args:
         roots: the values to start from.
-        follow: says for a value whether to go on to the node that made it; all are followed if not given.
+        follow: whether to continue from a value to the node that produced it; always, if not given.
     """
     order: list[Node] = []
     seen: set[Node] = set()
-    # A node is on the stack twice: first to look at its inputs, then, marked True, to take its place in the order.
+    # A node is pushed twice: first to visit its inputs, then, marked True, to be appended to the order.
     stack: list[tuple[Node, bool]] = []
     for root in reversed(list(roots)):
         if root is not None and root.node is not None and (follow is None or follow(root)):
@@ -48,16 +48,17 @@ def walk(roots: Iterable[Value | None], follow: Callable[[Value], bool] | None =
 
 
 class Graph:
-    """What a trace recorded: named inputs, nodes in the order they ran, outputs, and the tensors it closed over.
+    """A traced graph: named inputs, nodes in execution order, outputs, and captured tensors.
 
     Attributes:
         inputs: the input leaves by name.
         outputs: the output values by name.
         nodes: the nodes that the outputs need, each after those it depends on.
         captured: the tensor of every other leaf: parameters, buffers and constants.
+        read: the values that a node or an output reads.
         labels: a name for each captured leaf (`encoder.rnn.weight_ih_l0`).
-        structure: how `outputs` nest in what the traced function returned.
-        leaks: where traced values were turned into Python numbers or NumPy arrays.
+        structure: the nested structure of `outputs` in the function's result.
+        leaks: where traced values were converted to Python numbers or NumPy arrays.
     """
 
     def __init__(
@@ -73,20 +74,26 @@ class Graph:
         self.outputs = outputs
         known = set(inputs.values()) | captured.keys()
         self.nodes = tuple(walk(outputs.values(), lambda value: value not in known))
-        used = {value for node in self.nodes for value in node.inputs if type(value) is Value} | set(outputs.values())
-        self.captured = {value: tensor for value, tensor in captured.items() if value in used}
+        self.read = {value for node in self.nodes for value in node.inputs if type(value) is Value}
+        self.read |= set(outputs.values())
+        self.captured = {value: tensor for value, tensor in captured.items() if value in self.read}
         self.labels = labels
         self.structure = structure
         self.leaks = leaks
 
+    def replace(self, **changes: Any) -> Graph:
+        """Returns a copy with some of the constructor's arguments, given by name, replaced."""
+        names = ("inputs", "outputs", "captured", "labels", "structure", "leaks")
+        return Graph(**{name: getattr(self, name) for name in names} | changes)
+
     def names(self) -> dict[Value, str]:
-        """A distinct name for each value: inputs and captured leaves by theirs, the others %0, %1, … in order."""
+        """Returns a distinct name for each value: inputs and captured leaves keep theirs, the others get %0, %1, …."""
         names = {value: name for name, value in self.inputs.items()}
         taken = set(names.values())
         for value in self.captured:
             if value not in names:
                 label = self.labels[value]
-                # A model may call an input "weight", as one of its parameters is called.
+                # A model may name an input "weight", like one of its parameters.
                 names[value] = next(n for n in chain([label], (f"{label}_{i}" for i in count(1))) if n not in taken)
                 taken.add(names[value])
         for node in self.nodes:

@@ -1,4 +1,4 @@
-"""Hooks: functions that see the gradient of one value on its way through backward, and may replace it."""
+"""Gradient hooks: functions that observe or replace the gradient of a value during the backward pass."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ Hook = Callable[[Any], Any]
 
 
 class Hooks(dict[object, Hook]):
-    """The hooks of one value, in the order they were registered.
+    """The hooks of one value, in registration order.
 
-    They live with the leaf or the node and know no tensor but by a weak reference, so nothing here keeps a graph alive.
+    The leaf or the node owns them. They refer to tensors by weak references only, so they keep no graph alive.
 
     Attributes:
-        keeper: the tensor, if it is no leaf, that wants the gradient in its `grad` all the same.
+        keeper: the non-leaf tensor that retains its gradient in `grad`, if any.
     """
 
     keeper: weakref.ref[Any] | None = None
 
     def add(self, hook: Hook) -> Handle:
-        """Append a hook."""
+        """Appends a hook and returns its handle."""
         key = object()
         self[key] = hook
         return Handle(self, key)
 
     def run(self, g: Any) -> Any:
-        """The gradient as the hooks leave it."""
+        """Runs the hooks on a gradient and returns the result."""
         for hook in list(self.values()):
             result = hook(g)
             if result is None:
@@ -48,7 +48,7 @@ class Hooks(dict[object, Hook]):
 
 
 class Handle:
-    """What `register_hook` returns: removes the hook again; also at the end of a ``with`` block."""
+    """The handle that `register_hook` returns: it removes the hook, also at the end of a ``with`` block."""
 
     __slots__ = ("_hooks", "_key")
 
@@ -57,7 +57,7 @@ class Handle:
         self._key = key
 
     def remove(self) -> None:
-        """Take the hook away; nothing happens if it is gone already."""
+        """Removes the hook; does nothing if it is already gone."""
         hooks = self._hooks()
         if hooks is not None:
             hooks.pop(self._key, None)

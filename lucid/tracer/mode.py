@@ -1,4 +1,4 @@
-"""What is asked of a run just now: gradients, a trace, both or neither. One context variable, so threads do not mix."""
+"""The recording mode: gradients, a trace, both or neither. It is a context variable, so each thread has its own."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Mode(NamedTuple):
-    """Whether gradients are recorded, and the trace that is under way, if one is."""
+    """Whether gradients are recorded, and the active trace, if any."""
 
     grad: bool
     trace: Trace | None
 
 
 _EAGER = (Mode(False, None), Mode(True, None))
-"""The modes without a trace, by whether gradients are recorded."""
+"""The modes without a trace, indexed by whether gradients are recorded."""
 
 MODE: ContextVar[Mode] = ContextVar("lucid.mode", default=_EAGER[True])
 
 
 def is_grad_enabled() -> bool:
-    """Whether ops on tensors that require gradients are recorded for backward."""
+    """Returns whether ops on tensors that require gradients are recorded for the backward pass."""
     return MODE.get().grad
 
 
 def current_trace() -> Trace | None:
-    """The trace under way, or None."""
+    """Returns the active trace, or None."""
     return MODE.get().trace
 
 
 class GradMode:
-    """Switches recording for gradients on or off: in a ``with`` block, or in all calls of a decorated function."""
+    """Switches gradient recording on or off, in a ``with`` block or in every call of a decorated function."""
 
     def __init__(self, mode: bool) -> None:
         self.mode = bool(mode)
@@ -65,7 +65,7 @@ class GradMode:
 
 
 def _switch(grad: bool) -> bool:
-    """Switch recording for gradients, and say what it was. A trace that began or ended meanwhile is left alone."""
+    """Switches gradient recording and returns the previous setting. The trace stays as it is."""
     before = MODE.get()
     if before.grad is not grad:
         MODE.set(_EAGER[grad] if before.trace is None else Mode(grad, before.trace))
@@ -73,7 +73,7 @@ def _switch(grad: bool) -> bool:
 
 
 def _each_step(mode: bool, steps: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-    """A generator whose body runs in a mode, while the caller, between its steps, stays in its own."""
+    """Wraps a generator so that its body runs in a mode and its caller keeps its own."""
     resume: Callable[[], Any] = functools.partial(next, steps)
     try:
         while True:
@@ -92,7 +92,7 @@ def _each_step(mode: bool, steps: Generator[Any, Any, Any]) -> Generator[Any, An
 
 
 class set_grad_enabled(GradMode):  # noqa: N801 - PyTorch's name
-    """Record gradients, or do not: a statement, a context manager or a decorator (torch.set_grad_enabled).
+    """Switches gradient recording on or off: a statement, a context manager or a decorator (torch.set_grad_enabled).
 
     >>> x = lucid.ones(2, requires_grad=True)
     >>> with lucid.set_grad_enabled(False):
@@ -103,7 +103,7 @@ class set_grad_enabled(GradMode):  # noqa: N801 - PyTorch's name
 
     def __init__(self, mode: bool) -> None:
         super().__init__(mode)
-        # In force at once: it may be a statement by itself.
+        # It takes effect at once, since it may be used as a statement.
         self._at_once = [_switch(self.mode)]
 
     def __enter__(self) -> None:
@@ -118,7 +118,7 @@ class set_grad_enabled(GradMode):  # noqa: N801 - PyTorch's name
 
 
 class no_grad(GradMode):  # noqa: N801 - PyTorch's name
-    """Record no gradients: a context manager and a decorator (torch.no_grad).
+    """Disables gradient recording: a context manager and a decorator (torch.no_grad).
 
     >>> x = lucid.ones(2, requires_grad=True)
     >>> with lucid.no_grad():
@@ -132,7 +132,7 @@ class no_grad(GradMode):  # noqa: N801 - PyTorch's name
 
 
 class enable_grad(GradMode):  # noqa: N801 - PyTorch's name
-    """Record gradients again, inside `no_grad`: a context manager and a decorator (torch.enable_grad).
+    """Enables gradient recording inside `no_grad`: a context manager and a decorator (torch.enable_grad).
 
     >>> x = lucid.ones(2, requires_grad=True)
     >>> with lucid.no_grad(), lucid.enable_grad():

@@ -1,4 +1,4 @@
-"""Node and Value: what a run of an op leaves behind."""
+"""Node and Value: the vertices and edges of a recorded graph."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["FREED", "Location", "Node", "Spec", "TensorLike", "Value"]
 
 
 class TensorLike(Protocol):
-    """What the tracer knows of a Tensor."""
+    """The part of Tensor's interface that the tracer uses."""
 
     grad: Any
     _data: np.ndarray[Any, Any]
@@ -47,8 +47,8 @@ class Spec(NamedTuple):
 class Value:
     """A value in a graph: shape and dtype, but no data.
 
-    A value made by a node is known by (node, index), so it can be made anew from the node, and a node need not keep its
-    outputs alive. A value without a node is a leaf: a parameter, an input, a constant.
+    A value that a node produced is identified by (node, index). It can be recreated from the node, so a node does not
+    keep its outputs alive. A value without a node is a leaf: a parameter, an input or a constant.
     """
 
     __slots__ = ("__weakref__", "dtype", "hooks", "index", "leaf", "node", "requires_grad", "shape", "version")
@@ -66,25 +66,25 @@ class Value:
         self.requires_grad = requires_grad
         self.node = node
         self.index = index
-        # Only leaves have these: the tensor whose `grad` collects, how often its data were overwritten, its hooks.
+        # For leaves only: the tensor whose `grad` accumulates, how often its data was overwritten, its hooks.
         self.leaf: weakref.ref[Any] | None = None
         self.version = 0
         self.hooks: Hooks | None = None
 
     @property
     def is_leaf(self) -> bool:
-        """Whether gradients end here: no node made it, or one that only a trace asked for."""
+        """Whether gradients stop here: no node produced it, or one that was recorded for a trace only."""
         return self.node is None or not self.node.needs_grad
 
     def owner(self) -> Value:
-        """The value whose memory this one shows: itself, or what it is a view of."""
+        """Returns the value that owns the memory: this one, or the one that it is a view of."""
         value = self
         while value.node is not None and value.node.views:
             value = value.node.inputs[0]
         return value
 
     def hook_table(self) -> Hooks:
-        """The hooks on its gradient; made when first asked for."""
+        """Returns the hooks on its gradient, created on first use."""
         if self.is_leaf:
             if self.hooks is None:
                 self.hooks = Hooks()
@@ -110,23 +110,23 @@ class Value:
 
 
 class _Freed:
-    """Stands where a node's saved arrays were, once backward has used them."""
+    """Replaces a node's saved arrays after backward has used them."""
 
 
 FREED = _Freed()
 
 
 class Node:
-    """One run of an op: the op, where its inputs came from, its attributes, and what its gradient rule asked to keep.
+    """One run of an op: the op, its inputs and attributes, and what its gradient rule saved.
 
     Attributes:
-        inputs: one entry an input: a Value; a Python number; or None, for an input that was not given or, outside a
-            trace, that no gradient flows to.
-        saved: what the gradient rule asked for: (arrays of inputs by position, arrays of outputs, shapes of inputs).
-        stamp: the sum of the versions of the leaves kept; it differs once one of them was overwritten.
-        views: whether the outputs show the memory of the first input, and so change when it is overwritten.
-        hooks: the hooks on the gradient of each output, if there are any.
-        needs_grad: whether gradients flow through; a node that only a trace asked for has False.
+        inputs: one entry per input: a Value, a Python number, or None for an input that was omitted or that, outside a
+            trace, receives no gradient.
+        saved: what the gradient rule needs: (arrays of inputs by position, arrays of outputs, shapes of inputs).
+        stamp: the sum of the versions of the kept leaves; if one of them is overwritten, the sum changes.
+        views: whether the outputs are views of the first input, and so change when it is overwritten.
+        hooks: the hooks on the gradient of each output, if any.
+        needs_grad: whether gradients flow through; False for a node that was recorded for a trace only.
         trace: the trace that recorded this node, if any; `scope` and `location` are known only then.
     """
 
@@ -170,7 +170,7 @@ class Node:
         self.location: Location | None = None
 
     def value(self, index: int = 0) -> Value:
-        """The node's output number `index`."""
+        """Returns the node's output number `index`."""
         shape, dtype = self.outputs[index]
         return Value(shape, dtype, self.needs_grad and dtype.kind == "f", self, index)
 

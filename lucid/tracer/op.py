@@ -10,8 +10,8 @@ from .call import call_of
 
 __all__ = ["FUNCTIONS", "OPS", "Array", "Op", "declare", "function"]
 
-# What an op's forward takes and returns: NumPy arrays. Seen from outside the same places take Tensors, and numbers,
-# so the name stays open to both.
+# What an op's forward takes and returns: NumPy arrays. Callers pass Tensors and numbers in the same places, so the
+# type is open to both.
 Array = Any
 
 P = ParamSpec("P")
@@ -19,30 +19,30 @@ R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
 OPS: dict[str, Op[Any, Any]] = {}
-"""Every op by its name: operators, gradients and lowerings find an op here."""
+"""Every op by name; operators, gradients and lowerings look ops up here."""
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {}
-"""Every op, and every function composed of ops, by its name: Tensor's methods find what they call here."""
+"""Every op, and every function composed of ops, by name; Tensor's methods look functions up here."""
 
 _VARARGS = 0x04  # inspect.CO_VARARGS, without importing inspect
 
 
 class Op(Generic[P, R]):
-    """One op: a NumPy forward, a gradient rule written in ops, and what may be done with it.
+    """An op: a forward in NumPy and a gradient rule written in ops.
 
     The forward's positional-only parameters (before ``/``) and ``*args`` are the op's inputs, the others attributes.
-    The op itself takes both by name as well. An input with a default may be left out; the default is a number or None.
+    The op itself also takes both by name. An input with a default is optional; the default is a number or None.
     Names begin with a letter.
-    The gradient rule's parameter names say what it needs, and nothing else is kept alive for it:
+    The parameter names of the gradient rule say what it needs; nothing else is kept alive for it:
 
-    - ``g``: the gradient of the output (a tuple, with None for outputs that have none, if there are several outputs);
+    - ``g``: the gradient of the output (with several outputs a tuple, with None for those that have no gradient);
     - ``out``: the output (a tuple if several);
-    - ``needs``: one bool an input, True where a gradient is wanted;
-    - ``shapes``: one shape an input, which keeps no array alive;
+    - ``needs``: one bool per input, True where a gradient is wanted;
+    - ``shapes``: one shape per input, which keeps no array alive;
     - the name of an input (the starred name: all of those) or of an attribute: its value.
 
-    It returns one gradient for each input, or None where there is none. Shapes and dtypes need not match those of the
-    inputs: what was broadcast is summed, and what was promoted is cast back, by the engine.
+    The rule returns one gradient per input, or None where there is none. Shapes and dtypes need not match the inputs:
+    the engine sums over broadcast axes and casts promoted dtypes back.
     """
 
     def __init__(
@@ -87,12 +87,12 @@ class Op(Generic[P, R]):
         self.__module__ = forward.__module__
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        # From the next call on Python finds the function by itself: the op has a class of its own.
+        # The op gets a class of its own, so that later calls go directly to the generated function.
         self.__class__ = type(self.name, (Op,), {"__slots__": (), "__call__": staticmethod(call_of(self))})
         return self(*args, **kwargs)
 
     def vjp(self, rule: Callable[..., Any]) -> Callable[..., Any]:
-        """Declare the op's gradient: a vector-Jacobian product, written with ops. A decorator."""
+        """Declares the op's gradient rule: a vector-Jacobian product, written in ops. Used as a decorator."""
         code = rule.__code__
         names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         star = self.inputs[-1] if self.variadic else None
@@ -114,19 +114,19 @@ class Op(Generic[P, R]):
         self.keeps_star = star in names
         self.keeps_out = "out" in names
         self.keeps_shapes = "shapes" in names
-        self.__class__ = Op  # the function is to be written again, if it was
+        self.__class__ = Op  # the next call generates the function again
         return rule
 
     def keep_for(self, **partners: str) -> None:
-        """Say of inputs that the gradient rule reads them for the gradient of one other input alone.
+        """Declares that the gradient rule reads an input only for the gradient of one other input.
 
-        ``mul.keep_for(x="y", y="x")``: if nobody asks for the gradient of `y`, `x` is not kept, and the rule gets None.
+        ``mul.keep_for(x="y", y="x")``: if `y` requires no gradient, `x` is not kept and the rule gets None for it.
         """
         self.partners = {self.inputs.index(name): self.inputs.index(other) for name, other in partners.items()}
         self.__class__ = Op
 
     def explain(self, arrays: Sequence[Any], attrs: dict[str, Any], error: Exception) -> NoReturn:
-        """Raise an error of the forward again as one of lucid's, with the op and what it got."""
+        """Raises an error of the forward again as a lucid error that names the op and its arguments."""
         got = ", ".join(f"{a.dtype}{list(a.shape)}" if hasattr(a, "dtype") else repr(a) for a in arrays)
         options = "".join(f", {name}={value!r}" for name, value in attrs.items())
         kind: type[Exception] = ShapeError
@@ -135,7 +135,7 @@ class Op(Generic[P, R]):
         raise kind(f"{self.name}: {error}; got ({got}{options})") from error
 
     def __reduce__(self) -> str:
-        """Copies are the op itself, as those of a function are; pickles have its name."""
+        """Pickles the op by name, so that a copy is the op itself, as for functions."""
         return self.__qualname__
 
     def __repr__(self) -> str:
@@ -149,7 +149,7 @@ def declare(
     no_gradient: str | None = None,
     no_export: str | None = None,
 ) -> Op[P, R]:
-    """Make an op of a NumPy function and enter it into the table, under the function's name."""
+    """Makes an op from a NumPy function and registers it under the function's name."""
     op: Op[P, R] = Op(forward, tensor, no_gradient=no_gradient, no_export=no_export)
     if op.name in OPS:
         raise ValueError(f"there is already an op named {op.name!r}, in {OPS[op.name].__module__}")
@@ -158,6 +158,6 @@ def declare(
 
 
 def function(composed: F) -> F:
-    """Enter a function composed of ops into the table, under its name. A decorator."""
+    """Registers a function composed of ops under its name. Used as a decorator."""
     FUNCTIONS[composed.__name__] = composed
     return composed

@@ -1,4 +1,4 @@
-"""Graphs as parts of others: a function recorded by itself, inside another trace or none, and run again."""
+"""Subgraphs: records a function as a graph of its own, also inside a trace, and runs it again."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ __all__ = ["record", "replay", "runner"]
 def record(
     function: Callable[..., Any], inputs: Sequence[Any], names: Sequence[str], *, grad: bool | None = None
 ) -> tuple[Graph, list[Any], Structure]:
-    """Run a function of tensors and keep its graph, in which everything that it reads is an input.
+    """Records a function of tensors as a graph in which every tensor that it reads is an input.
 
-    Unlike `trace` it may be called while another trace is under way, which sees nothing of this run.
+    Unlike `trace`, it may be called while another trace is active, which records nothing of this run.
 
     Args:
-        function: takes as many tensors as `inputs` has, and returns tensors, nested as you like.
-        inputs: what to run it on; it gets other tensors with the same elements.
-        names: a name for each.
-        grad: whether gradients are recorded; as just now if None.
+        function: takes as many tensors as `inputs` has, and returns tensors, in any nested structure.
+        inputs: the tensors to run it on; it receives aliases of them.
+        names: a name for each input.
+        grad: whether gradients are recorded; the current setting if None.
 
     Returns:
-        The graph; the tensors that the function read beside its inputs, which are the graph's further inputs, in
-        order; how its results nest.
+        The graph; the tensors that the function read besides its inputs, in the order of the graph's further
+        inputs; the nested structure of its results.
     """
     mode = MODE.get()
     recording = Trace(parent=mode.trace)
@@ -50,7 +50,7 @@ def record(
 
 
 def replay(graph: Graph, inputs: Sequence[Any]) -> list[Any]:
-    """The outputs of a graph for certain tensors, computed by its ops, so that they are recorded again."""
+    """Runs a graph's ops on tensors, so that they are recorded again, and returns its outputs."""
     found: dict[Value, Any] = dict(zip(graph.inputs.values(), inputs, strict=True))
     for node in graph.nodes:
         args = tuple(found[x] if type(x) is Value else x for x in node.inputs)
@@ -61,7 +61,7 @@ def replay(graph: Graph, inputs: Sequence[Any]) -> list[Any]:
 
 
 def runner(graph: Graph) -> Callable[[Sequence[Any]], list[Any]]:
-    """A function from arrays to arrays that computes a graph, without recording anything."""
+    """Returns a function that computes a graph on arrays, without recording anything."""
     places: dict[Value, int] = {}
     for value in graph.inputs.values():
         places[value] = len(places)

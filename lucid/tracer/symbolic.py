@@ -1,8 +1,8 @@
-"""Several runs of one function at different sizes, unified into one graph with symbolic sizes.
+"""Unifies several runs of one function at different sizes into one graph with symbolic sizes.
 
-Shapes are plain ints, and a program may compute with them what it likes. So which sizes are free is proved, not
-declared: the runs must be the same ops, wired alike, with the same constants, and every int that differs between them
-must follow from the sizes that were changed.
+Shapes are plain ints, and a program may compute anything from them. So which sizes are dynamic is proved, not
+declared: the runs must have the same ops, connected alike, with the same constants, and every int that differs between
+them must be a function of the sizes that were changed.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ __all__ = ["Size", "evaluate", "symbols_of", "unify"]
 
 
 class Size(NamedTuple):
-    """A size that varies: ``coefficient * (product of symbols) + offset``. A symbol may stand in the product twice."""
+    """A size that varies: ``coefficient * (product of symbols) + offset``. A symbol may occur twice in the product."""
 
     symbols: tuple[str, ...]
     coefficient: int = 1
     offset: int = 0
 
     def at(self, sizes: Mapping[str, int]) -> int:
-        """Its number, at certain sizes of the symbols."""
+        """Returns its value for given sizes of the symbols."""
         return self.coefficient * math.prod(sizes[s] for s in self.symbols) + self.offset
 
     def renamed(self, names: Mapping[str, str]) -> Size:
-        """The same size with other names for its symbols."""
+        """Returns the same size with its symbols renamed."""
         return self._replace(symbols=tuple(names.get(s, s) for s in self.symbols))
 
     def __str__(self) -> str:
@@ -45,7 +45,7 @@ class Size(NamedTuple):
 
 
 def evaluate(tree: Any, sizes: Mapping[str, int]) -> Any:
-    """An attribute with every `Size` in it made a number."""
+    """Replaces every `Size` in an attribute with its value."""
     if isinstance(tree, Size):
         return tree.at(sizes)
     if isinstance(tree, (tuple, list)):
@@ -56,7 +56,7 @@ def evaluate(tree: Any, sizes: Mapping[str, int]) -> Any:
 
 
 def symbols_of(tree: Any) -> set[str]:
-    """The symbols that a shape or an attribute depends on."""
+    """Returns the symbols that a shape or an attribute depends on."""
     if isinstance(tree, Size):
         return set(tree.symbols)
     if isinstance(tree, Graph):
@@ -71,14 +71,14 @@ def symbols_of(tree: Any) -> set[str]:
 
 
 def unify(graphs: Sequence[Graph], sizes: Sequence[Mapping[str, int]]) -> Graph:
-    """One graph that gives each of `graphs` when its symbols take the sizes of that run.
+    """Returns one graph that equals each of `graphs` when its symbols take the sizes of that run.
 
     Args:
-        graphs: the traces; the first is the one that the result takes names and constants from.
+        graphs: the traces; names and constants come from the first.
         sizes: the sizes of all symbols in each run.
 
     Raises:
-        TraceError: the runs differ in more than sizes. The message has the user's line.
+        TraceError: the runs differ in more than sizes. The message names the user's line.
     """
     return _Unifier(graphs, sizes).run()
 
@@ -87,7 +87,7 @@ class _Unifier:
     def __init__(self, graphs: Sequence[Graph], sizes: Sequence[Mapping[str, int]]) -> None:
         self.graphs = graphs
         self.sizes = sizes
-        # For each run, where each of its values stands: the value of the unified graph.
+        # For each run, the unified value of each of its values.
         self.placed: list[dict[Value, Value]] = [{} for _ in graphs]
         self.captured: dict[Value, Any] = {}
         self.labels: dict[Value, str] = {}
@@ -135,7 +135,7 @@ class _Unifier:
                 self.placed[run][node.value(i)] = unified.value(i)  # type: ignore[union-attr]
 
     def _operand(self, operands: Sequence[Any]) -> Any:
-        """One input of a node, as each run has it."""
+        """Unifies one input of a node over all runs."""
         first = operands[0]
         if type(first) is not Value:
             if any(type(o) is Value or (o is None) != (first is None) for o in operands):
@@ -151,7 +151,7 @@ class _Unifier:
         return places[0]
 
     def _place(self, leaves: Sequence[Value], known: bool = False) -> Value:
-        """A leaf of the unified graph: an input, or a constant that must be the same in all runs."""
+        """Makes a leaf of the unified graph: an input, or a constant that must be the same in all runs."""
         first = leaves[0]
         if known:
             unified = Value(self._shape([leaf.shape for leaf in leaves]), first.dtype, first.requires_grad)
@@ -191,15 +191,15 @@ class _Unifier:
         raise self._error(f"{what} changed ({values}) with {self._changed()}")
 
     def _shape(self, shapes: Sequence[tuple[int, ...]]) -> tuple[Any, ...]:
-        """The sizes of a value; None where a size varies in a way that has no formula here."""
+        """Unifies the shapes of a value; None stands for a size that no formula here describes."""
         if any(len(shape) != len(shapes[0]) for shape in shapes):
             raise self._error(f"the number of axes of a value changed with {self._changed()}")
         return tuple(ns[0] if all(n == ns[0] for n in ns) else self._size(ns) for ns in zip(*shapes, strict=True))
 
     def _size(self, ns: Sequence[int]) -> Size | None:
-        """The formula that gives these numbers in these runs, if there is one."""
+        """Returns the formula that gives these numbers in these runs, or None."""
         base = self.sizes[0]
-        # The symbols that a run changed and the number with it.
+        # The symbols that changed in a run in which the number changed too.
         moved = sorted(
             {s for n, sizes in zip(ns, self.sizes, strict=True) if n != ns[0] for s in base if sizes[s] != base[s]}
         )
@@ -212,11 +212,11 @@ class _Unifier:
                 size = Size(symbols, rise // run, ns[0] - rise // run * at[0])
                 if all(size.at(sizes) == n for n, sizes in zip(ns, self.sizes, strict=True)):
                     found.append(size)
-        # Where 3 becomes 4, 9 that becomes 16 is a square, and not 7 times that size less 12.
+        # If 3 becomes 4 and 9 becomes 16, the formula is n * n, not 7 * n - 12.
         return min(found, key=lambda size: abs(size.offset), default=None)
 
     def _changed(self) -> str:
-        """What was changed between the runs."""
+        """Describes what changed between the runs."""
         base = self.sizes[0]
         moved = [f"{s} from {base[s]} to {sizes[s]}" for sizes in self.sizes[1:] for s in base if sizes[s] != base[s]]
         return f"a size ({', '.join(dict.fromkeys(moved))})" if moved else "the values of the inputs"

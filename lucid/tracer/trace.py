@@ -1,4 +1,4 @@
-"""Tracing: run a function once and keep the graph of what it did."""
+"""Tracing: runs a function once and records its graph."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 def user_location() -> Location | None:
-    """The innermost line being executed that is not lucid's own."""
+    """Returns the innermost line being executed outside lucid."""
     frame = sys._getframe(1)
     while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame = frame.f_back  # type: ignore[assignment]
@@ -31,7 +31,7 @@ def user_location() -> Location | None:
 
 
 class Leak(tuple[str, "Location | None"]):
-    """A traced value that was turned into something the graph does not see: (how, where)."""
+    """A traced value that was converted to something the graph does not record: (how, where)."""
 
     __slots__ = ()
 
@@ -41,7 +41,7 @@ class Leak(tuple[str, "Location | None"]):
 
 
 class Trace:
-    """A recording under way; `parent` is the one that this is a part of, as the graph of one op of it."""
+    """A recording in progress; `parent` is the trace around it, if it records a subgraph."""
 
     def __init__(self, parent: Trace | None = None) -> None:
         self.parent = parent
@@ -53,7 +53,7 @@ class Trace:
         self._modules: dict[Any, str] = {} if parent is None else parent._modules
 
     def value_of(self, tensor: Any) -> Value:
-        """The value of a tensor in this trace; one that comes from outside is captured, as a constant."""
+        """Returns a tensor's value in this trace; a tensor from outside is captured as a constant."""
         value: Value = tensor._value or tensor._leaf_value()
         node = value.node
         if (node is None and value not in self.inputs) or (node is not None and node.trace is not self):
@@ -61,18 +61,18 @@ class Trace:
         return value
 
     def sees(self, tensor: TensorLike) -> bool:
-        """Whether the tensor is an input of this trace or was computed in it."""
+        """Returns whether the tensor is an input of this trace or was computed in it."""
         value = tensor._value
         return value is not None and (value in self.inputs if value.node is None else value.node.trace is self)
 
     def record(self, node: Node) -> None:
-        """Take a node into this trace."""
+        """Adds a node to this trace."""
         node.trace = self
         node.scope = self._scopes[-1] if self._scopes else ""
         node.location = user_location()
 
     def leak(self, how: str, tensor: TensorLike) -> None:
-        """Note that a tensor was turned into Python numbers or an array, if it belongs to this trace."""
+        """Records that a tensor of this trace was converted to Python numbers or an array."""
         if self.sees(tensor):
             self.leaks.append(Leak((how, user_location())))
         elif self.parent is not None:
@@ -80,7 +80,7 @@ class Trace:
 
     @contextmanager
     def scope(self, name: str) -> Iterator[None]:
-        """Nodes recorded inside carry `name` after the name of the scope around."""
+        """Appends `name` to the scope of the nodes recorded inside."""
         self._scopes.append(f"{self._scopes[-1]}.{name}" if self._scopes and self._scopes[-1] else name)
         try:
             yield
@@ -89,7 +89,7 @@ class Trace:
 
     @contextmanager
     def module(self, module: Any) -> Iterator[None]:
-        """Nodes recorded inside carry the module's path in the model, whichever way it was called."""
+        """Sets the scope of the nodes recorded inside to the module's path in the model, however it was called."""
         if module not in self._modules:
             self.name_module(module, self._fresh(type(module).__name__.lower()))
         self._scopes.append(self._modules[module])
@@ -99,14 +99,14 @@ class Trace:
             self._scopes.pop()
 
     def name_module(self, module: Any, prefix: str) -> None:
-        """Name a module, all modules in it and their parameters and buffers."""
+        """Names a module, its submodules, and their parameters and buffers."""
         for path, child in module.named_modules():
             self._modules.setdefault(child, ".".join(filter(None, (prefix, path))))
         for path, tensor in (*module.named_parameters(), *module.named_buffers()):
             self.labels.setdefault(tensor._leaf_value(), ".".join(filter(None, (prefix, path))))
 
     def forget(self) -> None:
-        """Let go of tensors and modules: nodes know their trace, and a tensor that was kept knows its node."""
+        """Releases tensors and modules, which a kept tensor would otherwise hold through its node and its trace."""
         self.captured = {}
         self._modules = {}
 
@@ -116,13 +116,13 @@ class Trace:
 
 
 def trace(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Graph:
-    """Run a function or a module on example inputs, and return the symbolic graph that the run recorded.
+    """Runs a function or a module on example inputs and returns the recorded graph.
 
     Every Tensor among the arguments, however nested, becomes an input of the graph, named after its parameter;
     everything else is a constant. What the function closes over, parameters included, is captured.
 
     Args:
-        function: a Module or any function of Tensors that returns Tensors, nested as you like.
+        function: a Module or any function of Tensors that returns Tensors, in any nested structure.
         args: its positional arguments.
         kwargs: its keyword arguments.
 
@@ -182,7 +182,7 @@ def trace(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Graph:
 
 
 def input_names(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
-    """A name for each Tensor among the arguments: that of its parameter, and the way to it inside nested arguments."""
+    """Returns a name for each Tensor among the arguments: its parameter's name, and its path in nested arguments."""
     import inspect
 
     declared = getattr(function, "input_names", ())
@@ -206,7 +206,7 @@ def input_names(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
 
 
 def _named(structure: Structure, declared: str | tuple[str, ...]) -> list[str]:
-    """A name for each leaf: several names serve as many leaves, one serves as the root of all."""
+    """Returns a name for each leaf: the declared names if there are as many, else paths that begin with one root."""
     if isinstance(declared, str):
         return paths(structure, declared)
     return list(declared) if len(declared) == structure.leaves() else paths(structure, "_".join(declared))

@@ -1,4 +1,4 @@
-"""Nested arguments and results, taken apart into their leaves and put together again."""
+"""Flattens nested arguments and results into their leaves, and rebuilds them."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ __all__ = ["LEAF", "Structure", "TreeNode", "flatten", "paths", "unflatten"]
 
 @runtime_checkable
 class TreeNode(Protocol):
-    """A container of tensors that is not a tuple, list or dict: it says itself what it is made of."""
+    """A container other than a tuple, list or dict that can flatten and rebuild itself."""
 
     def tree_flatten(self) -> tuple[tuple[Any, ...], Any]:
-        """The parts, and whatever else is needed to rebuild the container."""
+        """Returns the parts, and whatever else is needed to rebuild the container."""
         ...
 
     @classmethod
     def tree_unflatten(cls, rest: Any, parts: tuple[Any, ...]) -> Any:
-        """The container made of such parts."""
+        """Rebuilds the container from its parts."""
         ...
 
 
 class Structure(NamedTuple):
-    """How leaves nest: the type of the container, what it needs beside its parts, and the structure of each part."""
+    """A nested structure: the container's type, what it needs besides its parts, and the structure of each part."""
 
     kind: Any
     rest: Any
     parts: tuple[Structure, ...]
 
     def leaves(self) -> int:
-        """How many leaves there are."""
+        """Returns the number of leaves."""
         return 1 if self.kind is None else sum(part.leaves() for part in self.parts)
 
 
@@ -38,9 +38,9 @@ LEAF = Structure(None, None, ())
 
 
 def flatten(tree: Any, is_leaf: Callable[[Any], bool]) -> tuple[list[Any], Structure]:
-    """The leaves of tuples, named tuples, lists, dicts and `TreeNode`s, depth first, and how they nest.
+    """Returns the leaves of nested tuples, named tuples, lists, dicts and `TreeNode`s, and their structure.
 
-    What is no container counts as a constant and stays in the structure, unless `is_leaf` takes it.
+    Leaves come depth first. Anything else is a constant and stays in the structure, unless `is_leaf` accepts it.
     """
     if is_leaf(tree):
         return [tree], LEAF
@@ -58,7 +58,7 @@ def flatten(tree: Any, is_leaf: Callable[[Any], bool]) -> tuple[list[Any], Struc
 
 
 def unflatten(structure: Structure, leaves: Iterator[Any]) -> Any:
-    """The tree of that structure, its leaves drawn from an iterator."""
+    """Rebuilds a nested structure, with its leaves taken from an iterator."""
     kind, rest, parts = structure
     if kind is None:
         return next(leaves)
@@ -77,7 +77,7 @@ def unflatten(structure: Structure, leaves: Iterator[Any]) -> Any:
 
 
 def paths(structure: Structure, root: str = "") -> list[str]:
-    """A name for each leaf: `root`, then the keys, fields or positions that lead to it, joined with underscores."""
+    """Returns a name for each leaf: `root`, then the keys, fields or positions leading to it, joined by underscores."""
     kind, rest, parts = structure
     if kind is None:
         return [root]
@@ -97,7 +97,7 @@ def paths(structure: Structure, root: str = "") -> list[str]:
 
 
 class _Constant:
-    """Marks what is no tensor and no container."""
+    """Marks a constant in a `Structure`: neither a tensor nor a container."""
 
 
 def _split(tree: Any) -> tuple[Any, tuple[Any, ...]] | None:

@@ -22,6 +22,7 @@ import pytest
 import lucid
 from lucid import nn
 from lucid.tracer import trace, walk
+from tests.tiers import thinned
 
 ROOT = Path(__file__).resolve().parents[2]
 OPS = str(ROOT / "lucid" / "ops")
@@ -158,7 +159,7 @@ def test_the_graph_of_a_layer_does_not_grow_with_time(kind: str) -> None:
 
 
 @pytest.mark.parametrize("recorded", [False, True], ids=["forward", "both ways"])
-@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize("kind", thinned(LAYERS, 4))
 def test_arrays_a_time_step(kind: str, recorded: bool) -> None:
     """Only the arrays that have a time axis grow with time, and of those there are no more than before."""
     growth = (peak(kind, 12, recorded) - peak(kind, 8, recorded)) / 4
@@ -196,7 +197,7 @@ def test_a_simple_layer_needs_its_output_and_one_buffer(nonlinearity: str) -> No
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what another malloc keeps is not lucid's to say")
-@pytest.mark.parametrize("sizes", [(50, 32, 28, 64), (18, 256, 32, 512)], ids=["small", "arrays of 36 MiB"])
+@pytest.mark.parametrize("sizes", thinned([(50, 32, 28, 64), (18, 256, 32, 512)], 2), ids=["small", "arrays of 36 MiB"])
 def test_a_training_step_takes_no_new_pages(sizes: tuple[int, ...]) -> None:
     largest = 4 * sizes[0] * sizes[1] * 4 * sizes[3]
     if largest > int(printed("import lucid.malloc; print(lucid.malloc.keep_pages())")):

@@ -94,9 +94,8 @@ def test_random_split_takes_each_sample_once(n: int, lengths: list[int], seed: i
     ("n", "fractions", "expected"),
     [(10, [0.8, 0.2], [8, 2]), (10, [0.25, 0.75], [3, 7]), (11, [1 / 3, 1 / 3, 1 / 3], [4, 4, 3]), (7, [1.0], [7])],
 )
-def test_random_split_by_fractions(n: int, fractions: list[float], expected: list[int]) -> None:
+def test_random_split_by_fractions(n: int, fractions: list[float], expected: list[int], torch: Any) -> None:
     assert [len(part) for part in random_split(range(n), fractions)] == expected
-    torch = pytest.importorskip("torch")
     assert [len(part) for part in torch.utils.data.random_split(range(n), fractions)] == expected
 
 

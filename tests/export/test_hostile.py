@@ -451,6 +451,21 @@ def test_a_tensor_that_stands_inside_and_outside(pair: Path) -> None:
         load(pair)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"), [("raw_data", b"\0"), ("raw_data", b""), ("int32_data", [1]), ("float_data", [1.0])]
+)
+def test_a_tensor_beside_the_model_has_no_elements_in_it(pair: Path, field: str, value: Any) -> None:
+    proto = onnx.load(pair, load_external_data=False)
+    tensor = next(tensor for tensor in proto.graph.initializer if tensor.external_data)
+    if isinstance(value, bytes):
+        tensor.raw_data = value
+    else:
+        getattr(tensor, field).extend(value)
+    pair.write_bytes(proto.SerializeToString())
+    with pytest.raises(FileError, match="has elements in the model itself, too"):
+        load(pair)
+
+
 def test_weights_elsewhere_need_a_folder(pair: Path) -> None:
     with pytest.raises(FileError, match="read from its path only"):
         parse(pair.read_bytes())

@@ -9,6 +9,7 @@ import lucid
 from lucid import nn
 from lucid.errors import ExportError
 from lucid.export import to_onnx
+from tests.tiers import thinned
 
 T, N, F, H = 5, 3, 3, 4
 LAYERS = [nn.LSTM, nn.GRU]
@@ -62,7 +63,9 @@ def test_states_feed_the_next_call(layer):
 
 @each_lowering
 @pytest.mark.parametrize("with_state", [True, False])
-@pytest.mark.parametrize(("layers", "bias", "batch_first"), [(1, True, False), (2, False, True), (3, True, True)])
+@pytest.mark.parametrize(
+    ("layers", "bias", "batch_first"), thinned([(2, False, True), (1, True, False), (3, True, True)], 3, arguments=3)
+)
 @each_layer
 def test_every_option(layer, layers, bias, batch_first, with_state, lowering):
     model = layer(F, H, layers, bias, batch_first)
@@ -145,7 +148,7 @@ def loss_and_gradients(model, head, lengths):
     return step
 
 
-@pytest.mark.parametrize("lowering", ["auto", *LOWERINGS])
+@pytest.mark.parametrize("lowering", thinned(["auto", *LOWERINGS], 5))
 @pytest.mark.parametrize("lengths", [True, False])
 @each_layer
 def test_loss_with_gradients(layer, lengths, lowering):
@@ -168,7 +171,7 @@ def test_gates_that_the_operator_does_not_give_are_computed_again(layer):
     assert operators == {layer.__name__: 1, "Squeeze": 1}
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", thinned(["float32", "float64"], 2))
 @each_layer
 @pytest.mark.parametrize("lowering", ["auto", "columns"])
 def test_second_order(layer, dtype, lowering):

@@ -20,6 +20,7 @@ from lucid.errors import ExportError, VerificationError
 from lucid.export import Exported, to_onnx, verify
 from lucid.export.lowering.opset import newest_opset
 from lucid.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from tests.tiers import thinned
 
 
 class Net(nn.Module):
@@ -70,7 +71,7 @@ def dtypes(exported: Exported) -> set[str]:
 # --- values
 
 
-@pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
+@pytest.mark.parametrize("nonlinearity", thinned(["tanh", "relu"], 2))
 @pytest.mark.parametrize("lowering", ["rnn", "unrolled", "scan"])
 @pytest.mark.parametrize(
     ("precision", "bound", "share"), [("float32", 1e-6, 1.01), ("float16", 3e-3, 0.65), ("int8", 1e-1, 0.98)]
@@ -154,7 +155,7 @@ def test_int8_keeps_the_time_axis_of_relu_free() -> None:
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
-@pytest.mark.parametrize("opset", [13, 18, newest_opset()])
+@pytest.mark.parametrize("opset", thinned([18, 13, newest_opset()], 3))
 def test_opsets(precision: Any, opset: int) -> None:
     for lowering in ("scan", "unrolled"):
         exported = to_onnx(Net(), *tensors(example()), precision=precision, opset=opset, lowering=lowering)

@@ -106,8 +106,7 @@ def test_nothing_at_all(tmp_path: Path) -> None:
     assert load(tmp_path / "a") == {}
 
 
-def test_pytorch_reads_what_is_saved_and_the_other_way_round(tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch")
+def test_pytorch_reads_what_is_saved_and_the_other_way_round(tmp_path: Path, torch: Any) -> None:
     from safetensors.torch import load_file, save_file
 
     ours = {dtype: (np.arange(6).reshape(2, 3) % 2).astype(dtype) for dtype in DTYPES}

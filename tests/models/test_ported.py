@@ -16,6 +16,8 @@ from lucid.runtime import Session
 
 torch = pytest.importorskip("torch")
 
+pytestmark = pytest.mark.slow
+
 STEPS = 6
 
 

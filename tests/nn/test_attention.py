@@ -50,8 +50,7 @@ def called(library, model, options, batch_first=False):
 @pytest.mark.parametrize("mask", MASKS)
 @pytest.mark.parametrize("weights", [{}, {"need_weights": False}, {"average_attn_weights": False}], ids=str)
 @pytest.mark.parametrize("batch_first", [False, True])
-def test_masks_and_weights_like_pytorch(mask, weights, batch_first):
-    torch = pytest.importorskip("torch")
+def test_masks_and_weights_like_pytorch(mask, weights, batch_first, torch):
     models = both(torch, batch_first=batch_first)
     options = {**MASKS[mask], **weights}
     results = [called(lib, model, options, batch_first) for lib, model in zip((lucid, torch), models, strict=True)]

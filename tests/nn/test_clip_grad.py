@@ -23,8 +23,7 @@ def parameters(module=lucid, gradients=GRADIENTS):
 
 @pytest.mark.parametrize("norm_type", NORMS)
 @pytest.mark.parametrize("max_norm", [0.5, 100.0])
-def test_norms(max_norm, norm_type):
-    torch = pytest.importorskip("torch")
+def test_norms(max_norm, norm_type, torch):
     ours, theirs = parameters(), parameters(torch)
     norm = clip_grad_norm_(ours, max_norm, norm_type)
     reference = torch.nn.utils.clip_grad_norm_(theirs, max_norm, norm_type)

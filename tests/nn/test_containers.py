@@ -113,7 +113,7 @@ def test_models_of_them_can_be_exported():
     assert model(lucid.ones(1, 2))[1].tolist() == [[0.0, 0.0]]
 
 
-def test_a_sequential_changes_as_pytorchs_does():
+def test_a_sequential_changes_as_pytorchs_does(torch):
     def changed(nn, one):
         net = nn.Sequential(nn.Linear(2, 2), nn.ReLU(inplace=True))
         net.append(nn.Tanh()).extend([nn.Sigmoid(), nn.Dropout(0.0, inplace=True)])
@@ -125,7 +125,6 @@ def test_a_sequential_changes_as_pytorchs_does():
 
     found = changed(nn, nn.Linear(2, 3))
     assert found == [("0", "Linear"), ("1", "GLU"), ("2", "Dropout")]
-    torch = pytest.importorskip("torch")
     # PyTorch numbers anew what comes behind a slice, too.
     assert found == changed(torch.nn, torch.nn.Linear(2, 3))
 

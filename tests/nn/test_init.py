@@ -48,8 +48,7 @@ def test_kaiming(shape, mode, a, nonlinearity):
 
 @pytest.mark.parametrize("nonlinearity", ["linear", "conv1d", "sigmoid", "tanh", "relu", "leaky_relu", "selu"])
 @pytest.mark.parametrize("param", [None, 0.3])
-def test_gains_like_pytorch(nonlinearity, param):
-    torch = pytest.importorskip("torch")
+def test_gains_like_pytorch(nonlinearity, param, torch):
     assert nn.init.calculate_gain(nonlinearity, param) == torch.nn.init.calculate_gain(nonlinearity, param)
 
 
@@ -70,8 +69,7 @@ def test_orthogonal_matrices_are_drawn_evenly():
     ("mean", "std", "a", "b"),
     [(0, 1, -2, 2), (1, 2, 0, 9), (0, 1, 3, 5), (0, 1, 8, 99), (0, 9, -1, 1), (5, 1, 0, 2)],
 )
-def test_truncated(mean, std, a, b):
-    torch = pytest.importorskip("torch")
+def test_truncated(mean, std, a, b, torch):
     lucid.manual_seed(0)
     values = nn.init.trunc_normal_(lucid.zeros(100, 200, dtype="float64"), mean, std, a, b).numpy()
     assert a <= values.min()

@@ -81,8 +81,7 @@ def test_initial_values():
 @pytest.mark.parametrize(
     ("name", "options"), [("NLLLoss", {}), ("BCELoss", {}), ("BCEWithLogitsLoss", {"pos_weight": WEIGHT})]
 )
-def test_weights_of_losses_like_pytorch(name, options):
-    torch = pytest.importorskip("torch")
+def test_weights_of_losses_like_pytorch(name, options, torch):
     scores = np.random.default_rng(0).uniform(0.1, 0.9, (4, 3))
     target = np.array([0, 2, 1, 2]) if name == "NLLLoss" else np.round(scores)
     results = []

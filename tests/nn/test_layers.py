@@ -14,6 +14,7 @@ from lucid import nn
 from lucid.autograd import gradcheck, gradgradcheck
 from lucid.tracer.tree import flatten, unflatten
 from tests.nn.cases import BASES, CASES
+from tests.tiers import thinned
 
 each_layer = pytest.mark.parametrize("case", CASES, ids=str)
 
@@ -37,8 +38,7 @@ def has_gradient(tensor):
 
 @each_layer
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("float64", 1e-10)])
-def test_value_and_gradients_like_pytorch(case, dtype, tolerance):
-    torch = pytest.importorskip("torch")
+def test_value_and_gradients_like_pytorch(case, dtype, tolerance, torch):
     ours, theirs = case.make(dtype).eval(), case.make_torch(torch).to(getattr(torch, dtype)).eval()
     theirs.load_state_dict({name: torch.tensor(t.numpy()) for name, t in ours.state_dict().items()})
     results = []
@@ -77,14 +77,14 @@ def test_gradients(case):
     assert gradcheck(forward, inputs, atol=1e-6, rtol=1e-6)
 
 
-@each_layer
+@pytest.mark.parametrize("case", thinned(CASES, 8), ids=str)
 def test_second_order_gradients(case):
     forward, inputs = functional(case)
     assert gradgradcheck(lambda *x: tuple(y * y for y in forward(*x)), inputs, atol=1e-5, rtol=1e-5)
 
 
 @each_layer
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", thinned(["float32", "float64"], 2))
 def test_export(case, dtype):
     """to_onnx compares with onnxruntime before it returns, at the example's sizes and at others."""
     model = case.make(dtype)

@@ -11,6 +11,7 @@ import lucid
 from lucid import nn
 from lucid.autograd import gradcheck, gradgradcheck
 from lucid.tracer import OPS
+from tests.tiers import thinned
 
 LAYERS = [nn.LSTM, nn.GRU]
 TOLERANCE = {"float32": {"rtol": 1e-5, "atol": 1e-5}, "float64": {"rtol": 1e-10, "atol": 1e-10}}
@@ -38,9 +39,8 @@ def parts_of(state):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("form", FORMS)
 @each_layer
-def test_like_pytorch(layer, form, dtype):
+def test_like_pytorch(layer, form, dtype, torch):
     """All options together: values, and the gradients of input, states and every parameter."""
-    torch = pytest.importorskip("torch")
     rng = np.random.default_rng(1)
     packed = form in ("sorted", "unsorted", "packed batch first")
     lengths = sorted(LENGTHS, reverse=True) if form == "sorted" else LENGTHS
@@ -81,8 +81,7 @@ def test_like_pytorch(layer, form, dtype):
 
 
 @each_layer
-def test_state_dict_both_ways(layer):
-    torch = pytest.importorskip("torch")
+def test_state_dict_both_ways(layer, torch):
     theirs = getattr(torch.nn, layer.__name__)(F, H, 2)
     ours = layer(F, H, 2)
     assert [(name, tuple(t.shape)) for name, t in theirs.state_dict().items()] == [
@@ -197,7 +196,7 @@ def test_gradients(layer, case):
     assert gradcheck(forward, inputs, atol=1e-6, rtol=1e-6)
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c[0] == 1 or c[3]], ids=str)
+@pytest.mark.parametrize("case", thinned([c for c in CASES if c[0] == 1 or c[3]], 6), ids=str)
 @each_layer
 def test_second_order(layer, case):
     forward, inputs = functional(layer, *case)
@@ -242,7 +241,7 @@ def test_one_input_alone(name):
         assert gradgradcheck(forward, inputs)
 
 
-@pytest.mark.parametrize("with_optional", [True, False])
+@pytest.mark.parametrize("with_optional", thinned([True, False], 2))
 @pytest.mark.parametrize("name", ["lstm_backward", "lstm_tangent", "gru_backward", "gru_tangent"])
 def test_the_adjoint_recurrences(name, with_optional):
     rng = np.random.default_rng(2)

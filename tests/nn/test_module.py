@@ -393,8 +393,7 @@ def test_sequential():
     assert nn.Sequential()(3) == 3
 
 
-def test_repr_is_pytorchs():
-    torch = pytest.importorskip("torch")
+def test_repr_is_pytorchs(torch):
     pairs = [
         (
             library.Sequential(
@@ -408,9 +407,8 @@ def test_repr_is_pytorchs():
     assert repr(nn.Sequential()) == repr(torch.nn.Sequential())
 
 
-def test_attributes_like_pytorch():
+def test_attributes_like_pytorch(torch):
     """The same program gives the same names, orders and kinds of errors in both."""
-    torch = pytest.importorskip("torch")
 
     def observed(library):
         found = []

@@ -33,8 +33,7 @@ def padded_batch(lengths, *features, dtype=np.float32, steps=5):
 @pytest.mark.parametrize("batch_first", [False, True])
 @pytest.mark.parametrize("features", [(3,), (), (2, 3)])
 @pytest.mark.parametrize(("name", "sort"), CASES)
-def test_packing_and_unpacking_like_pytorch(name, sort, features, batch_first):
-    torch = pytest.importorskip("torch")
+def test_packing_and_unpacking_like_pytorch(name, sort, features, batch_first, torch):
     lengths = LENGTHS[name]
     array = padded_batch(lengths, *features)
     array = array.swapaxes(0, 1) if batch_first else array
@@ -66,8 +65,7 @@ def test_packing_and_unpacking_like_pytorch(name, sort, features, batch_first):
 @pytest.mark.parametrize("padding_side", ["right", "left"])
 @pytest.mark.parametrize("batch_first", [False, True])
 @pytest.mark.parametrize("dtype", ["float32", "int64", "float16"])
-def test_sequences_like_pytorch(dtype, batch_first, padding_side):
-    torch = pytest.importorskip("torch")
+def test_sequences_like_pytorch(dtype, batch_first, padding_side, torch):
     arrays = [np.arange(2 * n).reshape(n, 2).astype(dtype) + 1 for n in (4, 2, 3, 1, 0)]
     ours = packing.pad_sequence([lucid.tensor(a) for a in arrays], batch_first, 7, padding_side)
     theirs = torch.nn.utils.rnn.pad_sequence([torch.tensor(a) for a in arrays], batch_first, 7, padding_side)

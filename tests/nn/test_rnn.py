@@ -68,9 +68,8 @@ FORMS = ["time first", "batch first", "unbatched", "unbatched batch first", "sor
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("form", FORMS)
-def test_like_pytorch(form, dtype):
+def test_like_pytorch(form, dtype, torch):
     """All options together: values, and the gradients of input, state and every parameter."""
-    torch = pytest.importorskip("torch")
     rng = np.random.default_rng(1)
     options = itertools.product((1, 2, 3), ("tanh", "relu"), (True, False), (None, 3, 2))
     for layers, nonlinearity, bias, state in options:
@@ -138,11 +137,10 @@ SHAPES = [(1, 1, 1, 1), (1, 3, 2, 4), (7, 1, 1, 2), (2, 2, 9, 1), (400, 2, 1, 3)
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
-def test_odd_sizes(shape, nonlinearity):
+def test_odd_sizes(shape, nonlinearity, torch):
     steps, batch, features, hidden = shape
     rnn = nn.RNN(features, hidden, 2, nonlinearity)
     twin = copied_to_torch(rnn)
-    torch = pytest.importorskip("torch")
     array = np.random.default_rng(3).normal(size=(steps, batch, features)).astype(np.float32)
     x, y = lucid.tensor(array, requires_grad=True), torch.tensor(array, requires_grad=True)
     for model, given in ((rnn, x), (twin, y)):
@@ -289,8 +287,7 @@ def test_dropout_of_a_single_layer_warns_where_the_user_stands():
 # --- state
 
 
-def test_state_dict_round_trip_with_pytorch():
-    torch = pytest.importorskip("torch")
+def test_state_dict_round_trip_with_pytorch(torch):
     theirs = torch.nn.RNN(F, H, 3, "relu", batch_first=True)
     ours = nn.RNN(F, H, 3, "relu", batch_first=True)
     assert list(ours.state_dict()) == list(theirs.state_dict())
@@ -360,9 +357,8 @@ def test_repr():
     assert repr(full) == "RNN(10, 20, num_layers=2, bias=False, batch_first=True, dropout=0.5, nonlinearity=relu)"
 
 
-def test_an_infinite_state_spoils_only_what_depends_on_it():
+def test_an_infinite_state_spoils_only_what_depends_on_it(torch):
     """Zeros are made, not computed: infinity times 0 would be NaN."""
-    torch = pytest.importorskip("torch")
     rnn = nn.RNN(1, 1, nonlinearity="relu", bias=False)
     nn.init.ones_(rnn.weight_ih_l0)
     twin = copied_to_torch(rnn)

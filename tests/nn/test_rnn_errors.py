@@ -40,9 +40,8 @@ def test_construction(options, error, message):
 
 
 @pytest.mark.parametrize("options", [row[0] for row in CONSTRUCTION if "dtype" not in row[0]], ids=str)
-def test_construction_like_pytorch(options):
+def test_construction_like_pytorch(options, torch):
     """Where PyTorch refuses too, it does with a type that ours is as well."""
-    torch = pytest.importorskip("torch")
     arguments = {"input_size": 2, "hidden_size": 3, **options}
     try:
         torch.nn.RNN(**arguments)
@@ -51,8 +50,7 @@ def test_construction_like_pytorch(options):
             nn.RNN(**arguments)
 
 
-def test_the_first_options_stand_where_pytorchs_do():
-    torch = pytest.importorskip("torch")
+def test_the_first_options_stand_where_pytorchs_do(torch):
     for library in (nn, torch.nn):
         rnn = library.RNN(2, 3, 2, "relu", False, True, 0.5)
         assert (rnn.num_layers, rnn.nonlinearity, rnn.bias, rnn.batch_first, rnn.dropout) == (

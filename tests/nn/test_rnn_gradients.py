@@ -132,8 +132,7 @@ def test_the_fused_op_is_the_composed_one(bias):
 
 
 @pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
-def test_second_order_like_pytorch(nonlinearity):
-    torch = pytest.importorskip("torch")
+def test_second_order_like_pytorch(nonlinearity, torch):
     rng = np.random.default_rng(4)
     rnn = nn.RNN(3, 4, 2, nonlinearity, dtype="float64")
     twin = torch.nn.RNN(3, 4, 2, nonlinearity, dtype=torch.float64)

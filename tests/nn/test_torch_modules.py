@@ -15,6 +15,8 @@ import lucid
 from lucid import nn
 
 torch = pytest.importorskip("torch")
+
+pytestmark = pytest.mark.slow
 pytest.importorskip("expecttest")  # PyTorch's test helpers import it
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

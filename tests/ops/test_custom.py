@@ -28,9 +28,7 @@ def test_an_op_without_a_rule_computes_and_says_so_in_backward():
     x = lucid.ones(2, requires_grad=True)
     y = own_without_rule(x)
     assert y.requires_grad
-    with pytest.raises(
-        GradientError, match=r"own_without_rule, declared in .*test_custom_ops.* under @own_without_rule"
-    ):
+    with pytest.raises(GradientError, match=r"own_without_rule, declared in .*test_custom.* under @own_without_rule"):
         (y * 2).sum().backward()
     with lucid.no_grad():
         assert not own_without_rule(x).requires_grad

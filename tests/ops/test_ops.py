@@ -17,6 +17,7 @@ from lucid.tracer import trace
 from lucid.tracer.op import FUNCTIONS, OPS
 from tests.ops.case import results, run, wrapped
 from tests.ops.cases import CASES, ELSEWHERE, FIXED
+from tests.tiers import thinned
 
 each_case = pytest.mark.parametrize("case", CASES, ids=str)
 
@@ -93,7 +94,7 @@ def test_gradient(case):
     assert gradcheck(function, leaves, atol=1e-7, rtol=1e-5)
 
 
-@pytest.mark.parametrize("case", DERIVATIVES, ids=str)
+@pytest.mark.parametrize("case", thinned(DERIVATIVES, 5), ids=str)
 def test_gradient_of_the_gradient(case):
     function, leaves = differentiable(case)
     if function(*leaves):
@@ -156,7 +157,7 @@ def test_export(case):
         assert any(exported.fixed.values()) == (str(case) in FIXED)
 
 
-@pytest.mark.parametrize("case", [case for case in EXPORTED if case.opset == 13], ids=str)
+@pytest.mark.parametrize("case", thinned([case for case in EXPORTED if case.opset == 13], 10), ids=str)
 def test_export_to_the_oldest_opset(case):
     function, inputs = exportable(case)
     to_onnx(function, *inputs, opset=13, dynamic=None)
@@ -203,9 +204,12 @@ def test_every_lowering_is_of_an_op_and_takes_what_it_takes():
     for name, lowering in LOWERINGS.items():
         if name not in SHIPPED:
             continue
-        parameters = list(inspect.signature(lowering).parameters)[1:]
-        assert len(parameters) == len(OPS[name].inputs) + len(OPS[name].attributes), name
-        assert parameters[len(OPS[name].inputs) :] == list(OPS[name].attributes), name
+        parameters = list(inspect.signature(lowering).parameters.values())[1:]
+        inputs = len(OPS[name].inputs)
+        if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
+            inputs = sum(parameter.kind is not parameter.KEYWORD_ONLY for parameter in parameters)
+            assert inputs <= len(OPS[name].inputs), name
+        assert [parameter.name for parameter in parameters[inputs:]] == list(OPS[name].attributes), name
 
 
 # What a method takes as separate arguments, its function takes as one sequence.
@@ -258,8 +262,7 @@ def test_methods_that_take_separate_arguments():
     assert x.view(3, 2).shape == (3, 2)
 
 
-def test_functions_of_one_tensor_are_methods_where_pytorch_has_them():
-    torch = pytest.importorskip("torch")
+def test_functions_of_one_tensor_are_methods_where_pytorch_has_them(torch):
     public = [name for name in lucid.ops.__all__ if name in FUNCTIONS and hasattr(torch.Tensor, name)]
     assert [name for name in public if not hasattr(Tensor, name)] == []
 

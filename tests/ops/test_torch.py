@@ -11,6 +11,8 @@ from tests.ops.cases import CASES
 
 torch = pytest.importorskip("torch")
 
+pytestmark = pytest.mark.slow
+
 # Under these names PyTorch has something else, or nothing that can be called alike.
 OTHER = {"concat", "fill", "index_add", "size", "to", "windows"}
 

@@ -97,16 +97,14 @@ def theirs(kind: type[Optimizer] = SGD) -> Any:
 
 @every_option
 @pytest.mark.parametrize("kind", [SGD, Adam])
-def test_rates_are_those_of_pytorch(name: str, options: dict[str, Any], kind: type[Optimizer]) -> None:
-    torch = pytest.importorskip("torch")
+def test_rates_are_those_of_pytorch(name: str, options: dict[str, Any], kind: type[Optimizer], torch: Any) -> None:
     expected = rates(getattr(torch.optim.lr_scheduler, name)(theirs(kind), **options))
     actual = rates(getattr(lr_scheduler, name)(optimizer(kind), **options))
     np.testing.assert_allclose(actual, expected, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("options", PLATEAUS, ids=["-".join(options) for options in PLATEAUS])
-def test_plateaus_are_those_of_pytorch(options: dict[str, Any]) -> None:
-    torch = pytest.importorskip("torch")
+def test_plateaus_are_those_of_pytorch(options: dict[str, Any], torch: Any) -> None:
     ours = lr_scheduler.ReduceLROnPlateau(optimizer(), **options)
     other = torch.optim.lr_scheduler.ReduceLROnPlateau(theirs(), **options)
     for loss in LOSSES:
@@ -118,8 +116,7 @@ def test_plateaus_are_those_of_pytorch(options: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("last", ["ExponentialLR", "CosineAnnealingLR", "LinearLR", "OneCycleLR", "StepLR"])
-def test_sequences_are_those_of_pytorch(last: str) -> None:
-    torch = pytest.importorskip("torch")
+def test_sequences_are_those_of_pytorch(last: str, torch: Any) -> None:
     options = next(options for name, options in CASES if name == last)
 
     def sequence(of: Any, optimizer: Any) -> Any:
@@ -134,8 +131,7 @@ def test_sequences_are_those_of_pytorch(last: str) -> None:
     np.testing.assert_allclose(rates(sequence(lr_scheduler, optimizer())), expected, rtol=1e-9, atol=1e-12)
 
 
-def test_two_schedulers_multiply_as_in_pytorch() -> None:
-    torch = pytest.importorskip("torch")
+def test_two_schedulers_multiply_as_in_pytorch(torch: Any) -> None:
     paths = []
     for of, opt in ((lr_scheduler, optimizer()), (torch.optim.lr_scheduler, theirs())):
         first, second = of.CosineAnnealingLR(opt, 20), of.ExponentialLR(opt, 0.95)
@@ -197,8 +193,7 @@ def test_one_cycle_with_no_rise_begins_at_the_top() -> None:
 
 
 @every_option
-def test_going_on_from_an_epoch(name: str, options: dict[str, Any]) -> None:
-    torch = pytest.importorskip("torch")
+def test_going_on_from_an_epoch(name: str, options: dict[str, Any], torch: Any) -> None:
     paths = []
     for of, opt in ((lr_scheduler, optimizer()), (torch.optim.lr_scheduler, theirs())):
         rates(getattr(of, name)(opt, **options), 5)

@@ -115,8 +115,7 @@ def test_float64_follows_the_equations(name: str, options: dict[str, Any]) -> No
 
 @every_option
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_path_is_that_of_pytorch(name: str, options: dict[str, Any], dtype: Any) -> None:
-    torch = pytest.importorskip("torch")
+def test_path_is_that_of_pytorch(name: str, options: dict[str, Any], dtype: Any, torch: Any) -> None:
     p = parameter(dtype)
     path = run(make(name, [p], **options), p, range(50))
     q = torch.tensor(START.astype(dtype), requires_grad=True)
@@ -128,8 +127,7 @@ def test_path_is_that_of_pytorch(name: str, options: dict[str, Any], dtype: Any)
 
 
 @pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
-def test_defaults_are_those_of_pytorch(name: str) -> None:
-    torch = pytest.importorskip("torch")
+def test_defaults_are_those_of_pytorch(name: str, torch: Any) -> None:
     theirs = getattr(torch.optim, name)([torch.zeros(1, requires_grad=True)]).defaults
     ours = make(name, [lucid.zeros(1)]).defaults
     assert ours == {key: theirs[key] for key in ours}
@@ -537,8 +535,7 @@ def test_a_loaded_optimizer_goes_on_bit_for_bit(name: str, options: dict[str, An
 
 # Not dampening: it depends on the number of steps, and PyTorch's state of SGD does not have it.
 @pytest.mark.parametrize(("name", "options"), [case for case in CASES if "dampening" not in case[1]])
-def test_a_state_dict_of_pytorch_can_be_loaded(name: str, options: dict[str, Any]) -> None:
-    torch = pytest.importorskip("torch")
+def test_a_state_dict_of_pytorch_can_be_loaded(name: str, options: dict[str, Any], torch: Any) -> None:
     q = torch.tensor(START.astype(np.float32), requires_grad=True)
     theirs = getattr(torch.optim, name)([q], **options)
     for step in range(5):

@@ -62,8 +62,7 @@ def test_every_command_exists() -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_what_is_said_of_pytorch_is_so() -> None:
-    torch = pytest.importorskip("torch")
+def test_what_is_said_of_pytorch_is_so(torch: Any) -> None:
     pytest.importorskip("onnxscript", reason="PyTorch's exporter needs it")
     import onnxruntime
 
@@ -95,8 +94,7 @@ def test_what_is_said_of_pytorch_is_so() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_weights_go_across_as_arrays() -> None:
-    torch = pytest.importorskip("torch")
+def test_weights_go_across_as_arrays(torch: Any) -> None:
     torch_model = torch.nn.RNN(3, 4, num_layers=2)
     model = lucid.nn.RNN(3, 4, num_layers=2)
     model.load_state_dict({name: w.numpy() for name, w in torch_model.state_dict().items()})

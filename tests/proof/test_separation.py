@@ -28,6 +28,7 @@ from lucid.tracer.node import Value
 from tests.ops.case import Case, wrapped
 from tests.ops.case import run as call
 from tests.ops.cases import CASES, ELSEWHERE
+from tests.tiers import thinned
 
 F = nn.functional
 
@@ -112,7 +113,7 @@ def values(case: Case, places: list[int], *tensors: Any) -> Any:
     return call(case, inputs)
 
 
-@pytest.mark.parametrize("name", sorted({case.name for case in CASES}))
+@pytest.mark.parametrize("name", thinned(sorted({case.name for case in CASES}), 6))
 def test_an_op_that_is_separable_gives_the_same_part_by_part(name: str) -> None:
     """For every row of the table, whichever axes are those of the batch; with its gradients, and alone."""
     proved = 0
@@ -298,7 +299,7 @@ def program(seed: int, *tensors: Any) -> Any:
     return made[-1]
 
 
-@pytest.mark.parametrize("first", range(0, 1200, 100))
+@pytest.mark.parametrize("first", thinned(range(0, 1200, 100), 12))
 def test_what_is_proved_of_programs_at_random(first: int) -> None:
     """Rules that are right one by one may be wrong together."""
     proved = 0

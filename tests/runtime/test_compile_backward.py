@@ -13,6 +13,7 @@ from lucid.errors import ExportError, GradientError, LucidError, ShapeError
 from lucid.runtime import compile_backward
 from lucid.runtime.compiled import dispatch
 from lucid.tracer import trace
+from tests.tiers import thinned
 
 pytestmark = pytest.mark.usefixtures("quick_choices")
 
@@ -81,7 +82,7 @@ def assert_same(model: nn.Module, backward: Any, *args: Any) -> None:
 
 
 @each_layer
-@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("layers", thinned([1, 2], 2))
 def test_gradients_are_those_of_the_eager_model(layer: str, layers: int) -> None:
     model = Loss(layer, num_layers=layers)
     backward = compile_backward(model)
@@ -89,7 +90,7 @@ def test_gradients_are_those_of_the_eager_model(layer: str, layers: int) -> None
         assert_same(model, backward, *example(steps, batch))
 
 
-@pytest.mark.parametrize("lowering", ["scan", "rnn"])
+@pytest.mark.parametrize("lowering", thinned(["rnn", "scan"], 2))
 @each_layer
 def test_sequences_of_different_length(monkeypatch: pytest.MonkeyPatch, layer: str, lowering: str) -> None:
     """What stands in the padding, here NaN, reaches no gradient."""
@@ -104,7 +105,7 @@ def test_sequences_of_different_length(monkeypatch: pytest.MonkeyPatch, layer: s
         assert_same(model, backward, lucid.tensor(given), y, lucid.tensor(lengths))
 
 
-@pytest.mark.parametrize("lowering", ["scan", "rnn"])
+@pytest.mark.parametrize("lowering", thinned(["scan", "rnn"], 2))
 @each_layer
 def test_each_candidate(monkeypatch: pytest.MonkeyPatch, layer: str, lowering: str) -> None:
     monkeypatch.setattr(dispatch.Candidate, "seconds", lambda self, *_: float(self.lowering != lowering))
@@ -351,7 +352,7 @@ def test_where_the_guess_is_wrong_an_export_finds_the_free_axes(monkeypatch: pyt
     assert all(export == (True, [(I, 3, 4), (4,)]) for export in exports[2:])
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", thinned(["float32", "float64"], 2))
 @pytest.mark.parametrize("given", [True, False])
 def test_columns(monkeypatch: pytest.MonkeyPatch, given: bool, dtype: str) -> None:
     """Tried for an LSTM where a part has sequences enough; lengths may be given."""

@@ -18,6 +18,7 @@ from lucid.runtime import Session, compile, compile_backward
 from lucid.runtime.compiled import candidate, dispatch
 from lucid.runtime.compiled.parts import Parts
 from tests.runtime.test_compile_backward import H, I, Loss, T, assert_same, gradients, recurrent
+from tests.tiers import thinned
 
 F = nn.functional
 
@@ -36,7 +37,7 @@ def parts_of(compiled: Any) -> set[int]:
     return {candidate.parts for candidate, _ in compiled._cache.served.values()}
 
 
-@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("layers", thinned([1, 2], 2))
 @each_layer
 def test_gradients_of_a_mean_over_the_batch(layer: str, layers: int) -> None:
     """Five sequences on three cores: parts differ in size, and weigh accordingly."""

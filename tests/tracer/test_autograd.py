@@ -145,8 +145,7 @@ def test_checks_leave_the_inputs_alone():
     assert x.grad is None
 
 
-def test_agrees_with_pytorch():
-    torch = pytest.importorskip("torch")
+def test_agrees_with_pytorch(torch):
     x, y = leaf(2, 3), leaf(3)
     a, b = (torch.tensor(t.detach().numpy(), requires_grad=True) for t in (x, y))
     mine = grad(((x * y).tanh() @ y).sum(), [x, y], create_graph=True)

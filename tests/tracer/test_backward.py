@@ -251,6 +251,7 @@ def test_gradient_penalty():
 # --- deep, wide, many
 
 
+@pytest.mark.slow
 def test_a_graph_a_hundred_thousand_deep():
     x = leaf(1.0)
     y = x

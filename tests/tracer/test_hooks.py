@@ -201,8 +201,7 @@ def test_hooks_keep_no_graph_alive():
         gc.enable()
 
 
-def test_like_pytorch():
-    torch = pytest.importorskip("torch")
+def test_like_pytorch(torch):
     results = []
     for library in (lucid, torch):
         x = library.tensor([[1.0, -2.0], [0.5, 3.0]], requires_grad=True)

@@ -163,8 +163,7 @@ def test_a_new_thread_records():
     assert seen == [True]
 
 
-def test_like_pytorch():
-    torch = pytest.importorskip("torch")
+def test_like_pytorch(torch):
 
     def observed(library):
         found = []

@@ -1,1 +1,1 @@
-"""Model files: written whole or not at all, and read with distrust."""
+"""Model files: written atomically, and checked when read."""

@@ -1,7 +1,7 @@
-"""Digests of a model that do not depend on how its file is laid out.
+"""Computes digests of a model that do not depend on the layout of its file.
 
-The order in which protobuf writes fields, the order of named things, and whether weights stand in the file or beside it
-make no difference; any name, attribute, shape, dtype, weight or metadata does.
+The order of protobuf fields, the order of named items, and external data make no difference; any name, attribute,
+shape, dtype, weight or metadata does.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ WEIGHTS = "lucid.weights.sha256"
 TENSORS = "lucid.weights.tensors"
 
 Contents = Callable[[onnx.TensorProto], np.ndarray[Any, Any]]
-"""Finds the elements of a tensor, wherever they are."""
+"""Returns the elements of a tensor, wherever they are stored."""
 
 _SCALAR = (str, bytes, int, float)
 
@@ -40,7 +40,7 @@ _ELEMENTS = {
     "string_data",
     "uint64_data",
 }
-"""The fields of a tensor that say where and how its elements are kept."""
+"""The fields of a tensor that hold its elements, or say where they are."""
 
 _SORTED = {
     "attribute": "name",
@@ -49,14 +49,14 @@ _SORTED = {
     "opset_import": "domain",
     "value_info": "name",
 }
-"""The repeated fields whose order means nothing, and what to sort them by."""
+"""The repeated fields whose order has no meaning, and the key to sort each by."""
 
 
 class Digests(NamedTuple):
     """The digests of a model, in hexadecimal.
 
     Attributes:
-        graph: SHA-256 of everything but the elements of the initializers and the digests themselves.
+        graph: SHA-256 of everything except the elements of the initializers and the digests themselves.
         weights: SHA-256 of the digests of all initializers.
         tensors: for each initializer, the first 16 digits of the SHA-256 of its name, dtype, shape and elements.
     """
@@ -67,16 +67,16 @@ class Digests(NamedTuple):
 
     @property
     def metadata(self) -> dict[str, str]:
-        """The digests as a file holds them."""
+        """The digests as entries of a file's metadata."""
         return {GRAPH: self.graph, WEIGHTS: self.weights, TENSORS: json.dumps(self.tensors, sort_keys=True)}
 
 
 class Initializer(NamedTuple):
-    """An initializer of a graph or of a subgraph.
+    """An initializer of a graph or subgraph.
 
     Attributes:
-        name: its name; for one in a subgraph whose name is taken, the way to it before that.
-        tensor: what it holds.
+        name: its name; if that is taken, prefixed with its graph's name and a number.
+        tensor: its tensor.
     """
 
     name: str
@@ -84,11 +84,11 @@ class Initializer(NamedTuple):
 
 
 def digests(proto: onnx.ModelProto, contents: Contents) -> Digests:
-    """The digests of a model.
+    """Returns the digests of a model.
 
     Args:
-        proto: the model; the elements of its initializers may be elsewhere.
-        contents: finds them.
+        proto: the model; the elements of its initializers may be external.
+        contents: returns the elements of a tensor.
     """
     whole = sha256()
     tensors = {}
@@ -100,19 +100,19 @@ def digests(proto: onnx.ModelProto, contents: Contents) -> Digests:
 
 
 def graph_digest(proto: onnx.ModelProto, contents: Contents) -> str:
-    """The digest of everything but the elements of the initializers and the digests themselves."""
+    """Returns the digest of everything except the elements of the initializers and the digests themselves."""
     hasher = _Hasher(contents)
     hasher.message(proto)
     return hasher.hash.hexdigest()
 
 
 def altered(found: Mapping[str, str], recorded: Mapping[str, str]) -> list[str]:
-    """The names of the tensors whose digests differ, or that only one side has."""
+    """Returns the names of the tensors whose digests differ, or that only one side has."""
     return sorted(name for name in found.keys() | recorded.keys() if found.get(name) != recorded.get(name))
 
 
 def initializers(proto: onnx.ModelProto) -> Iterator[Initializer]:
-    """All initializers, those of subgraphs too, each under a name of its own."""
+    """Yields all initializers, including those of subgraphs, each under a unique name."""
     seen: set[str] = set()
     for message in messages(proto):
         if isinstance(message, onnx.GraphProto):
@@ -126,7 +126,7 @@ def initializers(proto: onnx.ModelProto) -> Iterator[Initializer]:
 
 
 def messages(message: Message) -> Iterator[Message]:
-    """A message and all messages in it, each before what it holds. Tensors are not entered."""
+    """Yields a message and all messages inside it, the outer ones first. Tensors are not entered."""
     yield message
     if isinstance(message, onnx.TensorProto):
         return
@@ -137,7 +137,7 @@ def messages(message: Message) -> Iterator[Message]:
 
 
 class _Hasher:
-    """Feeds messages to a hash, so that two of them give the same bytes only if they say the same."""
+    """Feeds messages to a hash, so that two of them give the same bytes only if they are equal."""
 
     def __init__(self, contents: Contents) -> None:
         self.contents = contents
@@ -178,7 +178,7 @@ class _Hasher:
             self.text(value if isinstance(value, (str, bytes)) else repr(value))
 
     def unknown(self, fields: Any) -> None:
-        """Fields of which the installed onnx knows nothing: a newer runtime may."""
+        """Hashes the fields that the installed onnx does not know: a newer runtime may."""
         for field in fields:
             self.text(f"unknown {field.field_number} {field.wire_type}")
             if isinstance(field.data, (int, bytes)):
@@ -193,14 +193,14 @@ class _Hasher:
 
 
 def _without_elements(tensor: onnx.TensorProto) -> list[tuple[Any, Any]]:
-    """The fields of a tensor except those for its elements; to list all fields would copy the elements."""
+    """Returns the fields of a tensor except its elements; listing all fields would copy the elements."""
     fields = [field for field in tensor.DESCRIPTOR.fields if field.name not in _ELEMENTS]
     values = [(field, getattr(tensor, field.name)) for field in fields]
     return [(field, value) for field, value in values if not isinstance(value, _SCALAR) or tensor.HasField(field.name)]
 
 
 def _tensor_digest(name: str, array: np.ndarray[Any, Any]) -> str:
-    """The digest of a name, a dtype, a shape and the elements in little-endian order, without a copy of them."""
+    """Returns the digest of a name, a dtype, a shape and the elements in little-endian order, without copying them."""
     digest = sha256(f"{name}\0{array.dtype.name}\0{array.shape}\0".encode())
     if array.dtype.kind == "O":
         for element in array.ravel():
@@ -209,6 +209,6 @@ def _tensor_digest(name: str, array: np.ndarray[Any, Any]) -> str:
         return digest.hexdigest()
     if array.dtype.byteorder == ">" or (array.dtype.byteorder == "=" and sys.byteorder == "big"):
         array = array.astype(array.dtype.newbyteorder("<"))
-    # A view as bytes: some of ONNX's dtypes offer no buffer of their own.
+    # A view as bytes: some of ONNX's dtypes do not support the buffer protocol.
     digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()

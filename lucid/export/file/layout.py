@@ -1,4 +1,4 @@
-"""A model taken apart: its structure, and the weights that can stand in a file of their own."""
+"""Layout: a model's structure, and the weights that can be stored in a data file."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from .tensors import elements
 __all__ = ["LIMIT", "Layout", "fits", "lay_out"]
 
 LIMIT = 2**31 - 1
-"""How many bytes protobuf can write at most."""
+"""The maximum number of bytes that protobuf can write."""
 
 _SMALL = 1024
-"""Tensors of fewer bytes stay in the model: shape inference reads sizes and axes there."""
+"""Tensors of fewer bytes stay in the model: shape inference reads sizes and axes from them."""
 
 _PAGE, _LARGE = 4096, 2**20
-"""Tensors from 1 MiB on begin at a page, so that onnxruntime can map them into memory."""
+"""Tensors of 1 MiB or more start at a page boundary, so that onnxruntime can map them into memory."""
 
 
 class Layout(NamedTuple):
-    """A model whose large initializers have a place in a data file.
+    """A model whose large initializers are references into a data file.
 
     Attributes:
-        proto: the model; each large initializer is a reference to its place in a file still to be named.
-        tensors: what stands in the data file, by the place where it begins.
-        bytes: about how large the model is with everything in one file; never less than it is.
+        proto: the model; `name_data` sets the name of the data file.
+        tensors: the contents of the data file, by offset.
+        bytes: an upper bound, close to the actual size, on the size of the model as a single file.
     """
 
     proto: onnx.ModelProto
@@ -37,18 +37,18 @@ class Layout(NamedTuple):
     bytes: int
 
     def contents(self, tensor: onnx.TensorProto) -> np.ndarray[Any, Any]:
-        """The elements of one of the model's tensors."""
+        """Returns the elements of one of the model's tensors."""
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             offset = next(int(entry.value) for entry in tensor.external_data if entry.key == "offset")
             return self.tensors[offset].numpy()
         return elements(tensor)
 
     def digests(self) -> Digests:
-        """The digests of the model."""
+        """Returns the digests of the model."""
         return digests(self.proto, self.contents)
 
     def write_data(self, file: BinaryIO) -> None:
-        """Write the data file."""
+        """Writes the data file."""
         for offset, tensor in self.tensors.items():
             file.write(b"\0" * (offset - file.tell()))
             array = tensor.numpy()
@@ -58,7 +58,7 @@ class Layout(NamedTuple):
                 file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
 
     def name_data(self, location: str) -> None:
-        """Say in the model what the data file is called."""
+        """Sets the name of the data file in the model."""
         for _, tensor in initializers(self.proto):
             for entry in tensor.external_data:
                 if entry.key == "location":
@@ -66,15 +66,15 @@ class Layout(NamedTuple):
 
 
 def fits(model: ir.Model, limit: int = LIMIT) -> bool:
-    """Whether a model can be written in one piece."""
+    """Returns whether a model can be written as a single file."""
     tensors = [value.const_value for graph in model.graphs() for value in graph.initializers.values()]
     weights = sum(tensor.nbytes for tensor in tensors if tensor is not None)
-    # The structure is never a GiB, and to measure it takes a while.
+    # The structure never reaches a GiB, and measuring it is slow.
     return (limit == LIMIT and weights < limit // 2) or lay_out(model).bytes <= limit
 
 
 def lay_out(model: ir.Model) -> Layout:
-    """Take a model apart, without a copy of its weights."""
+    """Separates a model's large weights from its structure, without copying them."""
     clone = model.clone()
     tensors: dict[int, ir.TensorProtocol] = {}
     end = 0
@@ -91,5 +91,5 @@ def lay_out(model: ir.Model) -> Layout:
             "weights", offset, tensor.nbytes, tensor.dtype, shape=tensor.shape, name=str(value.name)
         )
     proto = ir.to_proto(clone)
-    # A reference takes more bytes than the header of the tensor it stands for.
+    # A reference takes more bytes than the header of the tensor that it replaces.
     return Layout(proto, tensors, proto.ByteSize() + sum(tensor.nbytes for tensor in tensors.values()))

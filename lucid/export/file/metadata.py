@@ -1,4 +1,4 @@
-"""What a file says of itself: who wrote it, what was proved and measured, and its digests."""
+"""The metadata of a file: the version that wrote it, its axes, its verification report and its digests."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ REPORT = "lucid.verification"
 
 
 def check_metadata(metadata: Mapping[str, str] | None) -> dict[str, str]:
-    """The user's metadata.
+    """Checks the user's metadata and returns a copy.
 
     Raises:
-        TypeError: they are no mapping of texts to texts.
+        TypeError: it is not a mapping of texts to texts.
         ValueError: a key is one of lucid's, or a text cannot be written.
     """
     if metadata is None:
@@ -49,7 +49,7 @@ def stamp(
     report: Mapping[str, Any] | None,
     metadata: Mapping[str, str],
 ) -> None:
-    """Write into a model what it is to say of itself; its digests last, since they cover the rest."""
+    """Writes the metadata into a model; the digests come last, since they cover the rest."""
     from ... import __version__
 
     model.producer_version = __version__
@@ -67,10 +67,10 @@ def stamp(
 
 
 def read_json(text: str) -> Any:
-    """What a piece of metadata says.
+    """Parses JSON from the metadata of a file.
 
     Raises:
-        ValueError: it is no JSON.
+        ValueError: it is not JSON.
     """
     try:
         return json.loads(text)

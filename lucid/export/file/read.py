@@ -1,7 +1,7 @@
-"""Reading model files with distrust.
+"""Reads model files without trusting them.
 
-What a file says of itself is checked before onnx or onnxruntime act on it: sizes against the bytes that are there, and
-that weights beside the model are plain files in its own folder.
+A file is checked before onnx or onnxruntime uses it: declared sizes must match the bytes that are present, and external
+data must be in plain files in the model's own folder.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ __all__ = ["folder_of", "load", "parse", "read"]
 
 
 def load(path: str | os.PathLike[str]) -> ir.Model:
-    """Read a model; its weights are read when they are used, if they stand beside it.
+    """Reads a model; external data is read when it is used.
 
     Raises:
-        FileError: it cannot be read, is no ONNX model, is damaged, or asks for files that are not its own.
+        FileError: it cannot be read, is not an ONNX model, is damaged, or refers to files that are not its own.
     """
     proto = read(path)
     try:
         check_wiring(proto)
         model = ir.from_proto(proto)
         ir.external_data.set_base_dir(model.graph, folder_of(path))
-    except Exception as error:  # onnx_ir raises many types for what it does not understand
+    except Exception as error:  # onnx_ir raises many exception types for invalid models
         raise FileError(f"{os.fspath(path)} is damaged: {error}") from error
     return model
 
 
 def read(path: str | os.PathLike[str]) -> onnx.ModelProto:
-    """Read a model as protobuf and check it; weights beside it are checked but not read.
+    """Reads a model as protobuf and checks it; external data is checked but not read.
 
     Raises:
-        FileError: it cannot be read, is no ONNX model, is damaged, or asks for files that are not its own.
+        FileError: it cannot be read, is not an ONNX model, is damaged, or refers to files that are not its own.
     """
     name = os.fspath(path)
     try:
@@ -53,7 +53,7 @@ def read(path: str | os.PathLike[str]) -> onnx.ModelProto:
         if not stat.S_ISREG(status.st_mode):
             raise FileError(f"{name} is not a file")
         if status.st_size > LIMIT:
-            raise FileError(f"{name} is no ONNX model: it has {status.st_size:,} bytes, protobuf {LIMIT:,} at most")
+            raise FileError(f"{name} is not an ONNX model: it has {status.st_size:,} bytes; protobuf allows {LIMIT:,}")
         with open(path, "rb") as file:
             data = file.read()
     except FileError:
@@ -64,15 +64,15 @@ def read(path: str | os.PathLike[str]) -> onnx.ModelProto:
 
 
 def parse(data: bytes, name: str = "the model", folder: Path | None = None) -> onnx.ModelProto:
-    """The model in the bytes of a file, checked.
+    """Parses the bytes of a file and checks the model.
 
     Args:
         data: the bytes.
-        name: what to call it in messages.
-        folder: where its weights may stand; if None, they must stand in it.
+        name: its name in messages.
+        folder: the folder that may hold its external data; if None, it may have none.
 
     Raises:
-        FileError: it is no ONNX model, is damaged, or asks for files that are not its own.
+        FileError: it is not an ONNX model, is damaged, or refers to files that are not its own.
     """
     if not data:
         raise FileError(f"{name} is empty")
@@ -93,7 +93,7 @@ def parse(data: bytes, name: str = "the model", folder: Path | None = None) -> o
 
 
 def folder_of(path: str | os.PathLike[str]) -> Path:
-    """Where a model's own files stand."""
+    """Returns the folder of a model and its external data."""
     return Path(os.path.abspath(path)).parent
 
 
@@ -107,7 +107,7 @@ def _check_texts(message: Message) -> None:
         for field, value in message.ListFields():
             if field.type == FieldDescriptor.TYPE_STRING:
                 texts += [value] if isinstance(value, (str, bytes)) else value
-    # protobuf hands over as bytes what is not UTF-8.
+    # protobuf returns a text that is not UTF-8 as bytes.
     for text in texts:
         if isinstance(text, bytes):
             raise FileError(f"it has a text that is not UTF-8: {text[:40]!r}")

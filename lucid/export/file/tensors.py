@@ -1,4 +1,4 @@
-"""The tensors of a file that was read: whether they are what they say, and their elements."""
+"""Checks the tensors of a file, and reads their elements."""
 
 from __future__ import annotations
 
@@ -25,16 +25,19 @@ _KEPT_IN = {
     "UINT64": ("uint64_data", 1),
     "STRING": ("string_data", 1),
 }
-"""Where a tensor without raw data keeps its elements, and how many numbers each takes; else int32_data, and one."""
+"""The field for the elements of a tensor without raw data, and the numbers per element; default: int32_data, one."""
+
+_FIELDS = (*dict.fromkeys(field for field, _ in _KEPT_IN.values()), "int32_data")
+"""The fields that can hold elements, apart from raw_data."""
 
 _MOST_AXES = 64
-"""As many as NumPy has."""
+"""NumPy's maximum."""
 
 _KEYS = {"location", "offset", "length", "checksum"}
 
 
 class _Place(NamedTuple):
-    """Where the elements of a tensor stand outside of the model."""
+    """The location of a tensor's external data."""
 
     location: str
     offset: int
@@ -42,13 +45,13 @@ class _Place(NamedTuple):
 
 
 class Contents:
-    """The elements of the tensors of a checked model; those beside it are mapped into memory, not read.
+    """Returns the elements of the tensors of a checked model; external data is mapped into memory, not read.
 
     Args:
-        folder: where the model stands.
+        folder: the folder of the model.
 
     Raises:
-        FileError: at the call, if the elements cannot be read.
+        FileError: at the call, the elements cannot be read.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -64,10 +67,10 @@ class Contents:
                 raw = self._bytes(place).tobytes()
                 return elements(onnx.TensorProto(dims=tensor.dims, data_type=tensor.data_type, raw_data=raw))
             numpy = dtype.numpy()
-            # The dtypes that NumPy lacks know no byte order, and no machine that has them is big-endian.
+            # The dtypes that NumPy lacks have no byte order, and no machine that supports them is big-endian.
             numpy = numpy.newbyteorder("<") if numpy.kind != "V" else numpy
             return self._bytes(place).view(numpy).reshape(tuple(tensor.dims))
-        except Exception as error:  # onnx_ir raises many types for what it does not understand
+        except Exception as error:  # onnx_ir raises many exception types for invalid models
             raise FileError(f"tensor {tensor.name!r} cannot be read: {error}") from error
 
     def _bytes(self, place: _Place) -> np.ndarray[Any, Any]:
@@ -77,19 +80,19 @@ class Contents:
 
 
 def elements(tensor: onnx.TensorProto) -> np.ndarray[Any, Any]:
-    """The elements of a tensor that has them in it: the same of every version of onnx, unlike its own numpy_helper."""
+    """Returns the elements of a tensor without external data, alike in all onnx versions, unlike numpy_helper."""
     return np.asarray(ir.serde.deserialize_tensor(tensor).numpy())
 
 
 def check_tensor(tensor: onnx.TensorProto, folder: Path | None) -> None:
-    """Refuse a tensor that says what is not so, or whose elements stand where they may not.
+    """Checks that a tensor is consistent and that its elements are in an allowed place.
 
     Args:
         tensor: the tensor.
-        folder: where the model stands; None if it came as bytes, with everything in it.
+        folder: the folder of the model; None if it came as bytes, without external data.
 
     Raises:
-        FileError: it is refused; with the reason.
+        FileError: it is not; the message gives the reason.
     """
     if len(tensor.dims) > _MOST_AXES:
         raise FileError(f"tensor {tensor.name!r} has {len(tensor.dims):,} axes; {_MOST_AXES} at most are read")
@@ -102,6 +105,8 @@ def check_tensor(tensor: onnx.TensorProto, folder: Path | None) -> None:
     if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
         if tensor.data_location != onnx.TensorProto.EXTERNAL or dtype == ir.DataType.STRING:
             raise FileError(f"tensor {tensor.name!r} must stand in the model itself, but names another file")
+        if tensor.HasField("raw_data") or any(getattr(tensor, field) for field in _FIELDS):
+            raise FileError(f"tensor {tensor.name!r} names another file, but has elements in the model itself, too")
         _check_place(tensor, -(-count * dtype.bitwidth // 8), folder)
     elif tensor.HasField("raw_data"):
         expected = 0 if dtype == ir.DataType.STRING else -(-count * dtype.bitwidth // 8)
@@ -132,7 +137,7 @@ def _dtype(tensor: onnx.TensorProto) -> ir.DataType:
 
 
 def _place(tensor: onnx.TensorProto) -> _Place:
-    """Where the elements are said to stand; offset and length are -1 where they are no numbers."""
+    """Returns the declared location of the elements; offset and length are -1 if they are not numbers."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
     if len(entries) < len(tensor.external_data) or entries.keys() - _KEYS:
         keys = [entry.key for entry in tensor.external_data]
@@ -143,13 +148,13 @@ def _place(tensor: onnx.TensorProto) -> _Place:
 
 
 def _check_place(tensor: onnx.TensorProto, size: int, folder: Path | None) -> None:
-    """Refuse all but a plain file in the model's own folder or below it, with the bytes where they should be."""
+    """Checks that the elements are in a plain file in the model's folder or below it, at the declared place."""
     location, offset, length = _place(tensor)
     what = f"tensor {tensor.name!r} stands in {location!r}"
     if folder is None:
         raise FileError(f"{what}, a file beside the model, so the model can be read from its path only")
-    # As Windows reads it: that finds what leaves the folder on any system. The characters are those that some system
-    # reads in its own way; and onnxruntime takes "*/_ORT_MEM_ADDR_/*" for an address in its own memory.
+    # Parsed as a Windows path: that finds paths that leave the folder on any system. The characters are special on some
+    # system, and onnxruntime takes "*/_ORT_MEM_ADDR_/*" for an address in its own memory.
     parts = PureWindowsPath(location).parts
     if not parts or PureWindowsPath(location).anchor or ".." in parts or set(location) & set(':*?"<>|\\\0'):
         raise FileError(f"{what}, which is not in the model's own folder")

@@ -1,4 +1,4 @@
-"""verify: a file held against its own digests."""
+"""verify: checks a file against its own digests."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ __all__ = ["Verified", "verify"]
 
 
 class Verified(NamedTuple):
-    """A file that is as it was written; prints as a table.
+    """A file that was not altered since it was written; prints as a table.
 
     Attributes:
         path: the file.
         version: the version of lucid that wrote it.
         opset: the version of the ONNX operator set.
         axes: for each input, the name of each free axis.
-        report: what was measured when it was exported; None if it was not compared.
+        report: the verification report of its export; None if verification was off.
         weights: the SHA-256 of the weights.
-        graph: the SHA-256 of all else.
-        tensors: how many tensors of weights there are.
-        metadata: the user's own.
+        graph: the SHA-256 of everything else.
+        tensors: the number of weight tensors.
+        metadata: the user's metadata.
     """
 
     path: str
@@ -54,17 +54,17 @@ class Verified(NamedTuple):
 
 
 def verify(path: str | os.PathLike[str]) -> Verified:
-    """Check that a file that lucid wrote is as it was written: its graph, its weights, its metadata.
+    """Checks that the graph, the weights and the metadata of a file written by lucid were not altered.
 
-    This finds accidents and careless edits. Whoever alters a file on purpose can alter the digests in it as well;
-    against that, keep `weights` and `graph` of the result elsewhere, and compare.
+    This finds accidents and careless edits. Someone who alters a file on purpose can also alter its digests; to detect
+    that, store `weights` and `graph` of the result elsewhere, and compare.
 
     Args:
         path: the model.
 
     Raises:
-        VerificationError: it was altered, with which tensors or that the graph was; or lucid did not write it.
-        FileError: it cannot be read, is no ONNX model, is damaged, or asks for files that are not its own.
+        VerificationError: it was altered, or lucid did not write it; the message says what was altered.
+        FileError: it cannot be read, is not an ONNX model, is damaged, or refers to files that are not its own.
 
     Example:
         >>> import os, tempfile

@@ -1,4 +1,4 @@
-"""The wiring of a model that was read: every value is made once, and before it is used."""
+"""Checks the wiring of a model file: each value is produced once, and before it is used."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["check_wiring"]
 
 
 def check_wiring(proto: onnx.ModelProto) -> None:
-    """Refuse a model with a value that nothing makes, or that two nodes make.
+    """Checks that every value of a model has exactly one producer.
 
     Raises:
-        FileError: it has one; with its name.
+        FileError: a value has none, or two; the message gives its name.
     """
     _check_graph(proto.graph, frozenset())
     for function in proto.functions:

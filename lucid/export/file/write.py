@@ -1,4 +1,4 @@
-"""Writing model files: whole or not at all."""
+"""Writes model files as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ __all__ = ["staged", "write"]
 
 
 def write(model: ir.Model, path: str | os.PathLike[str], external_data: bool | None = None, limit: int = LIMIT) -> None:
-    """Write a model, all of it or nothing.
+    """Writes a model as a whole or not at all.
 
-    Weights that are kept beside the model stand in ``<name of the model>.<digest>.data``. That name depends on what
-    they are, so the old model has the old weights until the moment when the new one takes its place, and a crash leaves
-    one pair or the other. The old weights are removed last.
+    External data is written to ``<name of the model>.<digest>.data``. The digest is that of the weights, so the old
+    model keeps the old weights until the new model replaces it, and a crash leaves one pair or the other. The old
+    weights are removed last.
 
     Args:
         model: the model.
-        path: where to write it.
-        external_data: whether the weights stand in a file beside it; if None, only where one file would be too large.
-        limit: what too large is, in bytes.
+        path: the file to write.
+        external_data: whether to store the weights in a file beside it; if None, only if one file would be too large.
+        limit: the maximum size of one file, in bytes.
 
     Raises:
-        FileError: one file is asked for, and the model is too large for it.
-        OSError: the disk is full, the folder does not exist, and so on; what stood at `path` still stands there.
+        FileError: a single file is requested, but the model is too large for it.
+        OSError: the disk is full, the folder does not exist, and so on; an old file at `path` is left unchanged.
     """
     layout = lay_out(model)
     if external_data is None:
@@ -44,7 +44,7 @@ def write(model: ir.Model, path: str | os.PathLike[str], external_data: bool | N
     elif not external_data and layout.bytes > limit:
         raise FileError(
             f"a model of {layout.bytes:,} bytes is too large for one file: protobuf writes {limit:,} bytes at most; "
-            "without external_data=False the weights stand in a file beside it"
+            "without external_data=False the weights are written to a file beside it"
         )
     target = Path(os.path.realpath(path))
     old = _data_files(target)
@@ -65,13 +65,13 @@ def write(model: ir.Model, path: str | os.PathLike[str], external_data: bool | N
             new.unlink(missing_ok=True)
         raise
     for left in old - {new}:
-        with suppress(OSError):  # somebody else removed it, or may not: the model is whole either way
+        with suppress(OSError):  # already removed, or not permitted: the model is complete either way
             left.unlink()
 
 
 @contextmanager
 def staged(model: ir.Model, limit: int = LIMIT) -> Iterator[bytes | str]:
-    """A model as onnx and onnxruntime take it: its bytes, or the path of a temporary file if it is too large."""
+    """Yields a model as onnx and onnxruntime accept it: bytes, or the path of a temporary file if it is too large."""
     if fits(model, limit):
         yield ir.to_proto(model).SerializeToString(deterministic=True)
         return
@@ -82,7 +82,7 @@ def staged(model: ir.Model, limit: int = LIMIT) -> Iterator[bytes | str]:
 
 
 def _data_files(path: Path) -> set[Path]:
-    """The files of weights that the model at `path` refers to and that lucid wrote."""
+    """Returns the data files that the model at `path` refers to and that lucid wrote."""
     named = re.compile(re.escape(path.name) + r"\.[0-9a-f]{16}\.data")
     beside = {name for name in os.listdir(path.parent) if named.fullmatch(name)} if path.parent.is_dir() else set()
     if not beside:

@@ -1,4 +1,4 @@
-"""The builder that lowerings write ONNX with: nodes, constants, sizes, casts."""
+"""Builder: adds nodes, constants, sizes and casts to an ONNX graph, for the lowerings."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from ...tracer.symbolic import Size
 __all__ = ["Builder", "Operand"]
 
 Operand = ir.Value | np.ndarray[Any, Any] | None
-"""What a node takes: a value, an array that becomes a constant, or None for an optional input left out."""
+"""An input of a node: a value, an array that becomes a constant, or None for an omitted optional input."""
 
 
 class Builder:
     """Collects the nodes of one ONNX graph.
 
     Attributes:
-        opset: the version of the ONNX operator set that is written.
-        strategy_of: says how a recurrent node is lowered: "rnn", "unrolled", "scan" or "columns".
-        lower_body: adds the nodes of a graph that an op holds, see `lucid.export.lowering.graph.lower_body`.
+        opset: the version of the ONNX operator set.
+        strategy_of: returns how a recurrent node is lowered: "rnn", "unrolled", "scan" or "columns".
+        lower_body: lowers the inner graph of an op, see `lucid.export.lowering.graph.lower_body`.
         node: the node of the lucid graph that is being lowered.
         read: the values of the lucid graph that some node or output reads.
-        wished: the name that each constant would have if no other had it.
-        parts: what a value was put together from, by name, for a lowering that can do with the parts: then nothing
-            reads the whole, and it is not made.
+        wished: the name that each constant gets if no other value has it.
+        parts: the named values that a value was concatenated from. If all lowerings read these instead, the
+            concatenation is dead code.
     """
 
     def __init__(
@@ -53,20 +53,20 @@ class Builder:
 
     @property
     def _root(self) -> Builder:
-        """The builder of the main graph, where all names and constants live."""
+        """The builder of the main graph, which holds all names and constants."""
         root = self
         while root._parent is not None:
             root = root._parent
         return root
 
     def is_read(self, *outputs: int) -> bool:
-        """Whether any of these outputs of the node being lowered is of use; None may be given for one that is not."""
+        """Returns whether any of these outputs of the current node is read; unread ones may be returned as None."""
         return self.node is not None and any(self.node.value(i) in self.read for i in outputs)
 
     # --- names
 
     def unique(self, name: str) -> str:
-        """A name that no other value or node of the model has, as close to `name` as possible."""
+        """Returns a name that no other value or node of the model has, as close to `name` as possible."""
         root = self._root
         candidate, count = name, 0
         while candidate in root._taken:
@@ -77,19 +77,19 @@ class Builder:
 
     @property
     def scope(self) -> str:
-        """Where in the model the node being lowered comes from."""
+        """The path of the module that the current node comes from."""
         return self.node.scope if self.node is not None else ""
 
     # --- nodes
 
     def op(self, op_type: str, *inputs: Operand, outputs: int = 1, dtype: Any = None, **attributes: Any) -> Any:
-        """Add a node. Returns its output, or a tuple of them if there are several.
+        """Adds a node and returns its output, or a tuple of them if there are several.
 
         Args:
             op_type: the name of the ONNX operator.
-            inputs: values; arrays, which become constants; None for an optional input left out.
-            outputs: how many there are.
-            dtype: the NumPy dtype of the outputs; that of the first input if not given.
+            inputs: values; arrays, which become constants; None for an omitted optional input.
+            outputs: the number of outputs.
+            dtype: the NumPy dtype of the outputs; by default that of the first input.
             attributes: the node's attributes.
         """
         values = [self.const(x) if isinstance(x, np.ndarray) else x for x in inputs]
@@ -118,7 +118,7 @@ class Builder:
         return results[0] if outputs == 1 else tuple(results)
 
     def subgraph(self) -> Builder:
-        """A builder for the body of a Scan or Loop inside this graph; it may use this graph's values."""
+        """Returns a builder for a subgraph, such as the body of a Scan; it may use this graph's values."""
         inner = Builder(self.opset, self.strategy_of, self.lower_body)
         inner.node = self.node
         inner.read = self.read
@@ -126,14 +126,14 @@ class Builder:
         return inner
 
     def argument(self, name: str, dtype: Any, rank: int) -> ir.Value:
-        """An input of a subgraph."""
+        """Creates an input of a subgraph."""
         value = ir.Value(name=self.unique(f"{self.scope}/{name}" if self.scope else name))
         value.dtype = ir.DataType.from_numpy(np.dtype(dtype))
         value.shape = ir.Shape([None] * rank)
         return value
 
     def graph(self, inputs: Sequence[ir.Value], outputs: Sequence[ir.Value]) -> ir.Graph:
-        """The subgraph built so far, as an attribute of its node."""
+        """Returns the subgraph built so far, to be used as an attribute of its node."""
         return ir.Graph(
             inputs, outputs, nodes=self.nodes, name=self.unique(f"{self.scope}/body" if self.scope else "body")
         )
@@ -141,7 +141,7 @@ class Builder:
     # --- constants
 
     def const(self, array: Any, name: str | None = None) -> ir.Value:
-        """A constant. Equal constants are one."""
+        """Returns a constant. Equal constants are shared."""
         root = self._root
         array = np.asarray(array)
         key = (array.dtype.str, array.shape, sha256(np.ascontiguousarray(array).data).digest())
@@ -158,20 +158,20 @@ class Builder:
         return root._constants[key]
 
     def array(self, x: Any) -> np.ndarray[Any, Any] | None:
-        """The elements of a constant, or None if `x` is not one: for folding."""
+        """Returns the elements of a constant, for folding; None if `x` is not a constant."""
         if isinstance(x, np.ndarray):
             return x
         return self._root._arrays.get(x) if isinstance(x, ir.Value) else None
 
     def dtype(self, x: ir.Value) -> np.dtype[Any]:
-        """The NumPy dtype of a value."""
+        """Returns the NumPy dtype of a value."""
         assert x.dtype is not None
         return x.dtype.numpy()
 
     # --- dtypes
 
     def cast(self, x: ir.Value, dtype: Any) -> ir.Value:
-        """`x` in another dtype; itself if it has it."""
+        """Casts `x` to a dtype; returns `x` itself if it already has that dtype."""
         dtype = np.dtype(dtype)
         if self.dtype(x) == dtype:
             return x
@@ -180,7 +180,7 @@ class Builder:
         return self.op("Cast", x, dtype=dtype, to=int(ir.DataType.from_numpy(dtype)))
 
     def promote(self, *operands: Any) -> tuple[ir.Value, ...]:
-        """Values and Python numbers as values of one dtype, by NumPy's rules: a number takes the tensor's."""
+        """Promotes values and Python numbers to one dtype, by NumPy's rules: a number takes the tensor's."""
         kinds = [x if isinstance(x, (bool, int, float)) else self.dtype(x) for x in operands]
         common = np.result_type(*kinds)
         return tuple(
@@ -191,7 +191,7 @@ class Builder:
     # --- sizes
 
     def size(self, n: int | Size) -> ir.Value:
-        """A size as a tensor of one int64."""
+        """Returns a size as a tensor of one int64."""
         if not isinstance(n, Size):
             return self.const(np.array([n], np.int64))
         parts = [self._symbol(s) for s in n.symbols]
@@ -205,7 +205,7 @@ class Builder:
         return result
 
     def sizes(self, ns: Sequence[int | Size]) -> ir.Value:
-        """Several sizes as a one-dimensional int64 tensor: a constant if none of them varies."""
+        """Returns several sizes as a one-dimensional int64 tensor, a constant if none of them varies."""
         if not any(isinstance(n, Size) for n in ns):
             return self.const(np.array(ns, np.int64))
         pieces: list[ir.Value] = []

@@ -1,4 +1,4 @@
-"""Lowerings of the ops that make tensors of known elements."""
+"""Lowerings of the ops that create tensors."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .builder import Builder
 from .operands import call, scalar
 from .registry import lowers
 
-# Up to this many elements a tensor stands in the model as a constant; a larger one is made when the model runs.
+# A tensor of at most this many elements becomes a constant; a larger one is created at run time.
 _SMALL = 64
 
 
 def filled(b: Builder, shape: tuple[Any, ...], value: Any, dtype: Any) -> ir.Value:
-    """A tensor of one value."""
+    """Returns a tensor filled with one value."""
     if not symbols_of(shape) and math.prod(shape) <= _SMALL:
         return b.const(np.full(shape, value, dtype))
     made: ir.Value = b.op("ConstantOfShape", b.sizes(shape), dtype=dtype, value=ir.tensor(np.full(1, value, dtype)))

@@ -1,4 +1,4 @@
-"""Lowerings of arithmetic, the commonest functions of one element, and the choice between two."""
+"""Lowerings of arithmetic, the most common elementwise functions, and `where`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _UNARY = {
     "sqrt": "Sqrt",
     "tanh": "Tanh",
 }
-# What Where computes in, for the dtypes that onnxruntime has none for.
+# The dtype that Where computes in, for the dtypes without a kernel in onnxruntime.
 _CHOSEN = {
     "bool": np.uint8,
     **dict.fromkeys(("int8", "int16", "uint16"), np.int32),

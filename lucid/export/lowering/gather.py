@@ -1,4 +1,4 @@
-"""Lowerings of indexing with tensors, and of its gradient, which adds elements up where they came from."""
+"""Lowerings of indexing with tensors, and of its gradient, a scatter with addition."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ __all__: list[str] = []
 
 
 class _Picks(NamedTuple):
-    """The part of an index that names elements: positions and index tensors, which NumPy broadcasts together.
+    """The part of an index that selects elements: integers and index tensors, which NumPy broadcasts together.
 
     Attributes:
-        rest: the index with whole axes in the place of these. After it has been applied:
-        axes: the axes that elements are named on,
-        tensors: an int64 value for each of those axes,
-        shape: the shape these broadcast to, in which None is a size that depends on data,
+        rest: the index with whole axes in place of these items; the other attributes assume that it was applied.
+        axes: the axes that elements are selected on.
+        tensors: an int64 value for each of those axes.
+        shape: the shape that these broadcast to; None is a size that depends on data.
         front: how many of the other axes come before that shape in the result.
-        mask: the index tensor, if there is but one, and it is of bools along one axis.
+        mask: the index tensor, if it is the only one and a mask along one axis.
     """
 
     rest: Items
@@ -39,7 +39,7 @@ class _Picks(NamedTuple):
     mask: ir.Value | None
 
     def order(self) -> list[int]:
-        """The axes that elements are named on, then the others."""
+        """Returns the axes that elements are selected on, then the others."""
         return self.axes + [axis for axis in range(len(self.rest)) if axis not in self.axes]
 
 
@@ -76,7 +76,7 @@ def _picks(b: Builder, index: tuple[Any, ...], indices: tuple[Any, ...], rank: i
 
 
 def _true_at(b: Builder, mask: ir.Value, rank: int) -> list[ir.Value]:
-    """The positions of the true elements, one tensor an axis."""
+    """Returns the positions of the true elements, one tensor per axis."""
     places = b.op("NonZero", mask, dtype=np.int64)
     rows = b.op("Split", places, np.ones(rank, np.int64), outputs=rank, axis=0) if rank > 1 else (places,)
     return [b.op("Squeeze", row, np.array([0])) for row in rows]
@@ -96,7 +96,7 @@ def _(b: Builder, x: Any, *indices: Any, index: tuple[Any, ...]) -> Any:
 
 
 def _stacked(b: Builder, picks: _Picks) -> Any:
-    """The positions on all axes along a last axis, as GatherND takes them."""
+    """Stacks the positions on all axes along a last axis, as GatherND takes them."""
     if None in picks.shape:
         total = picks.tensors[0]
         for tensor in picks.tensors[1:]:
@@ -120,7 +120,7 @@ def _(b: Builder, g: Any, *indices: Any, index: tuple[Any, ...], shape: tuple[An
         measured(b, g, k + i) if n is None else n for i, n in enumerate(have[: picks.front] + have[picks.front + k :])
     ]
     named: list[Any] = [shape[axis] for axis in (picks.rest[a][0] for a in picks.axes) if axis is not None]
-    # Rows to be added up, one for each element named, into a table of all that can be named.
+    # One row per selected element, added into a table of all elements that can be selected.
     rows = g if k == 1 else b.op("Reshape", g, joined(b, [-1, *others]))
     places = b.op("Reshape", _linear(b, picks.tensors, named), np.array([-1] + [1] * len(others)))
     count = product(named)
@@ -135,21 +135,21 @@ def _(b: Builder, g: Any, *indices: Any, index: tuple[Any, ...], shape: tuple[An
 
 
 def _linear(b: Builder, tensors: list[ir.Value], sizes: list[Any]) -> Any:
-    """One number for each element named: where it stands if the axes are laid out one after the other."""
+    """Returns one number per selected element: its position once the indexed axes are flattened."""
     if len(tensors) == 1:
         return tensors[0]
     total = None
     for tensor, n in zip(tensors, sizes, strict=True):
-        # Counted from the front; forward has made sure that it is in range.
+        # Mod makes negative positions positive; the forward pass has checked the range.
         place = b.op("Mod", tensor, scalar(b, n, np.int64))
         total = place if total is None else b.op("Add", b.op("Mul", total, scalar(b, n, np.int64)), place)
     return total
 
 
 def _added(b: Builder, rows: Any, places: Any, shape: list[Extent]) -> Any:
-    """Zeros of a shape with rows added to it.
+    """Adds rows to a tensor of zeros.
 
-    ScatterElements, not ScatterND: in onnxruntime 1.32, on a CPU, threads of ScatterND race for a row named twice.
+    ScatterElements, not ScatterND: on a CPU, onnxruntime 1.32's ScatterND has a data race if a row is selected twice.
     """
     dtype = out_dtype(b)
     zero = ir.tensor(np.zeros(1, dtype))

@@ -1,4 +1,4 @@
-"""From a graph with symbolic sizes to an ONNX model."""
+"""Lowers a graph with symbolic sizes to an ONNX model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def lower(plan: Plan, opset: int) -> ir.Model:
         ExportError: an op cannot be exported; the message has the reason and the user's line.
     """
     graph = plan.graph
-    # A node without a strategy is inside another one, such as the step of a scan.
+    # A node without a strategy is in an inner graph, such as the step of a scan.
     b = Builder(opset, lambda node: plan.strategies.get(node) or strategy_of(node, "auto", False, b.read), lower_body)
     b.read = graph.read
     values: dict[Value, Any] = {}
@@ -61,7 +61,7 @@ def lower(plan: Plan, opset: int) -> ir.Model:
     nodes, outputs = without_dead(b.nodes, outputs)
     used = {v for node in all_nodes(nodes) for v in node.inputs if v is not None}
     initializers = [v for v in b.initializers.values() if v in used]
-    # A weight that was folded into another one is gone, and its name is free again.
+    # A weight that was folded into another constant is gone, so its name is free again.
     names = {v.name for v in initializers} | {v.name for v in inputs}
     for constant in initializers:
         if b.wished[constant] not in names:
@@ -78,17 +78,17 @@ def lower(plan: Plan, opset: int) -> ir.Model:
 
 
 def lower_body(b: Builder, inner: Builder, body: Graph, operands: Sequence[ir.Value], moving: int) -> list[ir.Value]:
-    """Add the nodes of a graph that is part of another, as the step of a scan.
+    """Lowers a graph inside another one, such as the step of a scan.
 
-    What depends on none of the first `moving` operands is the same at every step, and is computed outside.
+    Nodes that depend on none of the first `moving` operands are loop-invariant, and are computed outside.
 
     Args:
-        b: the builder of the graph around.
-        inner: that of the body.
-        operands: what stands for each input of `body`: arguments of the body, then values of the graph around.
+        b: the builder of the outer graph.
+        inner: the builder of the body.
+        operands: the values for the inputs of `body`: arguments of the body, then values of the outer graph.
 
     Returns:
-        What stands for each output.
+        The values of the outputs.
     """
     values: dict[Value, Any] = {}
     for value, operand in zip(body.inputs.values(), operands, strict=True):
@@ -108,7 +108,7 @@ def lower_body(b: Builder, inner: Builder, body: Graph, operands: Sequence[ir.Va
 
 
 def _lower_node(b: Builder, node: Node, values: dict[Value, Any]) -> None:
-    """Add one node to a builder, and its results to `values`."""
+    """Lowers one node, and adds its results to `values`."""
     b.node = node
     folded = _fold(node, values)
     if folded is not None:
@@ -126,7 +126,7 @@ def _lower_node(b: Builder, node: Node, values: dict[Value, Any]) -> None:
 
 
 class _Constant:
-    """A tensor known at export; it becomes an initializer if a node takes it as it is."""
+    """A tensor known at export; it becomes an initializer if a node reads it."""
 
     __slots__ = ("array", "name")
 
@@ -168,7 +168,7 @@ def _lowered(b: Builder, node: Node, operands: list[Any]) -> tuple[Any, ...]:
 
 
 def _fold(node: Node, values: Mapping[Value, Any]) -> tuple[Any, ...] | None:
-    """The results of a node whose inputs are all known, computed now."""
+    """Computes the results of a node whose inputs are all constant; returns None for any other node."""
     if node.op.no_export is not None or any(symbols_of(attr) for attr in node.attrs.values()):
         return None
     arrays = []

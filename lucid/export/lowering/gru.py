@@ -1,6 +1,6 @@
 """Lowerings of GRU layers. Letters: T time, N batch, I input, H hidden.
 
-PyTorch's gates are r z n; ONNX's z r h, where h is n, with r applied to the product if linear_before_reset is 1.
+PyTorch's gate order is r z n; ONNX's is z r h, where h is n. With linear_before_reset=1, r multiplies the product.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .registry import lowers
 _ONNX = (1, 0, 2)
 
 _PARTS = ("r", "z", "n", "q", "reset", "kept")
-"""What the gradient is made of: the gates, q, r q and z (h - n)."""
+"""The values that the gradient needs: the gates, q, r q and z (h - n)."""
 
 
 @lowers("gru")
@@ -63,8 +63,8 @@ def _(b: Builder, *operands: Any) -> Any:
 
 
 def _cell(b: Builder, sigmoids: ir.Value, x: ir.Value, q: ir.Value, h: ir.Value, axis: int) -> dict[str, ir.Value]:
-    """One step, from the pre-activations of r and z, the input's and the state's part of n: the next h, and what it is
-    made of."""
+    """Computes one step from the pre-activations of r and z, and the input's and the state's part of n; returns the
+    next h and its intermediate values."""
     hidden = layer_shape(b)[2]
     r, z = b.op("Split", b.op("Sigmoid", sigmoids), np.full(2, hidden, np.int64), outputs=2, axis=axis)
     reset = b.op("Mul", r, q)
@@ -74,7 +74,7 @@ def _cell(b: Builder, sigmoids: ir.Value, x: ir.Value, q: ir.Value, h: ir.Value,
 
 
 def _unrolled(b: Builder, layer: Layer, recurrent: ir.Value) -> Any:
-    """MatMul, Add and the gates for each step. States stay (1, N, H), so nothing needs to be squeezed."""
+    """Emits MatMul, Add and the gates for each step. States stay (1, N, H), so no Squeeze is needed."""
     hidden = layer_shape(b)[2]
     sizes = np.array([2 * hidden, hidden])
     h = layer.h0
@@ -93,7 +93,7 @@ def _unrolled(b: Builder, layer: Layer, recurrent: ir.Value) -> Any:
 
 
 def _scan(b: Builder, layer: Layer, recurrent: ir.Value) -> Any:
-    """MatMuls for the input projection of all steps, then a Scan over two Gemms and the gates."""
+    """Emits MatMuls for the input projection of all steps, then a Scan over two Gemms and the gates."""
     x_rz, x_n, r_rz, r_n, bias = _projected(b, layer, recurrent)
 
     def step(body: Builder, states: Any, read: Any) -> Any:
@@ -105,13 +105,13 @@ def _scan(b: Builder, layer: Layer, recurrent: ir.Value) -> Any:
     first = {"h": start(b, layer.h0, b.dtype(layer.x))}
     h_n, *read = scan(b, first, {"x_rz": x_rz, "x_n": x_n}, step, len(_PARTS))
     made = dict(zip(_PARTS, read, strict=True))
-    # Once more, of all steps at once: that is less than a node a step that copies a state to where it is collected.
+    # Recomputed for all steps at once: that is cheaper than a node in each step that copies a state to be collected.
     made["h"] = b.op("Add", made["n"], made["kept"])
     return made, b.op("Unsqueeze", h_n, np.array([0]))
 
 
 def _again(b: Builder, output: ir.Value, layer: Layer, recurrent: ir.Value) -> dict[str, ir.Value]:
-    """What the operator does not give, from the states that it gave: the gates of all steps at once."""
+    """Recomputes what the operator does not return, from its states: the gates of all steps at once."""
     x_rz, x_n, r_rz, r_n, bias = _projected(b, layer, recurrent)
     h = previous(b, layer.h0, output)
     q = b.op("MatMul", h, r_n)
@@ -123,8 +123,8 @@ def _again(b: Builder, output: ir.Value, layer: Layer, recurrent: ir.Value) -> d
 def _projected(
     b: Builder, layer: Layer, recurrent: ir.Value
 ) -> tuple[ir.Value, ir.Value, ir.Value, ir.Value, ir.Value | None]:
-    """The input's part of r and z and that of n, all biases but the state's in n being added; the recurrent weight of
-    each; and that bias."""
+    """Returns the input's part of r and z and that of n, the recurrent weight of each, and the state's bias in n; all
+    other biases are already added."""
     (w_rz, w_n), (r_rz, r_n) = _parted(b, layer.weight_ih, 0), _parted(b, recurrent, 1)
     (b_rz, b_n), (c_rz, c_n) = (
         (None, None) if bias is None else _parted(b, bias, 0) for bias in (layer.bias_ih, layer.bias_hh)
@@ -133,7 +133,7 @@ def _projected(
 
 
 def _parted(b: Builder, weight: ir.Value, axis: int) -> tuple[ir.Value, ir.Value]:
-    """What of a weight or bias belongs to r and z, and what to n."""
+    """Splits a weight or bias into the part for r and z and the part for n."""
     hidden = layer_shape(b)[2]
     if (array := b.array(weight)) is not None:
         return tuple(b.const(part, weight.name) for part in np.split(array, [2 * hidden], axis))  # type: ignore[return-value]
@@ -174,7 +174,7 @@ def _(b: Builder, u: ir.Value, gates: ir.Value, inner: ir.Value, earlier: ir.Val
 def _coefficients(
     b: Builder, gates: ir.Value, inner: ir.Value, earlier: ir.Value
 ) -> tuple[ir.Value, ir.Value, ir.Value]:
-    """k of r, z and q, that of n, and z, of all steps, as in the op `gru_backward`."""
+    """Returns k of r, z and q, k of n, and z for all steps, as in the op `gru_backward`."""
     made = b.parts.get(gates) or _parts(b, gates, inner, earlier)
     one = np.ones((), b.dtype(gates))
     complement = b.op("Sub", one, made["z"])
@@ -186,7 +186,7 @@ def _coefficients(
 
 
 def _parts(b: Builder, gates: ir.Value, inner: ir.Value, earlier: ir.Value) -> dict[str, ir.Value]:
-    """What a layer's loop has at hand, computed from what it gave."""
+    """Recomputes the intermediate values of a layer's loop from its outputs."""
     r, z, n = gates_of(b, gates, 3)
     kept = b.op("Mul", z, b.op("Sub", earlier, n))
     return {"r": r, "z": z, "n": n, "reset": b.op("Mul", r, inner), "kept": kept}

@@ -1,4 +1,4 @@
-"""Lowerings of basic indexing and of its gradient, which puts elements back."""
+"""Lowerings of basic indexing and of its gradient, which writes elements into zeros."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from .sizes import Extent, joined, measured, minus, vector
 __all__ = ["Items", "aligned", "is_int", "placed", "sliced"]
 
 Items = list[tuple[int | None, Any]]
-"""An index without ``...``: each item with the axis it stands at, None for a new axis."""
+"""An index without ``...``: each item with its axis, None for a new axis."""
 
 
 def aligned(index: tuple[Any, ...], rank: int, widths: list[int]) -> Items:
-    """An index with every axis spelled out.
+    """Expands an index to one item per axis.
 
     Args:
         index: the items; "*" for an index tensor.
-        rank: how many axes the indexed tensor has.
-        widths: how many axes each index tensor takes.
+        rank: the number of axes of the indexed tensor.
+        widths: the number of axes that each index tensor takes.
     """
     taken = iter(widths)
     spans = [0 if i is None or i is Ellipsis else next(taken) if isinstance(i, str) else 1 for i in index]
@@ -45,7 +45,7 @@ def aligned(index: tuple[Any, ...], rank: int, widths: list[int]) -> Items:
 
 
 def is_int(item: Any) -> bool:
-    """Whether an item of an index is a position."""
+    """Returns whether an item of an index is a single position."""
     return isinstance(item, (int, Size))
 
 
@@ -64,14 +64,14 @@ def _(b: Builder, g: Any, index: tuple[Any, ...], shape: tuple[Any, ...]) -> Any
 
 
 def sliced(b: Builder, x: Any, items: Items) -> Any:
-    """The elements at an index: Gather for one position, else one Slice, then Squeeze and Unsqueeze."""
+    """Returns the elements at an index: by Gather for one position, else by one Slice, then Squeeze and Unsqueeze."""
     cuts = [(axis, item) for axis, item in items if isinstance(item, slice) and not _is_full(item)]
     picks = [(axis, item) for axis, item in items if axis is not None and is_int(item)]
     gone: list[int] = []
     if any(isinstance(item, Size) for _, item in picks) or (len(picks) == 1 and not cuts):
         for axis, item in reversed(picks):
             x = b.op("Gather", x, scalar(b, item, np.int64), axis=axis)
-        # The axes behind those taken have moved up.
+        # Gather has removed axes, so the later ones have moved forward.
         cuts = [(axis - sum(a < axis for a, _ in picks), item) for axis, item in cuts if axis is not None]
     else:
         gone = [axis for axis, _ in picks]
@@ -92,7 +92,7 @@ def _cut(b: Builder, x: Any, cuts: list[slice], axes: Any) -> Any:
 
 
 def placed(b: Builder, g: Any, have: tuple[Any, ...], items: Items, shape: tuple[Any, ...]) -> Any:
-    """Zeros of a shape, with `g`, of shape `have`, where the index would read."""
+    """Writes `g`, of shape `have`, into zeros of a shape, at the elements that the index selects."""
     left = [item for _, item in items if not is_int(item)]
     sizes = iter([n for n, item in zip(have, left, strict=True) if item is not None])
     cuts = [(axis, item) for axis, item in items if axis is not None]
@@ -128,7 +128,7 @@ def _negative(n: Extent | None) -> bool:
 
 
 def _first(b: Builder, cut: slice, n: Extent, m: Extent) -> Extent:
-    """Where a slice with step one begins, counted from the front."""
+    """Returns where a slice with step one starts, counted from the front."""
     start = cut.start
     if start is None:
         return 0
@@ -136,7 +136,7 @@ def _first(b: Builder, cut: slice, n: Extent, m: Extent) -> Extent:
         return min(max(start + n, 0) if start < 0 else start, n)
     if not _negative(start):
         return b.op("Min", vector(b, start), vector(b, n)) if _may_clamp(start, None) else start
-    # Without an end the slice is the last m, however short the axis.
+    # Without an end, the slice is the last m elements, however short the axis is.
     if cut.stop is None:
         return minus(b, n, m)
     first = minus(b, n, minus(b, 0, start))
@@ -144,13 +144,13 @@ def _first(b: Builder, cut: slice, n: Extent, m: Extent) -> Extent:
 
 
 def _may_clamp(*bounds: Extent | None) -> bool:
-    """Whether an axis, which has one element at least, may be shorter than a bound of a slice says."""
+    """Returns whether a bound of a slice may exceed an axis, which has at least one element."""
     return any(isinstance(bound, int) and not -1 <= bound <= 1 for bound in bounds)
 
 
 def _spread(b: Builder, g: Any, axis: int, cut: slice, n: Any, rank: int) -> Any:
-    """The elements of a slice with gaps, zeros in the gaps: each place of the result looks up where in the slice it
-    stands; those in the gaps find the zero that is put after the last."""
+    """Writes the elements of a slice with a step into zeros, by a Gather: each position that the slice selects reads
+    its element, and all others read a zero that is appended to the slice."""
     bounds = (cut.start, cut.stop, cut.step)
     if isinstance(n, int) and not any(isinstance(bound, Size) for bound in bounds):
         places = np.arange(n)[cut]

@@ -1,4 +1,4 @@
-"""Lowerings of the ops that stand for a layer: normalisation and convolution."""
+"""Lowerings of normalization, convolution, losses over classes, and CTC."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _(b: Builder, x: Any, weight: Any, bias: Any, axes: int, eps: float) -> Any:
     x = b.cast(x, dtype)
     weight, bias = (None if p is None else b.cast(p, dtype) for p in (weight, bias))
     shape = in_shape(b)[len(in_shape(b)) - axes :]
-    # In float64 ONNX has the means in float32.
+    # For float64, ONNX's LayerNormalization computes the means in float32.
     if b.opset >= 17 and dtype == np.float32 and all(isinstance(n, int) for n in shape):
         scale = np.ones(shape, dtype) if weight is None else weight
         return b.op("LayerNormalization", x, scale, bias, outputs=3, dtype=dtype, axis=-axes, epsilon=float(eps))
@@ -66,7 +66,7 @@ def _(
     bias = None if bias is None else b.cast(bias, dtype)
     if dtype == np.float32:
         return b.op("Conv", x, weight, bias, strides=[stride], pads=list(padding), dilations=[dilation], group=groups)
-    # onnxruntime has Conv in float32 alone: one product of matrices for each group.
+    # onnxruntime has Conv only in float32; for other dtypes, one matrix product per group.
     batch = in_shape(b)[0]
     outputs, inner, size = in_shape(b, 1)
     x = padded(b, x, (0, 0, padding[0]), (0, 0, padding[1]))
@@ -83,7 +83,7 @@ def _(b: Builder, x: Any, size: int, stride: int, dilation: int) -> Any:
 
 
 def _windows(b: Builder, x: Any, size: int, stride: int, dilation: int) -> Any:
-    """A strided slice for each position of the kernel, side by side."""
+    """Stacks a strided slice for each position of the kernel."""
     reach = dilation * (size - 1)
     _check_kernel(size)
     taps = []
@@ -103,7 +103,7 @@ def _check_kernel(size: Any) -> None:
 @lowers("windows_sum")
 def _(b: Builder, g: Any, size: int, stride: int, dilation: int, length: Any) -> Any:
     _check_kernel(size)
-    # Zeros between the positions that a stride leaves out, then each row shifted to its place, and all added up.
+    # Fills the gaps of the stride with zeros, shifts each row to its position, and adds up all rows.
     rows = b.op("Split", g, np.ones(size, np.int64), outputs=size, axis=2) if size > 1 else (g,)
     total = None
     for k, row in enumerate(rows):
@@ -112,7 +112,7 @@ def _(b: Builder, g: Any, size: int, stride: int, dilation: int, length: Any) ->
             wide = b.op("Pad", b.op("Unsqueeze", row, np.array([3])), np.array([0, 0, 0, 0, 0, 0, 0, stride - 1]))
             row = b.op("Reshape", wide, np.array([0, 0, -1]))
         start = k * dilation
-        # Longer than needed, then cut to the length: no formula gives what is missing at the end.
+        # Padded beyond the length, then cut to it: no formula gives the exact padding at the end.
         room = b.op("Concat", np.array([0, 0, start, 0, 0]), b.size(length), axis=0)
         row = b.op("Slice", b.op("Pad", row, room), np.array([0]), b.size(length), np.array([2]))
         total = row if total is None else b.op("Add", total, row)
@@ -187,7 +187,7 @@ def _less(n: Any) -> Any:
 
 
 def _shifted(b: Builder, x: Any, distance: int, value: np.ndarray[Any, Any] | None) -> Any:
-    """What stands so many places before each place of the last axis; after it, if the distance is negative."""
+    """Shifts the last axis to the right by a distance, or to the left if negative, and fills with `value` or 0."""
     return padded(b, x, (0, distance), (0, -distance), value)
 
 
@@ -197,7 +197,7 @@ def _(b: Builder, g: Any, stay: Any, step: Any, skip: Any, reverse: bool) -> Any
     _, batch, labels = out_shape(b)
     zero = ir.tensor(np.zeros(1, dtype))
     first = b.op("ConstantOfShape", joined(b, [batch, labels]), dtype=dtype, value=zero)
-    # Nothing arrives at the first step that is taken, so its weights do not matter.
+    # The first step has no predecessor, so its weights do not matter.
     ends = np.array([0, 0, 0, 1, 0, 0]) if reverse else np.array([1, 0, 0, 0, 0, 0])
     weights = [b.op("Pad", b.cast(w, dtype), ends) for w in (stay, step, skip)]
     body = b.subgraph()

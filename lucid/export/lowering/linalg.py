@@ -1,4 +1,4 @@
-"""Lowerings of the matrix products."""
+"""Lowerings of matrix products."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from .registry import lowers
 
 @lowers("matmul")
 def _(b: Builder, x: Any, y: Any) -> Any:
-    # Gemm turns a matrix as it reads it. The gradients of weights are full of such products, and onnxruntime up to 1.23
-    # fuses a Transpose and a MatMul of float64 into an operator that it has for float32 alone.
+    # Gemm transposes a matrix while reading it. Such products are frequent in the gradients of weights, and onnxruntime
+    # up to 1.23 fuses a float64 Transpose and MatMul into an operator that it supports only in float32.
     (left, turn_left), (right, turn_right) = _turned(x), _turned(y)
     ranks = [len(in_shape(b, i)) for i in range(2)]
     if (turn_left or turn_right) and ranks == [2, 2] and left.dtype == right.dtype and out_dtype(b).kind == "f":
@@ -21,7 +21,7 @@ def _(b: Builder, x: Any, y: Any) -> Any:
 
 
 def _turned(x: Any) -> tuple[Any, bool]:
-    """The matrix that `x` is the transpose of, and True; or `x` itself."""
+    """Returns the matrix that `x` is the transpose of, and True; otherwise `x` itself, and False."""
     maker = x.producer()
     if maker is not None and maker.op_type == "Transpose" and list(maker.attributes["perm"].as_ints()) == [1, 0]:
         return maker.inputs[0], True

@@ -1,4 +1,4 @@
-"""Lowerings of logic, bits, and what kind of number an element is."""
+"""Lowerings of logical and bitwise ops, tests for NaN and infinity, and comparisons."""
 
 from __future__ import annotations
 
@@ -53,8 +53,7 @@ def _(b: Builder, x: Any) -> Any:
     return b.op("BitwiseNot", x)
 
 
-# No operator is needed for these: only NaN differs from itself, and only what is finite has the difference 0 from
-# itself.
+# Comparisons suffice for these: only NaN differs from itself, and only finite numbers have a magnitude below infinity.
 
 
 @lowers("isnan")
@@ -84,12 +83,12 @@ def _comparison(name: str, op_type: str) -> None:
 
 
 def compared(b: Builder, op_type: str, x: Any, y: Any) -> Any:
-    """Compare in the dtype that NumPy compares in."""
+    """Compares in the dtype that NumPy compares in."""
     return call(b, op_type, x, y, dtype=_dtype(b, x, y), result=np.bool_)
 
 
 def _dtype(b: Builder, x: Any, y: Any) -> np.dtype[Any]:
-    """NumPy compares with a Python int outside of the range of the tensor's dtype all the same."""
+    """Returns the dtype of a comparison: NumPy accepts a Python int that is out of range of the tensor's dtype."""
     dtype = common(b, x, y)
     for operand in (x, y):
         if type(operand) is int and dtype.kind in "iu":

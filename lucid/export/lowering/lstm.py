@@ -1,6 +1,6 @@
 """Lowerings of LSTM layers. Letters: T time, N batch, I input, H hidden.
 
-PyTorch's gates are i f g o; ONNX's i o f c, where c is g; those of the op's own loop o i f g.
+PyTorch's gate order is i f g o; ONNX's is i o f c, where c is g; that of the op's own loop is o i f g.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ _ONNX = (0, 3, 1, 2)
 _OWN = (3, 0, 1, 2)
 
 _PARTS = ("o", "i", "f", "g", "written", "kept", "t")
-"""What the gradient is made of: the gates, i g, f c and tanh(c)."""
+"""The values that the gradient needs: the gates, i g, f c and tanh(c)."""
 
 _KEPT = ("o", "i", "f", "g", "kept", "t")
-"""The same without what takes a product of two of them."""
+"""The same without i g, a product of two of them."""
 
 
 class _Columns(dict[str, ir.Value]):
-    """What the gradient is made of, where sequences stand in columns: each (T, H, N)."""
+    """The values that the gradient needs, with sequences as columns: each (T, H, N)."""
 
 
 @lowers("lstm")
@@ -85,7 +85,7 @@ def _(b: Builder, x: ir.Value, h0: ir.Value | None, c0: ir.Value | None, *operan
 
 
 def _gates(b: Builder, total: ir.Value, hidden: int, axis: int, order: str = "oif") -> dict[str, ir.Value]:
-    """The gates, and what is written to the cell, from the pre-activations: three gates in an order, then g."""
+    """Computes the gates, and what is written to the cell, from pre-activations: those of `order`, then that of g."""
     sigmoids, candidate = b.op("Split", total, np.array([3 * hidden, hidden]), outputs=2, axis=axis)
     opened = b.op("Split", b.op("Sigmoid", sigmoids), np.full(3, hidden, np.int64), outputs=3, axis=axis)
     made = {**dict(zip(order, opened, strict=True)), "g": b.op("Tanh", candidate)}
@@ -93,7 +93,7 @@ def _gates(b: Builder, total: ir.Value, hidden: int, axis: int, order: str = "oi
 
 
 def _cell(b: Builder, total: ir.Value, c: ir.Value | None, hidden: int, axis: int) -> dict[str, ir.Value]:
-    """One step, from the pre-activations: the next h and c, and what they are made of."""
+    """Computes one step from the pre-activations; returns the next h and c, and their intermediate values."""
     made = _gates(b, total, hidden, axis)
     if c is None:
         made["c"] = made["written"]
@@ -106,7 +106,7 @@ def _cell(b: Builder, total: ir.Value, c: ir.Value | None, hidden: int, axis: in
 
 
 def _unrolled(b: Builder, layer: Layer) -> Any:
-    """MatMul, Add and the gates for each step. States stay (1, N, H), so nothing needs to be squeezed."""
+    """Emits MatMul, Add and the gates for each step. States stay (1, N, H), so no Squeeze is needed."""
     hidden = layer_shape(b)[2]
     inputs, recurrent = projected(b, layer.x, layer.weight_ih, layer.bias_ih), transposed(b, layer.weight_hh)
     h, c = layer.h0, layer.c0
@@ -119,7 +119,7 @@ def _unrolled(b: Builder, layer: Layer) -> Any:
 
 
 def _scan(b: Builder, layer: Layer) -> Any:
-    """One MatMul for the input projection of all steps, then a Scan over Gemm and the gates."""
+    """Emits one MatMul for the input projection of all steps, then a Scan over Gemm and the gates."""
     inputs, recurrent = projected(b, layer.x, layer.weight_ih, layer.bias_ih), transposed(b, layer.weight_hh)
     dtype, hidden = b.dtype(inputs), layer_shape(b)[2]
 
@@ -130,16 +130,16 @@ def _scan(b: Builder, layer: Layer) -> Any:
     states = {"h": start(b, layer.h0, dtype), "c": start(b, layer.c0, dtype)}
     h_n, c_n, *read = scan(b, states, {"x": inputs}, step, len(_PARTS))
     made = dict(zip(_PARTS, read, strict=True))
-    # Once more, of all steps at once: that is less than a node a step that copies a state to where it is collected.
+    # Recomputed for all steps at once: that is cheaper than a node in each step that copies a state to be collected.
     made["h"] = b.op("Mul", made["o"], made["t"])
     made["c"] = b.op("Add", made["kept"], made["written"])
     return made, b.op("Unsqueeze", h_n, np.array([0])), b.op("Unsqueeze", c_n, np.array([0]))
 
 
 def _columns(b: Builder, layer: Layer) -> Any:
-    """A Scan in which each sequence is a column, and the weights stand on the left of both products.
+    """Emits a Scan in which each sequence is a column, and the weights are the left operands of both products.
 
-    onnxruntime lays out the right factor of a product anew each time, if it is no constant. That is the state then, and
+    onnxruntime repacks the right operand of a product on every call, unless it is a constant. Here that is the state,
     not the weights, which have many more elements.
     """
     column = None if layer.bias_ih is None else b.op("Unsqueeze", layer.bias_ih, np.array([1]))
@@ -167,8 +167,8 @@ def _columns(b: Builder, layer: Layer) -> Any:
 
 
 def _again(b: Builder, output: ir.Value, layer: Layer) -> dict[str, ir.Value]:
-    """What the operator does not give, from the states that it gave: the gates of all steps by one product, and the
-    cells, which are a sum over time that needs none."""
+    """Recomputes what the operator does not return, from its states: the gates of all steps by one product, and the
+    cells by a Scan without products."""
     read = b.op("Concat", layer.x, previous(b, layer.h0, output), axis=2)
     weight = b.op("Concat", layer.weight_ih, layer.weight_hh, axis=1)
     made = _gates(b, projected(b, read, weight, layer.bias_ih), layer_shape(b)[2], 2, "iof")
@@ -197,7 +197,7 @@ def _(
 ) -> Any:
     made = b.parts.get(gates)
     last = b.op("Gather", g_states, np.array(-1), axis=0)
-    # What arrives at the step before is added by the product that gives the gradient there.
+    # The Gemm that computes the gradient at the previous step also adds the incoming gradient there.
     arriving = previous(b, None, g_states)
     zeros = start(b, None, b.dtype(gates), 1)
     if isinstance(made, _Columns):
@@ -228,11 +228,13 @@ def _backward_columns(
     zeros: ir.Value,
     weight: ir.Value,
 ) -> Any:
-    """As `_columns`. The coefficients are computed step by step: those of all steps would go through memory twice.
+    """Emits the backward pass with sequences as columns, see `_columns`.
+
+    The coefficients are computed step by step: those of all steps would pass through memory twice.
 
     Args:
-        last: what arrives at the last state, (N, H).
-        arriving: what arrives at the state before each step, (T, N, H).
+        last: the incoming gradient of the last state, (N, H).
+        arriving: the incoming gradient of the state before each step, (T, N, H).
         zeros: (N, H).
         weight: W_hh, transposed.
     """
@@ -286,13 +288,13 @@ def _(
 
 
 def _coefficients(b: Builder, made: Mapping[str, ir.Value]) -> tuple[ir.Value, ir.Value, ir.Value]:
-    """k, p and f of all steps, as in the op `lstm_backward`."""
+    """Returns k, p and f for all steps, as in the op `lstm_backward`."""
     *k, p = _factors(b, made)
     return b.op("Concat", *k, axis=2), p, made["f"]
 
 
 def _factors(b: Builder, made: Mapping[str, ir.Value]) -> tuple[ir.Value, ...]:
-    """k of i, f, g and o, and p: o(1-o) tanh(c) is h(1-o), and so on."""
+    """Returns k of i, f, g and o, and p: o(1-o) tanh(c) is h(1-o), and so on."""
 
     def open_part(gate: str, product: str) -> ir.Value:
         result: ir.Value = b.op("Mul", made[product], b.op("Sub", np.ones((), b.dtype(made[gate])), made[gate]))
@@ -304,7 +306,7 @@ def _factors(b: Builder, made: Mapping[str, ir.Value]) -> tuple[ir.Value, ...]:
 
 
 def _parts(b: Builder, gates: ir.Value, cells: ir.Value, c0: ir.Value | None) -> dict[str, ir.Value]:
-    """What a layer's loop has at hand, computed from what it gave."""
+    """Recomputes the intermediate values of a layer's loop from its outputs."""
     o, i, f, g = gates_of(b, gates, 4)
     t = b.op("Tanh", cells)
     written, kept = b.op("Mul", i, g), b.op("Mul", f, previous(b, c0, cells))

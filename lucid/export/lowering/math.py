@@ -1,7 +1,7 @@
-"""Lowerings of functions of one element, and of activations.
+"""Lowerings of elementwise functions and activations.
 
-onnxruntime 1.32 has no CPU kernels in float64 for Erf, Gelu, Softplus, Elu and LeakyRelu; in that dtype they are
-composed.
+onnxruntime 1.32 has no float64 CPU kernels for Erf, Gelu, Softplus, Elu and LeakyRelu; in that dtype they are composed
+of other operators.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _(b: Builder, x: Any) -> Any:
 @lowers("logaddexp")
 def _(b: Builder, x: Any, y: Any) -> Any:
     x, y = call(b, "Add", x, 0.0), call(b, "Add", y, 0.0)
-    # Equal infinities have no difference.
+    # The difference of equal infinities is NaN.
     same = b.op("Equal", x, y, dtype=np.bool_)
     distance = b.op("Where", same, np.zeros((), b.dtype(x)), b.op("Abs", b.op("Sub", x, y)), dtype=b.dtype(x))
     return b.op("Add", b.op("Max", x, y), log1p(b, b.op("Exp", b.op("Neg", distance))))
@@ -83,7 +83,7 @@ def _(b: Builder, x: Any) -> Any:
 
 
 def expm1(b: Builder, x: Any) -> Any:
-    """``tanh(x / 2) * (exp(x) + 1)``: exact near 0, where ``exp(x) - 1`` is not."""
+    """Computes ``tanh(x / 2) * (exp(x) + 1)``, which is exact near 0, unlike ``exp(x) - 1``."""
     return call(b, "Mul", b.op("Tanh", call(b, "Mul", x, 0.5)), call(b, "Add", b.op("Exp", x), 1.0))
 
 
@@ -93,12 +93,12 @@ def _(b: Builder, x: Any) -> Any:
 
 
 def log1p(b: Builder, x: Any) -> Any:
-    """``log(u) * x / (u - 1)`` with ``u = 1 + x``, whose rounding the quotient undoes; `x` itself where u is 1."""
+    """Computes ``log(u) * x / (u - 1)``, ``u = 1 + x``, where the quotient cancels the rounding of u; `x` if u is 1."""
     dtype = b.dtype(x)
     one = np.ones((), dtype)
     u = b.op("Add", x, one)
     logarithm = b.op("Log", u)
-    # At infinity the quotient is none.
+    # At infinity the quotient is NaN.
     flat = b.op("Equal", u, x, dtype=np.bool_)
     ratio = b.op("Where", flat, one, b.op("Div", x, b.op("Sub", u, one)), dtype=dtype)
     none = b.op("Equal", u, one, dtype=np.bool_)
@@ -111,7 +111,7 @@ def _(b: Builder, x: Any) -> Any:
 
 
 def erf(b: Builder, x: Any) -> Any:
-    """Erf, or in float64 the two polynomials of `lucid.ops.erf`."""
+    """Emits Erf, or in float64 the two polynomials of `lucid.ops.erf`."""
     dtype = b.dtype(x)
     if dtype != np.float64:
         return b.op("Erf", x)
@@ -136,7 +136,7 @@ def _horner(b: Builder, factors: tuple[float, ...], t: Any) -> Any:
 
 @lowers("floor_divide")
 def _(b: Builder, x: Any, y: Any) -> Any:
-    # Div rounds towards 0; what remains of the quotient taken off first leaves nothing to round.
+    # Div rounds towards 0; once the remainder is subtracted, there is nothing left to round.
     quotient = call(b, "Div", call(b, "Sub", x, _remainder(b, x, y)), y)
     return b.op("Round", quotient) if out_dtype(b).kind == "f" else quotient
 
@@ -147,7 +147,7 @@ def _(b: Builder, x: Any, y: Any) -> Any:
 
 
 def _remainder(b: Builder, x: Any, y: Any) -> Any:
-    """Mod with the sign of `y`; for floating-point numbers ONNX has only the one with the sign of `x`."""
+    """Computes the remainder with the sign of `y`; ONNX's floating-point Mod has the sign of `x`."""
     dtype = out_dtype(b)
     if dtype.kind != "f":
         return call(b, "Mod", x, y)
@@ -173,7 +173,7 @@ def _(b: Builder, x: Any, min_val: float, max_val: float) -> Any:
 
 
 def _native(b: Builder, op_type: str, x: Any, composed: Callable[[], Any], **attributes: Any) -> Any:
-    """The operator where it has a kernel, else what it is made of."""
+    """Emits the operator if it has a kernel, otherwise its composition."""
     return composed() if b.dtype(x) == np.float64 else b.op(op_type, x, **attributes)
 
 

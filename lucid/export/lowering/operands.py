@@ -1,4 +1,4 @@
-"""What lowerings do with operands: numbers made values, one dtype for all, a way around dtypes that have no kernel."""
+"""Prepares operands for lowerings: converts numbers to values, promotes dtypes, and works around missing kernels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["call", "common", "in_shape", "out_dtype", "out_shape", "scalar", "va
 
 Dtype = np.dtype[Any]
 
-# The dtypes that onnxruntime, 1.22 or 1.32, has no CPU kernel for though ONNX allows them, by operator.
+# By operator, the dtypes that ONNX allows but onnxruntime 1.22 or 1.32 has no CPU kernel for.
 _SMALL = "bool int8 int16 uint8 uint16"
 _UNSIGNED = "uint32 uint64"
 _LACKING: dict[str, str] = {
@@ -36,38 +36,38 @@ _WIDER = {
 
 
 def in_shape(b: Builder, index: int = 0) -> tuple[Any, ...]:
-    """The shape of an input of the node being lowered; a size in it may be a `Size`."""
+    """Returns the shape of an input of the node being lowered; a size in it may be a `Size`."""
     assert b.node is not None
     return getattr(b.node.inputs[index], "shape", ())
 
 
 def out_shape(b: Builder, index: int = 0) -> tuple[Any, ...]:
-    """The shape of an output of the node being lowered; a size in it may be a `Size`."""
+    """Returns the shape of an output of the node being lowered; a size in it may be a `Size`."""
     assert b.node is not None
     return b.node.outputs[index].shape
 
 
 def out_dtype(b: Builder, index: int = 0) -> Dtype:
-    """The dtype of an output of the node being lowered."""
+    """Returns the dtype of an output of the node being lowered."""
     assert b.node is not None
     return b.node.outputs[index].dtype
 
 
 def scalar(b: Builder, x: Any, dtype: Any) -> ir.Value:
-    """A number or a `Size` as a value without axes."""
+    """Converts a number or a `Size` to a value without axes."""
     if isinstance(x, Size):
         return b.cast(b.op("Squeeze", b.size(x), np.array([0])), dtype)
     return b.const(np.asarray(x, dtype))
 
 
 def common(b: Builder, *operands: Any) -> Dtype:
-    """The dtype that NumPy computes in for these operands: Python numbers bow to tensors."""
+    """Returns the dtype that NumPy promotes these operands to, in which Python numbers are weak."""
     kinds = [b.dtype(x) if isinstance(x, ir.Value) else 0 if isinstance(x, Size) else x for x in operands]
     return np.result_type(*kinds)
 
 
 def values(b: Builder, operands: Sequence[Any], dtype: Any) -> list[ir.Value]:
-    """Values, numbers and `Size`s as values of one dtype."""
+    """Converts values, numbers and `Size`s to values of one dtype."""
     return [b.cast(x, dtype) if isinstance(x, ir.Value) else scalar(b, x, dtype) for x in operands]
 
 
@@ -80,14 +80,14 @@ def call(
     extra: Sequence[Any] = (),
     **attributes: Any,
 ) -> ir.Value:
-    """A node whose inputs are all of one dtype, by way of a wider one where onnxruntime has no kernel.
+    """Adds a node whose inputs all have one dtype, a wider one where onnxruntime has no kernel.
 
     Args:
         op_type: the name of the ONNX operator.
         operands: values, numbers and `Size`s.
-        dtype: the dtype to compute in; that of the lucid op's result if not given.
-        result: the dtype of the result, if it is another one.
-        extra: inputs after the operands, as they are.
+        dtype: the dtype to compute in; by default that of the lucid op's result.
+        result: the dtype of the result, if it differs.
+        extra: inputs after the operands, passed unchanged.
         attributes: the node's attributes.
     """
     dtype = np.dtype(out_dtype(b) if dtype is None else dtype)

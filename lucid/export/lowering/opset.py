@@ -1,4 +1,4 @@
-"""Which versions of the ONNX operator set can be written."""
+"""The supported versions of the ONNX operator set."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import onnx
 __all__ = ["DEFAULT_OPSET", "OLDEST_OPSET", "check_opset", "newest_opset"]
 
 OLDEST_OPSET = 13
-"""The first with axes as inputs of Squeeze and Unsqueeze."""
+"""The first version with axes as inputs of Squeeze and Unsqueeze."""
 
 DEFAULT_OPSET = 18
-"""Old enough for the runtimes in phones and browsers; newer ones have nothing that recurrent models gain from."""
+"""Old enough for runtimes on phones and in browsers; newer versions bring recurrent models no benefit."""
 
 
 @functools.cache
 def newest_opset() -> int:
-    """The newest that the installed onnx and onnxruntime both know."""
+    """Returns the newest version that the installed onnx and onnxruntime both support."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -26,21 +26,21 @@ def newest_opset() -> int:
         model = _identity(version)
         try:
             onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        except Exception:  # onnxruntime raises types of its own for what it does not know
+        except Exception:  # onnxruntime raises its own exception types
             continue
         return version
     return OLDEST_OPSET
 
 
 def check_opset(opset: int) -> None:
-    """Refuse a version that cannot be written.
+    """Checks that a version is supported.
 
     Raises:
-        ValueError: it is older than 13, or newer than the installed onnx and onnxruntime know.
+        ValueError: it is older than 13, or newer than the installed onnx and onnxruntime support.
     """
     if not isinstance(opset, int) or isinstance(opset, bool):
         raise TypeError(f"to_onnx: opset must be an int; got {type(opset).__name__}")
-    # The newest is looked for only when the answer depends on it: it costs a session or two.
+    # The newest version is determined only if the result depends on it: that creates a session or two.
     if opset < OLDEST_OPSET or (opset > DEFAULT_OPSET and opset > newest_opset()):
         raise ValueError(
             f"to_onnx: opset must be from {OLDEST_OPSET} to {newest_opset()}, the newest that the installed onnx "

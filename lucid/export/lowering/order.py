@@ -1,4 +1,4 @@
-"""Lowering of order."""
+"""Lowering of sorting."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .registry import lowers
 @lowers("ordered")
 def _(b: Builder, x: Any, k: Any, dim: int, descending: bool) -> Any:
     dtype = out_dtype(b)
-    # onnxruntime orders float32, float64, int32 and int64.
+    # onnxruntime's TopK supports float32, float64, int32 and int64.
     kernel = dtype if dtype.name in ("float32", "float64", "int32", "int64") else np.dtype(np.int64)
     kernel = np.dtype(np.float32) if dtype == np.float16 else kernel
     values, indices = b.op("TopK", b.cast(x, kernel), b.sizes([k]), outputs=2, axis=dim, largest=int(descending))

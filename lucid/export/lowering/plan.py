@@ -1,4 +1,4 @@
-"""Plan: a proved graph, and how each part of it is to be written."""
+"""Plan: a proved graph, and the decisions on how to lower it."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ __all__ = ["Lowering", "Plan", "make_plan", "strategy_of"]
 Lowering = Literal["auto", "rnn", "unrolled", "scan", "columns"]
 
 _OPERATOR_OUTPUTS = {"rnn": 2, "lstm": 3, "gru": 2}
-"""The ops with a choice of lowerings, and how many of their outputs ONNX's operator gives."""
+"""The ops with a choice of lowerings, and how many of their outputs ONNX's operator returns."""
 
 
 class Plan(NamedTuple):
     """A graph to be lowered.
 
     Attributes:
-        graph: the graph; its sizes depend on no axes but the free ones.
+        graph: the graph; its sizes depend on the free axes only.
         axes: the symbol of each free axis.
         fixed: why each other axis of an input is fixed.
         strategies: how each recurrent node is lowered: "rnn", "unrolled", "scan" or "columns".
         parameters: the inputs that are parameters of the model, and the tensor of each.
-        separation: how the model can be run on parts of a batch; None if it cannot.
+        separation: how the model runs on parts of a batch; None if it cannot.
     """
 
     graph: Graph
@@ -49,12 +49,12 @@ class Plan(NamedTuple):
         return frozenset(node.op.name for node in self.strategies)
 
     def for_parts(self) -> Plan:
-        """The plan of the model that runs on parts of a batch: its last outputs are the totals to weigh parts by."""
+        """Returns the plan of the model for parts of a batch: its last outputs are the totals that weight the parts."""
         assert self.separation is not None
         return self._replace(graph=with_totals(self.graph, self.separation.totals), separation=None)
 
     def by_input(self, facts: dict[Axis, str]) -> dict[str, dict[int, str]]:
-        """What is known of axes, in the order of the inputs."""
+        """Groups facts about axes by input, in the order of the inputs."""
         found: dict[str, dict[int, str]] = {}
         for name, value in self.graph.inputs.items():
             for axis in range(len(value.shape)):
@@ -73,22 +73,22 @@ def make_plan(
     trainable: bool = False,
     output_names: Sequence[str] | None = None,
 ) -> Plan:
-    """Decides how a proved graph is written: its inputs and outputs, the lowering of each recurrent node, its parts.
+    """Decides how a proved graph is lowered: its inputs and outputs, its recurrent nodes, its parts of a batch.
 
-    The time axis of layers that are unrolled becomes fixed.
+    The time axis of unrolled layers becomes fixed.
 
     Args:
-        proof: what was proved.
-        lowering: what was asked for.
-        precision: what the model will be converted to.
+        proof: the proof.
+        lowering: the requested lowering.
+        precision: the precision that the model will be converted to.
         time_is_asked: whether the user named the dynamic axes, so that none of them may be fixed.
-        made_up: whether nobody gave an example, so that its number of time steps means nothing.
+        made_up: whether the example is synthetic, so that its number of time steps means nothing.
         trainable: whether everything that requires gradients becomes an input.
         output_names: names for the outputs, in place of the graph's.
 
     Raises:
-        ExportError: a layer would be unrolled over an axis that is to be dynamic or has no length yet, or onnxruntime
-            does not have the operator asked for.
+        ExportError: a layer would be unrolled over an axis that must be dynamic or whose length is unknown, or
+            onnxruntime does not have the requested operator.
         ValueError: the names of the outputs are not distinct, or not as many as the outputs.
     """
     graph, parameters = _with_parameters(proof.graph) if trainable else (proof.graph, {})
@@ -98,13 +98,13 @@ def make_plan(
     if precision == "int8" and lowering == "auto":
         lowering = "scan"  # the operators have no int8 form
     proof, strategies = _with_strategies(proof, lowering, time_is_asked, made_up)
-    # Numbers that were quantized for a whole batch are not those of its parts.
+    # Dynamic quantization gives other numbers for a whole batch than for its parts.
     separation = separate(proof.graph, proof.axes) if precision is None else None
     return Plan(proof.graph, proof.axes, proof.fixed, strategies, parameters, separation)
 
 
 def _with_parameters(graph: Graph) -> tuple[Graph, dict[str, Tensor]]:
-    """The graph with everything that requires gradients among its inputs, and those tensors by input name."""
+    """Adds everything that requires gradients to the inputs; returns the graph, and those tensors by input name."""
     names = graph.names()
     trained = {value: tensor for value, tensor in graph.captured.items() if tensor.requires_grad}
     inputs = {**graph.inputs, **{names[value]: value for value in trained}}
@@ -121,7 +121,7 @@ def _with_output_names(graph: Graph, names: Sequence[str]) -> Graph:
 
 
 def _with_strategies(proof: Proof, lowering: str, time_is_asked: bool, made_up: bool) -> tuple[Proof, dict[Node, str]]:
-    """The lowering of each recurrent node, and the proof without the axes that lowering fixes."""
+    """Chooses the lowering of each recurrent node, and fixes the axes that these lowerings require to be fixed."""
     graph = proof.graph
     chosen = [
         strategy_of(node, lowering, time_is_asked, graph.read) if node.op.name in _OPERATOR_OUTPUTS else None
@@ -150,20 +150,20 @@ def _with_strategies(proof: Proof, lowering: str, time_is_asked: bool, made_up: 
 
 
 def strategy_of(node: Node, lowering: str, time_is_asked: bool, read: Container[Value]) -> str:
-    """The lowering of a recurrent node.
+    """Returns the lowering of a recurrent node.
 
-    With "auto", tanh, LSTM and GRU become the operator that every runtime knows. ReLU is unrolled, unless its time axis
-    was asked to be dynamic. float64 becomes a Scan, since onnxruntime has no such operators for it. A layer whose gates
-    a gradient reads becomes a Scan, too: the operators do not return their gates.
+    With "auto", tanh, LSTM and GRU become ONNX's recurrent operator, which every runtime supports. ReLU is unrolled,
+    unless a dynamic time axis was requested. float64 becomes a Scan, since onnxruntime has no such operators for it. A
+    layer whose gates a gradient reads becomes a Scan, too: the operators do not return their gates.
 
     Args:
         node: the node.
-        lowering: what was asked for.
-        time_is_asked: whether its time axis may not be fixed.
+        lowering: the requested lowering.
+        time_is_asked: whether its time axis must stay free.
         read: the values that some node or output reads.
 
     Raises:
-        ExportError: the operator was asked for, where onnxruntime has none.
+        ExportError: the operator is requested, but onnxruntime has none.
     """
     op = node.op.name
     dtype = node.outputs[0].dtype

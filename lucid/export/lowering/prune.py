@@ -1,4 +1,4 @@
-"""What nobody reads is left out: nodes, optional outputs, and what a Scan would collect."""
+"""Removes dead nodes and unused outputs, including those that a Scan would collect."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["all_nodes", "without_dead"]
 
 
 def all_nodes(nodes: Sequence[ir.Node]) -> list[ir.Node]:
-    """The nodes and those in their subgraphs."""
+    """Returns the nodes and those in their subgraphs."""
     found = []
     for node in nodes:
         found.append(node)
@@ -22,9 +22,9 @@ def all_nodes(nodes: Sequence[ir.Node]) -> list[ir.Node]:
 
 
 def without_dead(nodes: Sequence[ir.Node], outputs: Sequence[ir.Value]) -> tuple[list[ir.Node], list[ir.Value]]:
-    """The nodes that the outputs need, in their order, and the outputs.
+    """Returns the nodes that the outputs need, in their order, and the outputs.
 
-    Optional outputs nobody reads lose their names, and a Scan does not collect such.
+    Unused optional outputs lose their names, and a Scan no longer collects unused outputs.
     """
     needed = set(outputs)
     results = list(outputs)
@@ -46,7 +46,7 @@ def without_dead(nodes: Sequence[ir.Node], outputs: Sequence[ir.Value]) -> tuple
 
 
 def _pruned_scan(node: ir.Node, needed: set[ir.Value]) -> tuple[ir.Node, dict[ir.Value, ir.Value]]:
-    """A Scan that collects only what is needed, and for each output of the old one that of the new."""
+    """Returns a Scan that collects only what is needed, and its outputs by those of the old one."""
     body = node.attributes["body"].as_graph()
     states = len(node.inputs) - node.attributes["num_scan_inputs"].as_int()
     read = [i for i, v in enumerate(node.outputs) if i < states or v in needed]
@@ -57,7 +57,7 @@ def _pruned_scan(node: ir.Node, needed: set[ir.Value]) -> tuple[ir.Node, dict[ir
         attributes["scan_output_directions"] = ir.AttrInt64s("scan_output_directions", kept)
     for i in reversed(range(len(body.outputs))):
         if i not in read:
-            body.outputs.pop(i)  # not del, after which the value would still take itself for an output
+            body.outputs.pop(i)  # not del: the value would still be marked as an output
     for inner in reversed(list(body)):
         if not any(v.uses() or v.is_graph_output() for v in inner.outputs):
             body.remove(inner, safe=True)

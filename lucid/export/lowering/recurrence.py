@@ -1,4 +1,4 @@
-"""What the lowerings of all recurrent layers share. Letters: T time, N batch, I input, H hidden."""
+"""Helpers shared by the lowerings of recurrent layers. Letters: T time, N batch, I input, H hidden."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Layer(NamedTuple):
 
 
 def layer_shape(b: Builder, output: int = 0) -> tuple[Any, Any, int]:
-    """T, N and H of the layer being lowered, which are the shape of one of its outputs."""
+    """Returns T, N and H of the layer being lowered, which are the shape of one of its outputs."""
     assert b.node is not None
     steps, batch, hidden = b.node.outputs[output].shape
     return steps, batch, int(hidden)
@@ -74,7 +74,7 @@ def layer_shape(b: Builder, output: int = 0) -> tuple[Any, Any, int]:
 def operator(
     b: Builder, op_type: str, layer: Layer, order: Sequence[int], *states: ir.Value | None, **attributes: Any
 ) -> Any:
-    """One ONNX RNN, LSTM or GRU: the output and the last states.
+    """Emits one ONNX RNN, LSTM or GRU; returns the output and the last states.
 
     The operator's output has an axis of directions, (T, 1, N, H), which is squeezed out.
 
@@ -82,9 +82,9 @@ def operator(
         b: the builder.
         op_type: the operator.
         layer: its operands.
-        order: for each of the operator's gates, the layer's own.
-        states: the first states.
-        attributes: the operator's attributes, beside the number of hidden units.
+        order: for each of the operator's gates, the index of the layer's gate.
+        states: the initial states.
+        attributes: the operator's attributes, except hidden_size.
     """
     dtype = b.dtype(layer.x)
     y, *last = b.op(
@@ -115,13 +115,14 @@ def scan(
     *,
     reverse: bool = False,
 ) -> tuple[ir.Value, ...]:
-    """A Scan over the first axis of `inputs`, all of rank 3. Returns the last states, then the collected outputs.
+    """Emits a Scan over the first axis of `inputs`, all of rank 3. Returns the last states, then the collected outputs.
 
     Args:
-        states: what goes from step to step, by name, with its first value, each (N, H).
-        inputs: what is read step by step, by name.
-        step: makes the body, given its builder, the states and the inputs of a step: the next states and the outputs.
-        count: how many outputs there are.
+        states: the initial value of each state, by name, each (N, H).
+        inputs: the sequences that are read step by step, by name.
+        step: builds the body, given its builder, the states and the inputs of a step; returns the next states and the
+            outputs.
+        count: the number of outputs.
         reverse: whether time runs backward.
     """
     dtype = b.dtype(next(iter(inputs.values())))
@@ -131,7 +132,7 @@ def scan(
     following, outputs = step(body, held, read)
     results: list[ir.Value] = []
     for value in (*following, *outputs):
-        # An output of a body is a value of its own, made in it.
+        # Each output of a body must be a distinct value that the body computes.
         results.append(body.op("Identity", value) if value in results or value.producer() is None else value)
     directions: dict[str, Any] = {}
     if reverse:
@@ -150,7 +151,7 @@ def scan(
 
 
 def start(b: Builder, state: ir.Value | None, dtype: Any, output: int = 0) -> ir.Value:
-    """A layer's first state (N, H), from (1, N, H) or from None, which stands for zeros."""
+    """Returns a layer's initial state (N, H), given as (1, N, H) or as None for zeros."""
     if state is not None:
         return b.op("Squeeze", state, np.array([0]))
     _, batch, hidden = layer_shape(b, output)
@@ -159,7 +160,7 @@ def start(b: Builder, state: ir.Value | None, dtype: Any, output: int = 0) -> ir
 
 
 def steps_of(b: Builder, sequence: ir.Value) -> list[ir.Value]:
-    """Each step of a sequence of fixed length, (1, N, *)."""
+    """Splits a sequence of fixed length into its steps, (1, N, *)."""
     steps, _, _ = layer_shape(b)
     if isinstance(steps, Size):
         raise ExportError(f"the unrolled lowering needs a fixed number of time steps; got {steps}")
@@ -169,7 +170,7 @@ def steps_of(b: Builder, sequence: ir.Value) -> list[ir.Value]:
 
 
 def collected(b: Builder, steps: Sequence[Mapping[str, ir.Value]], names: str) -> dict[str, ir.Value]:
-    """What each of the steps made under some names, each of a letter, as one value for all steps."""
+    """Concatenates the values of all steps, for each of some one-letter names."""
     return {
         name: steps[0][name] if len(steps) == 1 else b.op("Concat", *[step[name] for step in steps], axis=0)
         for name in names
@@ -177,8 +178,8 @@ def collected(b: Builder, steps: Sequence[Mapping[str, ir.Value]], names: str) -
 
 
 def previous(b: Builder, first: ir.Value | None, states: ir.Value) -> ir.Value:
-    """The state before each step (T, N, H)."""
-    # A Pad that adds a step and takes one away would do for zeros, but not in onnxruntime 1.22 with a single step.
+    """Returns the state before each step, (T, N, H)."""
+    # For zeros, one Pad that adds a step and removes one would suffice, but not in onnxruntime 1.22 with a single step.
     if first is None:
         later = b.op("Pad", states, np.array([1, 0, 0, 0, 0, 0]))
     else:
@@ -187,7 +188,7 @@ def previous(b: Builder, first: ir.Value | None, states: ir.Value) -> ir.Value:
 
 
 def exchanged(b: Builder, sequence: ir.Value) -> ir.Value:
-    """(T, H, N) from (T, N, H), and the other way round."""
+    """Swaps the last two axes: (T, N, H) to (T, H, N), or back."""
     result: ir.Value = b.op("Transpose", sequence, dtype=b.dtype(sequence), perm=[0, 2, 1])
     return result
 
@@ -196,7 +197,7 @@ def exchanged(b: Builder, sequence: ir.Value) -> ir.Value:
 
 
 def counting(b: Builder, lengths: ir.Value) -> ir.Value:
-    """(T, N, 1) bools, True before each sequence's length."""
+    """Returns the mask of the steps that are not padding: (T, N, 1) bools, True before each sequence's length."""
     steps, _, _ = layer_shape(b)
     zero, one = np.array(0, np.int64), np.array(1, np.int64)
     if isinstance(steps, Size):
@@ -208,18 +209,18 @@ def counting(b: Builder, lengths: ir.Value) -> ir.Value:
 
 
 def zeroed(b: Builder, x: ir.Value, counts: ir.Value) -> ir.Value:
-    """`x` with zeros where a step does not count."""
+    """Returns `x` with zeros in the padding."""
     result: ir.Value = b.op("Where", counts, x, np.zeros((), b.dtype(x)), dtype=b.dtype(x))
     return result
 
 
 def results_of(b: Builder, layer: Layer, counts: ir.Value, *states: ir.Value) -> tuple[ir.Value, ...]:
-    """The output, zero where a step does not count, and each state at the last step that does.
+    """Returns the output, with zeros in the padding, and each state at the last valid step.
 
     Args:
         b: the builder.
         layer: the layer; it has lengths.
-        counts: which steps count.
+        counts: the mask from `counting`.
         states: the states after each step, the output first.
     """
     assert layer.lengths is not None
@@ -227,7 +228,7 @@ def results_of(b: Builder, layer: Layer, counts: ir.Value, *states: ir.Value) ->
 
 
 def at_last(b: Builder, states: ir.Value, lengths: ir.Value) -> ir.Value:
-    """The states at the last step that counts, (1, N, H)."""
+    """Returns the states at the last valid step, (1, N, H)."""
     _, batch, hidden = layer_shape(b)
     index = b.op("Sub", _row(b, lengths), np.array(1, np.int64))
     index = b.op("Expand", index, b.sizes((1, batch, hidden)))
@@ -242,13 +243,13 @@ def _row(b: Builder, lengths: ir.Value) -> ir.Value:
 
 
 def joined(b: Builder, made: Mapping[str, ir.Value], gates: str) -> ir.Value:
-    """The gates as the op returns them, (T, G, N, H); each is named by a letter."""
+    """Stacks the gates as the op returns them, (T, G, N, H); each is named by a letter."""
     result: ir.Value = b.op("Concat", *[b.op("Unsqueeze", made[gate], np.array([1])) for gate in gates], axis=1)
     return result
 
 
 def gates_of(b: Builder, gates: ir.Value, count: int) -> list[ir.Value]:
-    """Each gate, (T, N, H), of those that the op returns as one value, (T, G, N, H)."""
+    """Splits the gates as the op returns them, (T, G, N, H), into one value per gate, (T, N, H)."""
     pieces = b.op("Split", gates, np.ones(count, np.int64), outputs=count, axis=1)
     return [b.op("Squeeze", piece, np.array([1])) for piece in pieces]
 
@@ -257,11 +258,11 @@ def gates_of(b: Builder, gates: ir.Value, count: int) -> list[ir.Value]:
 
 
 def projected(b: Builder, x: ir.Value, weight: ir.Value, *parts: ir.Value | None) -> ir.Value:
-    """W x_t and biases for all steps at once."""
+    """Computes W x_t plus biases for all steps at once."""
     bias = summed(b, [part for part in parts if part is not None])
     steps, batch, _ = layer_shape(b)
     if b.array(weight) is None and steps is not None and batch is not None:
-        # A weight that is no constant is turned as it is read, and the bias need not be added by itself.
+        # Gemm transposes a weight that is not constant while reading it, and adds the bias.
         rows = b.op("Gemm", b.op("Flatten", x, axis=2), weight, bias, transB=1)
         return b.op("Reshape", rows, b.sizes((steps, batch, -1)))
     result: ir.Value = b.op("MatMul", x, transposed(b, weight))
@@ -269,7 +270,7 @@ def projected(b: Builder, x: ir.Value, weight: ir.Value, *parts: ir.Value | None
 
 
 def summed(b: Builder, parts: Sequence[ir.Value]) -> ir.Value | None:
-    """The sum of biases; None if there are none."""
+    """Returns the sum of biases; None if there are none."""
     arrays = [b.array(part) for part in parts]
     if not parts or any(array is None for array in arrays):
         return b.op("Add", *parts) if len(parts) > 1 else next(iter(parts), None)
@@ -277,14 +278,14 @@ def summed(b: Builder, parts: Sequence[ir.Value]) -> ir.Value | None:
 
 
 def blocks(b: Builder, weight: ir.Value, order: Sequence[int]) -> ir.Value:
-    """The weight of a layer with its gates in another order."""
+    """Reorders the gates in a layer's weight or bias."""
     hidden = layer_shape(b)[2]
     count = len(order)
     if tuple(order) == tuple(range(count)):
         return weight
     if (array := b.array(weight)) is not None:
         return b.const(np.concatenate([np.split(array, count)[i] for i in order]), weight.name)
-    # Gates that stay together are moved together.
+    # Gates that stay adjacent move as one block.
     firsts = [i for i, before in zip(order, (None, *order), strict=False) if before is None or i != before + 1]
     sizes = np.diff([*sorted(firsts), count]) * hidden
     parts = dict(zip(sorted(firsts), b.op("Split", weight, sizes, outputs=len(sizes), axis=0), strict=True))
@@ -292,7 +293,7 @@ def blocks(b: Builder, weight: ir.Value, order: Sequence[int]) -> ir.Value:
 
 
 def _biases(b: Builder, order: Sequence[int], dtype: Any, *parts: ir.Value | None) -> ir.Value | None:
-    """The biases as ONNX's recurrent operators take them: b_ih, then b_hh, in one row; None if there is neither."""
+    """Returns the biases as ONNX's recurrent operators take them: b_ih, then b_hh, in one row; None without biases."""
     if all(part is None for part in parts):
         return None
     hidden = layer_shape(b)[2]
@@ -306,7 +307,7 @@ def _biases(b: Builder, order: Sequence[int], dtype: Any, *parts: ir.Value | Non
 
 
 def transposed(b: Builder, weight: ir.Value) -> ir.Value:
-    """A matrix with its axes exchanged."""
+    """Transposes a matrix."""
     array = b.array(weight)
     if array is not None:
         return b.const(array.T, f"{weight.name}.T")
@@ -314,7 +315,7 @@ def transposed(b: Builder, weight: ir.Value) -> ir.Value:
 
 
 def unsqueezed(b: Builder, weight: ir.Value) -> ir.Value:
-    """With an axis of size one in front, ONNX's axis of directions."""
+    """Adds a leading axis of size one, ONNX's axis of directions."""
     array = b.array(weight)
     if array is not None:
         return b.const(array[None], weight.name)

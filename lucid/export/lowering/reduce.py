@@ -1,4 +1,4 @@
-"""Lowerings of the ops that reduce axes."""
+"""Lowerings of reductions, cumulative sums and softmax."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Dims = Any
 
 
 def axes_of(dim: Dims, rank: int) -> list[int] | None:
-    """The axes that `dim` names, counted from the front; None for all of them."""
+    """Returns the axes that `dim` names, counted from the front; None for all of them."""
     if dim is None or (isinstance(dim, (tuple, list)) and not len(dim)):
         return None
     return sorted(d % rank if rank else 0 for d in (dim if isinstance(dim, (tuple, list)) else (dim,)))
 
 
 def reduced(b: Builder, op_type: str, x: Any, axes: list[int] | None, keepdim: bool) -> Any:
-    """A reduction. ReduceSum takes its axes as an input from opset 13, the others from 18."""
+    """Emits a reduction. ReduceSum takes its axes as an input from opset 13, the others from 18."""
     rank = len(in_shape(b))
     if not rank:
         return x
@@ -40,7 +40,7 @@ def reduced(b: Builder, op_type: str, x: Any, axes: list[int] | None, keepdim: b
 
 def _lower_reduction(b: Builder, op_type: str, x: Any, dim: Dims, keepdim: bool) -> Any:
     dtype = out_dtype(b)
-    # The nearest dtype that onnxruntime reduces.
+    # The closest dtype that onnxruntime can reduce.
     kernel = dtype if dtype.kind == "f" or dtype.name in ("int32", "int64") else np.int64
     result = reduced(b, op_type, b.cast(x, kernel), axes_of(dim, len(in_shape(b))), keepdim)
     return b.cast(result, dtype)
@@ -50,7 +50,7 @@ def _lower_reduction(b: Builder, op_type: str, x: Any, dim: Dims, keepdim: bool)
 def _(b: Builder, x: Any, dim: Dims, keepdim: bool, dtype: Any) -> Any:
     rank = len(in_shape(b))
     if rank > 2 and not keepdim and axes_of(dim, rank) == list(range(rank - 1)) and out_dtype(b).kind == "f":
-        # Over all rows of a sequence, as for the gradient of a bias: onnxruntime multiplies faster than it adds up.
+        # A sum over all rows, as in the gradient of a bias: onnxruntime's MatMul with ones is faster than ReduceSum.
         rows = b.op("Flatten", b.cast(x, out_dtype(b)), axis=rank - 1)
         count = b.op("Slice", b.op("Shape", rows, dtype=np.int64), np.array([0]), np.array([1]))
         one = ir.tensor(np.ones(1, out_dtype(b)))
@@ -127,7 +127,7 @@ def _(b: Builder, x: Any, dim: Dims) -> Any:
 
 @lowers("prod_of_others")
 def _(b: Builder, x: Any) -> Any:
-    # A square of rows, each without its own element, multiplied up.
+    # A square of copies of the row, with ones on the diagonal, multiplied along each row.
     n = in_shape(b)[-1]
     if isinstance(n, int):
         diagonal: Any = np.eye(n, dtype=np.bool_)
@@ -176,7 +176,7 @@ def _(b: Builder, x: Any, dim: Dims, keepdim: bool) -> Any:
 
 
 def _counted(b: Builder, x: Any, dim: Dims, keepdim: bool, op_type: str) -> Any:
-    """Compare the number of true elements with 0; true for axes without elements as well, where a maximum is not."""
+    """Compares the number of true elements with 0; unlike a maximum, this is correct for empty axes, too."""
     count = reduced(b, "ReduceSum", b.cast(x, np.int32), axes_of(dim, len(in_shape(b))), keepdim)
     return b.op(op_type, count, np.array(0, np.int32), dtype=np.bool_)
 

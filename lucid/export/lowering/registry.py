@@ -1,4 +1,4 @@
-"""The table of lowerings: which ONNX nodes an op becomes."""
+"""The registry of lowerings."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ LOWERINGS: dict[str, Lowering] = {}
 
 
 def lowers(*ops: str | Op[Any, Any]) -> Callable[[Lowering], Lowering]:
-    """Declare how an op becomes ONNX. A decorator.
+    """Registers the decorated function as the lowering of ops.
 
     The lowering mirrors the op's forward: it is called as ``lowering(b, *inputs, **attributes)``, where `b` is the
-    `Builder`, an input is an `onnx_ir.Value`, a Python number or None, as it was in the run, and an int in an attribute
-    may be a `Size`, which `b.sizes` turns into a tensor. It returns one `onnx_ir.Value` an output.
+    `Builder`. An input is an `onnx_ir.Value`, a Python number or None, as in the traced run. An int in an attribute may
+    be a `Size`, which `b.sizes` converts to a tensor. The lowering returns one `onnx_ir.Value` per output.
 
     Args:
         ops: the ops, or their names.

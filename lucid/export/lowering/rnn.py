@@ -1,4 +1,4 @@
-"""Lowerings of the simple recurrent layer. Letters: T time, N batch, I input, H hidden."""
+"""Lowerings of RNN layers. Letters: T time, N batch, I input, H hidden."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def _(b: Builder, *operands: Any, nonlinearity: str) -> Any:
     strategy = b.strategy_of(b.node)
     if strategy != "rnn":
         return _composed(b, layer, activation, _unrolled if strategy == "unrolled" else _scan)
-    # onnxruntime takes the names of activations in this spelling alone, though the checker takes any.
+    # onnxruntime accepts activation names only in this spelling, though the checker accepts any case.
     results = operator(b, "RNN", layer, [0], layer.h0, activations=[activation])
     return _unless_nan(b, results, layer) if nonlinearity == "relu" else results
 
 
 def _composed(b: Builder, layer: Layer, activation: str, loop: Callable[..., Any]) -> Any:
-    """Products, sums and the activation, by `_unrolled` or `_scan`."""
+    """Emits products, sums and the activation, by `_unrolled` or `_scan`."""
     inputs = projected(b, layer.x, layer.weight_ih, layer.bias_ih, layer.bias_hh)
     output, last = loop(b, inputs, layer.h0, transposed(b, layer.weight_hh), activation)
     if layer.lengths is None:
@@ -48,11 +48,10 @@ def _composed(b: Builder, layer: Layer, activation: str, loop: Callable[..., Any
 
 
 def _unless_nan(b: Builder, results: tuple[ir.Value, ir.Value], layer: Layer) -> Any:
-    """The results of the operator with Relu, or those of a Scan if there may have been a NaN: the operator turns NaN
-    into 0.
+    """Guards the operator with Relu, which turns NaN into 0: if there may be a NaN, a Scan computes the results.
 
-    The magnitudes of everything that a step multiplies, summed up, times the magnitudes of all weights exceed any sum
-    in the layer. If that bound is finite, so were all sums. Doubling it leaves room for rounding.
+    The sum of the magnitudes of everything that a step multiplies, times that of all weights, bounds every sum in the
+    layer. If the bound is finite, so are all sums. Doubling it leaves room for rounding.
     """
     dtype = b.dtype(layer.x)
     weights = [w for w in (layer.weight_ih, layer.weight_hh, layer.bias_ih, layer.bias_hh) if w is not None]
@@ -60,7 +59,7 @@ def _unless_nan(b: Builder, results: tuple[ir.Value, ir.Value], layer: Layer) ->
     most = b.op("Mul", b.op("Sum", *read, np.ones((), dtype)), _total(b, [_magnitude(b, weight) for weight in weights]))
     finite = b.op("Less", most, np.full((), np.inf, dtype), dtype=np.bool_)
     kept, anew = b.subgraph(), b.subgraph()
-    # The weights that the operator reads, not copies of them: a file has each weight once.
+    # The operator's own weights, not copies of them: the file stores each weight once.
     own = {
         name: anew.op("Squeeze", unsqueezed(b, getattr(layer, name)), np.array([0]))
         for name in ("weight_ih", "weight_hh")
@@ -77,7 +76,7 @@ def _unless_nan(b: Builder, results: tuple[ir.Value, ir.Value], layer: Layer) ->
 
 
 def _magnitude(b: Builder, x: ir.Value) -> Any:
-    """The sum of all magnitudes."""
+    """Returns the sum of the magnitudes of all elements."""
     array = b.array(x)
     if array is None:
         return b.op("ReduceL1", x, keepdims=0)
@@ -86,7 +85,7 @@ def _magnitude(b: Builder, x: ir.Value) -> Any:
 
 
 def _total(b: Builder, magnitudes: Sequence[Any]) -> Any:
-    """Twice the sum of these."""
+    """Returns twice the sum of these."""
     if all(isinstance(magnitude, np.ndarray) for magnitude in magnitudes):
         with np.errstate(over="ignore"):
             return np.asarray(2 * sum(magnitudes), magnitudes[0].dtype)
@@ -95,7 +94,7 @@ def _total(b: Builder, magnitudes: Sequence[Any]) -> Any:
 
 
 def _unrolled(b: Builder, inputs: ir.Value, h0: ir.Value | None, recurrent: ir.Value, activation: str) -> Any:
-    """MatMul, Add and the activation for each step. States stay (1, N, H), so nothing needs to be squeezed."""
+    """Emits MatMul, Add and the activation for each step. States stay (1, N, H), so no Squeeze is needed."""
     state = h0
     states = []
     for step in steps_of(b, inputs):
@@ -106,7 +105,7 @@ def _unrolled(b: Builder, inputs: ir.Value, h0: ir.Value | None, recurrent: ir.V
 
 
 def _scan(b: Builder, inputs: ir.Value, h0: ir.Value | None, recurrent: ir.Value, activation: str) -> Any:
-    """One MatMul for the input projection of all steps, then a Scan over Gemm and the activation."""
+    """Emits one MatMul for the input projection of all steps, then a Scan over Gemm and the activation."""
 
     def step(body: Builder, states: Any, read: Any) -> Any:
         h = body.op(activation, body.op("Gemm", states[0], recurrent, read[0]))
@@ -130,7 +129,7 @@ def _(b: Builder, incoming: ir.Value, states: ir.Value, weight: ir.Value, nonlin
 
     first = start(b, None, dtype)
     _, totals = scan(b, {"z": first}, {"g": incoming, "slope": slope}, step, 1, reverse=reverse)
-    # Once more, of all steps at once: that is less than a node a step that copies a state to where it is collected.
+    # Recomputed for all steps at once: that is cheaper than a node in each step that copies a state to be collected.
     return b.op("Mul", totals, slope)
 
 

@@ -1,4 +1,4 @@
-"""Lowering of `scan`: any step over time."""
+"""Lowering of `scan`, a loop over time with any step function."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .builder import Builder
 from .registry import lowers
 
 
-@lowers(scan)  # the op itself: `import lucid` does not declare it
+@lowers(scan)  # the op, not its name: `import lucid` does not declare it
 def _(b: Builder, *operands: ir.Value, body: Graph, states: int, scanned: int, reverse: bool) -> Any:
-    """One Scan; outputs that nobody reads, such as the states before each step, are dropped when the graph is whole."""
+    """Emits one Scan; unused outputs, such as the states before each step, are removed once the graph is complete."""
     inner = b.subgraph()
     names, inputs = list(body.inputs), list(body.inputs.values())
     moving = states + scanned
@@ -22,7 +22,7 @@ def _(b: Builder, *operands: ir.Value, body: Graph, states: int, scanned: int, r
     made = b.lower_body(b, inner, body, [*arguments, *operands[moving:]], moving)
     results: list[ir.Value] = []
     for value in (*made, *arguments[:states]):
-        # An output of a body is a value of its own, made in it.
+        # Each output of a body must be a distinct value that the body computes.
         own = value.producer() is not None and value not in results and value.producer() in inner.nodes
         results.append(value if own else inner.op("Identity", value))
     directions: dict[str, Any] = {}

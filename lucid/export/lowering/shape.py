@@ -15,17 +15,17 @@ from .reduce import axes_of
 from .registry import lowers
 from .sizes import joined
 
-# ONNX clamps the bounds of a slice, so these stand for "from the first" and "to the last", whichever way it goes.
+# ONNX clamps the bounds of a Slice, so these reach the last and the first element, in either direction.
 LAST, FIRST = np.iinfo(np.int64).max, np.iinfo(np.int64).min
 
 
 def reshaped(b: Builder, x: Any, before: tuple[Any, ...], after: tuple[Any, ...]) -> Any:
-    """`x`, of shape `before`, in the shape `after`. Sizes that vary need no Shape node as long as 0 (as it was) and -1
-    (what is left) say enough."""
+    """Reshapes `x` from shape `before` to shape `after`. Sizes that vary need no Shape node as long as 0 (unchanged)
+    and -1 (inferred) suffice."""
     if before == after and None not in after:
         return x
     if 0 in after:
-        # There 0 stands for itself, and -1 would be ambiguous.
+        # With allowzero, 0 is a size of zero; -1 would be ambiguous.
         if b.opset < 14:
             raise ExportError(f"a shape without elements, {after}, needs opset 14 or newer; got opset {b.opset}")
         return b.op("Reshape", x, b.sizes(after), allowzero=1)
@@ -38,17 +38,17 @@ def reshaped(b: Builder, x: Any, before: tuple[Any, ...], after: tuple[Any, ...]
 
 
 def squeezed(b: Builder, x: Any, axes: list[int]) -> Any:
-    """Without axes of size one."""
+    """Removes axes of size one."""
     return b.op("Squeeze", x, np.array(axes, np.int64)) if axes else x
 
 
 def unsqueezed(b: Builder, x: Any, axes: list[int]) -> Any:
-    """With axes of size one at these places of the result."""
+    """Inserts axes of size one, at these positions of the result."""
     return b.op("Unsqueeze", x, np.array(axes, np.int64)) if axes else x
 
 
 def transposed(b: Builder, x: Any, perm: list[int]) -> Any:
-    """The axes in another order."""
+    """Permutes the axes."""
     if perm == sorted(perm):
         return x
     array = b.array(x)
@@ -58,7 +58,7 @@ def transposed(b: Builder, x: Any, perm: list[int]) -> Any:
 
 
 def expanded(b: Builder, x: Any, before: tuple[Any, ...], after: tuple[Any, ...]) -> Any:
-    """`x`, of shape `before`, broadcast to the shape `after`. Expand leaves an axis alone where its target is 1."""
+    """Broadcasts `x` from shape `before` to shape `after`. Expand keeps the size of an axis whose target is 1."""
     extra = len(after) - len(before)
     target = [1 if i >= extra and before[i - extra] == n else n for i, n in enumerate(after)]
     if not extra and all(isinstance(n, int) and n == 1 for n in target):
@@ -134,7 +134,7 @@ def _(b: Builder, x: Any, before: tuple[Any, ...], after: tuple[Any, ...], value
 def padded(
     b: Builder, x: Any, before: Sequence[Any], after: Sequence[Any], value: np.ndarray[Any, Any] | None = None
 ) -> Any:
-    """Pad, and Slice for what is cut off: with negative amounts onnxruntime 1.22 goes wrong where nothing is left."""
+    """Emits Pad, and Slice for negative amounts: onnxruntime 1.22's Pad gets these wrong if nothing is left."""
     cut = [i for i, (m, n) in enumerate(zip(before, after, strict=True)) if _is_negative(m) or _is_negative(n)]
     if cut:
         starts = [-before[i] if _is_negative(before[i]) else 0 for i in cut]
@@ -163,6 +163,6 @@ def _(b: Builder, x: Any, diagonal: int) -> Any:
 def _triangle(b: Builder, x: Any, diagonal: int, upper: int) -> Any:
     if b.opset < 14:
         raise ExportError(f"tril and triu need opset 14 or newer; got opset {b.opset}")
-    # onnxruntime 1.22 has it for int64 alone among the integers.
+    # Of the integer dtypes, onnxruntime 1.22's Trilu supports only int64.
     kernel = np.dtype(np.int64) if out_dtype(b).kind in "iu" else out_dtype(b)
     return b.cast(call(b, "Trilu", x, dtype=kernel, extra=[np.array(diagonal, np.int64)], upper=upper), out_dtype(b))

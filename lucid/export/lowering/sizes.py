@@ -1,4 +1,4 @@
-"""Arithmetic with sizes: done at once where a formula gives the result, by nodes where none does."""
+"""Arithmetic on sizes: at export if a formula gives the result, otherwise by nodes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Extent = int | Size | ir.Value
 
 
 def minus(b: Builder, n: Extent, *others: Extent) -> Extent:
-    """``n`` less all the others."""
+    """Subtracts all others from ``n``."""
     for m in others:
         n = _minus(b, n, m)
     return n
@@ -37,7 +37,7 @@ def _minus(b: Builder, n: Extent, m: Extent) -> Extent:
 
 
 def product(ns: Sequence[int | Size | None]) -> int | Size | None:
-    """The product of sizes, None where no formula gives it."""
+    """Returns the product of sizes; None if no formula gives it."""
     if len(ns) == 1:
         return ns[0]
     symbols: tuple[str, ...] = ()
@@ -53,12 +53,12 @@ def product(ns: Sequence[int | Size | None]) -> int | Size | None:
 
 
 def vector(b: Builder, n: Extent) -> ir.Value:
-    """A size as a value of one int64."""
+    """Returns a size as a value of one int64."""
     return n if isinstance(n, ir.Value) else b.size(n)
 
 
 def joined(b: Builder, ns: Sequence[Extent]) -> ir.Value:
-    """Several sizes as a one-dimensional value."""
+    """Concatenates sizes into a one-dimensional value."""
     pieces: list[ir.Value] = []
     known: list[int | Size] = []
     for n in ns:
@@ -75,19 +75,19 @@ def joined(b: Builder, ns: Sequence[Extent]) -> ir.Value:
 
 
 def measured(b: Builder, x: ir.Value, axis: int) -> ir.Value:
-    """The size of an axis as it turns out when the model runs: for a size that no formula gives."""
+    """Emits nodes that read the size of an axis at run time, for a size that no formula gives."""
     shape = b.op("Shape", x, dtype=np.int64)
     result: ir.Value = b.op("Gather", shape, np.array([axis]), axis=0)
     return result
 
 
 def broadcast(shapes: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
-    """The shape that these broadcast to; None for a size that is known only when the model runs."""
+    """Returns the shape that these broadcast to; None is a size that is known only at run time."""
     rank = max(map(len, shapes))
     padded = [(1,) * (rank - len(shape)) + tuple(shape) for shape in shapes]
     return tuple(_common(set(ns) - {1}) for ns in zip(*padded, strict=True))
 
 
 def _common(sizes: set[Any]) -> Any:
-    # Of two formulas, one may turn out to be 1.
+    # One of two formulas may evaluate to 1.
     return 1 if not sizes else sizes.pop() if len(sizes) == 1 else None

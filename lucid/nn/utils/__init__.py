@@ -1,4 +1,4 @@
-"""Helpers around modules: gradient clipping, parameters as a vector, sequences of different length."""
+"""Helpers for modules: gradient clipping, parameters as a vector, sequences of different lengths."""
 
 from . import rnn
 from .clip_grad import clip_grad_norm_, clip_grad_value_

@@ -1,4 +1,4 @@
-"""Gradients kept within bounds."""
+"""Gradient clipping."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def clip_grad_norm_(
     norm_type: float | str = 2.0,
     error_if_nonfinite: bool = False,
 ) -> Tensor:
-    """Scale the gradients of all parameters so that their norm, taken together, is at most `max_norm`.
+    """Scales the gradients of all parameters so that their total norm is at most `max_norm`.
 
     Args:
         parameters: the parameters whose gradients are scaled.
         max_norm: the largest norm.
-        norm_type: the p of the norm, or "inf"; what is taken is the norm of the parameters' norms, so that 0 counts the
-            parameters with a gradient other than 0.
-        error_if_nonfinite: refuse a norm that is inf or NaN, and change nothing.
+        norm_type: the p of the norm, or "inf". The total norm is the norm of the parameters' norms, so that 0 counts
+            the parameters with a nonzero gradient.
+        error_if_nonfinite: raise an error if the norm is inf or NaN, and change nothing.
 
     Returns:
-        The norm before.
+        The norm before clipping.
 
     Source: R. Pascanu et al. (2013), "On the difficulty of training recurrent neural networks";
     torch.nn.utils.clip_grad_norm_.
@@ -57,7 +57,7 @@ def clip_grad_norm_(
 
 
 def clip_grad_value_(parameters: Iterable[Tensor] | Tensor, clip_value: float) -> None:
-    """Clip each element of the gradients to [-clip_value, clip_value] (torch.nn.utils.clip_grad_value_).
+    """Clips each element of the gradients to [-clip_value, clip_value] (torch.nn.utils.clip_grad_value_).
 
     Example:
         >>> w = lucid.tensor([3.0, 4.0], requires_grad=True)
@@ -77,7 +77,7 @@ def _norm(x: np.ndarray[Any, Any], p: float) -> Any:
         return x.max(initial=0.0) if p > 0 else x.min(initial=math.inf)
     if p == 0:
         return np.count_nonzero(x)
-    # In float64: the sum of many squares would lose digits in float32, and the order of parameters would show.
+    # In float64: in float32, a sum of many squares would lose digits and depend on the order of the parameters.
     with np.errstate(divide="ignore", over="ignore"):
         return (np.abs(x.astype(np.float64)) ** p).sum() ** (1 / p)
 

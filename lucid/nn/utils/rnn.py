@@ -1,8 +1,8 @@
-"""Sequences of different length (torch.nn.utils.rnn).
+"""Sequences of different lengths (torch.nn.utils.rnn).
 
 A `PackedSequence` keeps the padded tensor and the lengths. So packing, a recurrent layer and unpacking are recorded and
 exported as one operator with a lengths input, and no shape depends on data. PyTorch's `data` and `batch_sizes` are
-computed when asked for.
+computed on demand.
 
 Letters: T time, N batch.
 """
@@ -33,15 +33,15 @@ __all__ = [
 
 
 class PackedSequence:
-    """A batch of sequences of different length (torch.nn.utils.rnn.PackedSequence).
+    """A batch of sequences of different lengths (torch.nn.utils.rnn.PackedSequence).
 
-    Made by `pack_padded_sequence` and `pack_sequence`; or, as in PyTorch, from `data`, `batch_sizes` and the orders.
+    Create it with `pack_padded_sequence` or `pack_sequence`, or, as in PyTorch, from `data`, `batch_sizes` and orders.
 
     Args:
-        data: (sum of lengths, *), the steps of all sequences, the first of each, then the second, and so on.
+        data: (sum of lengths, *), the steps of all sequences: the first step of each, then the second, and so on.
         batch_sizes: (T,), how many sequences are at least 1, 2, ... steps long.
-        sorted_indices: (N,), where each sequence of the packed order stands in the batch; the same place if None.
-        unsorted_indices: (N,), the inverse of it; follows from it if None.
+        sorted_indices: (N,), the batch position of each sequence in the packed order; the same position if None.
+        unsorted_indices: (N,), its inverse; computed from it if None.
 
     Attributes:
         padded: (T, N, *), the sequences, padded at the end.
@@ -84,7 +84,7 @@ class PackedSequence:
     def of(
         cls, padded: Tensor, lengths: Tensor, is_sorted: bool = False, is_zero_padded: bool = False
     ) -> PackedSequence:
-        """The sequences in a padded tensor (T, N, *); what is known of it need not be computed again."""
+        """Packs a padded tensor (T, N, *); the flags say what is known of it and need not be computed again."""
         packed = cls.__new__(cls)
         packed.padded = padded
         packed.lengths = lengths
@@ -94,25 +94,25 @@ class PackedSequence:
 
     @property
     def data(self) -> Tensor:
-        """(sum of lengths, *), in PyTorch's order: step by step, the longest sequence first."""
+        """The steps of all sequences (sum of lengths, *), in PyTorch's order: step by step, longest sequence first."""
         times, places = _positions(self.batch_sizes._data, self._order())
         return getitem(self.padded, (Tensor(times), Tensor(places)))
 
     @property
     def batch_sizes(self) -> Tensor:
-        """(max of lengths,), how many sequences are at least 1, 2, ... steps long."""
+        """How many sequences are at least 1, 2, ... steps long (max of lengths,)."""
         lengths = self.lengths._data
         self.lengths._leaks("batch_sizes")
         return Tensor((np.arange(int(lengths.max()))[:, None] < lengths).sum(1))
 
     @property
     def sorted_indices(self) -> Tensor | None:
-        """(N,), where each sequence of the packed order stands in the batch; None if they came sorted."""
+        """The batch position of each sequence in the packed order (N,); None if they came sorted."""
         return None if self._sorted else Tensor(self._order())
 
     @property
     def unsorted_indices(self) -> Tensor | None:
-        """(N,), the inverse of `sorted_indices`."""
+        """The inverse of `sorted_indices` (N,)."""
         return None if self._sorted else Tensor(np.argsort(self._order()))
 
     def _order(self) -> np.ndarray[Any, Any]:
@@ -120,12 +120,12 @@ class PackedSequence:
         return np.arange(len(lengths)) if self._sorted else np.argsort(-lengths, kind="stable")
 
     def tree_flatten(self) -> tuple[tuple[Any, ...], Any]:
-        """The parts: padded and lengths."""
+        """Returns the parts, padded and lengths, and the flags."""
         return (self.padded, self.lengths), (self._sorted, self._zero_padded)
 
     @classmethod
     def tree_unflatten(cls, rest: Any, parts: tuple[Any, ...]) -> PackedSequence:
-        """The container made of such parts."""
+        """Rebuilds the container from its parts."""
         padded, lengths = parts
         return cls.of(padded, lengths, *rest)
 
@@ -136,13 +136,13 @@ class PackedSequence:
 def pack_padded_sequence(
     input: Tensor, lengths: Any, batch_first: bool = False, enforce_sorted: bool = True
 ) -> PackedSequence:
-    """The sequences in a padded tensor (torch.nn.utils.rnn.pack_padded_sequence).
+    """Packs the sequences of a padded tensor (torch.nn.utils.rnn.pack_padded_sequence).
 
     Args:
         input: the sequences, padded at the end with anything.
-        lengths: how many steps of each sequence count: a list, or a tensor of integers.
+        lengths: the number of steps of each sequence: a list, or a tensor of integers.
         batch_first: whether the batch is the first axis of `input`.
-        enforce_sorted: refuse lengths that are not in decreasing order. lucid needs no order; PyTorch's default.
+        enforce_sorted: reject lengths that are not in decreasing order, as PyTorch does; lucid needs no order.
 
     Shape:
         input: (T, N, *), or (N, T, *) if batch_first; lengths: (N,), from 1 to T.
@@ -182,16 +182,16 @@ def pack_padded_sequence(
 def pad_packed_sequence(
     sequence: PackedSequence, batch_first: bool = False, padding_value: float = 0.0, total_length: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """The padded tensor and the lengths (torch.nn.utils.rnn.pad_packed_sequence).
+    """Returns packed sequences as a padded tensor, and their lengths (torch.nn.utils.rnn.pad_packed_sequence).
 
-    The time axis is that of the tensor that was packed, and not, as in PyTorch, the longest length: no shape depends on
-    data, so the graph is the same for every batch.
+    The time axis is that of the tensor that was packed, not the longest length as in PyTorch: no shape depends on data,
+    so the graph is the same for every batch.
 
     Args:
         sequence: the sequences.
-        batch_first: whether the batch is to be the first axis.
-        padding_value: what stands after the end of each sequence.
-        total_length: the size of the time axis; no shorter than the longest sequence.
+        batch_first: whether the batch becomes the first axis.
+        padding_value: the value after the end of each sequence.
+        total_length: the size of the time axis; not shorter than the longest sequence.
 
     Shape:
         The result: (T, N, *), or (N, T, *) if batch_first; and (N,).
@@ -234,7 +234,7 @@ def pad_sequence(
     padding_value: float = 0.0,
     padding_side: Literal["right", "left"] = "right",
 ) -> Tensor:
-    """Sequences of different length as one tensor (torch.nn.utils.rnn.pad_sequence).
+    """Pads sequences of different lengths, and stacks them (torch.nn.utils.rnn.pad_sequence).
 
     Shape:
         each sequence: (length, *); the result: (T, N, *), or (N, T, *) if batch_first, T being the longest length.
@@ -267,7 +267,7 @@ def pad_sequence(
 
 
 def pack_sequence(sequences: Sequence[Tensor], enforce_sorted: bool = True) -> PackedSequence:
-    """Sequences of different length, packed (torch.nn.utils.rnn.pack_sequence).
+    """Packs sequences of different lengths (torch.nn.utils.rnn.pack_sequence).
 
     Example:
         >>> nn.utils.rnn.pack_sequence([lucid.ones(2), lucid.ones(1)]).lengths
@@ -278,7 +278,7 @@ def pack_sequence(sequences: Sequence[Tensor], enforce_sorted: bool = True) -> P
 
 
 def unpad_sequence(padded_sequences: Tensor, lengths: Any, batch_first: bool = False) -> list[Tensor]:
-    """Each sequence of a padded tensor by itself (torch.nn.utils.rnn.unpad_sequence).
+    """Returns each sequence of a padded tensor without its padding (torch.nn.utils.rnn.unpad_sequence).
 
     Example:
         >>> nn.utils.rnn.unpad_sequence(lucid.ones(2, 2), [2, 1])
@@ -289,7 +289,7 @@ def unpad_sequence(padded_sequences: Tensor, lengths: Any, batch_first: bool = F
 
 
 def unpack_sequence(packed_sequences: PackedSequence) -> list[Tensor]:
-    """Each sequence of a packed batch by itself (torch.nn.utils.rnn.unpack_sequence).
+    """Returns each sequence of a packed batch (torch.nn.utils.rnn.unpack_sequence).
 
     Example:
         >>> nn.utils.rnn.unpack_sequence(nn.utils.rnn.pack_sequence([lucid.ones(2), lucid.ones(1)]))
@@ -299,7 +299,7 @@ def unpack_sequence(packed_sequences: PackedSequence) -> list[Tensor]:
 
 
 def _positions(batch_sizes: np.ndarray[Any, Any], order: np.ndarray[Any, Any]) -> tuple[Any, Any]:
-    """The time and the place in the batch of each step of `PackedSequence.data`."""
+    """Returns the time and the batch position of each step of `PackedSequence.data`."""
     times = np.repeat(np.arange(len(batch_sizes)), batch_sizes)
     places = np.concatenate([order[:n] for n in batch_sizes]) if len(batch_sizes) else order[:0]
     return times, places

@@ -1,4 +1,4 @@
-"""All parameters as one vector."""
+"""Conversion of parameters to and from one vector."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["parameters_to_vector", "vector_to_parameters"]
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
-    """The elements of all parameters, one after the other (torch.nn.utils.parameters_to_vector).
+    """Concatenates the elements of all parameters (torch.nn.utils.parameters_to_vector).
 
     Raises:
         ShapeError: there is no parameter.
@@ -29,10 +29,10 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
 
 
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
-    """Copy the elements of a vector into the parameters, in order (torch.nn.utils.vector_to_parameters).
+    """Copies the elements of a vector into the parameters, in order (torch.nn.utils.vector_to_parameters).
 
     Raises:
-        ShapeError: it is no vector, or has not as many elements as the parameters; nothing is changed then.
+        ShapeError: `vec` is not a vector, or has another number of elements than the parameters; nothing is changed.
 
     Example:
         >>> w, b = lucid.zeros(1, 2), lucid.zeros(1)

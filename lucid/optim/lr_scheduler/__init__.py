@@ -1,4 +1,4 @@
-"""Schedules for the learning rate (torch.optim.lr_scheduler)."""
+"""Learning rate schedulers (torch.optim.lr_scheduler)."""
 
 from .cosine import CosineAnnealingLR, CosineAnnealingWarmRestarts
 from .decay import ConstantLR, ExponentialLR, LambdaLR, LinearLR, MultiStepLR, StepLR

@@ -1,4 +1,4 @@
-"""Schedulers that follow half a cosine."""
+"""Schedulers that lower the learning rate along half a cosine."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["CosineAnnealingLR", "CosineAnnealingWarmRestarts"]
 
 
 class CosineAnnealingLR(LRScheduler):
-    """Down to `eta_min` along half a cosine of `T_max` epochs, and up again (…lr_scheduler.CosineAnnealingLR).
+    """Anneals to `eta_min` along half a cosine of `T_max` epochs, and rises again (…lr_scheduler.CosineAnnealingLR).
 
-    Equation: ``lr = eta_min + (base − eta_min) (1 + cos(π epoch / T_max)) / 2``, kept up step by step, so that what
-    other schedulers do to the learning rate stays in it.
+    Equation: ``lr = eta_min + (base − eta_min) (1 + cos(π epoch / T_max)) / 2``, applied step by step, so that changes
+    that other schedulers make are kept.
 
     Raises:
         ValueError: `T_max` is below 1.
@@ -43,21 +43,21 @@ class CosineAnnealingLR(LRScheduler):
         rise = 1 + math.cos(math.pi * epoch / self.T_max)
         before = 1 + math.cos(math.pi * (epoch - 1) / self.T_max)
         if (epoch - 1 - self.T_max) % (2 * self.T_max) == 0:
-            # Here the step before was at the bottom, and there is nothing to multiply.
+            # The step before was at the minimum, so there is nothing to multiply.
             step = (1 - math.cos(math.pi / self.T_max)) / 2
             return [lr + (base - low) * step for lr, base in zip(self._current(), self.base_lrs, strict=True)]
         return [low + (lr - low) * rise / before for lr in self._current()]
 
 
 class CosineAnnealingWarmRestarts(LRScheduler):
-    """Down to `eta_min` along half a cosine, again and again (torch.optim.lr_scheduler.CosineAnnealingWarmRestarts).
+    """Anneals to `eta_min` along half a cosine, and restarts (torch.optim.lr_scheduler.CosineAnnealingWarmRestarts).
 
     Args:
         optimizer: the optimizer whose groups are scheduled.
         T_0: the epochs until the first restart.
-        T_mult: how many times longer each run is than the one before.
+        T_mult: how many times longer each cycle is than the one before.
         eta_min: the lowest learning rate.
-        last_epoch: the epoch to go on from; -1 to begin.
+        last_epoch: the epoch to resume from; -1 to start.
 
     Raises:
         ValueError: `T_0` or `T_mult` is not an integer of at least 1.

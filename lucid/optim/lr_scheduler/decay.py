@@ -1,4 +1,4 @@
-"""Schedulers that multiply the learning rate by a factor, now and then or at every epoch."""
+"""Schedulers that multiply the learning rate by a factor, at certain epochs or at every epoch."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ __all__ = ["ConstantLR", "ExponentialLR", "LambdaLR", "LinearLR", "MultiStepLR",
 
 
 class LambdaLR(LRScheduler):
-    """The first learning rate times a function of the epoch (torch.optim.lr_scheduler.LambdaLR).
+    """Multiplies the initial learning rate by a function of the epoch (torch.optim.lr_scheduler.LambdaLR).
 
     Args:
         optimizer: the optimizer whose groups are scheduled.
         lr_lambda: the function, or one for each group. It is not part of the state: functions cannot be saved.
-        last_epoch: the epoch to go on from; -1 to begin.
+        last_epoch: the epoch to resume from; -1 to start.
 
     Raises:
-        ValueError: there is not one function a group.
+        ValueError: there is not one function per group.
 
     Example:
         >>> optimizer = lucid.optim.SGD([lucid.ones(1)], lr=1.0)
@@ -46,7 +46,7 @@ class LambdaLR(LRScheduler):
 
 
 class StepLR(LRScheduler):
-    """Times `gamma` every `step_size` epochs (torch.optim.lr_scheduler.StepLR).
+    """Multiplies the learning rate by `gamma` every `step_size` epochs (torch.optim.lr_scheduler.StepLR).
 
     Example:
         >>> optimizer = lucid.optim.SGD([lucid.ones(1)], lr=1.0)
@@ -69,7 +69,7 @@ class StepLR(LRScheduler):
 
 
 class MultiStepLR(LRScheduler):
-    """Times `gamma` at each of the epochs `milestones` (torch.optim.lr_scheduler.MultiStepLR).
+    """Multiplies the learning rate by `gamma` at each epoch in `milestones` (torch.optim.lr_scheduler.MultiStepLR).
 
     Example:
         >>> optimizer = lucid.optim.SGD([lucid.ones(1)], lr=1.0)
@@ -92,7 +92,7 @@ class MultiStepLR(LRScheduler):
 
 
 class ConstantLR(LRScheduler):
-    """Times `factor` for the first `total_iters` epochs (torch.optim.lr_scheduler.ConstantLR).
+    """Multiplies the learning rate by `factor` for `total_iters` epochs (torch.optim.lr_scheduler.ConstantLR).
 
     Raises:
         ValueError: `factor` is not in (0, 1].
@@ -110,7 +110,7 @@ class ConstantLR(LRScheduler):
     def __init__(
         self, optimizer: Optimizer, factor: float = 1.0 / 3, total_iters: int = 5, last_epoch: int = -1
     ) -> None:
-        # What was multiplied by 0 cannot be divided back.
+        # A multiplication by 0 cannot be undone by a division.
         if not 0 < factor <= 1:
             raise ValueError(f"ConstantLR: factor must be in (0, 1]; got {factor}")
         self.factor = factor
@@ -124,14 +124,14 @@ class ConstantLR(LRScheduler):
 
 
 class LinearLR(LRScheduler):
-    """Times a factor that goes linearly from `start_factor` to `end_factor` (torch.optim.lr_scheduler.LinearLR).
+    """Multiplies the learning rate by a factor that changes linearly (torch.optim.lr_scheduler.LinearLR).
 
     Args:
         optimizer: the optimizer whose groups are scheduled.
         start_factor: the factor at epoch 0.
         end_factor: the factor at epoch `total_iters` and after it.
-        total_iters: how many epochs it takes.
-        last_epoch: the epoch to go on from; -1 to begin.
+        total_iters: how many epochs the change takes.
+        last_epoch: the epoch to resume from; -1 to start.
 
     Raises:
         ValueError: `start_factor` is not in (0, 1], or `end_factor` not in [0, 1].
@@ -173,7 +173,7 @@ class LinearLR(LRScheduler):
 
 
 class ExponentialLR(LRScheduler):
-    """Times `gamma` at every epoch (torch.optim.lr_scheduler.ExponentialLR).
+    """Multiplies the learning rate by `gamma` at every epoch (torch.optim.lr_scheduler.ExponentialLR).
 
     Example:
         >>> optimizer = lucid.optim.SGD([lucid.ones(1)], lr=1.0)

@@ -1,4 +1,4 @@
-"""OneCycleLR: the learning rate up once and down once, the momentum the other way round."""
+"""OneCycleLR: raises the learning rate once and lowers it again, and does the reverse with the momentum."""
 
 from __future__ import annotations
 
@@ -12,23 +12,25 @@ __all__ = ["OneCycleLR"]
 
 
 class OneCycleLR(LRScheduler):
-    """Up to `max_lr`, then down to almost nothing; call `step` after every batch (torch.optim.lr_scheduler.OneCycleLR).
+    """Raises the learning rate to `max_lr`, then lowers it to almost zero (torch.optim.lr_scheduler.OneCycleLR).
+
+    Call `step` after every batch.
 
     Args:
         optimizer: the optimizer whose groups are scheduled.
         max_lr: the highest learning rate, or one for each group.
-        total_steps: the steps of the whole cycle; may be left to `epochs` times `steps_per_epoch`.
+        total_steps: the steps of the whole cycle; `epochs` times `steps_per_epoch` if not given.
         epochs: the number of epochs.
         steps_per_epoch: the number of batches in one.
-        pct_start: the part of the cycle in which the learning rate rises.
+        pct_start: the fraction of the cycle in which the learning rate rises.
         anneal_strategy: ``"cos"`` or ``"linear"``.
         cycle_momentum: lower the momentum (Adam: the first beta) while the learning rate rises, and raise it again.
         base_momentum: the lowest momentum, or one for each group.
         max_momentum: the highest momentum, or one for each group.
         div_factor: how many times lower than `max_lr` the first learning rate is.
         final_div_factor: how many times lower than the first the last learning rate is.
-        three_phase: come down to the first learning rate symmetrically, and then go on to the last.
-        last_epoch: the step to go on from; -1 to begin.
+        three_phase: return to the first learning rate symmetrically, and then lower it to the last.
+        last_epoch: the step to resume from; -1 to start.
 
     Raises:
         ValueError: the length is missing or not positive, an option is unknown or out of range, the optimizer has no
@@ -97,7 +99,7 @@ class OneCycleLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def _phases(self) -> list[tuple[float, str, str, str, str]]:
-        """The last step of each phase, and what learning rate and momentum go from and to."""
+        """Returns the last step of each phase, and the keys that learning rate and momentum go from and to."""
         up = ("initial_lr", "max_lr", "max_momentum", "base_momentum")
         peak, end = self.pct_start * self.total_steps - 1, self.total_steps - 1
         if self.three_phase:

@@ -1,4 +1,4 @@
-"""ReduceLROnPlateau: a lower learning rate when a measure stops getting better."""
+"""ReduceLROnPlateau: lowers the learning rate when a metric stops improving."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ __all__ = ["ReduceLROnPlateau"]
 
 
 class ReduceLROnPlateau(LRScheduler):
-    """Times `factor` when a measure was no better for more than `patience` epochs (…lr_scheduler.ReduceLROnPlateau).
+    """Lowers the learning rate when a metric stops improving (torch.optim.lr_scheduler.ReduceLROnPlateau).
 
     Args:
         optimizer: the optimizer whose groups are scheduled.
         mode: ``"min"`` if less is better, ``"max"`` if more is.
         factor: what the learning rate is multiplied by.
-        patience: how many epochs without improvement are put up with.
-        threshold: how much better is better.
-        threshold_mode: ``"rel"`` if `threshold` is a part of the best so far, ``"abs"`` if it is a difference.
-        cooldown: how many epochs after a reduction are not counted.
+        patience: how many epochs without improvement are tolerated.
+        threshold: by how much the metric must improve to count as better.
+        threshold_mode: ``"rel"`` if `threshold` is relative to the best so far, ``"abs"`` if it is a difference.
+        cooldown: how many epochs after a reduction are ignored.
         min_lr: the lowest learning rate, or one for each group.
-        eps: a reduction smaller than this is left out.
+        eps: a reduction smaller than this is skipped.
 
     Raises:
-        ValueError: `factor` is not below 1, a mode is unknown, or there is not one `min_lr` a group.
+        ValueError: `factor` is not below 1, a mode is unknown, or there is not one `min_lr` per group.
 
     Example:
         >>> optimizer = lucid.optim.SGD([lucid.ones(1)], lr=1.0)
@@ -70,17 +70,17 @@ class ReduceLROnPlateau(LRScheduler):
 
     @property
     def in_cooldown(self) -> bool:
-        """Whether epochs are not counted just now."""
+        """Whether epochs are currently ignored."""
         return self.cooldown_counter > 0
 
     def get_lr(self) -> list[float]:
         return self._current()
 
     def step(self, metrics: SupportsFloat | None = None) -> None:
-        """Go on by an epoch.
+        """Advances by an epoch.
 
         Args:
-            metrics: the measure at its end.
+            metrics: the metric at the end of the epoch.
         """
         if metrics is None:
             raise TypeError("ReduceLROnPlateau.step: pass the measure to watch, such as the validation loss")

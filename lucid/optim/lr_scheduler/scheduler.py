@@ -14,23 +14,23 @@ __all__ = ["LRScheduler", "for_each_group"]
 class LRScheduler:
     """The base of all schedulers (torch.optim.lr_scheduler.LRScheduler).
 
-    `get_lr` says what the learning rates become at `last_epoch`, mostly from what they are: so several schedulers may
-    act on one optimizer, and their factors multiply.
+    `get_lr` computes the learning rates at `last_epoch`, mostly from the current ones. So several schedulers may act on
+    one optimizer, and their factors multiply.
 
     Args:
         optimizer: the optimizer whose groups are scheduled.
-        last_epoch: the epoch to go on from; -1 to begin.
+        last_epoch: the epoch to resume from; -1 to start.
 
     Attributes:
-        base_lrs: the learning rate that each group began with.
+        base_lrs: the initial learning rate of each group.
         last_epoch: how often `step` was called.
 
     Raises:
         TypeError: `optimizer` is not an Optimizer.
-        KeyError: `last_epoch` is given, but the groups have no ``initial_lr`` to go on from.
+        KeyError: `last_epoch` is given, but the groups have no ``initial_lr`` to resume from.
     """
 
-    # What belongs to the present process, not to the state.
+    # Attributes that belong to the process, not to the state.
     _unsaved: ClassVar[frozenset[str]] = frozenset({"optimizer", "_begun"})
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
@@ -47,33 +47,33 @@ class LRScheduler:
         self._begin()
 
     def get_lr(self) -> list[float]:
-        """The learning rate of each group at `last_epoch`, from what it is now. A scheduler defines this."""
+        """Returns the learning rate of each group at `last_epoch`, from its current one. A scheduler defines this."""
         raise NotImplementedError(f"{type(self).__name__} does not define get_lr()")
 
     def get_last_lr(self) -> list[float]:
-        """The learning rate of each group that the last `step` set."""
+        """Returns the learning rate of each group that the last `step` set."""
         return self._last_lr
 
     def step(self) -> None:
-        """Go on by an epoch, and set the learning rates. Call it after the optimizer's `step`."""
+        """Advances by an epoch and sets the learning rates. Call it after the optimizer's `step`."""
         self.last_epoch += 1
         self._set(self.get_lr())
 
     def _begin(self) -> None:
-        """Set the first learning rates: going on from an epoch, mostly those that the optimizer has."""
+        """Sets the first learning rates; when it resumes from an epoch, they are mostly the current ones."""
         self._begun = False
         LRScheduler.step(self)
         self._begun = True
 
     def _restart(self) -> None:
-        """Set the learning rates of epoch 0, whatever they are now."""
+        """Sets the learning rates of epoch 0, whatever they are now."""
         for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             group["lr"] = base
         self.last_epoch = -1
         self._begin()
 
     def _undo(self) -> None:
-        """Take back the step that making a scheduler includes; the learning rates are not touched."""
+        """Undoes the step that the constructor made; the learning rates stay as they are."""
         self.last_epoch -= 1
 
     def _set(self, rates: list[float]) -> None:
@@ -85,11 +85,11 @@ class LRScheduler:
         return [group["lr"] for group in self.optimizer.param_groups]
 
     def state_dict(self) -> dict[str, Any]:
-        """All numbers that the scheduler goes on from; functions, such as those of LambdaLR, are not among them."""
+        """Returns all numbers needed to resume; functions, such as those of LambdaLR, are not included."""
         return {name: value for name, value in vars(self).items() if name not in self._unsaved}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over the state of a scheduler of the same kind. The optimizer has its own; load both.
+        """Loads the state of a scheduler of the same kind. The optimizer has its own; load both.
 
         Raises:
             StateDictError: the names do not fit; nothing was changed.
@@ -113,10 +113,10 @@ class LRScheduler:
 
 
 def for_each_group(optimizer: Optimizer, name: str, value: Any) -> list[Any]:
-    """A value for each parameter group, given as one for all or as a sequence.
+    """Returns one value per parameter group, given as one for all or as a sequence.
 
     Raises:
-        ValueError: the sequence has another length than there are groups.
+        ValueError: the sequence does not have one value per group.
     """
     _check(optimizer)
     count = len(optimizer.param_groups)

@@ -1,4 +1,4 @@
-"""SequentialLR: one scheduler after another."""
+"""SequentialLR: runs schedulers one after another."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ __all__ = ["SequentialLR"]
 
 
 class SequentialLR(LRScheduler):
-    """One scheduler after another, each from its own epoch 0 on (torch.optim.lr_scheduler.SequentialLR).
+    """Runs schedulers one after another, each from its own epoch 0 (torch.optim.lr_scheduler.SequentialLR).
 
     Args:
         optimizer: the optimizer of all the schedulers.
         schedulers: the schedulers, in their order.
         milestones: the epoch at which each but the first begins.
-        last_epoch: the epoch to go on from; -1 to begin.
+        last_epoch: the epoch to resume from; -1 to start.
 
     Raises:
-        ValueError: there are no schedulers, not one milestone fewer than schedulers, a scheduler of another optimizer,
-            or one that needs a measure.
+        ValueError: there are no schedulers, the milestones are not one fewer than the schedulers, a scheduler belongs
+            to another optimizer, or one needs a metric.
 
     Example:
         >>> optimizer = lucid.optim.SGD([lucid.ones(1)], lr=1.0)

@@ -1,4 +1,4 @@
-"""How the results of each op for a batch follow from those for parts of the batch."""
+"""Placement rules: how each op's results for a batch follow from its results for parts of the batch."""
 
 from . import elementwise, layers, reduce, shape
 from .placement import RULES, InseparableError, Placement, Step, places

@@ -1,4 +1,4 @@
-"""Placements of ops that work on each element by itself."""
+"""Placement rules of elementwise ops."""
 
 from __future__ import annotations
 

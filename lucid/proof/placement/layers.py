@@ -1,4 +1,4 @@
-"""Placements of matrix products, of layers and of their gradients. Letters: T time, N batch."""
+"""Placement rules of matrix products, layers and their gradients. Letters: T time, N batch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _(step: Step) -> Placement:
     if "shard" not in kinds:
         return Placement(over=over)
     step.require(len(step.shape(0)) > 1, len(step.shape(1)) > 1)
-    # Axes from the right: the product is over the last of x and the last but one of y.
+    # Axes counted from the right: the product sums over the last axis of x and the second to last of y.
     back_x, back_y = (placement.axis - len(step.shape(i)) for i, placement in enumerate((x, y)))
     if kinds == ("shard", "shard"):
         order = step.order(0, 1)
@@ -134,7 +134,7 @@ def _(step: Step) -> list[Placement]:
 
 
 def _require_batch(step: Step, *axes: tuple[int, int]) -> None:
-    """Go no further unless each of these inputs, as far as it is given, has the batch as that axis."""
+    """Requires that each of these inputs, if it is given, has the batch as that axis."""
     for i, axis in axes:
         if step.node.inputs[i] is not None:
             step.require(step.placements[i].kind == "shard", step.placements[i].axis == axis)
@@ -144,7 +144,7 @@ def _require_batch(step: Step, *axes: tuple[int, int]) -> None:
 
 
 def _layer(step: Step, *axes: tuple[int, int], lengths: int, results: tuple[int, ...]) -> list[Placement]:
-    """A recurrent layer: each sequence of a batch by itself."""
+    """Returns the placements of a recurrent layer, which computes each sequence of a batch independently."""
     step.require_plain()
     _require_batch(step, *axes, (lengths, 0))
     step.require_replicated(*range(len(axes), lengths))
@@ -152,7 +152,7 @@ def _layer(step: Step, *axes: tuple[int, int], lengths: int, results: tuple[int,
 
 
 def _gradient(step: Step, incoming: int, *axes: tuple[int, int], weight: int) -> list[Any]:
-    """The backward pass of such a layer, linear in its first inputs."""
+    """Returns the placements of a recurrent layer's backward pass, which is linear in its first inputs."""
     step.require_plain(*range(incoming, weight))
     step.require_replicated(weight)
     _require_batch(step, *axes)

@@ -1,6 +1,6 @@
-"""How a value for a whole batch follows from its values for parts of the batch.
+"""Placement: how a value for a whole batch follows from its values for parts of the batch.
 
-It is replicated, sharded or partial: the names are those of PyTorch's DTensor
+It is replicated, sharded or partial. The terms are those of PyTorch's DTensor
 (https://docs.pytorch.org/docs/stable/distributed.tensor.html).
 """
 
@@ -17,28 +17,28 @@ from ...tracer.symbolic import Size, symbols_of
 __all__ = ["ALONE", "RULES", "InseparableError", "Placement", "Placing", "Step", "places"]
 
 Sizes = tuple[int, tuple[str, ...]]
-"""A product of sizes: a number, and names in order."""
+"""A product of sizes: a number, and sorted names."""
 
 ALONE: tuple[Sizes, Sizes] = (1, ()), (1, ())
-"""The order of a batch that is an axis by itself."""
+"""The order of a batch that has an axis of its own."""
 
 
 class InseparableError(Exception):
-    """A value does not follow from its values for parts of the batch, or nobody wrote down how."""
+    """A value does not follow from its values for parts of the batch, or no rule says how."""
 
 
 class Placement(NamedTuple):
     """How a value follows from its values for parts of the batch.
 
     Attributes:
-        kind: "replicate": it is the same for each part. "shard": parts stand one after the other along `axis`.
-            "partial": it is the sum over the parts.
-        axis: the axis that belongs to the batch.
-        order: how many elements for one of the batch stand before and after it along that axis, several axes having
-            been made one; None: all elements are alike along the axis.
-        over: totals. Of each part that came of a division by such a total, itself partial, of its own; in the whole
-            it weighs as much as its total has of all. The total `None` is the number of sequences. None in place of a
-            set: the value is zero, however it is weighed.
+        kind: "replicate": it is the same for each part. "shard": parts are concatenated along `axis`. "partial": it is
+            the sum over the parts.
+        axis: the batch axis.
+        order: the outer and the inner factor of the axis, whose size is outer * batch * inner if a reshape merged axes;
+            None: all elements are equal along the axis.
+        over: the totals that the value was divided by. Such a total is itself partial, and each part was divided by its
+            own; in the whole, a part is weighted by its share of the sum of all parts' totals. The total `None` is the
+            number of sequences. None in place of a set: the value is zero, whatever its weight.
     """
 
     kind: Literal["replicate", "shard", "partial"] = "replicate"
@@ -48,17 +48,17 @@ class Placement(NamedTuple):
 
     @property
     def plain(self) -> bool:
-        """Whether any function may be applied to it: the function of a sum is no sum."""
+        """Whether any function may be applied to the value; a function of a sum is not the sum of its values."""
         return self.kind != "partial" and not self.over
 
 
 class Step:
-    """A node, and how its inputs are placed.
+    """A node and the placements of its inputs.
 
     Attributes:
         node: the node.
-        placements: one for each input; numbers, and inputs that are not given, are replicated.
-        symbol: the size of the batch.
+        placements: one for each input; numbers and omitted inputs are replicated.
+        symbol: the symbol of the batch size.
     """
 
     def __init__(self, node: Node, placements: Sequence[Placement], symbol: str) -> None:
@@ -73,13 +73,13 @@ class Step:
             raise AttributeError(name) from None
 
     def shape(self, i: int) -> tuple[Any, ...]:
-        """The shape of an input; that of a number is ()."""
+        """Returns the shape of an input; () for a number."""
         value = self.node.inputs[i]
         return value.shape if type(value) is Value else ()
 
     @property
     def ndim(self) -> int:
-        """How many axes the first input has."""
+        """The number of axes of the first input."""
         return len(self.shape(0))
 
     @property
@@ -88,34 +88,34 @@ class Step:
         return self.node.outputs[0].shape
 
     def axes(self) -> set[int]:
-        """What the attribute `dim` says of the first input."""
+        """Returns the axes of the first input that the attribute `dim` names, counted from the front."""
         dim = self.node.attrs["dim"]
         dims = tuple(dim) if isinstance(dim, (tuple, list)) else () if dim is None else (dim,)
-        # No axes at all count as all of them.
+        # No axes means all axes.
         return {d % max(self.ndim, 1) for d in dims or range(self.ndim)}
 
     def require(self, *conditions: bool) -> None:
-        """Go no further unless all of it holds."""
+        """Raises `InseparableError` unless all conditions hold."""
         if not all(conditions):
             raise InseparableError(f"{self.node.op.name} at {self.node.location} takes the batch as a whole")
 
     def require_plain(self, *inputs: int) -> None:
-        """Go no further unless any function may be applied to these inputs; to all, if none are named."""
+        """Requires that any function may be applied to these inputs, or to all inputs if none are named."""
         chosen = [self.placements[i] for i in inputs] if inputs else self.placements
         self.require(all(placement.plain for placement in chosen))
 
     def require_replicated(self, *inputs: int) -> None:
-        """Go no further unless these inputs are the same for each part."""
+        """Requires that these inputs are the same for each part."""
         self.require(*[self.placements[i].kind == "replicate" and not self.placements[i].over for i in inputs])
 
     def sum_over(self, *inputs: int) -> frozenset[Value | None] | None:
-        """What a sum of these inputs is over: what they all are."""
+        """Returns the `over` of a sum of these inputs: theirs, which must be the same."""
         found = {over for i in inputs if (over := self.placements[i].over) is not None}
         self.require(len(found) <= 1)
         return found.pop() if found else None
 
     def product_over(self, *inputs: int) -> frozenset[Value | None] | None:
-        """What a product of these inputs is over: what any of them is, none twice."""
+        """Returns the `over` of a product of these inputs: the union of theirs, which must be disjoint."""
         overs = [self.placements[i].over for i in inputs]
         if any(over is None for over in overs):
             return None
@@ -124,13 +124,13 @@ class Step:
         return joined
 
     def order(self, *inputs: int) -> tuple[Sizes, Sizes] | None:
-        """The order in which these inputs have the batch."""
+        """Returns the `order` of these inputs, which must be the same."""
         found = {order for i in inputs if (order := self.placements[i].order) is not None}
         self.require(len(found) <= 1)
         return found.pop() if found else None
 
     def aligned(self, over: frozenset[Value | None] | None, *inputs: int) -> Placement:
-        """Where the result of an op stands that broadcasts its inputs, or those that are named."""
+        """Returns the placement of the result of an op that broadcasts its inputs, or those that are named."""
         sharded = [i for i in inputs or range(len(self.placements)) if self.placements[i].kind == "shard"]
         if not sharded:
             return Placement(over=over)
@@ -142,14 +142,14 @@ class Step:
 Placing = Callable[[Step], "Placement | Iterable[Placement]"]
 
 RULES: dict[str, Placing] = {}
-"""For each op, by its name, how its results are placed."""
+"""The placement rule of each op, by the op's name."""
 
 
 def places(*ops: str) -> Callable[[Placing], Placing]:
-    """Declare how the results of ops are placed, given how their inputs are. A decorator.
+    """Registers the decorated function as the placement rule of ops.
 
-    The rule gets a `Step` and returns a `Placement` for each output. Where a result does not follow from parts of the
-    batch it raises `InseparableError`, by `Step.require`. Results of an op without a rule never do.
+    The rule gets a `Step` and returns a `Placement` for each output. If a result does not follow from parts of the
+    batch, the rule raises `InseparableError`, by `Step.require`. An op without a rule is not separable.
 
     Args:
         ops: the names of the ops.
@@ -166,16 +166,16 @@ def places(*ops: str) -> Callable[[Placing], Placing]:
 
 
 def product(sizes: Iterable[Any]) -> Sizes:
-    """The product of sizes.
+    """Returns the product of sizes.
 
     Raises:
-        InseparableError: one of them is known in the run alone.
+        InseparableError: one of them is known only at run time.
     """
     number = 1
     names: list[str] = []
     for size in sizes:
         if size is None:
-            raise InseparableError("a size is known in the run alone")
+            raise InseparableError("a size is known only at run time")
         if isinstance(size, int):
             number *= size
         elif size.offset:
@@ -187,7 +187,7 @@ def product(sizes: Iterable[Any]) -> Sizes:
 
 
 def times(*factors: Sizes) -> Sizes:
-    """The product of products."""
+    """Multiplies products of sizes."""
     number = 1
     names: list[str] = []
     for factor in factors:
@@ -197,7 +197,7 @@ def times(*factors: Sizes) -> Sizes:
 
 
 def quotient(whole: Sizes, part: Sizes) -> Sizes | None:
-    """What `part` has to be multiplied with to give `whole`; None if there is no such product."""
+    """Returns the factor between `part` and `whole`; None if there is none."""
     left = Counter(whole[1])
     left.subtract(Counter(part[1]))
     if not part[0] or whole[0] % part[0] or any(n < 0 for n in left.values()):
@@ -206,5 +206,5 @@ def quotient(whole: Sizes, part: Sizes) -> Sizes | None:
 
 
 def has(size: Any, symbol: str) -> bool:
-    """Whether a size depends on a symbol."""
+    """Returns whether a size depends on a symbol."""
     return isinstance(size, Size) and symbol in symbols_of(size)

@@ -1,4 +1,4 @@
-"""Placements of ops along axes: sums, which may be over the batch, and all others, which may not."""
+"""Placement rules of ops along axes: sums and means may be over the batch, all others may not."""
 
 from __future__ import annotations
 
@@ -66,12 +66,12 @@ def _(step: Step) -> Placement:
 
 
 def _require_linear(step: Step) -> None:
-    """Go no further if elements are made integers first, unless any function may be applied to them."""
+    """Requires plain inputs if the op first converts them to integers, which is not linear."""
     if step.dtype is not None and np.dtype(step.dtype).kind != "f":
         step.require_plain()
 
 
 def _left(step: Step) -> int:
-    """Where the batch stands once other axes are gone."""
+    """Returns the batch axis once the reduced axes are removed."""
     axis = step.placements[0].axis
     return axis if step.keepdim else axis - sum(other < axis for other in step.axes())

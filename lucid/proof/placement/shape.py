@@ -1,4 +1,4 @@
-"""Placements of ops that move elements, or pick some of them."""
+"""Placement rules of ops that move or select elements."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .placement import ALONE, InseparableError, Placement, Step, has, places, pr
 
 @places("reshape_to", "squeeze", "unsqueeze")
 def _(step: Step) -> Placement:
-    """The elements stay in their order, so what counts is how many stand before and after one of the batch."""
+    """Elements keep their order, so the new axis of the batch is the one with as many elements outside and inside."""
     placement = step.placements[0]
     if placement.kind != "shard":
         return placement
@@ -59,7 +59,7 @@ def _(step: Step) -> Placement:
 
 
 def _filled(step: Step, over: Any) -> Placement:
-    """The same element everywhere along the batch."""
+    """Returns the placement of a tensor whose elements are equal along the batch."""
     found = [axis for axis, size in enumerate(step.out) if has(size, step.symbol)]
     step.require(len(found) <= 1)
     return Placement("shard", found[0], None, over) if found else Placement(over=over)
@@ -105,7 +105,7 @@ def _(step: Step) -> Placement:
 
 
 def _after(step: Step, axis: int, ndim: int) -> int:
-    """Where an axis stands once it was indexed; all of it must be taken."""
+    """Returns the position of an axis after indexing; the index must take the whole axis."""
     index = list(step.index)
     taken = sum(item is not None and item is not Ellipsis for item in index)
     whole = [slice(None)] * (ndim - taken)
@@ -133,7 +133,7 @@ def _(step: Step) -> Placement:
 
 @places("index_at")
 def _(step: Step) -> Placement:
-    """Rows of a table."""
+    """Covers only the selection of rows from a table."""
     step.require(step.index == ("*",), step.node.inputs[1].dtype.kind in "iu")
     step.require_replicated(0)
     step.require_plain(1)
@@ -142,7 +142,7 @@ def _(step: Step) -> Placement:
 
 @places("index_add")
 def _(step: Step) -> Placement:
-    """Rows added to those of a table, as in the gradient of an embedding."""
+    """Covers only the addition of rows to a table, as in the gradient of an embedding."""
     rows, indices = step.placements[:2]
     step.require(step.index == ("*",), indices.plain)
     if rows.kind != "shard":

@@ -1,1 +1,1 @@
-"""Compiled modules: a live module, run in onnxruntime."""
+"""Compiled modules: live modules that run in onnxruntime."""

@@ -1,4 +1,4 @@
-"""Which of several candidates is the fastest."""
+"""Autotuning: times candidate sessions and keeps the fastest."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ __all__ = ["fastest"]
 Array = np.ndarray[Any, Any]
 
 _SETTLE = 0.06
-"""After how many seconds the threads of a session are at rest: they spin for a while, waiting for more to do."""
+"""The seconds after which the threads of a session are idle: they spin for a while, waiting for work."""
 
 _WARM = 0.02
-"""For how many seconds a core that was at rest is slow."""
+"""The seconds for which a core that was idle is slow."""
 
 _BUDGET = 5.0
-"""After how many seconds no further round begins."""
+"""The seconds after which no further round starts."""
 
 _SHORT, _LEAD = 0.1, 1.2
-"""A call below so many seconds that is spread over threads has to be faster by so much than one that is not.
+"""Below `_SHORT` seconds, a multithreaded call must be faster than a single-threaded one by the factor `_LEAD`.
 
-On a virtual machine it takes twice as long from one second to the next, and for minutes, where the host moves the cores
-apart: to hand over an operator, and hundreds of small ones make a call, takes microseconds more then.
+A call consists of hundreds of small operators. If the host of a virtual machine moves the cores apart, each handover of
+an operator to another core takes microseconds longer, and a multithreaded call twice as long, for minutes.
 """
 
 
 def fastest(candidates: Sequence[Candidate], arrays: Sequence[Array], shapes: Shapes, rounds: int) -> Candidate:
-    """Which of them takes the least time on these inputs.
+    """Returns the candidate that takes the least time on these inputs.
 
-    Those of one thread an operator have their turns first, one after the other. The best of them is then held against
-    each of the others, side by side: a machine may be twice as slow a moment later.
+    Candidates with one thread per operator are timed first, one after the other. The fastest is then compared with each
+    of the others, side by side: a machine may be twice as slow a moment later.
 
     Args:
-        candidates: what there is to choose from.
+        candidates: the candidates.
         arrays: the inputs.
         shapes: their shapes.
-        rounds: how often each may have to show what it takes.
+        rounds: the maximum number of timings per candidate.
     """
     if len(candidates) == 1:
         return candidates[0]
@@ -66,18 +66,19 @@ def fastest(candidates: Sequence[Candidate], arrays: Sequence[Array], shapes: Sh
 def _knocked_out(
     left: Sequence[Candidate], given: tuple[Any, Any], rounds: int, pause: float = 0.0
 ) -> tuple[Candidate, float]:
-    """Each has a turn, and the better half of them, two at least, one more in each further round: a slow moment of the
-    machine shall decide nothing. Where calls are long there are fewer rounds.
+    """Times all candidates, then the faster half of them, but at least two, again in each further round.
+
+    Several rounds keep a slow moment of the machine from deciding. If calls are long, there are fewer rounds.
 
     Args:
-        left: who takes part.
-        given: the inputs.
-        rounds: how many there are.
-        pause: for how many seconds to wait before each turn, so that the threads of the one before come to rest; they
-            slow down another session several times.
+        left: the candidates.
+        given: the inputs and their shapes.
+        rounds: the number of rounds.
+        pause: the seconds to wait before timing each candidate, so that the previous one's threads become idle; they
+            make another session several times slower.
 
     Returns:
-        The fastest, and its seconds.
+        The fastest candidate, and its time in seconds.
     """
     taken = dict.fromkeys(left, float("inf"))
     begin = time.perf_counter()
@@ -92,7 +93,7 @@ def _knocked_out(
 
 
 def _lead(candidate: Candidate, best: Candidate, given: tuple[Any, Any], rounds: int) -> float:
-    """How much faster than the best a candidate is, the lead that it needs taken off: the least of several times."""
+    """Returns the least of several measurements of a candidate's speedup over the best, divided by `_LEAD`."""
     least = float("inf")
     for _ in range(rounds):
         time.sleep(_SETTLE)
@@ -104,7 +105,7 @@ def _lead(candidate: Candidate, best: Candidate, given: tuple[Any, Any], rounds:
 
 
 def _ratio(own: float, other: float) -> float:
-    return own / max(other, 1e-9)  # a clock may stand still for that long
+    return own / max(other, 1e-9)  # a coarse clock may not advance in that time
 
 
 def _warmed(candidate: Candidate, given: tuple[Any, Any]) -> None:

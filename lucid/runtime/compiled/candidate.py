@@ -1,4 +1,4 @@
-"""Candidate: an export in a session."""
+"""Candidate: an export loaded into a session, for autotuning."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ __all__ = ["Candidate"]
 Array = np.ndarray[Any, Any]
 
 _TURN = 0.01
-"""For how many seconds each candidate is timed."""
+"""The seconds for which each candidate is timed."""
 
 _LONG = 0.1
-"""From how many seconds on a call, repeated once, says enough."""
+"""A call that takes more seconds than this is repeated only once."""
 
 
 class Candidate:
-    """An export in a session.
+    """An export loaded into a session.
 
     Attributes:
-        lowering: how recurrent layers were lowered.
-        threads: over how many threads the session spreads an operator; None for onnxruntime's own choice.
+        lowering: the lowering of recurrent layers.
+        threads: the number of threads per operator; None for onnxruntime's default.
         steady: whether that is one, so that no operator waits for other threads.
-        parts: into how many parts a batch is cut, if it can be; they run side by side.
-        flat: the function that was exported.
+        parts: the number of parts that a batch is split into, if possible; they run side by side.
+        flat: the exported function.
     """
 
     def __init__(
         self, exported: Exported, device: str | Device, threads: int | None, parts: int, lowering: str, flat: Flattened
     ) -> None:
         self.exported = exported
-        # A choice outlives a change of the model, after which batches may not be separable any more.
+        # Autotuning results survive a change of the model, after which batches may no longer be separable.
         separation = exported.separation if parts > 1 else None
         model = exported if separation is None else exported.part()
-        # A training step makes arrays by the dozen of whole sequences, and several sessions would keep as many of them.
+        # A training step allocates dozens of arrays of whole sequences, and an arena would keep them in each session.
         self.session = Session(model, device, threads=threads, arena=not exported.parameters)
         self.lowering = lowering
         self.threads = threads
@@ -59,13 +59,13 @@ class Candidate:
         self._shapes = tuple([parameter.shape for parameter in self._parameters])
 
     def run(self, arrays: Sequence[Array], shapes: Shapes) -> list[Array]:
-        """What the function gives for such inputs, and for its parameters as they are now."""
+        """Runs the function on these inputs and on the current values of its parameters."""
         if self._parameters:
             arrays = [*arrays, *[parameter._data for parameter in self._parameters]]
         return self._run(arrays, shapes + self._shapes)
 
     def takes(self, shapes: Shapes) -> bool:
-        """Whether the session takes inputs of such shapes."""
+        """Returns whether the session accepts inputs of these shapes."""
         try:
             self.session.check(shapes + self._shapes)
         except ShapeError:
@@ -73,7 +73,7 @@ class Candidate:
         return True
 
     def seconds(self, arrays: Sequence[Array], shapes: Shapes) -> float:
-        """How long a call takes, in the median: at best a call on several threads takes what it rarely does."""
+        """Returns the median time of a call: a call on several threads rarely reaches its minimum."""
 
         def timed() -> float:
             begin = time.perf_counter()
@@ -82,7 +82,7 @@ class Candidate:
 
         if timed() > _LONG:
             return timed()
-        timed()  # the first two calls make the buffers
+        timed()  # the first two calls allocate the buffers
         taken, end = [timed(), timed(), timed()], time.perf_counter() + _TURN
         while time.perf_counter() < end:
             taken.append(timed())

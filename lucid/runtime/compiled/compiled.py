@@ -1,4 +1,4 @@
-"""compile: a module that runs in onnxruntime."""
+"""compile: runs a module in onnxruntime."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ __all__ = ["Compiled", "compile"]
 
 
 def compile(model: Module, device: str = "cpu", *, threads: int | None = None) -> Compiled:
-    """A drop-in for a model in evaluation mode that runs in onnxruntime.
+    """Returns a drop-in replacement for a model in evaluation mode that runs in onnxruntime.
 
-    It is exported when first called, with every axis free that can be, and compared with the eager model; and again
-    when a parameter, a buffer, a submodule or a plain attribute changed. For each class of shapes, sizes being alike up
-    to the next power of two, the model is traced once and held against what was exported, the lowerings of recurrent
-    layers are timed, and the fastest serves from then on. If it is proved that each sequence of a batch is computed by
-    itself, batches cut into parts, one for each core, are timed as well. Results record no gradients.
+    The first call exports the model, with every axis free that can vary, and compares it with the eager model. When a
+    parameter, a buffer, a submodule or a plain attribute has changed, the next call exports it again. Shapes form a
+    class if their sizes agree up to the next power of two. For each class, the model is traced once and compared with
+    the export; the lowerings of recurrent layers are timed, and the fastest is used from then on. If the sequences of a
+    batch are proved to be independent, batches split into parts, one for each core, are timed as well. Results record
+    no gradients.
 
     Args:
         model: a Module.
         device: "cpu", "cuda", "cuda:1" and so on, or "auto".
-        threads: over how many threads an operator, or a batch, is spread; if None, those that onnxruntime takes, or one
-            for each core.
+        threads: the number of threads that an operator, or a batch, is spread over; if None, onnxruntime's default for
+            an operator and one per core for a batch.
 
     Raises:
-        TypeError: it is no Module.
+        TypeError: it is not a Module.
         RuntimeUnavailableError: there is no such device.
         LucidError: at the call, the model is in training mode.
-        ExportError: at the call, the model cannot be exported, or does something else at these shapes, by a branch on a
-            size; it never runs otherwise than in onnxruntime.
+        ExportError: at the call, the model cannot be exported, or a branch on a size makes it compute something else at
+            these shapes; it never falls back to the eager model.
         GradientError: at the call, an input requires gradients.
 
     Example:
@@ -49,11 +50,11 @@ def compile(model: Module, device: str = "cpu", *, threads: int | None = None) -
 
 
 class Compiled(CompiledModule):
-    """A model that runs in onnxruntime; made by `compile`. What it lacks itself, such as `state_dict`, is the model's.
+    """A model that runs in onnxruntime; made by `compile`. Other attributes, such as `state_dict`, are the model's.
 
     Attributes:
         model: the eager model.
-        device: where it runs.
+        device: the device that it runs on.
     """
 
     name = "compile"
@@ -62,9 +63,9 @@ class Compiled(CompiledModule):
         return Flattened(self.model, structure)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """What the model returns for such arguments, computed in onnxruntime.
+        """Runs the model in onnxruntime and returns its result.
 
-        Inside of a trace or an export it is the model itself.
+        Inside a trace or an export it calls the eager model.
         """
         mode = MODE.get()
         if mode.trace is not None:

@@ -1,4 +1,4 @@
-"""compile_backward: a loss and its gradients in onnxruntime."""
+"""compile_backward: computes a loss and its gradients in onnxruntime."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ __all__ = ["CompiledBackward", "compile_backward"]
 
 
 def compile_backward(model: Module, device: str = "cpu", *, threads: int | None = None) -> CompiledBackward:
-    """The forward and the backward pass of a model in onnxruntime, as one graph: what ``loss = model(x, y)`` and
-    ``loss.backward()`` do.
+    """Returns a replacement for ``loss = model(x, y)`` and ``loss.backward()``: one graph that runs in onnxruntime.
 
-    The model returns what is differentiated, or several tensors of which that is the first. A call adds the gradients
-    to the `grad` of the parameters that require them, and returns what the model returns, without gradients; the
-    optimizer steps as always. Parameters are inputs of the graph, so it is exported once, when first called, with every
-    axis of the other inputs free that can be, and compared with the eager model; and again when a buffer, a submodule,
-    a mode, a plain attribute or a parameter's `requires_grad` changed. For each class of shapes, sizes being alike up
-    to the next power of two, the model is traced once and held against what was exported, the lowerings of recurrent
-    layers are timed, and the fastest serves from then on. If it is proved that gradients are sums over the sequences of
-    a batch, or means, batches cut into parts, one for each core, are timed as well, and else one thread.
+    The model returns the tensor to differentiate, or several tensors of which that is the first. A call adds the
+    gradients to the `grad` of the parameters that require them, and returns the model's results, without gradients; the
+    optimizer steps as usual. Parameters are inputs of the graph, so only the first call exports it, with every axis of
+    the other inputs free that can vary, and compares it with the eager model. When a buffer, a submodule, a mode, a
+    plain attribute or a parameter's `requires_grad` has changed, the next call exports it again. Shapes form a class if
+    their sizes agree up to the next power of two. For each class, the model is traced once and compared with the
+    export; the lowerings of recurrent layers are timed, and the fastest is used from then on. If the gradients are
+    proved to be sums or means over the sequences of a batch, batches split into parts, one for each core, are timed as
+    well, otherwise a single thread.
 
     Args:
-        model: a Module, in the mode in which it is to run; nothing random can be exported, dropout neither.
+        model: a Module, in the mode in which it is to run; random ops such as dropout cannot be exported.
         device: "cpu", "cuda", "cuda:1" and so on, or "auto"; parameters and gradients stay on the CPU.
-        threads: over how many threads an operator, or a batch, is spread; if None, those that onnxruntime takes, or one
-            for each core, or one.
+        threads: the number of threads that an operator, or a batch, is spread over; if None, onnxruntime's default for
+            an operator and one per core for a batch, or a single thread.
 
     Raises:
-        TypeError: it is no Module.
+        TypeError: it is not a Module.
         RuntimeUnavailableError: there is no such device.
-        ExportError: at the call, the model cannot be exported, or does something else at these shapes, by a branch on a
-            size; it never runs otherwise than in onnxruntime.
+        ExportError: at the call, the model cannot be exported, or a branch on a size makes it compute something else at
+            these shapes; it never falls back to the eager model.
         GradientError: at the call, gradients are disabled, no parameter requires any, the result depends on none of
-            them, or the gradient that arrives is missing or has another shape than the result.
+            them, or the incoming gradient is missing or has another shape than the result.
 
     Example:
         >>> class Loss(nn.Module):
@@ -70,7 +70,7 @@ class CompiledBackward(CompiledModule):
 
     Attributes:
         model: the eager model.
-        device: where it runs.
+        device: the device that it runs on.
     """
 
     name = "compile_backward"
@@ -80,12 +80,12 @@ class CompiledBackward(CompiledModule):
         return _Gradients(self.model, structure)
 
     def __call__(self, *args: Any, gradient: Tensor | None = None, **kwargs: Any) -> Any:
-        """What the model returns, its gradients being added to those of the parameters.
+        """Runs the model and returns its result; adds its gradients to those of the parameters.
 
         Args:
-            args: what the model takes.
-            gradient: what arrives at the result, of its shape; may be omitted for a single element.
-            kwargs: what the model takes by name.
+            args: the model's arguments.
+            gradient: the incoming gradient of the result, of its shape; optional for a single element.
+            kwargs: the model's keyword arguments.
         """
         mode = MODE.get()
         if mode.trace is not None:
@@ -107,10 +107,10 @@ class CompiledBackward(CompiledModule):
 
 
 class _Gradients(Flattened):
-    """A model and the gradients of its first result, as a function from a row of tensors to a row of tensors.
+    """A model and the gradients of its first result, as a function from tensors to a tuple of tensors.
 
     Attributes:
-        reached: the parameters that there are gradients of, the last of what it returns.
+        reached: the parameters that have gradients; these are the last results.
     """
 
     def __init__(self, model: Module, structure: Structure) -> None:
@@ -130,6 +130,6 @@ class _Gradients(Flattened):
                 "that requires gradients"
             )
         found = grad(leaves[0], trained, gradient, allow_unused=True)
-        # In place: an export puts the attributes of a module back.
+        # In place: an export restores the attributes of a module.
         self.reached[:] = [p for p, g in zip(trained, found, strict=True) if g is not None]
         return *[leaf.detach() for leaf in leaves], *[g for g in found if g is not None]

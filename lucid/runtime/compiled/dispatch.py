@@ -1,4 +1,4 @@
-"""Dispatch: which export of a module serves which shapes."""
+"""Dispatch: exports a module and selects a candidate for given shapes."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ __all__ = ["Signature", "Tuned"]
 Array = np.ndarray[Any, Any]
 
 _EXPORTS = 8
-"""How many times a model is exported for one signature, each time for shapes that no earlier export takes."""
+"""The maximum number of exports for one signature, each for shapes that no earlier export accepts."""
 
 _UNROLLED = 8
-"""The most time steps that unrolling is tried for: each number of steps needs an export of its own."""
+"""The most time steps for which unrolling is tried: each number of steps needs its own export."""
 
 _COLUMNS = 16
-"""The fewest sequences in a part that are tried as columns: onnxruntime's products treat that many at a time."""
+"""The fewest sequences in a part for which columns are tried: onnxruntime's products process that many at a time."""
 
 _LARGE = 1 << 16
-"""With more elements in its inputs, a model is exported at small sizes, which are guessed or known from another export.
-Up to so many, a batch that can be cut is also tried whole on one core."""
+"""The number of input elements above which a model is exported at small sizes, guessed or known from another export.
+Up to this number, a batch that can be split is also tried as a whole on one core."""
 
 
 class Tuned:
-    """What autotuning found for one signature.
+    """The results of autotuning for one signature.
 
     Attributes:
         fastest: for each class of shapes, the fastest lowering, its number of threads and its number of parts.
@@ -58,7 +58,7 @@ class Tuned:
 
 
 class Signature:
-    """One calling convention of a model: arguments that nest alike, with tensors of the same dtypes and ranks."""
+    """One calling convention of a model: a nested structure of arguments, with the dtypes and ranks of the tensors."""
 
     def __init__(self, compiled: CompiledModule, structure: Structure, known: Tuned) -> None:
         self.compiled = compiled
@@ -68,7 +68,7 @@ class Signature:
         self._proved: set[Any] = set()
 
     def candidate(self, arrays: Sequence[Array], shapes: Shapes, in_use: Sequence[Candidate]) -> Candidate:
-        """Returns what serves these inputs, exported and chosen if need be. Candidates in use are kept."""
+        """Returns the candidate for these inputs, after export and autotuning if needed. Candidates in use are kept."""
         kind = tuple([tuple([n if n <= _UNROLLED else 1 << (n - 1).bit_length() for n in shape]) for shape in shapes])
         known = self.known.fastest.get(kind)
         if known is None:
@@ -76,18 +76,18 @@ class Signature:
             self.known.fastest[kind] = candidate.lowering, candidate.threads, candidate.parts
         else:
             candidate = self._made_for(*known, arrays, shapes)
-        # Once for shapes that are much alike.
+        # Once per class of shapes.
         if kind not in self._proved:
             self._prove_at(candidate, shapes)
             self._proved.add(kind)
         return candidate
 
     def _choose(self, arrays: Sequence[Array], shapes: Shapes, in_use: Sequence[Candidate]) -> Candidate:
-        """Exports the model in every way that fits these inputs, and keeps the fastest."""
+        """Exports the model with every lowering that suits these inputs, and returns the fastest candidate."""
         threads = self.compiled._threads
         first = self._made_for("scan", threads, 1, arrays, shapes)
         for array, spec in zip(arrays, first.session.inputs, strict=False):
-            as_array(array, spec)  # refused here, if it has another dtype: candidates do not look
+            as_array(array, spec)  # checks the dtype; candidates do not
         recurrence = first.session.recurrence
         if not recurrence.states:
             return first
@@ -96,7 +96,7 @@ class Signature:
         short = bool(steps) and all(n is not None and n <= _UNROLLED for n in steps)
         candidates = [first]
         for lowering in ("rnn", "unrolled") if short else ("rnn",):
-            # Such as the RNN operator in float64: this lowering is not for this model.
+            # The lowering may not apply to this model, such as the RNN operator in float64.
             with suppress(ExportError):
                 candidates.append(self._made_for(lowering, threads, 1, arrays, shapes))
         separation = first.exported.separation
@@ -107,30 +107,30 @@ class Signature:
         ]
         if self.compiled.trains and "lstm" in first.exported.recurrent:
             candidates += [self._made_for("columns", 1, n, arrays, shapes) for n in parts if batch // n >= _COLUMNS]
-        # A choice for a training run may take a second.
+        # For a training run, autotuning may take a second.
         best = fastest(candidates, arrays, shapes, 3 if self.compiled.trains else 2)
-        # A session has its own copy of the weights, if they are constants, and its own threads.
+        # The others are dropped: a session has its own threads, and its own copy of constant weights.
         self._made = [r for r in self._made if r.threads == threads or r is best or r in in_use]
         return best
 
     def _parts(self, first: Candidate, batch: int, small: bool) -> list[int]:
-        """The numbers of parts, of one thread each, to try.
+        """Returns the numbers of parts to try; each part runs on one thread.
 
         Args:
             first: a candidate.
-            batch: the size of the batch; 0 if it cannot be cut.
-            small: whether the inputs are.
+            batch: the batch size; 0 if the batch cannot be split.
+            small: whether the inputs are small.
         """
         cores = self.compiled._threads or _cores()
         if cores < 2 or first.session.device.kind != "cpu":
             return []
-        # Of two threads that share a core one may do the work of both.
+        # If two hardware threads share a core, one of them may do the work of both.
         found = {n for n in (min(cores, batch), min(cores // 2, batch)) if n > 1}
         if not found and self.compiled.trains and self.compiled._threads is None:
-            # The products of a whole sequence wake up threads that are in the way of the small ones of a step.
+            # The products of a whole sequence wake up threads, which then slow down the small products of each step.
             return [1]
         if found and small:
-            found.add(1)  # to hand a part over to another core may take longer than to compute it
+            found.add(1)  # handing a part to another core may take longer than computing it
         return sorted(found)
 
     def _made_for(
@@ -169,26 +169,26 @@ class Signature:
         if large:
             known.example = _small(arrays)
         if known.example is not None and lowering != "unrolled":
-            with suppress(Exception):  # the model may not take them, or not any more if it has changed
+            with suppress(Exception):  # the model may reject them, for example after a change
                 candidate = self._export(lowering, threads, parts, known.example)
                 if candidate.takes(shapes):
                     if large:
                         self._prove_at(candidate, shapes)
                     return candidate
-        # To prove and to verify means to run the model at several sizes, one of them twice as large along each axis.
+        # The proof and the parity check run the model at several sizes, one of them twice as large along each axis.
         candidate = self._export(lowering, threads, parts, arrays, verify=not large)
-        if candidate.session.recurrence.lengths:  # cut off, they would count steps that are not there
+        if candidate.session.recurrence.lengths:  # they would exceed the steps of the cut inputs
             return self._export(lowering, threads, parts, arrays) if large else candidate
         sizes: dict[Any, int] = {symbol: 3 + i for i, symbol in enumerate(candidate.session.axes)}
         known.example = [
-            # An axis that is not free keeps its size: slice(None) is all of it.
+            # slice(None) keeps the size of a fixed axis.
             np.ascontiguousarray(array[tuple([slice(sizes.get(n)) for n in spec.shape])])
             for array, spec in zip(arrays, candidate.session.inputs, strict=False)
         ]
         return self._exported(lowering, threads, parts, arrays, shapes) if large else candidate
 
     def _prove_at(self, candidate: Candidate, shapes: Shapes) -> None:
-        """Check that the model does at these shapes what was exported, maybe at others."""
+        """Checks that the model computes at these shapes what was exported, possibly at others."""
         if shapes in self._proved:
             return
         compiled, exported, flat = self.compiled, candidate.exported, candidate.flat
@@ -226,7 +226,7 @@ class Signature:
         return candidate
 
     def _check_results(self, flat: Flattened) -> None:
-        """Check that what the model returned always nested alike."""
+        """Checks that the model's results always had the same nested structure."""
         if flat.keep_first():
             raise ExportError(
                 f"{self.compiled.name}: {type(self.compiled.model).__name__} returns something beside Tensors that "
@@ -235,8 +235,8 @@ class Signature:
 
 
 def _small(arrays: Sequence[Array]) -> list[Array]:
-    """The first few elements along all axes but the last, of features: where that is a guess which axes are free, the
-    export at these sizes does not take the whole ones."""
+    """Returns the first few elements along all axes but the last, the features. This guesses which axes are free: if it
+    is wrong, the export rejects the original sizes."""
     sizes: dict[int, int] = {}
     found = []
     for array in arrays:
@@ -246,7 +246,7 @@ def _small(arrays: Sequence[Array]) -> list[Array]:
 
 
 def _cores() -> int:
-    """How many cores this process may use."""
+    """Returns the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

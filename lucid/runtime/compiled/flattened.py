@@ -1,4 +1,4 @@
-"""Flattened: a model as a function from a row of tensors to a row of tensors."""
+"""Flattened: a model as a function from tensors to a tuple of tensors."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["Flattened", "is_tensor", "key_of"]
 
 
 class Flattened(Module):
-    """A model as a function from a row of tensors to a row of tensors.
+    """A model as a function from tensors to a tuple of tensors.
 
     Attributes:
-        example: what it was exported with.
-        results: how what the model returned nests, once it was called; several if that was not always the same.
+        example: the arrays that it was exported with.
+        results: the nested structures of the model's results so far; more than one if they differed.
     """
 
     def __init__(self, model: Module, structure: Structure) -> None:
@@ -35,7 +35,7 @@ class Flattened(Module):
         return tuple(self.leaves(args, kwargs))
 
     def leaves(self, args: Any, kwargs: Any) -> list[Tensor]:
-        """The tensors in what the model returns."""
+        """Calls the model and returns the tensors in its result."""
         leaves, structure = flatten(self.model(*args, **kwargs), is_tensor)
         self.results[key_of(structure)] = structure
         if len(self.results) == 1 and structure.kind is tuple and all(part is LEAF for part in structure.parts):
@@ -50,16 +50,16 @@ class Flattened(Module):
         return bool(others)
 
     def returned(self, arrays: Sequence[np.ndarray[Any, Any]]) -> Any:
-        """What the model returns, of these arrays; there may be more of them, which are left out."""
+        """Rebuilds the model's result from these arrays; further arrays are ignored."""
         tensors = [Tensor(array) for array in arrays]
         if self._row is not None:
-            # Nothing to walk through in the usual result: all of this stands behind each call.
+            # The usual result needs no traversal: this overhead follows each call.
             return tuple(tensors[: self._row])
         return unflatten(next(iter(self.results.values())), iter(tensors))
 
 
 def key_of(structure: Structure) -> Any:
-    """Something hashable that tells structures apart, constants of equal value but different type too."""
+    """Returns a hashable key for a structure; constants of equal value but different type have different keys."""
     kind, rest, parts = structure
     try:
         hash(rest)
@@ -72,5 +72,5 @@ def key_of(structure: Structure) -> Any:
 
 
 def is_tensor(x: Any) -> bool:
-    """Whether it is a leaf of the arguments, and not a constant among them."""
+    """Returns whether an object is a leaf of the arguments, not a constant."""
     return isinstance(x, Tensor)

@@ -1,4 +1,4 @@
-"""Guards: whether a module is still what it was."""
+"""Guards: check whether a module has changed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _PLAIN = (bool, int, float, str, tuple, type(None))
 
 
 class Guards:
-    """What the result of a module depends on: its modules, their tensors, and their numbers, texts and tuples.
+    """The guards of a module: they watch its modules, and their tensors, numbers, texts and tuples.
 
-    Tensors that were overwritten are known by their version, which lucid's own optimizers, initializers and
-    `load_state_dict` raise; a write into the memory of a tensor by other means is not seen.
+    An overwritten tensor is detected by its version, which lucid's own optimizers, initializers and `load_state_dict`
+    increment; a write into the memory of a tensor by other means is not detected.
 
     Args:
         model: the module.
-        trains: whether parameters that require gradients may have other elements, and modes matter.
+        trains: whether the elements of parameters that require gradients may change, and modes matter.
 
     Example:
         >>> from lucid.runtime.compiled.guards import Guards
@@ -33,7 +33,7 @@ class Guards:
     """
 
     def __init__(self, model: Module, trains: bool = False) -> None:
-        # Rows, and as few of them as there can be: all of them are gone through before each call of a compiled module.
+        # As few rows as possible: each call of a compiled module first checks all of them.
         self._entries: list[tuple[dict[str, Any], str, Any]] = []
         self._sizes: list[tuple[dict[str, Any], int]] = []
         self._tensors: list[tuple[Any, Any, Any, int]] = []
@@ -52,7 +52,7 @@ class Guards:
                 if trains:
                     self._kinds.append((tensor, tensor.requires_grad, tensor._data.dtype, tensor._data.shape))
                 if not (trains and tensor.requires_grad):
-                    # Made here if there is none yet: from now on it counts how often the elements are overwritten.
+                    # Created here if there is none yet: from now on it counts writes to the elements.
                     value = tensor._leaf_value()
                     self._tensors.append((tensor, tensor._data, value, value.version))
             self._entries += [
@@ -62,14 +62,14 @@ class Guards:
             ]
 
     def training(self) -> Module | None:
-        """The first of the modules that is in training mode, if any is."""
+        """Returns the first module that is in training mode; None if there is none."""
         for module in self.modules:
             if module.training:
                 return module
         return None
 
     def holds(self) -> bool:
-        """Whether all of it is as it was."""
+        """Returns whether nothing has changed."""
         for tensor, data, value, version in self._tensors:
             if tensor._data is not data or tensor._value is not value or value.version != version:
                 return False
@@ -90,5 +90,5 @@ class Guards:
 
 
 def _equal(now: Any, before: Any) -> bool:
-    """Whether a number, a text or a tuple is equal to what it was; anything else is another one."""
+    """Returns whether a number, a text or a tuple equals its former value; anything else counts as changed."""
     return isinstance(before, _PLAIN) and type(now) is type(before) and bool(now == before)

@@ -1,4 +1,4 @@
-"""CompiledModule: what compiled modules of all kinds share."""
+"""CompiledModule: the base class of compiled modules."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ __all__ = ["CompiledModule"]
 Array = np.ndarray[Any, Any]
 
 _KEPT = 64
-"""For how many shapes the session is remembered."""
+"""The number of shapes for which the candidate is cached."""
 
 
 class CompiledModule(ABC):
-    """A module that runs in onnxruntime: exports of it are cached, and chosen by the shapes of the inputs.
+    """A module that runs in onnxruntime: its exports are cached, and dispatched by the shapes of the inputs.
 
     Attributes:
         model: the eager model.
-        device: where it runs.
+        device: the device that it runs on.
     """
 
     trains = False
@@ -52,25 +52,25 @@ class CompiledModule(ABC):
         self._threads = threads
         self._lock = threading.RLock()
         self._cache = Cache(Guards(model, self.trains), {}, {})
-        # Outlives a change of parameters: none of it depends on them.
+        # Kept when parameters change: none of it depends on them.
         self._tuned: dict[Any, Tuned] = {}
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """The function that makes it, for messages."""
+        """The name of the function that creates it, for messages."""
 
     @abstractmethod
     def flat(self, structure: Structure) -> Flattened:
-        """What is exported, for arguments that nest like this."""
+        """Returns the function to export for arguments of this structure."""
 
     @property
     def lowerings(self) -> dict[Shapes, str]:
-        """The lowering that serves the shapes of the inputs seen last."""
+        """The lowering in use for each of the latest input shapes."""
         return {shapes: candidate.lowering for candidate, shapes in self._cache.served.values()}
 
     def _current(self) -> Cache:
-        """The model as it is, and what was exported of it."""
+        """Returns the cache; an empty one if the model has changed."""
         if not self._cache.guards.holds():
             self._cache = Cache(Guards(self.model, self.trains), {}, {})
         return self._cache
@@ -78,11 +78,11 @@ class CompiledModule(ABC):
     def _find(
         self, cache: Cache, mode: Mode, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[Candidate, list[Array], Shapes]:
-        """What serves such arguments, the arrays in them and their shapes."""
+        """Returns the candidate for these arguments, the arrays in them and their shapes."""
         structure = None
         leaves: Sequence[Tensor] = (*args, *kwargs.values()) if kwargs else args
-        # Of tensors, by position or by name, the usual call, the structure need not be asked for. Loops, and no
-        # comprehensions: all of this stands before each call.
+        # The usual call has only tensors, by position or by name, and needs no flattening. Loops instead of
+        # comprehensions: this overhead precedes each call.
         for leaf in leaves:
             if not isinstance(leaf, Tensor):
                 leaves, structure = flatten((args, kwargs), is_tensor)
@@ -115,7 +115,7 @@ class CompiledModule(ABC):
         return found[0], arrays, found[1]
 
     def _serve(self, cache: Cache, structure: Structure, arrays: Sequence[Array]) -> tuple[Candidate, Shapes]:
-        """What serves arguments that nest like this, with these arrays in them, and the shapes of the arrays."""
+        """Returns the candidate for arguments of this structure with these arrays, and the shapes of the arrays."""
         key = key_of(structure), tuple([(array.dtype, array.ndim) for array in arrays])
         signature = cache.signatures.get(key)
         if signature is None:
@@ -129,13 +129,13 @@ class CompiledModule(ABC):
 
 
 class Cache(NamedTuple):
-    """The exports of a model as it was at one time. They are one record: no thread mixes them with later values.
+    """The exports of a model in one state. They are one record, so that no thread mixes those of two states.
 
     Attributes:
-        guards: the model.
-        signatures: by how arguments nest, and dtype and number of axes of each array.
-        served: what serves the arguments seen last, and the shapes of the arrays in them: by shape and dtype of each
-            array, and the names of those given by name, or how they nest.
+        guards: the guards of the model.
+        signatures: by the structure of the arguments, and the dtype and rank of each array.
+        served: the candidates for the latest arguments, with the shapes of the arrays; by the shape and dtype of each
+            array, and the names of keyword arguments or the structure.
     """
 
     guards: Guards

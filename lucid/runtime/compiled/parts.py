@@ -1,4 +1,4 @@
-"""Parts: a batch run in parts, one on each core."""
+"""Parts: runs a batch in parts, one on each core."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ Array = np.ndarray[Any, Any]
 Shapes = tuple[Shape, ...]
 
 _KEPT = 64
-"""For how many shapes of the inputs it is remembered what shapes the outputs have."""
+"""The number of input shapes for which the output shapes are cached."""
 
 
 class Parts:
-    """A session that runs parts of a batch side by side, and puts together what it gives for them.
+    """Runs the parts of a batch side by side in one session, and combines their results.
 
-    An operator that onnxruntime spreads over cores costs a handing over; small ones, as in the steps of a loop, are not
-    spread at all. A part runs on its core from end to end. Which of its results follow from those of parts, and how, is
-    what `lucid.proof.separation` proved.
+    To spread an operator over cores costs a handover, and onnxruntime does not spread small operators, such as those in
+    the steps of a loop. A part runs on its core from end to end. `lucid.proof.separation` proved how the results follow
+    from those of the parts.
 
     Args:
-        session: runs `Exported.part`, each operator on one thread.
-        separation: how results are put together.
-        count: how many parts; no more than sequences in the batch.
+        session: a session of `Exported.part` with one thread per operator.
+        separation: how results are combined.
+        count: the number of parts; fewer if the batch has fewer sequences.
     """
 
     def __init__(self, session: Session, separation: Separation, count: int) -> None:
@@ -44,7 +44,7 @@ class Parts:
         self._shapes: dict[Shapes, list[Shape | None]] = {}
 
     def run(self, arrays: Sequence[Array], shapes: Shapes) -> list[Array]:
-        """What the model gives for the whole batch.
+        """Runs the model on the whole batch.
 
         Args:
             arrays: the inputs in order.
@@ -58,7 +58,7 @@ class Parts:
         batch = next(shapes[i][axis] for i, axis in enumerate(separation.inputs) if axis is not None)
         count = max(1, min(self._count, batch))
         bounds = [batch * i // count for i in range(count + 1)]
-        # Cores share the work of putting results in their places, too.
+        # Allocated here, so that the cores also share the work of writing results.
         wholes = [
             None if shape is None else np.empty(shape, spec.dtype)
             for shape, spec in zip(found, self._session.outputs, strict=False)
@@ -67,7 +67,7 @@ class Parts:
         try:
             parts = [self._part(arrays, wholes, bounds[0], bounds[1])]
         finally:
-            answers = [other.wait() for other in others]  # none may still be at work on these arrays
+            answers = [other.wait() for other in others]  # no part may still be using these arrays
         for part, error in answers:
             if error is not None:
                 raise error
@@ -81,7 +81,7 @@ class Parts:
         ]
 
     def _resolved(self, shapes: Shapes) -> list[Shape | None]:
-        """The shapes of the outputs that parts are put into at once; None for all others."""
+        """Returns the shapes of the outputs that parts are written into directly; None for all others."""
         sizes = self._session.check(shapes)
         joints = self._separation.outputs
         found = [
@@ -94,7 +94,7 @@ class Parts:
         return found
 
     def _part(self, arrays: Sequence[Array], wholes: Sequence[Array | None], begin: int, end: int) -> list[Array]:
-        """Run one part, and put into `wholes` what belongs there."""
+        """Runs one part, and writes its results into `wholes` where these exist."""
         separation = self._separation
         given = [
             array if axis is None else np.ascontiguousarray(array[_along(axis, begin, end)])
@@ -107,7 +107,7 @@ class Parts:
         return results
 
     def _shares(self, parts: Sequence[Sequence[Array]], bounds: Sequence[int]) -> list[list[float]] | None:
-        """For each total what each part has of it, and last what it has of the batch.
+        """Returns for each total the share of each part, and last the shares of the batch.
 
         None if a total is not positive: a part has divided by zero, or shares of opposite signs would lose digits.
         """
@@ -115,7 +115,7 @@ class Parts:
         columns = [[float(part[i].item()) for part in parts] for i in range(first, len(parts[0]))]
         if not all(0 < value < inf for column in columns for value in column):
             return None
-        # Only a batch of no sequences has an empty part, and that one is all of it.
+        # Only an empty batch has an empty part, which is the whole batch.
         columns.append([float(end - begin) or 1.0 for begin, end in pairwise(bounds)])
         return [[value / sum(column) for value in column] for column in columns]
 

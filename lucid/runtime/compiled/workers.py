@@ -1,4 +1,4 @@
-"""Workers: threads that wait for something to do."""
+"""Workers: a minimal thread pool."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ R = TypeVar("R")
 
 
 class Answer(Generic[R]):
-    """What a worker will have found."""
+    """The pending result of a worker."""
 
     __slots__ = ("_given",)
 
@@ -22,23 +22,23 @@ class Answer(Generic[R]):
         self._given: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
 
     def give(self, result: R | None, error: BaseException | None = None) -> None:
-        """Say what there is to say, once."""
+        """Sets the result or the error; called once."""
         self._given.put((result, error))
 
     def wait(self) -> tuple[R, BaseException | None]:
-        """The result, or the error that came instead of it; asked for once."""
+        """Waits for the result, or for the error raised instead, and returns both; called once."""
         return self._given.get()
 
 
 class Workers:
-    """Threads that wait for something to do, and end with this object.
+    """A minimal thread pool, whose threads end with this object.
 
-    What `concurrent.futures.ThreadPoolExecutor` does, without its futures: their locks and conditions, on the way there
-    and back, take a tenth of a call of half a millisecond.
+    Unlike `concurrent.futures.ThreadPoolExecutor`, it has no futures: their locks and conditions take a tenth of a call
+    of half a millisecond.
 
     Args:
-        count: how many threads.
-        name: what they are called.
+        count: the number of threads.
+        name: the name of the threads.
     """
 
     def __init__(self, count: int, name: str) -> None:
@@ -48,7 +48,7 @@ class Workers:
         weakref.finalize(self, _end, self._tasks, count)
 
     def start(self, function: Callable[..., R], *args: Any) -> Answer[R]:
-        """Let a thread call a function, as soon as one has nothing else to do."""
+        """Calls a function on the next idle thread."""
         answer: Answer[R] = Answer()
         self._tasks.put((function, args, answer))
         return answer
@@ -59,9 +59,9 @@ def _work(tasks: SimpleQueue[Any]) -> None:
         function, args, answer = task
         try:
             answer.give(function(*args))
-        except BaseException as error:  # raised again where the answer is waited for
+        except BaseException as error:  # raised again by the caller of `wait`
             answer.give(None, error)
-        del task, function, args, answer  # nothing that was at work stays in memory
+        del task, function, args, answer  # an idle thread keeps no array alive
 
 
 def _end(tasks: SimpleQueue[Any], count: int) -> None:

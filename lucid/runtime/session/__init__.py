@@ -1,1 +1,1 @@
-"""Sessions: one ONNX file, run in onnxruntime, whole or as a stream."""
+"""Sessions: run an ONNX model in onnxruntime, on whole sequences or as a stream."""

@@ -1,4 +1,4 @@
-"""The arguments of a call, put in the order of a model's inputs."""
+"""Puts the arguments of a call in the order of a model's inputs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["ordered"]
 
 
 def ordered(specs: Sequence[Spec], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
-    """What was given for each input, by position or by name.
+    """Returns the argument for each input, given by position or by name.
 
     Raises:
         TypeError: an input is missing, given twice or unknown.

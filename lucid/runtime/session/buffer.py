@@ -1,4 +1,4 @@
-"""Memory that onnxruntime reads and writes in place, on any device."""
+"""Buffers that onnxruntime reads and writes in place, on any device."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ __all__ = ["OPTIONS", "Binding", "Buffer"]
 Array = np.ndarray[Any, Any]
 
 OPTIONS = onnxruntime.RunOptions()
-"""What every run is given: onnxruntime's defaults. Without it each call makes them anew, which takes a microsecond."""
+"""The options of every run: onnxruntime's defaults. Creating them in each call would take a microsecond."""
 
 
 class Buffer:
-    """Memory of one shape and dtype on a device, zeros at first.
+    """Memory of one shape and dtype on a device, initially zeros.
 
     Attributes:
-        value: as onnxruntime knows it.
-        array: the same memory as NumPy sees it; None if it is not on a CPU.
+        value: the memory as an OrtValue.
+        array: the memory as a NumPy array; None if it is not on a CPU.
     """
 
     __slots__ = ("array", "value")
 
     def __init__(self, device: Device, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         zeros = np.zeros(shape, dtype)
-        # On a CPU the OrtValue stands on the array's own memory, so filling it needs no call into onnxruntime.
+        # On a CPU the OrtValue shares the array's memory, so filling it needs no call into onnxruntime.
         self.value = onnxruntime.OrtValue.ortvalue_from_numpy(zeros, device.kind, device.number)
         self.array = zeros if device.kind == "cpu" else None
 
     def put(self, x: Array) -> None:
-        """Copy an array of the same shape and dtype into it."""
+        """Copies an array of the same shape and dtype into the buffer."""
         if self.array is not None:
             self.array[...] = x
         else:
             self.value.update_inplace(np.ascontiguousarray(x))
 
     def get(self) -> Array:
-        """A copy of what it holds."""
+        """Returns a copy of the buffer's contents."""
         return self.array.copy() if self.array is not None else np.asarray(self.value.numpy())
 
 
@@ -54,13 +54,13 @@ class Binding:
         session: onnxruntime's session.
         device: where the model runs.
         inputs: the buffers that each call fills.
-        outputs: the buffers that each call returns copies of; None for one whose shape is known only when computed.
-        read: the buffers of inputs that are left as they are.
-        written: the buffers of outputs that are not returned.
+        outputs: the buffers that each call returns copies of; None for an output whose shape is known only at run time.
+        read: the buffers of inputs that calls do not fill.
+        written: the buffers of outputs that calls do not return.
 
     Attributes:
-        run: runs the model on what the buffers hold.
-        memory: the arrays that the inputs and those that the outputs are, if NumPy sees all of them.
+        run: runs the model on the contents of the buffers.
+        memory: the arrays of the inputs and those of the outputs, if all buffers are on a CPU.
     """
 
     __slots__ = ("device", "inputs", "io", "memory", "outputs", "run", "unknown")
@@ -93,7 +93,7 @@ class Binding:
         self.memory = (sources, targets) if seen else None
 
     def __call__(self, arrays: Sequence[Array]) -> list[Array]:
-        """Run the model; the results are copies, so no later call overwrites them."""
+        """Runs the model; the results are copies, so no later call overwrites them."""
         if self.memory is not None:
             sources, targets = self.memory
             for source, x in zip(sources, arrays, strict=True):
@@ -106,16 +106,16 @@ class Binding:
             self.run()
             return [buffer.get() for buffer in self.outputs]  # type: ignore[union-attr]
         for name in self.unknown:
-            # Bound again: onnxruntime would take the memory of the last run, which may be too small.
+            # Bound again: onnxruntime would reuse the memory of the last run, which may be too small.
             self.io.bind_output(name, self.device.kind, self.device.number)
         self.run()
         return [np.array(value.numpy()) for value in self.io.get_outputs()[: len(self.outputs)]]
 
 
 def _call(session: Any, io: Any) -> Callable[[], None]:
-    """What runs a session on a binding."""
+    """Returns a function that runs a session on a binding."""
     try:
-        # The public method does no more than this, but the Python call costs a tenth of what one step of a model does.
+        # The public method does the same, but its Python call takes a tenth of the time of one step of a model.
         return partial(session._sess.run_with_iobinding, io._iobinding, OPTIONS)
     except AttributeError:
         return partial(session.run_with_iobinding, io, OPTIONS)

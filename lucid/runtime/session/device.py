@@ -1,4 +1,4 @@
-"""Devices by name, and the execution provider of onnxruntime that each stands for."""
+"""Devices, and the onnxruntime execution providers that they select."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LIBRARIES = (
 
 
 class Device(NamedTuple):
-    """Where a model runs: "cpu" or "cuda", and which one of several."""
+    """The device that a model runs on: "cpu" or "cuda", and its number."""
 
     kind: str
     number: int = 0
@@ -42,7 +42,7 @@ class Device(NamedTuple):
 
 
 def find_device(name: str | Device) -> Device:
-    """The device of a name: "cpu", "cuda", "cuda:1", or "auto", which is CUDA where onnxruntime has it.
+    """Returns the device of a name: "cpu", "cuda", "cuda:1", or "auto", which is CUDA if onnxruntime has it.
 
     Raises:
         ValueError: there is no such name.
@@ -71,21 +71,21 @@ def find_device(name: str | Device) -> Device:
 
 
 def load_libraries(device: Device) -> str:
-    """Load CUDA's libraries, those that pip installed too, where onnxruntime would not find them by itself.
+    """Loads CUDA's libraries, including those that pip installed, if onnxruntime would not find them by itself.
 
     Returns:
-        What onnxruntime says of those that it could not load.
+        onnxruntime's messages about libraries that it could not load.
     """
     if device.kind == "cpu" or not hasattr(onnxruntime, "preload_dlls"):
         return ""
     said = io.StringIO()
-    with redirect_stdout(said):  # it prints
+    with redirect_stdout(said):  # onnxruntime prints its messages
         onnxruntime.preload_dlls()
     return " ".join(said.getvalue().split())
 
 
 def require(device: Device, session: Any, said: str = "") -> None:
-    """Refuse a session that onnxruntime quietly moved to the CPU.
+    """Checks that onnxruntime did not silently move a session to the CPU.
 
     Raises:
         RuntimeUnavailableError: it did.

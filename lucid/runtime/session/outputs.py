@@ -1,4 +1,4 @@
-"""What a session returns."""
+"""Outputs: the results of a session, in order and by name."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Outputs(tuple[Array, ...]):
 
     @classmethod
     def of(cls, arrays: Iterable[Array], names: tuple[str, ...]) -> Outputs:
-        """Arrays and their names."""
-        # No __new__ of its own: a call of one step takes microseconds, and that would be half of one.
+        """Creates outputs from arrays and their names."""
+        # No __new__: it would take half a microsecond, and a call of one step takes only microseconds.
         outputs = cls(arrays)
         outputs.names = names
         return outputs
@@ -43,11 +43,11 @@ class Outputs(tuple[Array, ...]):
         return tuple.__getitem__(self, key)
 
     def keys(self) -> tuple[str, ...]:
-        """The names."""
+        """Returns the names."""
         return self.names
 
     def items(self) -> Iterator[tuple[str, Array]]:
-        """Each name with its array."""
+        """Returns an iterator over each name with its array."""
         return zip(self.names, self, strict=True)
 
     def __reduce__(self) -> Any:

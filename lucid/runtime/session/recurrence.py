@@ -1,4 +1,4 @@
-"""What recurrent operators in a model ask of its inputs, read off its graph."""
+"""Recurrence: finds a model's recurrent operators, and what they require of its inputs."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Recurrence(NamedTuple):
 
     Attributes:
         time: the sizes that must be at least one: the time axes.
-        lengths: the inputs that hold lengths of sequences, each with the size that bounds it, if that is known.
-        states: for each recurrent operator and each state of it, the graph's inputs that its first value depends on.
-        backwards: the operators that read time from its end.
+        lengths: the inputs that hold sequence lengths, each with the size that bounds it, if that is known.
+        states: for each state of each recurrent operator, the graph's inputs that its initial value depends on.
+        backwards: the operators that read time backwards.
     """
 
     time: tuple[str, ...] = ()
@@ -32,7 +32,7 @@ class Recurrence(NamedTuple):
 
 
 def recurrence_of(model: onnx.ModelProto) -> Recurrence:
-    """Read a model's recurrent operators; those inside of subgraphs and functions are not looked at."""
+    """Finds a model's recurrent operators; those inside subgraphs and functions are ignored."""
     graph = model.graph
     layers = [node for node in graph.node if node.op_type in (*_LAYERS, "Scan") and node.domain in ("", "ai.onnx")]
     if not layers:
@@ -67,7 +67,7 @@ def recurrence_of(model: onnx.ModelProto) -> Recurrence:
                 lengths[source] = steps
         states += [(label, frozenset(_ancestors(name, makers) & inputs)) for name in initial]
     for value in graph.input:
-        # Where there is no operator that takes them, the name has to tell.
+        # If no operator takes the lengths, only the name identifies them.
         dims = value.type.tensor_type.shape.dim
         integer = value.type.tensor_type.elem_type in (onnx.TensorProto.INT64, onnx.TensorProto.INT32)
         if value.name.endswith("lengths") and value.name in inputs and integer and len(dims) == 1:
@@ -76,7 +76,7 @@ def recurrence_of(model: onnx.ModelProto) -> Recurrence:
 
 
 def _sequences(node: onnx.NodeProto) -> list[str]:
-    """What a recurrent operator reads step by step."""
+    """Returns the inputs that a recurrent operator reads step by step."""
     if node.op_type != "Scan":
         return list(node.input[:1])
     count = next((a.i for a in node.attribute if a.name == "num_scan_inputs"), 0)
@@ -84,13 +84,13 @@ def _sequences(node: onnx.NodeProto) -> list[str]:
 
 
 def _shapes(model: onnx.ModelProto, names: Iterable[str]) -> dict[str, tuple[str | int | None, ...]]:
-    """The shapes of values, inferred if the model does not say."""
+    """Returns the shapes of values, inferred if the model does not declare them."""
     names = set(names)
     found = _declared(model.graph, names)
     if names - found.keys():
         try:
             found |= _declared(onnx.shape_inference.infer_shapes(model).graph, names)
-        except Exception:  # what onnx cannot infer stays unknown, and onnxruntime has the last word
+        except Exception:  # shapes that onnx cannot infer stay unknown; onnxruntime checks them
             return found
     return found
 
@@ -107,7 +107,7 @@ def _declared(graph: onnx.GraphProto, names: set[str]) -> dict[str, tuple[str | 
 
 
 def _origin(name: str, makers: Mapping[str, onnx.NodeProto]) -> str:
-    """The value before casts and reshapes."""
+    """Returns the value before casts and reshapes."""
     for _ in range(len(makers)):
         node = makers.get(name)
         if node is None or node.op_type not in _PASSES_ON:
@@ -117,7 +117,7 @@ def _origin(name: str, makers: Mapping[str, onnx.NodeProto]) -> str:
 
 
 def _ancestors(name: str, makers: Mapping[str, onnx.NodeProto]) -> set[str]:
-    """Every value that one depends on by its data, and itself; a `Shape` of a value does not depend on its data."""
+    """Returns a value and all values that its data depends on; a `Shape` does not depend on its input's data."""
     seen: set[str] = set()
     left = [name] if name else []
     while left:

@@ -26,35 +26,35 @@ __all__ = ["Session"]
 Array = np.ndarray[Any, Any]
 
 _KEPT = 8
-"""For how many different shapes of the inputs buffers are kept."""
+"""The number of different input shapes for which buffers are kept."""
 
 _SMALL = 1 << 15
-"""Up to how many bytes of inputs and outputs buffers serve on a CPU: they save time at each call, and cost copies."""
+"""The most bytes of inputs and outputs for which buffers are used on a CPU: they save overhead, but cost copies."""
 
 
 class Session:
     """An ONNX model, ready to run; safe to call from several threads at once.
 
     Inputs are checked before onnxruntime sees them. From the second call with the same shapes on, small inputs and
-    outputs, and all on a GPU, stand in buffers bound to onnxruntime once, a set of them for each thread that calls at
-    the same time. What a call returns is never overwritten by a later one.
+    outputs, and all on a GPU, use buffers that are bound to onnxruntime once, one set for each concurrent thread. No
+    call overwrites the results of an earlier one.
 
     Args:
-        model: the path of a model, what `lucid.export.to_onnx` returned, or the bytes of a file.
-        device: "cpu", "cuda", "cuda:1" and so on, or "auto": CUDA where it starts, otherwise the CPU.
-        threads: over how many threads an operator is spread; onnxruntime's own choice if None.
-        verify: whether to hold a file that lucid wrote against the digests in it.
-        arena: whether onnxruntime keeps the memory of a call on a CPU for the next, as much as the largest one needed;
-            otherwise all of it is given back.
+        model: the path of a model, the result of `lucid.export.to_onnx`, or the bytes of a file.
+        device: "cpu", "cuda", "cuda:1" and so on, or "auto": CUDA if it starts, otherwise the CPU.
+        threads: the number of threads per operator; if None, onnxruntime's default.
+        verify: whether to check a file that lucid wrote against its digests.
+        arena: whether onnxruntime keeps the CPU memory of a call for the next one, as much as the largest call needed;
+            otherwise all of it is freed.
 
     Attributes:
-        device: where it runs.
-        inputs: name, dtype and shape of each input; a size that is free is a name.
-        outputs: the same of each output.
-        metadata: the texts that the file has about itself.
+        device: the device that it runs on.
+        inputs: name, dtype and shape of each input; a free size is a name.
+        outputs: the same for each output.
+        metadata: the metadata in the file.
 
     Raises:
-        FileError: there is no such file, or it is damaged, no model, or asks for data outside of its folder.
+        FileError: the file does not exist, is damaged, is not a model, or refers to data outside its folder.
         VerificationError: it was altered after lucid wrote it.
         RuntimeUnavailableError: there is no such device.
 
@@ -104,15 +104,14 @@ class Session:
             for i, spec in enumerate(self.inputs)
             if spec.name in self.recurrence.lengths
         ]
-        # What is known of shapes that were seen: the bindings at rest, or None where there are no buffers. Those used
-        # last stand at the end.
+        # By the shapes of inputs: the idle bindings, or None if buffers are not used. The most recently used come last.
         self._bindings: dict[tuple[Shape, ...], list[Binding] | None] = {}
         self._lock = threading.Lock()
-        # Whether the shapes of outputs are what the model says.
+        # Whether the shapes of outputs are those that the model declares.
         self._known = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Outputs:
-        """Run the model.
+        """Runs the model.
 
         Args:
             args: the inputs in order: arrays or Tensors of the model's dtype, or lists, which are converted.
@@ -127,7 +126,7 @@ class Session:
         return Outputs.of(self.run(arrays, tuple([array.shape for array in arrays])), self.output_names)
 
     def run(self, arrays: Sequence[Array], shapes: tuple[Shape, ...]) -> list[Array]:
-        """Run the model on one array for each input, of the input's dtype.
+        """Runs the model on one array per input, of the input's dtype.
 
         Args:
             arrays: the inputs in order.
@@ -144,27 +143,27 @@ class Session:
             self.check_lengths(arrays)
         try:
             results = self._run(arrays) if kept is None else self._run_bound(shapes, arrays, kept)
-        except Exception as error:  # onnxruntime raises types of its own
+        except Exception as error:  # onnxruntime raises its own exception types
             raise LucidError(f"onnxruntime failed on inputs of shapes {list(shapes)}: {error}") from error
         if new:
             self._remember(shapes, sum(array.nbytes for array in (*arrays, *results)))
         return results
 
     def _run(self, arrays: Sequence[Array]) -> list[Array]:
-        """Run the model without buffers. onnxruntime makes NumPy scalars of results without axes."""
+        """Runs the model without buffers. onnxruntime returns results without axes as NumPy scalars."""
         results = self._session.run(self.output_names, dict(zip(self.input_names, arrays, strict=True)), OPTIONS)
         return [np.asarray(result) for result in results]
 
     def _run_bound(self, shapes: tuple[Shape, ...], arrays: Sequence[Array], kept: list[Binding]) -> list[Array]:
-        """Run the model in the buffers that are kept for such inputs."""
+        """Runs the model in the buffers that are kept for inputs of these shapes."""
         try:
             binding = kept.pop()
         except IndexError:  # other threads are using them, or there are none yet
             binding = self._bind(shapes)
         try:
             results = binding(arrays)
-        except Exception:  # onnxruntime raises types of its own
-            # The shapes of outputs may depend on data, whatever the model says of them; then they can have no buffers.
+        except Exception:  # onnxruntime raises its own exception types
+            # The shapes of outputs may depend on data, despite the model's declaration; then they cannot have buffers.
             results = self._run(arrays)
             self._known = False
             for made in list(self._bindings.values()):
@@ -175,7 +174,7 @@ class Session:
         return results
 
     def warmup(self, **sizes: int) -> Session:
-        """Run the model on made-up inputs, so that the first call with these sizes is as fast as the others.
+        """Runs the model on made-up inputs, so that the first call with these sizes is as fast as the others.
 
         Args:
             sizes: the sizes of free axes by name, such as ``batch=32, time=100``; those not given are 1.
@@ -187,12 +186,12 @@ class Session:
             ValueError: there is no free axis of that name.
         """
         arrays = self.sample(**sizes)
-        for _ in range(2):  # the second call makes the buffers
+        for _ in range(2):  # the second call allocates the buffers
             self(*arrays)
         return self
 
     def sample(self, **sizes: int) -> list[Array]:
-        """Made-up inputs of certain sizes: random numbers; zeros for integers; full lengths.
+        """Returns made-up inputs of given sizes: random numbers; zeros for integers; full lengths.
 
         Raises:
             ValueError: there is no free axis of that name.
@@ -206,18 +205,18 @@ class Session:
         return sample(self.inputs, whole, lengths)
 
     def stream(self, batch: int | None = None, state: Mapping[str, str] | None = None) -> Stream:
-        """Run sequences piece by piece: the recurrent state is carried from call to call, on the device.
+        """Returns a `Stream`, which runs sequences piece by piece and keeps the recurrent state on the device.
 
         Args:
-            batch: how many sequences run side by side; 1 if None.
+            batch: the number of sequences that run side by side; 1 if None.
             state: for each input that is a state, the output that is its next value, such as ``{"h": "h_n"}``. If None,
-                those pairs that are named as ``h0`` and ``h_n``, ``c0`` and ``c_n``, ``hidden_0`` and ``hidden_n``.
+                the pairs with names such as ``h0`` and ``h_n``, ``c0`` and ``c_n``, ``hidden_0`` and ``hidden_n``.
 
         Raises:
             ValueError: the model has no such states.
             ShapeError: its batch is fixed at another size.
-            LucidError: pieces would not give what the whole gives: a layer reads time backwards, or keeps a state to
-                itself.
+            LucidError: pieces would not give the results of the whole: a layer reads time backwards, or has a state
+                that is not carried over.
 
         Example:
             >>> rnn = nn.RNN(3, 4)
@@ -236,7 +235,7 @@ class Session:
         return tuple(dict.fromkeys(n for spec in self.inputs for n in spec.shape if isinstance(n, str)))
 
     def check(self, shapes: Sequence[Shape], known: Mapping[str, int] | None = None) -> dict[str, int]:
-        """The sizes of the free axes, given the shapes of the inputs.
+        """Checks the shapes of the inputs and returns the sizes of the free axes.
 
         Raises:
             ShapeError: the shapes do not fit the inputs or each other, or a sequence has no steps.
@@ -257,7 +256,7 @@ class Session:
         return sizes
 
     def check_lengths(self, arrays: Sequence[Array]) -> None:
-        """Refuse lengths that onnxruntime takes but that have no meaning.
+        """Checks sequence lengths: onnxruntime accepts some that have no meaning.
 
         Raises:
             ShapeError: a length is below one or beyond the number of steps.
@@ -270,14 +269,14 @@ class Session:
                 raise ShapeError(f"input {name!r} must hold lengths from 1 to {limit}; got {values.tolist()}")
 
     def _remember(self, shapes: tuple[Shape, ...], size: int) -> None:
-        """From the next call with these shapes on, use buffers; on a CPU only for that many bytes that it pays off."""
+        """Enables buffers for further calls with these shapes; on a CPU, only if they are small enough to pay off."""
         with self._lock:
             while len(self._bindings) >= _KEPT:
                 self._bindings.pop(next(iter(self._bindings)))
             self._bindings.setdefault(shapes, [] if size <= _SMALL or self.device.kind != "cpu" else None)
 
     def _bind(self, shapes: tuple[Shape, ...]) -> Binding:
-        with self._lock:  # the shapes used last are dropped last
+        with self._lock:  # the most recently used shapes are dropped last
             if (bindings := self._bindings.pop(shapes, None)) is not None:
                 self._bindings[shapes] = bindings
         sizes = check_shapes(self.inputs, shapes)
@@ -293,11 +292,11 @@ class Session:
         read: Mapping[str, Buffer] | None = None,
         written: Mapping[str, Buffer] | None = None,
     ) -> Binding:
-        """A `Binding` of this session."""
+        """Returns a `Binding` of this session."""
         return Binding(self._session, self.device, inputs, outputs, read, written)
 
     def output_buffers(self, sizes: Mapping[str, int]) -> dict[str, Buffer | None]:
-        """A buffer for each output whose shape follows from the sizes of the free axes."""
+        """Returns a buffer for each output whose shape follows from the sizes of the free axes; None for the others."""
         buffers: dict[str, Buffer | None] = {}
         for spec in self.outputs:
             shape = resolve(spec, sizes)
@@ -312,7 +311,7 @@ class Session:
 
 def _load(source: Source, device: Device, threads: int | None, arena: bool) -> Any:
     options = onnxruntime.SessionOptions()
-    # Errors arrive as exceptions; printed as well, they would be seen twice.
+    # Errors are raised as exceptions; logging would show them a second time.
     options.log_severity_level = 4
     if threads is not None:
         options.intra_op_num_threads = threads
@@ -320,7 +319,7 @@ def _load(source: Source, device: Device, threads: int | None, arena: bool) -> A
     said = load_libraries(device)
     try:
         session = onnxruntime.InferenceSession(source.model, options, providers=device.providers)
-    except Exception as error:  # onnxruntime raises types of its own
+    except Exception as error:  # onnxruntime raises its own exception types
         raise FileError(f"{source.name} cannot be loaded by onnxruntime: {error}") from error
     require(device, session, said)
     return session

@@ -1,4 +1,4 @@
-"""Where a model comes from, looked at before onnxruntime is."""
+"""Source: a model that is read and checked before onnxruntime loads it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = ["Source", "read_model"]
 
 
 class Source(NamedTuple):
-    """A model that was read.
+    """A model that was read and checked.
 
     Attributes:
-        name: what to call it in messages.
-        proto: the model; weights beside it are not read.
-        model: what onnxruntime is to load: the bytes, or the path where there are weights beside it.
+        name: its name in messages.
+        proto: the model; external data is not read.
+        model: what onnxruntime loads: the bytes, or the path if there is external data.
     """
 
     name: str
@@ -33,14 +33,14 @@ class Source(NamedTuple):
 
 
 def read_model(model: str | os.PathLike[str] | Exported | bytes, verify: bool = True) -> Source:
-    """Read a model, and refuse what is none, what is damaged, and weights that are not its own.
+    """Reads and checks a model.
 
     Args:
         model: its path, an `Exported`, or the bytes of a file.
-        verify: whether to hold a file that has lucid's digests against them.
+        verify: whether to check a file that has lucid's digests against them.
 
     Raises:
-        FileError: it cannot be read, is no ONNX model, is damaged, or asks for files that are not its own.
+        FileError: it cannot be read, is not an ONNX model, is damaged, or refers to files that are not its own.
         VerificationError: it was altered after lucid wrote it.
         TypeError: it is none of these.
     """
@@ -58,7 +58,7 @@ def read_model(model: str | os.PathLike[str] | Exported | bytes, verify: bool = 
     if verify:
         _verify(proto, folder, name)
     if not data and _stands_alone(proto):
-        # Not read again from its path: what was checked is what runs.
+        # onnxruntime does not read it again from its path, so it runs what was checked.
         data = proto.SerializeToString()
     return Source(name, proto, data or os.path.abspath(name))
 

@@ -1,4 +1,4 @@
-"""What a model's inputs and outputs are declared to be, and the checks made before onnxruntime sees an array."""
+"""Spec: the declared inputs and outputs of a model, and the checks of arrays before onnxruntime sees them."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _FORMULA = re.compile(r"(?:(?P<factor>\d+)\*)?(?P<symbols>[^*+-][^*+]*?(?:\*[^*+
 
 
 class Spec(NamedTuple):
-    """An input or an output.
+    """The declaration of an input or output.
 
     Attributes:
         name: its name.
         dtype: the dtype of its elements.
-        shape: for each axis its size, its name if it is free, or None where nothing is known.
+        shape: for each axis its size, its name if it is free, or None if it is unknown.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Spec(NamedTuple):
 
 
 def specs_of(arguments: Iterable[Any], kind: str) -> tuple[Spec, ...]:
-    """The specs of a session's inputs or outputs, as onnxruntime reports them.
+    """Returns the specs of a session's inputs or outputs, as onnxruntime reports them.
 
     Raises:
         FileError: one is not a tensor of numbers.
@@ -56,17 +56,17 @@ def specs_of(arguments: Iterable[Any], kind: str) -> tuple[Spec, ...]:
         match = re.fullmatch(r"tensor\((\w+)\)", argument.type)
         if match is None or match[1] not in _DTYPES:
             raise FileError(f"{kind} {argument.name!r} is a {argument.type}; lucid runs tensors of numbers only")
-        # A name without letters, or a negative size, says no more than that the axis is free.
+        # An empty name or a negative size says only that the axis is free.
         shape = tuple(n if (isinstance(n, str) and n) or (type(n) is int and n >= 0) else None for n in argument.shape)
         specs.append(Spec(argument.name, np.dtype(_DTYPES[match[1]]), shape))
     return tuple(specs)
 
 
 def as_array(x: Any, spec: Spec) -> Array:
-    """What was given for an input, as an array. Lists and numbers take the model's dtype; arrays must have it.
+    """Converts the argument for an input to an array. Lists and numbers take the model's dtype; arrays must have it.
 
     Raises:
-        DtypeError: the dtype is another one, or the list does not hold such numbers.
+        DtypeError: the dtype is another one, or the numbers of a list do not fit it.
         ShapeError: a list whose rows differ in length.
     """
     if isinstance(x, Tensor):
@@ -103,12 +103,12 @@ def _from_list(x: Any, spec: Spec) -> Array:
 def check_shapes(
     specs: Sequence[Spec], shapes: Sequence[Shape], known: Mapping[str, int] | None = None
 ) -> dict[str, int]:
-    """The size of each free axis.
+    """Checks the shapes of inputs and returns the size of each free axis.
 
     Args:
         specs: the inputs.
         shapes: their shapes.
-        known: sizes that were settled elsewhere.
+        known: sizes that are already known.
 
     Raises:
         ShapeError: a shape has the wrong number of axes or a wrong size, or two inputs disagree about an axis.
@@ -137,7 +137,7 @@ def check_shapes(
 
 
 def evaluate(size: int | str | None, sizes: Mapping[str, int]) -> int | None:
-    """The number that a size such as ``time``, ``2*time`` or ``time*batch+1`` comes to; None if that is not known.
+    """Returns the value of a size such as ``time``, ``2*time`` or ``time*batch+1``; None if it is not known.
 
     Example:
         >>> from lucid.runtime.session.spec import evaluate
@@ -160,18 +160,18 @@ def evaluate(size: int | str | None, sizes: Mapping[str, int]) -> int | None:
 
 
 def resolve(spec: Spec, sizes: Mapping[str, int]) -> Shape | None:
-    """The shape at certain sizes, or None if it does not follow from them."""
+    """Returns the shape at given sizes; None if it does not follow from them."""
     shape = [evaluate(n, sizes) for n in spec.shape]
     return None if any(n is None or n < 0 for n in shape) else tuple(shape)  # type: ignore[arg-type]
 
 
 def sample(specs: Sequence[Spec], sizes: Mapping[str, int], lengths: Mapping[str, int] | None = None) -> list[Array]:
-    """Made-up inputs: random numbers, zeros for integers, so that they are valid ids, and full lengths.
+    """Returns made-up inputs: random numbers, zeros for integers, which are valid ids, and full lengths.
 
     Args:
         specs: the inputs.
         sizes: the sizes of free axes; those not named are 1.
-        lengths: for each input that holds lengths, how long they are to be.
+        lengths: for each input that holds lengths, the length to fill in.
     """
     rng = np.random.default_rng(0)
     arrays = []

@@ -1,4 +1,4 @@
-"""Which inputs and outputs of a model are its states."""
+"""Finds the inputs and outputs of a model that are its recurrent states."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["batch_of", "check_whole", "pair"]
 
 
 def pair(inputs: Sequence[Spec], outputs: Sequence[Spec], asked: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The states: for each input that is one, the output that is its next value.
+    """Returns the states: for each input that is one, the output that is its next value.
 
-    If they are not named, they are those called as h0 and h_n, c0 and c_n, hidden_0 and hidden_n.
+    By default, they are the pairs with names such as h0 and h_n, c0 and c_n, hidden_0 and hidden_n.
 
     Raises:
-        ValueError: none is called so, or those that are named do not exist or do not fit.
+        ValueError: there are no such names, or the requested states do not exist or do not fit.
 
     Example:
         >>> from lucid.runtime.session.spec import Spec
@@ -60,10 +60,10 @@ def _fit(before: Sequence[int | str | None], after: Sequence[int | str | None]) 
 
 
 def check_whole(recurrence: Recurrence, pairs: Mapping[str, str]) -> None:
-    """Refuse a model whose pieces would not add up to the whole.
+    """Checks that pieces of a sequence give the same results as the whole.
 
     Raises:
-        LucidError: a layer reads time backwards, or has a state that is not carried on.
+        LucidError: a layer reads time backwards, or has a state that is not carried over.
     """
     if recurrence.backwards:
         raise LucidError(
@@ -79,10 +79,10 @@ def check_whole(recurrence: Recurrence, pairs: Mapping[str, str]) -> None:
 
 
 def batch_of(states: Sequence[Spec], batch: int | None) -> tuple[dict[str, int], dict[str, int], int]:
-    """The size of the free axis that the states share, the batch's axis in each state, and its size.
+    """Returns the size of the free axis that the states share, the batch axis of each state, and the batch size.
 
     Raises:
-        ValueError: `batch` is no size.
+        ValueError: `batch` is not a positive int.
         ShapeError: the states have other free axes, or a fixed batch of another size.
     """
     if batch is not None and (not isinstance(batch, int) or isinstance(batch, bool) or batch < 1):
@@ -90,7 +90,7 @@ def batch_of(states: Sequence[Spec], batch: int | None) -> tuple[dict[str, int],
     free = {n for spec in states for n in spec.shape if not isinstance(n, int)}
     if len(free) > 1 or None in free:
         raise ShapeError(f"stream: only the batch may be free in a state; got {', '.join(map(str, states))}")
-    # Where recurrent layers have the batch: last but one.
+    # In the states of recurrent layers, the batch is the second to last axis.
     axes = {spec.name: max(len(spec.shape) - 2, 0) for spec in states}
     if not free:
         fixed = next((n for spec in states if spec.shape for n in [spec.shape[axes[spec.name]]]), 1)

@@ -1,4 +1,4 @@
-"""Stream: sequences run piece by piece, with the recurrent state kept between calls."""
+"""Stream: runs sequences piece by piece, and keeps the recurrent state between calls."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ __all__ = ["Stream"]
 Array = np.ndarray[Any, Any]
 
 _KEPT = 8
-"""For how many different shapes of the inputs buffers are kept."""
+"""The number of different input shapes for which buffers are kept."""
 
 
 class Stream:
-    """Sequences run piece by piece; made by `Session.stream`. However they are cut, the results are those of the whole.
+    """Runs sequences piece by piece; made by `Session.stream`. Any division into pieces gives the results of the whole.
 
-    The state stays on the device: each call reads it from one buffer and writes it to another, and the next call the
-    other way round. A stream serves one thread; several streams of a session can run at once.
+    The state stays on the device: each call reads it from one buffer and writes it to another, and the next call swaps
+    the two. A stream is for one thread; several streams of a session can run at once.
 
     Attributes:
         pairs: for each input that is a state, the output that is its next value.
-        batch: how many sequences run side by side.
+        batch: the number of sequences that run side by side.
     """
 
     def __init__(self, session: Session, batch: int | None = None, state: Mapping[str, str] | None = None) -> None:
@@ -46,7 +46,7 @@ class Stream:
         self._sizes, self._axes, self.batch = batch_of(states, batch)
         self._shapes = {spec.name: resolve(spec, self._sizes) or () for spec in states}
         self._specs = {spec.name: spec for spec in states}
-        # Two buffers for each state: the one that the next call reads, and the one that it writes.
+        # Two buffers for each state: one that the next call reads, and one that it writes.
         self._states = {
             spec.name: [Buffer(session.device, self._shapes[spec.name], spec.dtype) for _ in range(2)]
             for spec in states
@@ -56,29 +56,29 @@ class Stream:
         self._pieces = _Pieces((), ())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Outputs:
-        """Run the next piece of all sequences.
+        """Runs the next piece of all sequences.
 
         Args:
-            args: the inputs that are no states, in order.
+            args: the inputs that are not states, in order.
             kwargs: inputs by name.
 
         Returns:
-            The outputs that are no states; those are in `state`.
+            The outputs that are not states; the states are in `state`.
 
         Raises:
             TypeError: an input is missing, given twice or unknown.
-            ShapeError, DtypeError: an input does not fit, or is not as wide as the batch.
+            ShapeError, DtypeError: an input does not fit, or has another batch size.
         """
         pieces = self._pieces
         if len(args) == 1 and pieces.only is not None and not kwargs:
-            # The way of one step after the other, where checks and indirections would cost as much as the model.
+            # The fast path for one step at a time, where checks and indirections would cost as much as the model.
             (x,) = args
             shape, dtype, source, target, runs = pieces.only
             if type(x) is np.ndarray and x.shape == shape and x.dtype == dtype:
                 source[...] = x
                 try:
                     runs[self._turn]()
-                except Exception as error:  # onnxruntime raises types of its own
+                except Exception as error:  # onnxruntime raises its own exception types
                     raise _failed(pieces.shapes, error) from error
                 self._turn = not self._turn
                 outputs = Outputs((target.copy(),))
@@ -93,18 +93,18 @@ class Stream:
             self.session.check_lengths(self._all(arrays))
         try:
             results = pieces.bindings[self._turn](arrays)
-        except Exception as error:  # onnxruntime raises types of its own
+        except Exception as error:  # onnxruntime raises its own exception types
             raise _failed(shapes, error) from error
         self._turn = not self._turn
         return Outputs.of(results, self._names)
 
     @property
     def state(self) -> dict[str, Array]:
-        """A copy of each state, by the name of the input. Assign some or all of them to go on from there.
+        """A copy of each state, by the name of the input. Assign some or all of them to continue from there.
 
         Raises:
-            KeyError: when assigned, there is no state of that name.
-            ShapeError, DtypeError: when assigned, one does not fit; none is changed then.
+            KeyError: at the assignment, there is no state of that name.
+            ShapeError, DtypeError: at the assignment, one does not fit; then none is changed.
         """
         return {name: buffers[self._turn].get() for name, buffers in self._states.items()}
 
@@ -121,7 +121,7 @@ class Stream:
             self._states[name][self._turn].put(array)
 
     def reset(self, rows: Sequence[int] | None = None) -> None:
-        """Start again from zeros: all sequences, or some of them, by their places in the batch.
+        """Resets the states of all sequences to zero, or of some, given by their positions in the batch.
 
         Raises:
             IndexError: there is no such row.
@@ -142,7 +142,7 @@ class Stream:
         return ordered(self._inputs, args, kwargs)
 
     def _all(self, arrays: Sequence[Array]) -> list[Array]:
-        """The arrays of all inputs in the model's order, nothing of value where there are states."""
+        """Returns the arrays of all inputs in the model's order, with placeholders for the states."""
         given = iter(arrays)
         return [
             np.broadcast_to(spec.dtype.type(0), self._shapes[spec.name]) if spec.name in self.pairs else next(given)
@@ -172,13 +172,13 @@ class Stream:
 
 
 class _Pieces:
-    """The bindings for pieces of the same shape: one for each way between the two buffers of a state.
+    """The bindings for pieces of the same shape: one for each direction between the two buffers of a state.
 
     Attributes:
         shapes: the shapes of the inputs.
         bindings: the two bindings.
-        only: where there is one input and one output, and NumPy sees the memory of both: shape, dtype and memory of the
-            input, memory of the output, and what runs the model on them.
+        only: if there is one input and one output, and both are on a CPU: shape, dtype and memory of the input, memory
+            of the output, and the functions that run the bindings.
     """
 
     __slots__ = ("bindings", "only", "shapes")
