@@ -1,20 +1,27 @@
 # Everything happens in .venv, whether or not a virtualenv is active. PYTHON is the interpreter that .venv is made from.
 PYTHON ?= python3
 EXTRAS ?= test
+ALL    ?= test,torch
 VENV   := .venv
 RUN    := $(VENV)/bin/python -m
 READY  := $(VENV)/.ready-
 
 .NOTPARALLEL:
-.PHONY: demo test lint format bench install clean
+.PHONY: demo test test-all lint format bench install clean
 
 # One thread: the products are small, and threads that wait for each other on a busy machine cost more than they bring.
 demo: $(READY)plot
 	OPENBLAS_NUM_THREADS=1 $(RUN) models.vowels
 
-# Two processes: half the time on two cores, and the memory of two.
+# The fast tier. Two processes: half the time on two cores, and the memory of two.
 test: lint
-	$(RUN) pytest -n 2 -m "slow or not slow" --cov
+	$(RUN) pytest -n 2 $(COVERAGE)
+
+# Both tiers; the coverage is that of both together. PyTorch is the oracle of the slow one.
+test-all:
+	rm -f .coverage
+	$(MAKE) test EXTRAS=$(ALL) COVERAGE="--cov --cov-report="
+	$(RUN) pytest -n 2 -m slow --cov --cov-append --cov-fail-under=97
 
 lint: install
 	$(RUN) ruff check .

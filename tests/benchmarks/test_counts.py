@@ -108,7 +108,7 @@ def step(kind: str, steps: int, batch: int = 2, hidden: int = 3) -> tuple[Callab
     return lambda: model(x)[0], lambda output: output.backward(g)
 
 
-@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize("kind", thinned(LAYERS, 2))
 def test_numpy_calls_a_time_step(kind: str) -> None:
     few, many = 900, 1500  # so many that nothing outside of the loops takes another way for the longer one
     made = {}
@@ -205,6 +205,7 @@ def test_a_training_step_takes_no_new_pages(sizes: tuple[int, ...]) -> None:
     assert new_pages(sizes) <= PAGES
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what another malloc keeps is not lucid's to say")
 def test_what_the_user_says_about_malloc_stands() -> None:
     sizes = (50, 32, 28, 64)

@@ -87,6 +87,7 @@ def test_a_missing_file_and_a_folder_are_mistakes_in_the_command(folder: Path, c
     assert one_line(lucid_(command), 2)
 
 
+@pytest.mark.slow
 def test_as_a_module_and_as_a_process(folder: Path) -> None:
     def run(*args: str) -> Any:
         return subprocess.run([sys.executable, "-m", "lucid", *args], capture_output=True, text=True)

@@ -29,7 +29,6 @@ from lucid.export.file.layout import lay_out
 from lucid.export.file.read import read
 from lucid.export.file.tensors import Contents
 from lucid.export.file.write import staged, write
-from tests.tiers import thinned
 
 
 class Tagger(nn.Module):
@@ -472,7 +471,8 @@ print(at)
 """
 
 
-@pytest.mark.parametrize("external", thinned([True, False], 2))
+@pytest.mark.slow
+@pytest.mark.parametrize("external", [True, False])
 def test_a_crash_at_any_moment_leaves_the_old_pair_or_the_new_one(external: bool, tmp_path: Path) -> None:
     exported().save(tmp_path / "one")
     exported(seed=1).save(tmp_path / "other")

@@ -270,6 +270,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 @needs_kill
 def test_a_killed_run_ends_where_an_uninterrupted_one_does(tmp_path: Path, uninterrupted: Path) -> None:
     assert killed_again_and_again(tmp_path / "run", kills=3, every=1, seed=0) == 3

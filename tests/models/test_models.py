@@ -195,6 +195,7 @@ def test_a_table_is_aligned() -> None:
     )
 
 
+@pytest.mark.slow
 def test_matplotlib_waits_until_something_is_drawn() -> None:
     code = "import sys, models.vowels, models.sunspots; sys.exit('matplotlib' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

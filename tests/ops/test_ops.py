@@ -19,7 +19,18 @@ from tests.ops.case import results, run, wrapped
 from tests.ops.cases import CASES, ELSEWHERE, FIXED
 from tests.tiers import thinned
 
+
+def firsts(cases):
+    """Cases of which the first of each op runs in the fast tier; all others are marked slow."""
+    seen = set()
+    return [
+        pytest.param(case, marks=[pytest.mark.slow] if case.name in seen or seen.add(case.name) else [])
+        for case in cases
+    ]
+
+
 each_case = pytest.mark.parametrize("case", CASES, ids=str)
+each_op = pytest.mark.parametrize("case", firsts(CASES), ids=str)
 
 
 def expected(case, arrays):
@@ -42,7 +53,7 @@ def test_value(case):
         np.testing.assert_array_equal(x, kept)
 
 
-@each_case
+@each_op
 def test_float32_stays(case):
     arrays = case.arrays(np.float32)
     arrays = [x.astype(np.float32) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x for x in arrays]
@@ -52,7 +63,7 @@ def test_float32_stays(case):
         np.testing.assert_allclose(y.numpy(), exact, rtol=2e-4, atol=1e-5)
 
 
-@each_case
+@each_op
 def test_layout_in_memory_makes_no_difference(case):
     arrays = case.arrays()
     strided = []
@@ -85,7 +96,7 @@ def differentiable(case):
     return function, [x for x, flag in zip(tensors, flags, strict=True) if flag]
 
 
-@pytest.mark.parametrize("case", DERIVATIVES, ids=str)
+@pytest.mark.parametrize("case", firsts(DERIVATIVES), ids=str)
 def test_gradient(case):
     function, leaves = differentiable(case)
     if not function(*leaves):
@@ -94,7 +105,7 @@ def test_gradient(case):
     assert gradcheck(function, leaves, atol=1e-7, rtol=1e-5)
 
 
-@pytest.mark.parametrize("case", thinned(DERIVATIVES, 5), ids=str)
+@pytest.mark.parametrize("case", thinned(DERIVATIVES, 8), ids=str)
 def test_gradient_of_the_gradient(case):
     function, leaves = differentiable(case)
     if function(*leaves):
@@ -114,7 +125,7 @@ def gradients_of(function):
     return gradients
 
 
-@pytest.mark.parametrize("case", [case for case in DERIVATIVES if case.stays], ids=str)
+@pytest.mark.parametrize("case", firsts([case for case in DERIVATIVES if case.stays]), ids=str)
 def test_nothing_on_the_way_back_is_wider_than_float32(case):
     function, inputs = exportable(case)
     if not all(y.dtype == np.float32 for y in results(function(*inputs))):
@@ -149,7 +160,7 @@ def axes(case):
 EXPORTED = [case for case in CASES if not case.no_export]
 
 
-@pytest.mark.parametrize("case", EXPORTED, ids=str)
+@pytest.mark.parametrize("case", firsts(EXPORTED), ids=str)
 def test_export(case):
     function, inputs = exportable(case)
     exported = to_onnx(function, *inputs, dynamic=axes(case))
@@ -238,7 +249,7 @@ def test_methods_take_what_their_functions_take():
         assert [(p.name, p.default) for p in mine] == [(p.name, p.default) for p in theirs], name
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if hasattr(Tensor, case.name)], ids=str)
+@pytest.mark.parametrize("case", firsts([case for case in CASES if hasattr(Tensor, case.name)]), ids=str)
 def test_methods_give_what_their_functions_give(case):
     tensors = wrapped(case.arrays())
     # Tensor.size is PyTorch's: the shape, in Python numbers.

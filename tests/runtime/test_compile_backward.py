@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("quick_choices")
 
 T, N, I, H = 6, 3, 4, 5  # noqa: E741 - the letters of the field
 
-each_layer = pytest.mark.parametrize("layer", ["tanh", "relu", "lstm", "gru"])
+each_layer = pytest.mark.parametrize("layer", thinned(["tanh", "relu", "lstm", "gru"], 2))
 
 
 def recurrent(kind: str, *args: Any, **kwargs: Any) -> nn.Module:
@@ -353,7 +353,7 @@ def test_where_the_guess_is_wrong_an_export_finds_the_free_axes(monkeypatch: pyt
 
 
 @pytest.mark.parametrize("dtype", thinned(["float32", "float64"], 2))
-@pytest.mark.parametrize("given", [True, False])
+@pytest.mark.parametrize("given", thinned([True, False], 2))
 def test_columns(monkeypatch: pytest.MonkeyPatch, given: bool, dtype: str) -> None:
     """Tried for an LSTM where a part has sequences enough; lengths may be given."""
     monkeypatch.setattr(dispatch, "_cores", lambda: 2)

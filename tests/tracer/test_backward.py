@@ -263,6 +263,7 @@ def test_a_graph_a_hundred_thousand_deep():
     del y
 
 
+@pytest.mark.slow
 def test_a_deep_graph_that_is_dropped():
     x = leaf(1.0)
     y = x
