@@ -67,4 +67,4 @@ def pin(graph: Graph, sizes: Mapping[str, int]) -> Graph:
         for i in range(len(outputs)):
             places[node.value(i)] = pinned.value(i)
     results = {name: places.get(value, value) for name, value in graph.outputs.items()}
-    return graph.replace(inputs=inputs, outputs=results)
+    return graph._replace(inputs=inputs, outputs=results)

@@ -81,7 +81,7 @@ def separate(graph: Graph, axes: Mapping[tuple[str, int], str]) -> Separation | 
 def with_totals(graph: Graph, totals: Sequence[Value]) -> Graph:
     """Returns the graph for parts of a batch: the totals of a `Separation` follow the graph's own outputs."""
     free = (name for name in (f"total_{i}" for i in count()) if name not in graph.outputs and name not in graph.inputs)
-    return graph.replace(outputs=graph.outputs | dict(zip(free, totals, strict=False)))
+    return graph._replace(outputs=graph.outputs | dict(zip(free, totals, strict=False)))
 
 
 def _placements(graph: Graph, symbol: str) -> dict[Value, Placement]:

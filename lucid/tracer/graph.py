@@ -81,7 +81,7 @@ class Graph:
         self.structure = structure
         self.leaks = leaks
 
-    def replace(self, **changes: Any) -> Graph:
+    def _replace(self, **changes: Any) -> Graph:
         """Returns a copy with some of the constructor's arguments, given by name, replaced."""
         names = ("inputs", "outputs", "captured", "labels", "structure", "leaks")
         return Graph(**{name: getattr(self, name) for name in names} | changes)

@@ -6,6 +6,7 @@ The examples with ``>>>`` run as doctests; this is for all else.
 from __future__ import annotations
 
 import importlib.util
+import io
 import re
 import warnings
 from pathlib import Path
@@ -66,31 +67,45 @@ def test_what_is_said_of_pytorch_is_so(torch: Any) -> None:
     pytest.importorskip("onnxscript", reason="PyTorch's exporter needs it")
     import onnxruntime
 
-    model = torch.nn.RNN(3, 4).eval()
+    rnn, lstm, gru = (kind(3, 4).eval() for kind in (torch.nn.RNN, torch.nn.LSTM, torch.nn.GRU))
+    Dim = torch.export.Dim
 
-    def export(steps: int, **options: Any) -> Any:
+    def export(model: Any, steps: int, **axes: Any) -> Any:
+        options = {"dynamic_shapes": (dict(enumerate(axes.values())),)} if axes else {}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return torch.onnx.export(model, (torch.randn(steps, 2, 3),), verbose=False, **options).model_proto
 
+    def shapes(proto: bytes, steps: int, batch: int = 2) -> tuple[Any, Any]:
+        """The declared time axis, and the shape of the output for that many steps and sequences."""
+        session = onnxruntime.InferenceSession(proto, providers=["CPUExecutionProvider"])
+        (given,) = session.get_inputs()
+        return given.shape[0], session.run(None, {given.name: np.zeros((steps, batch, 3), np.float32)})[0].shape
+
     if torch.__version__.split("+")[0].startswith("2.13."):
         # "5 time steps become 33 nodes, 20 become 123"
-        assert [len(export(steps).graph.node) for steps in (5, 20)] == [33, 123]
+        assert [len(export(rnn, steps).graph.node) for steps in (5, 20)] == [33, 123]
 
-    # "Asked for a dynamic time axis, it refuses"
-    for options in (
-        {"dynamic_shapes": ({0: torch.export.Dim.DYNAMIC},)},
-        {"input_names": ["input"], "dynamic_axes": {"input": {0: "time"}}},
-    ):
-        with pytest.raises(Exception, match="Failed to export the model"):
-            export(5, **options)
+    # "It fixes a time dimension with a name"
+    assert shapes(export(rnn, 5, time=Dim("time")).SerializeToString(), 5) == (5, (5, 2, 4))
 
-    # "or, with Dim.AUTO, ...: 9 in, 5 out, no error"
-    proto = export(5, dynamic_shapes=({0: torch.export.Dim.AUTO},))
-    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
-    (given,) = session.get_inputs()
-    assert isinstance(given.shape[0], str)
-    assert session.run(None, {given.name: np.zeros((9, 2, 3), np.float32)})[0].shape == (5, 2, 4)
+    # "9 in, 5 out, no error"
+    name, shape = shapes(export(rnn, 5, time=Dim.AUTO).SerializeToString(), 9)
+    assert (type(name), shape) == (str, (5, 2, 4))
+
+    for model in (lstm, gru):
+        # "the file crashes at other lengths"
+        with pytest.raises(Exception, match="Reshape"):
+            shapes(export(model, 5, time=Dim.AUTO).SerializeToString(), 7)
+        # "or, exported from one step, returns (1, 21, 4) instead of (7, 3, 4)"
+        assert shapes(export(model, 1, time=Dim.AUTO, batch=Dim.AUTO).SerializeToString(), 7, batch=3)[1] == (1, 21, 4)
+
+    # "PyTorch's older exporter is right"
+    for model in (rnn, lstm, gru):
+        file = io.BytesIO()
+        options = {"dynamo": False, "input_names": ["x"], "dynamic_axes": {"x": {0: "time"}}}
+        torch.onnx.export(model, (torch.randn(5, 2, 3),), file, **options)
+        assert shapes(file.getvalue(), 7) == ("time", (7, 2, 4))
 
 
 @pytest.mark.filterwarnings("ignore")

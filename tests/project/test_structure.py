@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.project.names import PAGE, public_names
 from tests.tiers import thinned
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -208,6 +209,12 @@ def test_no_file_knows_where_it_stands():
         if path != Path(__file__).resolve():
             found += [f"{path.relative_to(ROOT)}: {line.strip()}" for line in text.splitlines() if pattern.search(line)]
     assert not found, "\n".join(found)
+
+
+def test_public_names_are_those_on_record():
+    made, recorded = public_names().splitlines(), PAGE.read_text(encoding="utf-8").splitlines()
+    changed = sorted(set(made) ^ set(recorded))
+    assert made == recorded, f"public names differ: {changed}; if that is meant, run `python -m tests.project.names`"
 
 
 def test_public_names_exist_and_are_documented():

@@ -110,14 +110,14 @@ def _with_parameters(graph: Graph) -> tuple[Graph, dict[str, Tensor]]:
     inputs = {**graph.inputs, **{names[value]: value for value in trained}}
     captured = {value: tensor for value, tensor in graph.captured.items() if value not in trained}
     parameters = {names[value]: tensor for value, tensor in trained.items()}
-    return graph.replace(inputs=inputs, captured=captured), parameters
+    return graph._replace(inputs=inputs, captured=captured), parameters
 
 
 def _with_output_names(graph: Graph, names: Sequence[str]) -> Graph:
     check_names("output_names", names, len(graph.outputs))
     if taken := [name for name in names if name in graph.inputs]:
         raise ValueError(f"to_onnx: output_names must differ from the inputs' names; got {', '.join(taken)} in both")
-    return graph.replace(outputs=dict(zip(names, graph.outputs.values(), strict=True)))
+    return graph._replace(outputs=dict(zip(names, graph.outputs.values(), strict=True)))
 
 
 def _with_strategies(proof: Proof, lowering: str, time_is_asked: bool, made_up: bool) -> tuple[Proof, dict[Node, str]]:
