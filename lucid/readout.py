@@ -23,27 +23,24 @@ class Readout:
     _value: Value | None
 
     def numpy(self) -> np.ndarray[Any, Any]:
-        """Returns the elements as a NumPy array that shares memory with the tensor.
+        """Returns the elements as a NumPy array that shares memory with the tensor, read-only in a trace.
 
         Raises:
             GradientError: the tensor requires gradients, which NumPy would lose; use ``x.detach().numpy()``.
         """
         if self._requires_grad:
             raise GradientError("numpy() on a tensor that requires gradients; use x.detach().numpy()")
-        self._leaks("numpy()")
-        return self._data
+        return self._read("numpy()")
 
     def item(self) -> Any:
         """Returns the only element as a Python number."""
         if self._data.size != 1:
             raise ShapeError(f"item(): only one element can become a Python number; got shape {self._data.shape}")
-        self._leaks("item()")
-        return self._data.item()
+        return self._read("item()").item()
 
     def tolist(self) -> Any:
         """Returns the elements as nested lists of Python numbers."""
-        self._leaks("tolist()")
-        return self._data.tolist()
+        return self._read("tolist()").tolist()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
@@ -62,16 +59,17 @@ class Readout:
     def __bool__(self) -> bool:
         if self._data.size != 1:
             raise ShapeError(f"a tensor of shape {self._data.shape} has no single truth value; use any() or all()")
-        self._leaks("bool()")
-        return bool(self._data.item())
+        return bool(self._read("bool()").item())
 
     def __contains__(self, item: Any) -> bool:
-        self._leaks("in")
-        return bool((self._data == getattr(item, "_data", item)).any())
+        if isinstance(item, Readout):
+            item = item._read("in")
+        return bool((self._read("in") == item).any())
 
     def __repr__(self) -> str:
         # Four digits as in PyTorch: of eight digits, the last differs between processors.
-        text = np.array2string(self._data, precision=4, separator=", ", prefix="tensor(", threshold=200, edgeitems=3)
+        data = self._read("repr()")
+        text = np.array2string(data, precision=4, separator=", ", prefix="tensor(", threshold=200, edgeitems=3)
         if self._data.dtype not in (np.float32, np.int64, np.bool_):
             text += f", dtype={self._data.dtype}"
         if self._requires_grad:
@@ -82,7 +80,10 @@ class Readout:
     def __format__(self, spec: str) -> str:
         return object.__format__(self, spec) if self._data.ndim else format(self.item(), spec)
 
-    def _leaks(self, how: str) -> None:
+    def _read(self, how: str) -> np.ndarray[Any, Any]:
+        """Returns the elements, as Python gets them; a trace records it."""
         trace = MODE.get().trace
-        if trace is not None:
-            trace.leak(how, cast("TensorLike", self))
+        if trace is None:
+            return self._data
+        data: np.ndarray[Any, Any] = trace.read(how, cast("TensorLike", self))
+        return data

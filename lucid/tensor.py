@@ -325,6 +325,12 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
                 [3., 4.]])
     """
     if isinstance(data, Tensor):
+        trace = MODE.get().trace
+        if trace is not None and trace.owner(data) is not None:
+            copied: Tensor = OPS["detach"](data)
+            if dtype is not None:
+                copied = OPS["astype"](copied, dtype=np.dtype(dtype))
+            return copied.requires_grad_() if requires_grad else copied
         data = data._data
     keeps = isinstance(data, (np.ndarray, np.generic))
     try:

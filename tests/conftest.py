@@ -1,4 +1,4 @@
-"""Fixtures that several files of tests share."""
+"""Fixtures that several test files share."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ def torch() -> Any:
 
 @pytest.fixture
 def quick_choices(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compiled modules choose without a rest between candidates and by a few calls. That may be another choice, but any
-    has to be right."""
+    """Compiled modules choose a candidate after a few calls, without pauses.
+
+    The choice may not be the fastest, but every candidate must give the right results.
+    """
     monkeypatch.setattr(autotune, "_SETTLE", 0.0)
     monkeypatch.setattr(autotune, "_WARM", 0.0)
     monkeypatch.setattr(candidate, "_TURN", 0.0)

@@ -1,4 +1,4 @@
-"""The two tiers of tests: those marked slow run in `make test-all` alone."""
+"""The two tiers of tests: tests marked slow run in `make test-all` only."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ __all__ = ["thinned"]
 
 
 def thinned(cases: Iterable[Any], every: int, arguments: int = 1) -> list[Any]:
-    """Cases for `parametrize`: the first, and every n-th after it, run in the fast tier; all others are marked slow.
+    """Returns cases for `parametrize`: the first of every n cases runs in the fast tier, the others are marked slow.
 
     Args:
         cases: the cases.
         every: n.
-        arguments: how many arguments a case has; each case is a tuple if there are several.
+        arguments: the number of arguments per case; if there are several, each case is a tuple.
 
     Example:
         >>> [len(case.marks) for case in thinned("abcd", 3)]

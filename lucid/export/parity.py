@@ -54,6 +54,7 @@ class Report(NamedTuple):
         tolerances: the relative and the absolute tolerance applied to each output.
         precision: the precision that the model was converted to; None if it was not.
         bytes: the size of the model before and after the conversion; None if there was none.
+        reads: where Python reads elements of tensors, without any effect on the result; not part of the file.
     """
 
     checks: tuple[Check, ...]
@@ -63,6 +64,7 @@ class Report(NamedTuple):
     tolerances: dict[str, tuple[float, float]] = {}  # noqa: RUF012 - never changed
     precision: str | None = None
     bytes: tuple[int, int] | None = None
+    reads: tuple[str, ...] = ()
 
     @property
     def difference(self) -> float:
@@ -78,12 +80,14 @@ class Report(NamedTuple):
         lines = [f"{left.ljust(width)}  {right}" for left, right in rows]
         if self.bytes is not None:
             lines.append(f"{self.precision}: {self.bytes[1]:,} bytes, from {self.bytes[0]:,}")
+        lines += [f"read in Python, without effect: {read}" for read in self.reads]
         return "\n".join(lines)
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns the report as a dict for JSON."""
-        checks = [check._asdict() for check in self.checks]
-        return {**self._asdict(), "checks": checks, "difference": self.difference}
+        """Returns the report as a dict for JSON, without the lines of the user's files."""
+        made = {**self._asdict(), "checks": [check._asdict() for check in self.checks], "difference": self.difference}
+        del made["reads"]
+        return made
 
 
 def tolerance(dtype: np.dtype[Any], rtol: float | None, atol: float | None) -> tuple[float, float]:
@@ -194,7 +198,7 @@ def _compare(
             checks.append(
                 Check(sizes, _difference(session, {**arrays, **trained}, references, sizes, tolerances, precision))
             )
-    return Report(tuple(checks), tuple(output_names), rtol, atol, tolerances, precision)
+    return Report(tuple(checks), tuple(output_names), rtol, atol, tolerances, precision, None, plan.reads)
 
 
 def _tolerance(

@@ -43,6 +43,8 @@ class Module:
     _buffers: dict[str, Tensor | None]
     _modules: dict[str, Module | None]
     _transient: frozenset[str] = frozenset()
+    _notes: frozenset[str] = frozenset()
+    """The attributes in which a call notes something that no later call reads."""
 
     def __init__(self) -> None:
         own = self.__dict__

@@ -104,10 +104,10 @@ def scan(step: Callable[..., Any], xs: Any, state: Any = None, *, reverse: bool 
     sample = [*states, *(Tensor(x._data[0]) for x in sequences)]
     names = [*(f"state_{i}" for i in range(len(states))), *(f"x_{i}" for i in range(len(sequences)))]
     graph, rest, results = record(body, sample, names)
-    if graph.leaks:
+    if graph.reads:
         raise TraceError(
             "scan: the step turned a tensor into Python numbers, which would be the same at every time: "
-            + ", ".join(str(leak) for leak in graph.leaks)
+            + ", ".join(str(read) for read in graph.reads)
         )
     found = _scan(
         *states, *sequences, *rest, body=graph, states=len(states), scanned=len(sequences), reverse=bool(reverse)

@@ -1,45 +1,198 @@
-"""Isolation: runs a model without side effects on it or on the random state."""
+"""Isolation: the runs of a proof do not see each other, and nobody sees them afterwards."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import types
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from ..nn.module import Module
 from ..ops.random import get_rng_state, set_rng_state
+from ..tensor import Tensor
 
-__all__ = ["isolated"]
+__all__ = ["Snapshot", "isolated"]
+
+_CONTAINERS = (dict, list, set)
+
+_LARGE = 1000
+"""Containers with more entries are data rather than state: they are not watched."""
 
 
 @contextmanager
-def isolated(model: Callable[..., Any], evaluation: bool) -> Iterator[None]:
-    """Restores a model's attributes, modes, tables of buffers, gradients and the random state at exit.
+def isolated(function: Callable[..., Any], evaluation: bool = False) -> Iterator[None]:
+    """Restores at exit what a function can reach: see `Snapshot`.
 
     Args:
-        model: a Module; for another callable only the random state is restored.
+        function: a Module or another callable.
         evaluation: whether all modules are in evaluation mode inside.
     """
-    modules = list(model.modules()) if isinstance(model, Module) else []
-    before = [(m, dict(m.__dict__), dict(m._parameters), dict(m._buffers), dict(m._modules)) for m in modules]
-    gradients = [(p, p.grad) for m in modules for p in m.parameters(recurse=False)]
-    random = get_rng_state()
+    snapshot = Snapshot(function)
     try:
-        for module in modules:
-            module.training = module.training and not evaluation
+        if evaluation:
+            for module in snapshot.modules:
+                module.training = False
         yield
     finally:
-        set_rng_state(random)
-        for parameter, gradient in gradients:
+        snapshot.restore()
+
+
+class Snapshot:
+    """What a function can change and find again in the next call, as it is now.
+
+    These are the attributes, modes, tables and gradients of the modules that it reaches; the variables of closures and
+    the global variables that its code names, if they hold plain values, tensors or containers; what is in these
+    dicts, lists and sets; and the random state. Attributes of other objects, files, the environment and the elements
+    of arrays are not watched.
+
+    Args:
+        function: a Module or another callable.
+
+    Attributes:
+        modules: the modules that it reaches.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        reach = _Reach()
+        reach.visit(function)
+        self.modules = reach.modules
+        self._random = get_rng_state()
+        self._gradients = [(p, p.grad) for m in self.modules for p in m.parameters(recurse=False)]
+        self._attributes = [
+            (m, {name: value for name, value in m.__dict__.items() if name not in m._notes}) for m in self.modules
+        ]
+        self._containers = [(container, container.copy()) for container in reach.containers]
+        self._cells = [(name, cell, cell.cell_contents) for name, cell in reach.cells]
+        self._globals = [(space, name, space[name]) for space, name in reach.globals]
+
+    def restore(self) -> None:
+        """Restores all of it. What did not change is not touched, so another thread never sees it missing."""
+        set_rng_state(self._random)
+        for parameter, gradient in self._gradients:
             parameter.grad = gradient
-        for module, attributes, parameters, buffers, children in before:
-            _restore(module.__dict__, attributes)
-            for table, entries in (("_parameters", parameters), ("_buffers", buffers), ("_modules", children)):
-                _restore(attributes[table], entries)
+        for module, attributes in self._attributes:
+            now = module.__dict__
+            notes = {name: now[name] for name in module._notes if name in now}
+            if not _same(now, attributes | notes):
+                _refill(now, attributes | notes)
+        for container, copy in self._containers:
+            if not _same(container, copy):
+                _refill(container, copy)
+        for _, cell, content in self._cells:
+            cell.cell_contents = content
+        for space, name, value in self._globals:
+            space[name] = value
+
+    def changed(self) -> list[str]:
+        """Returns the names of what is not as it was, apart from gradients and the random state."""
+        found = []
+        for module, attributes in self._attributes:
+            now = module.__dict__
+            found += [
+                f"{type(module).__name__}.{name}"
+                for name in {**attributes, **now}
+                if name not in module._notes and name != "_last_call" and now.get(name) is not attributes.get(name)
+            ]
+        names = {id(value): f"{type(m).__name__}.{name}" for m, own in self._attributes for name, value in own.items()}
+        names |= {id(value): name for name, _, value in self._cells}
+        names |= {id(value): name for _, name, value in self._globals}
+        for container, copy in self._containers:
+            if not _same(container, copy):
+                found.append(names.get(id(container), f"a {type(container).__name__}"))
+        found += [name for name, cell, content in self._cells if cell.cell_contents is not content]
+        found += [name for space, name, value in self._globals if space.get(name) is not value]
+        return list(dict.fromkeys(found))
 
 
-def _restore(table: dict[str, Any], entries: dict[str, Any]) -> None:
-    """Restores a table's entries. If its names are unchanged, no other thread ever sees it without one of them."""
-    if list(table) != list(entries):
-        table.clear()
-    table.update(entries)
+class _Reach:
+    """Follows a function into its modules, closures, globals and containers."""
+
+    def __init__(self) -> None:
+        self.modules: list[Module] = []
+        self.containers: list[Any] = []
+        self.cells: list[tuple[str, Any]] = []
+        self.globals: list[tuple[dict[str, Any], str]] = []
+        # The things themselves are kept, so that no other thing gets their identity.
+        self._seen: dict[int, Any] = {}
+
+    def visit(self, thing: Any) -> None:
+        if id(thing) in self._seen:
+            return
+        self._seen[id(thing)] = thing
+        if isinstance(thing, Module):
+            for module in thing.modules():
+                self._module(module)
+        elif isinstance(thing, types.MethodType):
+            self.visit(thing.__func__)
+            self.visit(thing.__self__)
+        elif isinstance(thing, types.FunctionType):
+            self._function(thing)
+        elif type(thing) in _CONTAINERS:
+            self._container(thing)
+        elif hasattr(thing, "__wrapped__"):
+            self.visit(thing.__wrapped__)
+
+    def _module(self, module: Module) -> None:
+        if module in self.modules:
+            return
+        self._seen[id(module)] = module
+        self.modules.append(module)
+        own = module.__dict__
+        for table in ("_parameters", "_buffers", "_modules"):
+            self.containers.append(own[table])
+            self._seen[id(own[table])] = own[table]
+        for name, value in own.items():
+            if name not in module._notes:
+                self.visit(value)
+        self.visit(type(module).forward)
+
+    def _function(self, function: types.FunctionType) -> None:
+        if (function.__module__ or "").partition(".")[0] in ("lucid", "numpy"):
+            return
+        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+            try:
+                content = cell.cell_contents
+            except ValueError:  # not assigned yet
+                continue
+            self.cells.append((name, cell))
+            self.visit(content)
+        space = function.__globals__
+        for name in _names(function.__code__):
+            if name in space:
+                value = space[name]
+                if value is None or isinstance(value, (int, float, str, tuple, Tensor, *_CONTAINERS)):
+                    self.globals.append((space, name))
+                self.visit(value)
+
+    def _container(self, container: Any) -> None:
+        if len(container) > _LARGE:
+            return
+        self.containers.append(container)
+        parts: Iterable[Any] = list(container.values()) if type(container) is dict else list(container)
+        for part in parts:
+            self.visit(part)
+
+
+def _names(code: types.CodeType) -> set[str]:
+    return set(code.co_names).union(*(_names(c) for c in code.co_consts if isinstance(c, types.CodeType)))
+
+
+def _same(container: Any, copy: Any) -> bool:
+    """Returns whether a container has the very things that it had."""
+    if len(container) != len(copy):
+        return False
+    if isinstance(copy, dict):
+        return all(name in container and container[name] is value for name, value in copy.items())
+    if isinstance(copy, list):
+        return all(one is other for one, other in zip(container, copy, strict=True))
+    return bool(container == copy)
+
+
+def _refill(container: Any, copy: Any) -> None:
+    """Gives a container its contents back. If the keys are the same, no thread ever sees a dict without one of them."""
+    if isinstance(copy, list):
+        container[:] = copy
+        return
+    if not isinstance(copy, dict) or list(container) != list(copy):
+        container.clear()
+    container.update(copy)

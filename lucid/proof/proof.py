@@ -27,6 +27,7 @@ class Proof(NamedTuple):
     axes: dict[Axis, str]
     sizes: dict[str, int]
     fixed: dict[Axis, str]
+    reads: tuple[str, ...] = ()
 
     def pinned(self, symbols: Set[str], reason: str) -> Proof:
         """Returns the proof with some symbols fixed at the example's sizes, for the given reason."""
@@ -35,6 +36,7 @@ class Proof(NamedTuple):
             {axis: symbol for axis, symbol in self.axes.items() if symbol not in symbols},
             {symbol: n for symbol, n in self.sizes.items() if symbol not in symbols},
             self.fixed | {axis: reason for axis, symbol in self.axes.items() if symbol in symbols},
+            self.reads,
         )
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from itertools import chain, count
 from typing import Any
 
 import numpy as np
 
 from .node import Node, Value
+from .read import Read
 from .tree import Structure
 
-__all__ = ["Graph", "walk"]
+__all__ = ["Graph", "depends", "walk"]
 
 
 def walk(roots: Iterable[Value | None], follow: Callable[[Value], bool] | None = None) -> list[Node]:
@@ -47,6 +48,14 @@ def walk(roots: Iterable[Value | None], follow: Callable[[Value], bool] | None =
     return order
 
 
+def depends(value: Value, inputs: Container[Value]) -> bool:
+    """Returns whether a value was computed from the elements of inputs; their sizes are not elements."""
+    if value.node is None:
+        return value in inputs
+    nodes = walk([value], lambda v: v.node is None or v.node.op.name != "size")
+    return any(operand in inputs for node in nodes for operand in node.inputs if type(operand) is Value)
+
+
 class Graph:
     """A traced graph: named inputs, nodes in execution order, outputs, and captured tensors.
 
@@ -58,7 +67,7 @@ class Graph:
         read: the values that a node or an output reads.
         labels: a name for each captured leaf (`encoder.rnn.weight_ih_l0`).
         structure: the nested structure of `outputs` in the function's result.
-        leaks: where traced values were converted to Python numbers or NumPy arrays.
+        reads: where Python read elements of traced tensors.
     """
 
     def __init__(
@@ -68,7 +77,7 @@ class Graph:
         captured: dict[Value, Any],
         labels: dict[Value, str],
         structure: Structure,
-        leaks: tuple[Any, ...] = (),
+        reads: tuple[Read, ...] = (),
     ) -> None:
         self.inputs = inputs
         self.outputs = outputs
@@ -79,12 +88,16 @@ class Graph:
         self.captured = {value: tensor for value, tensor in captured.items() if value in self.read}
         self.labels = labels
         self.structure = structure
-        self.leaks = leaks
+        self.reads = reads
 
     def _replace(self, **changes: Any) -> Graph:
         """Returns a copy with some of the constructor's arguments, given by name, replaced."""
-        names = ("inputs", "outputs", "captured", "labels", "structure", "leaks")
+        names = ("inputs", "outputs", "captured", "labels", "structure", "reads")
         return Graph(**{name: getattr(self, name) for name in names} | changes)
+
+    def depends(self, value: Value) -> bool:
+        """Returns whether a value was computed from the elements of the inputs."""
+        return depends(value, set(self.inputs.values()))
 
     def names(self) -> dict[Value, str]:
         """Returns a distinct name for each value: inputs and captured leaves keep theirs, the others get %0, %1, …."""

@@ -45,7 +45,7 @@ def record(
     everything = dict(zip(names, values, strict=True))
     everything.update((f"outer_{i}", value) for i, value in enumerate(recording.captured))
     named = {f"output_{i}": value for i, value in enumerate(outputs)}
-    graph = Graph(everything, named, {}, {}, LEAF, tuple(recording.leaks))
+    graph = Graph(everything, named, {}, {}, LEAF, tuple(recording.reads))
     return graph, list(recording.captured.values()), structure
 
 

@@ -106,7 +106,7 @@ class _Unifier:
         for name in first.outputs:
             self.node = first.outputs[name].node
             outputs[name] = self._operand([graph.outputs.get(name) for graph in self.graphs])
-        return Graph(inputs, outputs, self.captured, self.labels, first.structure, first.leaks)
+        return Graph(inputs, outputs, self.captured, self.labels, first.structure, first.reads)
 
     def _unify_nodes(self, nodes: tuple[Node | None, ...]) -> None:
         first = self.node = nodes[0] or next(node for node in nodes if node is not None)
@@ -223,10 +223,10 @@ class _Unifier:
 
     def _error(self, why: str) -> TraceError:
         where = f" {self.node.op.name} at {self.node.location}:" if self.node is not None else ""
-        leaks = [str(leak) for graph in self.graphs for leak in graph.leaks]
+        reads = [str(read) for graph in self.graphs for read in graph.reads]
         hint = ""
-        if leaks:
-            hint = f"; a traced value left the graph through {', '.join(dict.fromkeys(leaks))}"
+        if reads:
+            hint = f"; a traced value left the graph through {', '.join(dict.fromkeys(reads))}"
         return TraceError(f"{where.strip()} {why}{hint}".strip())
 
 

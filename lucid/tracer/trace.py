@@ -7,48 +7,55 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain, count
+from math import inf
 from typing import Any
 
 from ..errors import TraceError
-from .graph import Graph
+from .graph import Graph, depends
 from .mode import MODE, Mode
 from .node import Location, Node, TensorLike, Value
+from .read import Answer, Read, numbers_around
 from .tree import Structure, flatten, paths, unflatten
 
-__all__ = ["Leak", "Trace", "input_names", "trace", "user_location"]
+__all__ = ["PACKAGE", "EndlessRunError", "Trace", "input_names", "record", "trace", "user_location"]
 
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+"""The folder of lucid's own files."""
 
 
 def user_location() -> Location | None:
     """Returns the innermost line being executed outside lucid."""
     frame = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
         frame = frame.f_back  # type: ignore[assignment]
     if frame is None:
         return None
     return Location(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
 
 
-class Leak(tuple[str, "Location | None"]):
-    """A traced value that was converted to something the graph does not record: (how, where)."""
-
-    __slots__ = ()
-
-    def __str__(self) -> str:
-        how, where = self
-        return f"{how} at {where}" if where else how
+class EndlessRunError(BaseException):
+    """A run was cut off, since it did not end; no ``except Exception`` of the user's catches it."""
 
 
 class Trace:
-    """A recording in progress; `parent` is the trace around it, if it records a subgraph."""
+    """A recording in progress.
 
-    def __init__(self, parent: Trace | None = None) -> None:
+    Attributes:
+        parent: the trace around it, if it records a subgraph.
+        reads: what Python read of its tensors.
+        answer: what a read gets instead of the elements; the elements themselves if None.
+        limit: the number of ops and reads after which the run is cut off.
+    """
+
+    def __init__(self, parent: Trace | None = None, answer: Answer | None = None, limit: float = inf) -> None:
         self.parent = parent
+        self.answer = answer
+        self.limit = limit
+        self.reads: list[Read] = []
+        self._steps = 0
         self.inputs: set[Value] = set()
         self.captured: dict[Value, TensorLike] = {}
         self.labels: dict[Value, str] = {} if parent is None else parent.labels
-        self.leaks: list[Leak] = []
         self._scopes: list[str] = [] if parent is None else parent._scopes[-1:]
         self._modules: dict[Any, str] = {} if parent is None else parent._modules
 
@@ -57,26 +64,78 @@ class Trace:
         value: Value = tensor._value or tensor._leaf_value()
         node = value.node
         if (node is None and value not in self.inputs) or (node is not None and node.trace is not self):
+            if value not in self.captured and node is not None and node.trace is not None:
+                self._check_kept(value, node.trace)
             self.captured.setdefault(value, tensor)
         return value
+
+    def _check_kept(self, value: Value, origin: Trace) -> None:
+        """Rejects a tensor that another call computed from its inputs.
+
+        Raises:
+            TraceError: it is one.
+        """
+        around: Trace | None = self
+        while around is not None and around is not origin:
+            around = around.parent
+        if around is None and depends(value, origin.inputs):
+            assert value.node is not None
+            raise TraceError(
+                f"{value.node.op.name} at {value.node.location}: a tensor that one call computed from its inputs is "
+                "used in a later call, but a file keeps nothing between calls; take it as an input, and return it"
+            )
 
     def sees(self, tensor: TensorLike) -> bool:
         """Returns whether the tensor is an input of this trace or was computed in it."""
         value = tensor._value
         return value is not None and (value in self.inputs if value.node is None else value.node.trace is self)
 
+    def owner(self, tensor: TensorLike) -> Trace | None:
+        """Returns the trace that sees a tensor: this one, one around it, or None."""
+        trace: Trace | None = self
+        while trace is not None and not trace.sees(tensor):
+            trace = trace.parent
+        return trace
+
     def record(self, node: Node) -> None:
         """Adds a node to this trace."""
         node.trace = self
         node.scope = self._scopes[-1] if self._scopes else ""
         node.location = user_location()
+        self._step()
 
-    def leak(self, how: str, tensor: TensorLike) -> None:
-        """Records that a tensor of this trace was converted to Python numbers or an array."""
-        if self.sees(tensor):
-            self.leaks.append(Leak((how, user_location())))
-        elif self.parent is not None:
-            self.parent.leak(how, tensor)
+    def read(self, how: str, tensor: TensorLike) -> Any:
+        """Records that Python reads a tensor, and returns the elements that it gets: read-only if the trace sees it.
+
+        Args:
+            how: the conversion, such as "item()".
+            tensor: the tensor.
+        """
+        trace = self.owner(tensor)
+        if trace is None:
+            return tensor._data
+        assert tensor._value is not None
+        found = Read(how, user_location(), tensor._value, tensor._data, numbers_around(_CODE, PACKAGE))
+        trace.reads.append(found)
+        root = trace._step()
+        # What NumPy writes, the graph does not record.
+        data = (found.data if root.answer is None else root.answer(found)).view()
+        data.flags.writeable = False
+        return data
+
+    def _step(self) -> Trace:
+        """Counts an op or a read, and returns the outermost trace.
+
+        Raises:
+            EndlessRunError: there were more than the limit.
+        """
+        root = self
+        while root.parent is not None:
+            root = root.parent
+        root._steps += 1
+        if root._steps > root.limit:
+            raise EndlessRunError
+        return root
 
     @contextmanager
     def scope(self, name: str) -> Iterator[None]:
@@ -108,6 +167,8 @@ class Trace:
     def forget(self) -> None:
         """Releases tensors and modules, which a kept tensor would otherwise hold through its node and its trace."""
         self.captured = {}
+        self.reads = []
+        self.answer = None
         self._modules = {}
 
     def _fresh(self, name: str) -> str:
@@ -137,9 +198,32 @@ def trace(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Graph:
           %1: float32[3] = tanh(%0)
           return output=%1
     """
+    return record(function, args, kwargs)
+
+
+def record(
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    answer: Answer | None = None,
+    limit: float = inf,
+) -> Graph:
+    """Does what `trace` does; reads may get other answers, and the run may be cut off.
+
+    Args:
+        function: what to run.
+        args: its positional arguments.
+        kwargs: its keyword arguments.
+        answer: what each read gets instead of the elements.
+        limit: the most ops and reads.
+
+    Raises:
+        TraceError: inside another trace, or the function returned no Tensor.
+        EndlessRunError: the limit was exceeded.
+    """
     if MODE.get().trace is not None:
         raise TraceError("trace: a trace is already under way here; a traced function cannot start another one")
-    recording = Trace()
+    recording = Trace(None, answer, limit)
     leaves, structure = flatten((args, kwargs), _is_tensor)
     fresh = [leaf._alias() for leaf in leaves]
     values = [tensor._leaf_value() for tensor in fresh]
@@ -175,10 +259,14 @@ def trace(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Graph:
         recording.captured,
         recording.labels,
         result_structure,
-        tuple(recording.leaks),
+        tuple(recording.reads),
     )
     recording.forget()
     return graph
+
+
+_CODE = record.__code__
+"""Where the user's part of the stack begins."""
 
 
 def input_names(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:

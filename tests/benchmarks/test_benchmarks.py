@@ -1,4 +1,4 @@
-"""The benchmarks count right, leave out what disagrees, and every contender computes what the others do."""
+"""The benchmarks: correct numbers, the same computation in every contender, and no results that disagree."""
 
 from __future__ import annotations
 

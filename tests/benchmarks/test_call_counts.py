@@ -1,6 +1,8 @@
-"""How many functions of lucid's own a small op, a gradient, a step of an optimizer or a stream and a compiled call go
-through: what they cost beside NumPy and onnxruntime, counted and not timed. Fewer are welcome, and then the numbers
-here go down with them."""
+"""How many of lucid's functions a small op, a gradient, a step of an optimizer or stream, and a compiled call enter.
+
+This is the overhead over NumPy and onnxruntime, counted rather than timed. If a change lowers a count, lower its limit
+here.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ STREAM, COMPILED = 1, 12
 
 
 def entered(call: Callable[[], Any]) -> Counter[str]:
-    """The functions of lucid that a call enters, and how often; comprehensions are not functions on every Python."""
+    """Counts the calls of lucid's functions. Comprehensions do not count: only some Python versions call them."""
     found: Counter[str] = Counter()
 
     def profile(frame: FrameType, event: str, _: Any) -> None:
@@ -68,7 +70,7 @@ def test_functions_of_a_gradient() -> None:
 
 
 def test_functions_of_an_optimizer_step() -> None:
-    """Small parameters are updated together, so there is one update, in place, however many they are."""
+    """Small parameters are updated together: one update, in place, for any number of them."""
     totals = []
     for layers in (1, 3):
         params = list(nn.RNN(2, 3, num_layers=layers).parameters())
@@ -83,7 +85,7 @@ def test_functions_of_an_optimizer_step() -> None:
 
 
 def test_functions_of_a_step_of_a_stream() -> None:
-    """onnxruntime runs on arrays bound to it once, and on options made once."""
+    """Arrays are bound to onnxruntime once, and its run options are made once."""
     stream = Session(lucid.export.to_onnx(nn.RNN(3, 4), lucid.randn(1, 1, 3), lucid.zeros(1, 1, 4))).stream()
     x = np.ones((1, 1, 3), np.float32)
     stream(x)
@@ -95,7 +97,7 @@ def test_functions_of_a_step_of_a_stream() -> None:
 def test_functions_of_a_compiled_call() -> None:
     model = lucid.compile(nn.RNN(3, 4).eval())
     x = lucid.randn(5, 1, 3)
-    for _ in range(2):  # the second call makes the buffers
+    for _ in range(2):  # the second call allocates the buffers
         model(x)
     found = entered(lambda: model(x))
     assert found.total() <= COMPILED, found

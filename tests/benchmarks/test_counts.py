@@ -1,4 +1,4 @@
-"""Counts that speed depends on and that are the same on every machine: calls, nodes, arrays, modules. Never seconds."""
+"""Counts that determine speed and are the same on every machine: calls, nodes, arrays, modules. Nothing is timed."""
 
 from __future__ import annotations
 
@@ -34,23 +34,24 @@ LAYERS: dict[str, Callable[..., nn.Module]] = {
     "gru": lambda *sizes: nn.GRU(*sizes),
 }
 
-# NumPy calls, those by operators included, for one more time step. More of them cost every model; fewer are welcome,
-# and then the number here goes down with them. A block of steps treated at once adds a fraction.
+# NumPy calls, including operators, for one more time step. If a change lowers a count, lower its limit here. If steps
+# are processed in blocks, the count is fractional.
 FORWARD = {"tanh": 3, "relu": 3, "lstm": 11, "gru": 12}
 BACKWARD = {"tanh": 3, "relu": 3, "lstm": 7, "gru": 5}
 
-# Arrays as large as the states of one step that one more time step adds to the peak of memory.
+# The growth of peak memory for one more time step, in arrays of the size of one step's states.
 ARRAYS_FORWARD = {"tanh": 1, "relu": 1, "lstm": 6, "gru": 5}
 ARRAYS_BOTH_WAYS = {"tanh": 2, "relu": 2, "lstm": 11, "gru": 11}
 
-# Pages of 4 KiB that a training step of an LSTM may take from the system anew. Its arrays have about 1200.
+# 4 KiB pages that a training step of an LSTM may request from the system. Its arrays span about 1200 pages.
 PAGES = 50
 
-# Modules that `import lucid` may bring in after `import numpy`: some versions of NumPy leave `importlib` to it.
+# Packages that `import lucid` must not load, and how many modules other than its own it may load after NumPy. Some
+# versions of NumPy do not load `importlib`.
 HEAVY = {"onnx", "onnx_ir", "onnxruntime", "matplotlib", "tqdm", "safetensors", "torch", "jax", "scipy"}
 MODULES_BESIDE_LUCID = 4
 
-# What of lucid itself loads when it is first used, and how many modules `import lucid` may have: about 0.2 ms each.
+# Parts of lucid that load at first use, and how many of its modules `import lucid` may load, at about 0.2 ms each.
 LATER = {"checkpoint", "cli", "data", "export", "files", "io", "nn", "optim", "runtime"}
 MODULES_OF_LUCID = 60
 
@@ -59,9 +60,9 @@ CALLS = {"CALL", "CALL_FUNCTION", "CALL_METHOD", "CALL_KW", "CALL_FUNCTION_KW", 
 
 @contextlib.contextmanager
 def counted(where: str = OPS) -> Iterator[list[int]]:
-    """Counts, in a list of one, the calls and arithmetic operators that run in files whose paths begin with `where`.
+    """Counts the calls and arithmetic operators in files whose paths start with `where`; yields the count in a list.
 
-    A ufunc is no built-in function, so no profiler sees its calls; but every instruction can be seen.
+    Profilers do not see calls of ufuncs, which are not built-in functions, so this traces every instruction.
     """
     count = [0]
     instructions: dict[CodeType, frozenset[int]] = {}
@@ -89,7 +90,7 @@ def counted(where: str = OPS) -> Iterator[list[int]]:
 
 
 def is_work(instruction: dis.Instruction) -> bool:
-    """Whether an instruction calls something, or is an operator that may be NumPy's."""
+    """Returns whether an instruction is a call, or an operator that may be NumPy's."""
     name = instruction.opname
     if name in CALLS:
         return True
@@ -99,7 +100,7 @@ def is_work(instruction: dis.Instruction) -> bool:
 
 
 def step(kind: str, steps: int, batch: int = 2, hidden: int = 3) -> tuple[Callable[[], Any], Callable[[Any], None]]:
-    """The forward and the backward pass of one layer over so many time steps."""
+    """Returns the forward and the backward pass of one layer over this many time steps."""
     if kind in ("lstm", "gru") and not hasattr(nn, kind.upper()):
         pytest.skip(f"there is no nn.{kind.upper()}")
     model = LAYERS[kind](2, hidden)
@@ -110,7 +111,7 @@ def step(kind: str, steps: int, batch: int = 2, hidden: int = 3) -> tuple[Callab
 
 @pytest.mark.parametrize("kind", thinned(LAYERS, 2))
 def test_numpy_calls_a_time_step(kind: str) -> None:
-    few, many = 900, 1500  # so many that nothing outside of the loops takes another way for the longer one
+    few, many = 900, 1500  # long enough that both take the same path outside the loops
     made = {}
     for steps in (few, many):
         forward, backward = step(kind, steps)
@@ -127,7 +128,7 @@ def test_numpy_calls_a_time_step(kind: str) -> None:
 
 
 def test_what_is_counted() -> None:
-    """One call, one operator and no view a turn: the count itself is right on this Python."""
+    """Checks the counter on this Python: each iteration has one call, one operator, and a view that does not count."""
     namespace: dict[str, Any] = {"np": np, "range": range}
     source = "def loop(a, n):\n    for i in range(n):\n        b = a[0]\n        np.tanh(b, out=b)\n        b += b\n"
     exec(compile(source, "made up", "exec"), namespace)
@@ -161,14 +162,14 @@ def test_the_graph_of_a_layer_does_not_grow_with_time(kind: str) -> None:
 @pytest.mark.parametrize("recorded", [False, True], ids=["forward", "both ways"])
 @pytest.mark.parametrize("kind", thinned(LAYERS, 4))
 def test_arrays_a_time_step(kind: str, recorded: bool) -> None:
-    """Only the arrays that have a time axis grow with time, and of those there are no more than before."""
+    """Only arrays with a time axis grow with time, and their number has a limit."""
     growth = (peak(kind, 12, recorded) - peak(kind, 8, recorded)) / 4
     allowed = (ARRAYS_BOTH_WAYS if recorded else ARRAYS_FORWARD)[kind]
     assert growth <= allowed + 0.05, f"{kind}: a step adds {growth:.2f} arrays of a state's size, of {allowed} allowed"
 
 
 def peak(kind: str, steps: int, recorded: bool) -> float:
-    """The most memory that a forward pass has in use, or one with its backward pass, in states of one step."""
+    """Returns the peak memory of a forward pass, or of both passes, in units of one step's states."""
     batch, hidden = 64, 256
     forward, backward = step(kind, steps, batch, hidden)
 
@@ -190,9 +191,9 @@ def peak(kind: str, steps: int, recorded: bool) -> float:
 
 @pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
 def test_a_simple_layer_needs_its_output_and_one_buffer(nonlinearity: str) -> None:
-    """The peak of a forward pass: the output, the product of one step, the weights once more, and small change."""
+    """The peak of a forward pass: the output, the product of one step, a copy of the weights, and a small rest."""
     steps, weights = 10, 256 / 64
-    # The last state is a copy, made after the loop; relu may have one buffer more; half a state is for the rest.
+    # The last state is copied after the loop; relu may take one more buffer; half a state is left for the rest.
     assert peak(nonlinearity, steps, recorded=False) <= steps + 1 + weights + 2.5
 
 
@@ -214,7 +215,7 @@ def test_what_the_user_says_about_malloc_stands() -> None:
 
 
 def new_pages(sizes: tuple[int, ...], **settings: str) -> float:
-    """How many pages each training step of an LSTM (T, N, I, H) takes from the system, once it has run a few times."""
+    """Returns how many pages a training step of an LSTM (T, N, I, H) requests from the system, after warm-up."""
     source = f"""
 import lucid, resource
 from lucid import nn
@@ -234,7 +235,7 @@ print(faults(4) / 4)
 
 
 def printed(source: str, **settings: str) -> str:
-    """What a program prints in a process of its own, since what malloc keeps depends on all that ran before."""
+    """Returns what a program prints in a new process: the state of malloc depends on earlier allocations."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "GLIBC_TUNABLES"))} | settings
     done = subprocess.run([sys.executable, "-c", source], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
     return done.stdout.strip()

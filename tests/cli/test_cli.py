@@ -1,4 +1,4 @@
-"""The command line: what it prints, what it writes, and the exit codes that scripts rely on."""
+"""The command line: its output, its files, and the exit codes that scripts rely on."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def lucid_(*args: Any) -> Result:
 
 
 def one_line(result: Result, code: int = 1) -> str:
-    """The error of a command that failed as it should: one line on stderr, nothing else."""
+    """Returns the error of a command that fails: one line on stderr, nothing on stdout."""
     assert result.exit_code == code, result.output
     lines = result.stderr.splitlines()
     if code == 1:
@@ -195,7 +195,7 @@ def test_run_refuses_what_does_not_fit(folder: Path, tmp_path: Path) -> None:
 
 
 class Danger:
-    """Pickled, it would run code when it is loaded."""
+    """Runs code when it is unpickled."""
 
     def __reduce__(self) -> Any:
         return os.system, ("exit 1",)
@@ -269,7 +269,7 @@ def test_bench_refuses_what_makes_no_sense(folder: Path) -> None:
     assert "takes a name and sizes" in one_line(lucid_("bench", model, "--axis", "batch"), 2)
 
 
-# --- and compile, by its short name
+# --- compile
 
 
 def test_compile_is_lucids_own() -> None:

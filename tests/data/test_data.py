@@ -1,4 +1,4 @@
-"""Datasets, samplers, collating and loaders that can be taken up anywhere."""
+"""Datasets, samplers, collating, and loaders that can resume at any batch."""
 
 from __future__ import annotations
 
@@ -305,7 +305,7 @@ def test_options_that_do_not_go_together(options: Any, message: str) -> None:
         DataLoader(numbers(3), **options)
 
 
-# --- taken up again
+# --- resuming
 
 
 def stream(loader: DataLoader, passes: int) -> list[list[int]]:

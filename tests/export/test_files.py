@@ -1,4 +1,4 @@
-"""Model files: metadata, digests, verify, weights beside the model, crashes and full disks."""
+"""Model files: metadata, digests, verify, external weights, crashes and full disks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from lucid.export.file.write import staged, write
 
 
 class Tagger(nn.Module):
-    """A table, a recurrent layer and a linear one: weights in the graph and in the body of a Scan."""
+    """A table, a recurrent layer and a linear layer, with weights in the graph and in the body of a Scan."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -137,7 +137,7 @@ def test_digests_do_not_depend_on_the_layout_of_the_file() -> None:
             tensor.ClearField("raw_data")
             tensor.float_data.extend(array.ravel().tolist())
     assert digests_of(proto) == expected
-    # Fields in another order: a message that was appended to is merged into what came before.
+    # Fields in another order: protobuf merges concatenated messages into one.
     head, tail = onnx.ModelProto(ir_version=proto.ir_version), onnx.ModelProto()
     tail.CopyFrom(proto)
     tail.ClearField("ir_version")
@@ -294,7 +294,7 @@ def test_the_same_model_is_the_same_file() -> None:
     assert exported().serialize() == exported().serialize()
 
 
-# --- weights beside the model
+# --- external weights
 
 
 def names(folder: Path) -> set[str]:
@@ -313,7 +313,7 @@ def test_weights_beside_the_model(tmp_path: Path) -> None:
     made.save(inside)
     np.testing.assert_array_equal(results(path), results(inside))
     assert digests_of(onnx.load(path)).tensors == lay_out(made.model).digests().tensors
-    # Shapes and axes stay inside: shape inference reads them there.
+    # Shapes and axes stay in the model file, where shape inference reads them.
     assert all(
         t.nbytes >= 1024
         for g in load(path).graphs()
@@ -509,7 +509,7 @@ def test_a_failing_disk_leaves_the_old_files_whole(
             return real(*args)
 
         with monkeypatch.context() as patch:
-            # The folder is synced too, so the second file is the third call.
+            # The folder is synced too, so the second file is synced in the third call.
             patch.setattr(os, call, fail)
             with pytest.raises(OSError, match="No space left"):
                 other.save(path, external_data=external)
@@ -519,7 +519,7 @@ def test_a_failing_disk_leaves_the_old_files_whole(
 
 @contextmanager
 def small_files() -> Iterator[None]:
-    """No file may grow beyond 8 KiB, that of pytest's own output neither."""
+    """Limits all files to 8 KiB, including the one that captures pytest's output."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (8192, limits[1]))
     try:

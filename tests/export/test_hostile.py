@@ -1,4 +1,4 @@
-"""Damaged and hostile files: they end in lucid's own errors, whatever is in them."""
+"""Damaged and hostile files: whatever they contain, loading them raises lucid's own errors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from lucid.export.file.read import parse, read
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A model with a Scan, inside one file."""
+    """A model with a Scan, in one file."""
     return to_onnx(nn.RNN(2, 3), lucid.ones(4, 2, 2), lowering="scan", metadata={"task": "test"}).serialize()
 
 
@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Path:
-    """A model whose weights stand beside it."""
+    """A model with external weights."""
     path = tmp_path / "model" / "model.onnx"
     path.parent.mkdir()
     to_onnx(nn.RNN(16, 32), lucid.ones(4, 2, 16), path=path, external_data=True)
@@ -44,7 +44,7 @@ def pair(tmp_path: Path) -> Path:
 
 
 def outcome(path: Path) -> str:
-    """What becomes of a file: whether it loads, and whether it is as written. Any other error is the test's failure."""
+    """Returns whether a file is refused, altered or whole. Any error other than lucid's fails the test."""
     try:
         model = load(path)
         for graph in model.graphs():
@@ -109,7 +109,7 @@ def test_bytes_replaced_removed_inserted_and_doubled(data: st.DataObject, origin
     stop = data.draw(st.integers(start, min(len(original), start + 40)))
     between = data.draw(st.one_of(st.binary(max_size=40), st.just(original[start:stop] * 2)))
     damaged = original[:start] + between + original[stop:]
-    if outcome(write(folder, damaged)) == "whole":  # a field said twice, and the same the second time
+    if outcome(write(folder, damaged)) == "whole":  # a field is repeated with the same value
         assert onnx.ModelProto.FromString(damaged) == onnx.ModelProto.FromString(original)
 
 
@@ -159,11 +159,11 @@ def test_a_file_larger_than_protobuf_reads(tmp_path: Path) -> None:
         load(path)
 
 
-# --- lies
+# --- false contents
 
 
 def field(number: int, payload: bytes) -> bytes:
-    """A field of protobuf that holds bytes."""
+    """Returns a protobuf field that holds bytes."""
     return varint(number << 3 | 2) + varint(len(payload)) + payload
 
 
@@ -178,7 +178,7 @@ def test_graphs_inside_graphs(depth: int, original: bytes, folder: Path) -> None
     for _ in range(min(depth, 2000)):
         attribute = field(1, b"a") + varint(20 << 3) + b"\x05" + field(6, nested)
         nested = field(1, field(4, b"If") + field(2, b"y") + field(5, attribute))
-    if depth > 2000:  # a length that says it nests on and on
+    if depth > 2000:  # lengths that claim ever deeper nesting
         nested = b"\x0a\xff\xff\xff\x7f" * depth
     path = write(folder, original + field(7, nested))
     assert outcome(path) in ("refused", "altered")
@@ -309,11 +309,11 @@ def test_wires_that_lead_nowhere(
         load(write(folder, proto.SerializeToString()))
 
 
-# --- weights that stand elsewhere
+# --- external weights
 
 
 def edit(path: Path, change: Callable[[dict[str, str]], object]) -> None:
-    """Change what a model says of where its weights stand."""
+    """Changes the entries of a model that locate its external weights."""
     proto = onnx.load(path, load_external_data=False)
     for tensor in proto.graph.initializer:
         if tensor.external_data:

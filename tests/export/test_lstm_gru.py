@@ -1,4 +1,4 @@
-"""nn.LSTM and nn.GRU as ONNX, in every lowering; values are compared with onnxruntime while exporting."""
+"""nn.LSTM and nn.GRU as ONNX, in every lowering. The export itself compares values with onnxruntime."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_loss_with_gradients(layer, lengths, lowering):
 
 @each_layer
 def test_gates_that_the_operator_does_not_give_are_computed_again(layer):
-    """Only for who reads them; of an LSTM the cells alone need another loop, one without products."""
+    """Only a gradient needs these gates. An LSTM takes one more Scan, for the cells, without matrix products."""
     step = loss_and_gradients(layer(F, H), nn.Linear(H, 1), False)
     operators = to_onnx(step, lucid.randn(T, N, F), lucid.randn(N, 1), lowering="rnn").operators
     assert operators[layer.__name__] == 1
@@ -175,7 +175,7 @@ def test_gates_that_the_operator_does_not_give_are_computed_again(layer):
 @each_layer
 @pytest.mark.parametrize("lowering", thinned(["auto", "columns"], 2))
 def test_second_order(layer, dtype, lowering):
-    """A penalty on the gradient of the input: the gradient's own recurrence is run forward again."""
+    """A penalty on the gradient of the input. The gradient of the backward loop is a loop forward in time."""
     model = layer(F, H, 2, dtype=dtype)
 
     def penalty(x):

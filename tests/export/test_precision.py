@@ -1,4 +1,4 @@
-"""float32, float16 and int8: what is converted, how far off it is, and what is refused."""
+"""float32, float16 and int8: what is converted, how large the error is, and what is refused."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.tiers import thinned
 
 
 class Net(nn.Module):
-    """A table of token ids, recurrent layers over sequences of different length, a linear layer."""
+    """An embedding table, recurrent layers on packed sequences, and a linear layer."""
 
     def __init__(self, layer: type[nn.RNNBase] = nn.RNN, **options: Any) -> None:
         super().__init__()
@@ -57,12 +57,12 @@ def run(exported: Exported, *arrays: np.ndarray) -> list[np.ndarray]:
 
 
 def operators(exported: Exported) -> Counter[str]:
-    """All of them, those in bodies of scans too."""
+    """Counts all operators, including those in subgraphs."""
     return Counter(node.op_type for graph in exported.model.graphs() for node in graph)
 
 
 def dtypes(exported: Exported) -> set[str]:
-    """The dtypes of all values, those in bodies of scans too."""
+    """Returns the dtypes of all values, including those in subgraphs."""
     values = [v for graph in exported.model.graphs() for v in (*graph.inputs, *graph.initializers.values())]
     values += [v for graph in exported.model.graphs() for node in graph for v in node.outputs]
     return {v.dtype.name for v in values if v.dtype is not None}
@@ -85,7 +85,7 @@ def test_values(precision: Any, bound: float, share: float, lowering: Any, nonli
     assert report.precision == exported.precision == precision
     assert report.bytes is not None
     if (precision, lowering, nonlinearity) == ("int8", "rnn", "relu"):
-        share = 0.99  # the nodes of a Scan beside the operator, which stay as large as they are
+        share = 0.99  # the nodes of the fallback Scan do not shrink
     assert report.bytes[1] < share * report.bytes[0]
     assert report.difference < bound
     sizes = [(7, 4)] if lowering == "unrolled" else [(7, 4), (1, 2), (30, 9)]
@@ -122,7 +122,7 @@ def test_float16_reaches_everything(lowering: Any) -> None:
     given["h0"] = given["h0"].astype(np.float16)
     assert [result.dtype for result in run(exported, *given.values())] == [np.float16, np.float16]
     casts = operators(exported)["Cast"]
-    assert casts == (lowering == "rnn")  # of the lengths, to int32
+    assert casts == (lowering == "rnn")  # casts the lengths to int32
     exported = to_onnx(Net(), *tensors(example()), precision="float16", lowering=lowering)
     assert operators(exported)["Cast"] == casts + 3
     assert exported.input_names == ["ids", "lengths", "h0"]
@@ -134,7 +134,7 @@ def test_int8_reaches_products_and_tables_but_not_the_rnn_operator() -> None:
         lowering: operators(to_onnx(Net(), *tensors(example()), precision="int8", lowering=lowering))
         for lowering in ("auto", "scan", "unrolled", "rnn")
     }
-    # For each of two layers the product of all steps' inputs, and the one in the body; and the linear layer.
+    # Two for each recurrent layer (the inputs of all steps, and the state in the body), one for the linear layer.
     assert counts["scan"]["MatMulInteger"] == 5
     assert counts["scan"]["MatMul"] == counts["scan"]["Gemm"] == 0
     assert counts["auto"] == counts["scan"]
@@ -177,7 +177,7 @@ def test_float64_becomes_narrower_too(precision: Any, bound: float) -> None:
 
 def test_operators_without_float16_get_casts() -> None:
     def weighted(x: lucid.Tensor) -> lucid.Tensor:
-        # Range has no float16; what it makes goes into products and, twice, out of the model.
+        # Range does not support float16. Its output feeds a product and is an output of the model.
         weights = lucid.arange(x.shape[0], dtype=np.float32)
         return (x * lucid.unsqueeze(weights, 1)).tanh(), weights
 
@@ -245,7 +245,7 @@ def test_the_report_and_the_file_say_what_was_measured(precision: Any, tmp_path:
     assert set(found.metadata) == set()
     share, (relative, absolute) = {"float16": 5e-3, "int8": 5e-2}[precision], report["tolerances"]["output_1"]
     assert relative == share
-    assert share * 0.5 < absolute <= share * 3  # a share of the greatest state: tanh's are below 1, h0's are larger
+    assert share * 0.5 < absolute <= share * 3  # relative to the largest state: below 1 for tanh, above for h0
 
 
 def test_tolerances_may_be_given() -> None:

@@ -1,4 +1,4 @@
-"""Layers behind a strided convolution: the number of time steps is a quotient, which only the run knows."""
+"""Layers behind a strided convolution: the number of time steps is a quotient, known only at run time."""
 
 from __future__ import annotations
 

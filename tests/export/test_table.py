@@ -1,4 +1,4 @@
-"""Every way to export a recurrent layer: docs/export-appendix.md holds the results, and every operator set works."""
+"""Exports of recurrent layers with all options: docs/export-appendix.md is up to date, and every opset works."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""to_onnx: which axes are free, what is refused and why, how small the graphs are, and what stays as it was."""
+"""to_onnx: free axes, refusals with their reasons, the size of the graphs, and no side effects."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ table = lucid.randn(11, 4)
 
 
 def run(exported: Any, **feed: Any) -> list[np.ndarray]:
-    """The results of a bare onnxruntime session."""
+    """Runs the model in a plain onnxruntime session."""
     session = onnxruntime.InferenceSession(exported.serialize(), providers=["CPUExecutionProvider"])
     return session.run(None, {name: np.asarray(array) for name, array in feed.items()})
 
 
-# --- programs around a recurrent layer, each true at every length and batch size
+# --- programs with a recurrent layer, valid at every length and batch size
 
 BOTH = {"x": {0: "time", 1: "batch"}}
 
@@ -155,7 +155,7 @@ def test_programs_true_at_every_size(program):
             np.testing.assert_allclose(result, reference.detach().numpy(), rtol=1e-5, atol=1e-5)
 
 
-# --- axes that are fixed, and programs that are refused, with the reason and the line
+# --- fixed axes and refused programs, with the reason and the line
 
 
 def python_loop(x):
@@ -222,11 +222,11 @@ def leaked_branch(x):
 @pytest.mark.parametrize("dynamic", ["auto", None])
 def test_a_leaked_value_is_refused_with_the_line(program, how, why, dynamic):
     line = program.__code__.co_firstlineno + 1
-    # The sum is negative and would turn positive with other values.
+    # The sum is negative here, and positive for other values.
     x = -lucid.rand(6, 3, 4) * 0.1
     with pytest.raises(ExportError, match=why) as caught:
         to_onnx(program, x, dynamic=dynamic)
-    assert f"a traced value left the graph through {how} at {__file__}:{line}" in str(caught.value)
+    assert f"a value computed from the inputs left the graph through {how} at {__file__}:{line}" in str(caught.value)
 
 
 def test_a_branch_that_all_traces_take_alike_is_caught_in_onnxruntime():
@@ -266,7 +266,7 @@ def test_a_program_that_fails_raises_its_own_error():
         to_onnx(program, lucid.ones(3))
 
 
-# --- what is asked for
+# --- axes and options in the call
 
 
 @pytest.mark.parametrize(
@@ -345,7 +345,7 @@ def test_not_callable():
 
 
 def test_axes_of_equal_size_are_told_apart():
-    """T, N and H are all five: only what varies together is one axis."""
+    """T, N and H are all 5. Only axes that vary together share a name."""
     layer = nn.RNN(5, 5)
     exported = to_onnx(layer, lucid.randn(5, 5, 5), lucid.randn(1, 5, 5))
     assert exported.axes == {"x": {0: "time", 1: "batch"}, "h0": {1: "batch"}}
@@ -423,7 +423,7 @@ def test_lengths_are_an_input(nonlinearity, lowering, batch_first):
     assert exported.input_names == ["x", "lengths"]
     steps = 6 if lowering == "unrolled" else 9
     lengths = np.array([1, steps, 3, 2, 1])
-    # What stands in the padding must not matter. NaN in a step that is absent is the hardest case.
+    # Padding must not affect the results. NaN in the padding is the hardest case.
     x = lucid.randn(5, steps, 4).numpy()
     for row, length in enumerate(lengths):
         x[row, length:] = np.nan
@@ -440,7 +440,7 @@ def test_lengths_are_an_input(nonlinearity, lowering, batch_first):
 
 
 def at(x: Any, value: float) -> Any:
-    """`x` with one element, of the third step, replaced."""
+    """Returns a copy of `x` with one element of the third step replaced."""
     array = np.array(x)
     array[2, 1, 0] = value
     return array
@@ -449,7 +449,7 @@ def at(x: Any, value: float) -> Any:
 @pytest.mark.parametrize("trainable", [False, True])
 @pytest.mark.parametrize("lowering", ["rnn", "unrolled", "scan"])
 def test_what_is_infinite_or_no_number_passes_a_relu(lowering, trainable):
-    """onnxruntime's RNN operator alone would make 0 of NaN."""
+    """onnxruntime's RNN operator alone would turn NaN into 0."""
     layer = nn.RNN(4, 5, 2, "relu")
     exported = to_onnx(layer, lucid.randn(6, 3, 4), lucid.zeros(2, 3, 5), lowering=lowering, trainable=trainable)
     weights = {name: tensor.detach().numpy() for name, tensor in layer.named_parameters()} if trainable else {}
@@ -477,7 +477,7 @@ def test_the_operator_computes_a_relu_wherever_it_can():
     (other,) = (attribute.g for attribute in choice.attribute if attribute.name == "else_branch")
     (scan,) = (node for node in other.node if node.op_type == "Scan")
     for node in scan.attribute[0].g.node:
-        node.op_type = node.op_type.replace("Relu", "Neg")  # so that it shows which of them gave the result
+        node.op_type = node.op_type.replace("Relu", "Neg")  # shows which branch computed the result
     session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
     for scale, same in ((1.0, True), (1e30, True), (1e38, False)):
         x = lucid.randn(6, 3, 4).numpy() * np.float32(scale)
@@ -650,7 +650,7 @@ def test_relu_keeps_nan_where_numpy_does():
         np.testing.assert_allclose(result, expected, atol=1e-6)
 
 
-# --- whatever can be computed can be exported
+# --- gradients
 
 
 @pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
@@ -688,7 +688,7 @@ def test_gradients_of_gradients_export():
         np.testing.assert_allclose(result, reference.numpy(), rtol=1e-9, atol=1e-9)
 
 
-# --- examples, and what stays as it was
+# --- examples, side effects
 
 
 def test_the_last_call_serves_as_example():

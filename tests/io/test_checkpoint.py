@@ -1,4 +1,4 @@
-"""Checkpoints: a run that is stopped, in good order or by force, ends where one that is not ends, to the last bit."""
+"""Checkpoints: a run that is stopped or killed, then resumed, ends bit for bit like an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PATHS = {**os.environ, "PYTHONPATH": str(Path(lucid.__file__).parents[1])}
 
 
 class Holder:
-    """Anything with a state."""
+    """An object with a state."""
 
     def __init__(self, **state: Any) -> None:
         self.state = state
@@ -44,11 +44,11 @@ class Holder:
 
 
 class Elsewhere:
-    """Has no state, and is no value."""
+    """An object without a state, which cannot be saved as a value."""
 
 
 def assert_same(x: Any, y: Any) -> None:
-    """Equal to the bit, types included."""
+    """Asserts that two values are equal bit for bit and have the same types."""
     assert type(x) is type(y)
     if isinstance(x, dict):
         assert list(x) == list(y)
@@ -65,7 +65,7 @@ def assert_same(x: Any, y: Any) -> None:
         assert x == y or (math.isnan(x) and math.isnan(y))
 
 
-# --- there and back
+# --- round trips
 
 
 def test_values_keep_their_types(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_loader_that_has_not_begun(tmp_path: Path) -> None:
     assert orders(other) == expected
 
 
-# --- what is refused
+# --- refusals
 
 
 @pytest.mark.parametrize(
@@ -226,11 +226,11 @@ def test_parts_that_do_not_fit_change_nothing(tmp_path: Path) -> None:
         assert lucid.get_rng_state() == random_state
 
 
-# --- killed and taken up again
+# --- killed and resumed
 
 
 def killed_again_and_again(path: Path, kills: int, every: int, seed: int) -> int:
-    """Run the training until it ends, with up to so many kills at moments that nobody knows before."""
+    """Runs the training until it ends, kills it at random moments up to `kills` times, and returns their number."""
     rng = random.Random(seed)
     count = 0
     while True:
@@ -238,7 +238,7 @@ def killed_again_and_again(path: Path, kills: int, every: int, seed: int) -> int
         process = subprocess.Popen([sys.executable, str(SCRIPT), str(path), str(every)], env=PATHS)
         try:
             if count < kills:
-                # Once it has got on a little, so that the run ends some day; then at any moment.
+                # Wait for a new checkpoint, so that each run makes progress; then kill at a random moment.
                 while process.poll() is None and (path.stat().st_mtime_ns if path.exists() else None) == before:
                     time.sleep(0.001)
                 time.sleep(rng.uniform(0, 0.03))

@@ -1,4 +1,4 @@
-"""Files: what is saved comes back bit for bit, and nothing half-written or wrong is ever taken for whole."""
+"""Files: saved values load bit for bit, and partial or damaged files are refused."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def entries(folder: Path) -> list[str]:
     return sorted(os.listdir(folder))
 
 
-# --- there and back
+# --- round trips
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -90,7 +90,7 @@ def test_views_and_shared_memory(tmp_path: Path) -> None:
     for name, array in state.items():
         np.testing.assert_array_equal(loaded[name].numpy(), array)
         assert loaded[name].dtype == np.float32
-        loaded[name].numpy()[...] = -1  # what was loaded belongs to nobody else
+        loaded[name].numpy()[...] = -1  # loaded arrays share no memory
     assert base.sum() == 276
 
 
@@ -124,7 +124,7 @@ def test_pytorch_reads_what_is_saved_and_the_other_way_round(tmp_path: Path, tor
         load(tmp_path / "c")
 
 
-# --- what is refused
+# --- refusals
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
     assert entries(tmp_path) == []
 
 
-# --- all or nothing
+# --- atomic writes
 
 
 def test_atomic_write(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""For test_checkpoint: a short training run that writes checkpoints, and goes on from the last one."""
+"""For test_checkpoint: a short training run that writes checkpoints and resumes from the last one."""
 
 from __future__ import annotations
 

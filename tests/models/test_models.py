@@ -1,4 +1,4 @@
-"""The models, with few epochs: padding changes no answer, exported and eager agree, a seed decides everything."""
+"""The models, with few epochs: padding has no effect, exported and eager models agree, seeds fix the results."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def test_years_streamed_one_by_one_give_the_forecasts_of_the_whole(tmp_path: Pat
     assert [tuple(i.shape) for i in session.inputs] == [("time", "batch", 1), (1, "batch", 8)]
     whole, streamed = sunspots.eager(model, SUNSPOTS), sunspots.stream(session, SUNSPOTS)
     np.testing.assert_allclose(streamed, whole, rtol=0, atol=1e-3)
-    # A state that were not carried would show.
+    # Without the carried state, the forecasts differ.
     alone = np.array([sunspots.eager(model, SUNSPOTS[i : i + 1])[0] for i in range(len(SUNSPOTS))])
     assert np.abs(alone - whole)[1:].min() > 0
     assert np.abs(alone - whole).max() > 1
@@ -186,7 +186,7 @@ def test_the_forecasts_are_printed_beside_the_baselines(tmp_path: Path, capsys: 
     assert is_picture(tmp_path / "sunspots.png")
 
 
-# --- what they share
+# --- shared code
 
 
 def test_a_table_is_aligned() -> None:
@@ -205,11 +205,11 @@ def is_picture(path: Path) -> bool:
     return path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 10_000
 
 
-# --- as a user runs them
+# --- full runs
 
 
 def run(model: str, out: Path, *arguments: str) -> tuple[str, str]:
-    """What the model prints, and its progress."""
+    """Runs a model as a user does, and returns its stdout and its stderr, which shows the progress."""
     command = [sys.executable, "-W", "error", "-m", f"models.{model}", "--out", str(out), *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8", timeout=600)
     assert not done.returncode, done.stderr

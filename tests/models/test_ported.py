@@ -1,6 +1,6 @@
-"""Programs written for PyTorch, line by line the same here: the same losses in training, and what is exported agrees.
+"""Programs written for PyTorch run unchanged in lucid: the same training losses, and exports that agree.
 
-Each program takes the module that it is written for, PyTorch or lucid.
+Each program takes the library as an argument: PyTorch or lucid.
 """
 
 from __future__ import annotations
@@ -214,7 +214,7 @@ PROGRAMS = {
 
 
 def trained(T, program, draw, weights=None):
-    """The model after some steps, its losses, and the weights that it began with."""
+    """Returns the model after some steps, its losses, and its initial weights."""
     T.manual_seed(0)
     model, optimizer, scheduler, loss_of = program(T)
     if weights is None:

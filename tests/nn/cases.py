@@ -1,4 +1,4 @@
-"""One row for each layer: how it is made, what it is called with, and what PyTorch calls it."""
+"""One row for each layer: its arguments, its inputs, and its counterpart in PyTorch."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class LayerCase:
     """A layer and a call of it.
 
     Attributes:
-        layer: the class; PyTorch's has the same name unless `torch` says otherwise.
-        args: what it is made with.
-        options: what it is made with by keyword.
+        layer: the class of the layer.
+        args: its positional arguments.
+        options: its keyword arguments.
         inputs: the arrays of the call, nested in tuples as the layer takes them; floats become tensors of the dtype
             under test.
-        torch: makes PyTorch's module; None if it has none.
-        deterministic: whether training mode gives what evaluation mode gives.
-        axes: the axes of the first exported input that must turn out free.
-        note: tells several rows of one layer apart.
+        torch: makes PyTorch's module; None for the class of the same name with the same arguments.
+        deterministic: whether training and evaluation mode give the same results.
+        axes: the axes of the first exported input that must be free.
+        note: distinguishes the rows of one layer.
     """
 
     layer: type[nn.Module]
@@ -56,7 +56,7 @@ class LayerCase:
 
 
 class CTCLoss(nn.CTCLoss):
-    """Of scores: PyTorch's gradient is that of the loss and the log_softmax before it."""
+    """CTC loss of scores: PyTorch's gradient of log_probs is right only behind a log_softmax."""
 
     def forward(self, scores: Any, *rest: Any) -> Any:
         return super().forward(lucid.log_softmax(scores, -1), *rest)
@@ -202,5 +202,5 @@ CASES = [
     ),
 ]
 
-# What has no row: the bases that the others are made of, and containers that are not called.
+# Modules without a row: base classes, and containers that are not called.
 BASES = (nn.Module, nn.RNNBase, nn.RNNCellBase, nn.ModuleDict, nn.ModuleList)

@@ -1,4 +1,4 @@
-"""Gradients kept within bounds: the values that PyTorch gives, for every norm."""
+"""Gradient clipping: the values of PyTorch, for every norm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ModuleList and ModuleDict: what is in them, in which order, and under which names."""
+"""ModuleList, ModuleDict and Sequential: contents, order and names."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_list():
     assert sizes(modules) == [2, 7]
     assert len(modules) == 2
     assert modules[1] in modules
-    # The names stay 0, 1, ... whatever was taken out.
+    # The names are still 0, 1, ... after a removal.
     assert [name for name, _ in modules.named_parameters()] == ["0.weight", "0.bias", "1.weight", "1.bias"]
 
 
@@ -125,7 +125,7 @@ def test_a_sequential_changes_as_pytorchs_does(torch):
 
     found = changed(nn, nn.Linear(2, 3))
     assert found == [("0", "Linear"), ("1", "GLU"), ("2", "Dropout")]
-    # PyTorch numbers anew what comes behind a slice, too.
+    # PyTorch renumbers the modules after a deleted slice, too.
     assert found == changed(torch.nn, torch.nn.Linear(2, 3))
 
 

@@ -1,4 +1,4 @@
-"""Initial values: bounds, moments and structure; and the parameters as one vector."""
+"""Initial values: bounds, moments and structure; parameters as one vector."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_truncated(mean, std, a, b, torch):
     values = nn.init.trunc_normal_(lucid.zeros(100, 200, dtype="float64"), mean, std, a, b).numpy()
     assert a <= values.min()
     assert values.max() <= b
-    # The distribution function there, by numbers on a fine grid.
+    # The moments of the truncated density, integrated on a fine grid.
     grid = np.linspace(a, min(b, a + 10 * std), 200_001)
     density = torch.distributions.Normal(mean, std).log_prob(torch.tensor(grid)).numpy()
     density = np.exp(density - density.max())

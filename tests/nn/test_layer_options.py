@@ -1,4 +1,4 @@
-"""What layers refuse when they are made, and options that a row of tests/nn/cases.py does not show."""
+"""Layers: arguments that they refuse, and options that no row of tests/nn/cases.py covers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every layer, row by row: value, gradients of first and second order, export, modes, state."""
+"""Every layer, row by row: values, first- and second-order gradients, export, modes, state."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ each_layer = pytest.mark.parametrize("case", CASES, ids=str)
 
 
 def tensors(library, tree, dtype, requires_grad=False):
-    """The inputs of a case as tensors, nested as they are."""
+    """Returns the inputs of a case as tensors, nested in the same way."""
     if isinstance(tree, tuple):
         return tuple(tensors(library, part, dtype, requires_grad) for part in tree)
     if tree.dtype.kind != "f":
@@ -55,7 +55,7 @@ def test_value_and_gradients_like_pytorch(case, dtype, tolerance, torch):
 
 
 def functional(case):
-    """The layer as a function of its inputs and parameters, in float64 and evaluation mode."""
+    """Returns the layer as a function of inputs and parameters, and these, in float64 and evaluation mode."""
     model = case.make("float64").eval()
     inputs = tensors(lucid, case.inputs, "float64", requires_grad=True)
     flat, structure = flatten(inputs, lambda x: isinstance(x, lucid.Tensor))
@@ -86,7 +86,7 @@ def test_second_order_gradients(case):
 @each_layer
 @pytest.mark.parametrize("dtype", thinned(["float32", "float64"], 2))
 def test_export(case, dtype):
-    """to_onnx compares with onnxruntime before it returns, at the example's sizes and at others."""
+    """to_onnx itself compares with onnxruntime, at the example's sizes and at others."""
     model = case.make(dtype)
     inputs = tensors(lucid, case.inputs, dtype)
     exported = lucid.export.to_onnx(model, *inputs)

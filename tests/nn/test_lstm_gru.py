@@ -1,4 +1,4 @@
-"""nn.LSTM and nn.GRU against PyTorch and against their cells; their gradients against central differences."""
+"""nn.LSTM and nn.GRU, compared with PyTorch and with their cells; gradients, with central differences."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def parts_of(state):
 @pytest.mark.parametrize("form", FORMS)
 @each_layer
 def test_like_pytorch(layer, form, dtype, torch):
-    """All options together: values, and the gradients of input, states and every parameter."""
+    """All combinations of options: values, and the gradients of input, states and parameters."""
     rng = np.random.default_rng(1)
     packed = form in ("sorted", "unsorted", "packed batch first")
     lengths = sorted(LENGTHS, reverse=True) if form == "sorted" else LENGTHS
@@ -107,7 +107,7 @@ def test_drawn_like_pytorch(layer):
 
 
 def by_cell(model, x, states, lengths):
-    """The layer's definition, one step of its cells at a time; the states of a sequence stay once it has ended."""
+    """The reference: runs the cells step by step. When a sequence has ended, its states stay."""
     cells = []
     for k in range(model.num_layers):
         cell = (nn.LSTMCell if isinstance(model, nn.LSTM) else nn.GRUCell)(
@@ -163,7 +163,7 @@ def rng_like(seed, *shape):
 
 
 def functional(layer, layers=1, bias=True, lengths=None, with_state=True):
-    """The layer as a function of everything that has a gradient."""
+    """Returns the layer as a function of all its differentiable inputs, and these inputs."""
     rng = np.random.default_rng(0)
     model = layer(2, 2, layers, bias, dtype="float64")
     names = [name for name, _ in model.named_parameters()]
@@ -222,7 +222,7 @@ OPERANDS = {
 @pytest.mark.parametrize("lengths", thinned([[3, 2], None], 2), ids=str)
 @pytest.mark.parametrize("name", OPERANDS)
 def test_every_output_of_the_op(name, lengths):
-    """The gates and cells too, which the gradient's own gradient goes through."""
+    """Includes the gates and cells, through which second-order gradients flow."""
     rng = np.random.default_rng(1)
     inputs = [lucid.tensor(rng.normal(size=s), requires_grad=True) for s in OPERANDS[name]]
     lengths = None if lengths is None else lucid.tensor(lengths)
@@ -278,7 +278,7 @@ def test_third_order(layer):
     assert gradcheck(second, [x], atol=1e-5, rtol=1e-5)
 
 
-# --- what must not matter
+# --- padding, inputs, extreme values
 
 
 @each_layer
@@ -306,7 +306,7 @@ def test_nothing_in_the_padding_matters(layer):
 
 @each_layer
 def test_inputs_are_left_alone(layer):
-    """With one feature and one unit the parts of a weight are contiguous as they are; they are copied all the same."""
+    """With one feature and one unit, slices of a weight are contiguous, but must still be copied."""
     model = layer(1, 1, dtype="float64")
     x = lucid.tensor(rng_like(0, 4, 2, 1), requires_grad=True)
     before = [t.detach().numpy().copy() for t in (x, *model.parameters())]
@@ -354,7 +354,7 @@ def test_the_state_goes_on(layer):
 
 @each_layer
 def test_truncated_backpropagation(layer):
-    """Detached states cut the gradient: it is that of the second chunk alone, started from the values of the first."""
+    """Detached states cut the gradient: it is that of the second chunk alone, run from these states."""
     model = layer(F, H, dtype="float64")
     x = lucid.tensor(rng_like(0, 6, N, F), requires_grad=True)
     _, state = model(x[:3])

@@ -1,4 +1,4 @@
-"""Modules: what is in them, their modes, their state, and what may be assigned."""
+"""Modules: contents, assignment, modes, state and repr."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Model(nn.Module):
         self.second = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5))
 
 
-# --- what is in it
+# --- contents
 
 
 def test_names():
@@ -375,7 +375,7 @@ def test_copies_train_alone(duplicate):
     assert model[1].weight.abs().sum().item() > 0
 
 
-# --- containers and looks
+# --- containers and repr
 
 
 def test_sequential():
@@ -408,7 +408,7 @@ def test_repr_is_pytorchs(torch):
 
 
 def test_attributes_like_pytorch(torch):
-    """The same program gives the same names, orders and kinds of errors in both."""
+    """The same program gives the same names, order and error types in lucid and PyTorch."""
 
     def observed(library):
         found = []

@@ -1,8 +1,8 @@
 """The ONNX project's node tests for RNN, GRU and LSTM, reproduced by the layers.
 
-The project's own cases are taken as they come: inputs, attributes and expected outputs. Each layer gets the weights of
-the case, runs eagerly, and is exported again as the operator. The other directions are left out; what no layer has,
-peepholes and a GRU that resets before its product, is a step of the user's own, run by `nn.scan`.
+The cases are used unchanged: inputs, attributes and expected outputs. Each layer gets the weights of a case, runs
+eagerly, and is exported as the operator. Reverse and bidirectional cases are left out. No layer has peepholes or a GRU
+that resets before the product; tests/ops/test_scan.py covers these two cases with `nn.scan`.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ for kind in ("rnn", "gru", "lstm"):
 
 LAYERS = {"RNN": nn.RNN, "GRU": nn.GRU, "LSTM": nn.LSTM}
 
-# The places of PyTorch's gates among ONNX's.
+# The positions of PyTorch's gates in ONNX's order.
 ORDER = {"RNN": [0], "GRU": [1, 0, 2], "LSTM": [0, 2, 3, 1]}
 
 
 class Case:
-    """One node test: its inputs and outputs by their names, all with time first."""
+    """One node test: its inputs and outputs by name, with time first."""
 
     def __init__(self, test):
         (operator,) = test.model.graph.node
@@ -56,7 +56,7 @@ class Case:
 
     @property
     def is_a_layer(self):
-        """Whether PyTorch has such a layer: with several steps a GRU must reset after its product."""
+        """Whether PyTorch has such a layer: with several steps, its GRU must reset after the product."""
         several = self.kind == "GRU" and not self.options.get("linear_before_reset") and len(self.inputs["X"]) > 1
         return self.is_forward and "P" not in self.inputs and not several
 

@@ -1,4 +1,4 @@
-"""Sequences of different length, held against torch.nn.utils.rnn."""
+"""Packed sequences, compared with torch.nn.utils.rnn."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_packing_and_unpacking_like_pytorch(name, sort, features, batch_first, t
     for options in ({}, {"padding_value": -1.5}, {"total_length": 7}, {"total_length": max(lengths)}):
         a, a_lengths = packing.pad_packed_sequence(ours, batch_first, **options)
         b, b_lengths = torch.nn.utils.rnn.pad_packed_sequence(theirs, batch_first, **options)
-        # The one difference: the time axis stays that of the packed tensor.
+        # The only difference: the time axis keeps the size that it had before packing.
         time = 1 if batch_first else 0
         longer = a.shape[time] - b.shape[time]
         assert longer == (0 if "total_length" in options else 5 - max(lengths))
@@ -220,7 +220,7 @@ def test_in_a_trace_packing_is_no_more_than_a_mask():
         "lt",
         "where",
     ]
-    assert graph.leaks == ()
+    assert graph.reads == ()
 
 
 def test_it_is_a_tree():

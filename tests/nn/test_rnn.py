@@ -1,4 +1,4 @@
-"""nn.RNN against PyTorch and against its own definition written step by step."""
+"""nn.RNN, compared with PyTorch and with its definition written step by step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LENGTHS = [3, 5, 1, 4]
 
 
 def stepwise(x, h0, weights, nonlinearity, lengths):
-    """The definition: one step of one sequence at a time. Each layer's weights: W_ih, W_hh, and b_ih, b_hh or None."""
+    """The reference: one step of one sequence at a time. `weights` has W_ih, W_hh, b_ih, b_hh (or None) per layer."""
     f = np.tanh if nonlinearity == "tanh" else lambda z: np.maximum(z, 0)
     last = []
     for k, (w_ih, w_hh, b_ih, b_hh) in enumerate(weights):
@@ -69,7 +69,7 @@ FORMS = ["time first", "batch first", "unbatched", "unbatched batch first", "sor
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("form", FORMS)
 def test_like_pytorch(form, dtype, torch):
-    """All options together: values, and the gradients of input, state and every parameter."""
+    """All combinations of options: values, and the gradients of input, state and parameters."""
     rng = np.random.default_rng(1)
     options = itertools.product((1, 2, 3), ("tanh", "relu"), (True, False), (None, 3, 2))
     for layers, nonlinearity, bias, state in options:
@@ -87,7 +87,7 @@ def test_like_pytorch(form, dtype, torch):
         if state == 2:
             if unbatched:
                 continue
-            # lucid's short form: the state of the first layer, the others start from zeros.
+            # lucid's short form: a state for the first layer only; the others start from zeros.
             hidden[1:] = 0
         results = []
         for library, model in ((lucid, rnn), (torch, twin)):
@@ -243,7 +243,7 @@ def test_dropout_acts_between_layers_in_training_only():
     expected, expected_h = stepwise(x.numpy(), np.zeros((3, N, H), np.float32), weights_of(certain), "tanh", [T] * N)
     certain.eval()
     differences([t.detach().numpy() for t in certain(x)], (expected, expected_h), rtol=1e-5, atol=1e-6)
-    # In training each layer above the first sees zeros, and the last layer's own output is left alone.
+    # In training, layers above the first get zeros. The output of the last layer has no dropout.
     zeros, _ = stepwise(
         np.zeros((T, N, H), np.float32), np.zeros((1, N, H), np.float32), weights_of(certain)[2:], "tanh", [T] * N
     )
@@ -266,7 +266,7 @@ def test_dropout_statistics():
     np.testing.assert_allclose(output[kept], 1 / (1 - p), rtol=1e-6)
     assert abs(kept.mean() - (1 - p)) < 0.02
     assert abs(output.mean() - 1) < 0.03
-    # Drawn anew for each step, sequence and call.
+    # The mask is drawn for each step, sequence and call.
     assert (kept[0] != kept[1]).any()
     assert (rnn(lucid.ones(steps, 1, 1))[0].detach().numpy() != output).any()
     lucid.manual_seed(3)
@@ -314,7 +314,7 @@ def test_initial_values():
 
 
 def test_shared_weights():
-    """Two layers that are one: the gradients add up."""
+    """If two layers share their weights, their gradients add up."""
     rnn = nn.RNN(H, H, 2, dtype="float64")
     for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
         setattr(rnn, f"{name}_l1", getattr(rnn, f"{name}_l0"))
@@ -358,7 +358,7 @@ def test_repr():
 
 
 def test_an_infinite_state_spoils_only_what_depends_on_it(torch):
-    """Zeros are made, not computed: infinity times 0 would be NaN."""
+    """The gradient must be 0, not infinity times 0, which is NaN."""
     rnn = nn.RNN(1, 1, nonlinearity="relu", bias=False)
     nn.init.ones_(rnn.weight_ih_l0)
     twin = copied_to_torch(rnn)

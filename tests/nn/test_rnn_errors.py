@@ -1,4 +1,4 @@
-"""What nn.RNN refuses, with which words, and with the types of exception that PyTorch has there."""
+"""Refusals of nn.RNN: the messages, and exception types that match PyTorch's."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_construction(options, error, message):
 
 @pytest.mark.parametrize("options", [row[0] for row in CONSTRUCTION if "dtype" not in row[0]], ids=str)
 def test_construction_like_pytorch(options, torch):
-    """Where PyTorch refuses too, it does with a type that ours is as well."""
+    """If PyTorch raises an error, lucid's error is an instance of the same type."""
     arguments = {"input_size": 2, "hidden_size": 3, **options}
     try:
         torch.nn.RNN(**arguments)
@@ -95,7 +95,7 @@ CALLS = [
 def test_shapes(shapes, options, message):
     with pytest.raises(ShapeError, match=message) as caught:
         _call(*shapes, **options)
-    # PyTorch raises one or the other.
+    # PyTorch raises one of the two.
     assert isinstance(caught.value, RuntimeError)
     assert isinstance(caught.value, ValueError)
 

@@ -1,4 +1,4 @@
-"""Gradients of nn.RNN, first and second order, against central differences in float64."""
+"""First- and second-order gradients of nn.RNN, compared with central differences in float64."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CASES = [
 
 
 def _functional(nonlinearity, layers, bias, lengths, state):
-    """The layer as a function of everything that has a gradient, and values far from the kink of relu."""
+    """Returns the layer as a function of all its differentiable inputs, and inputs far from the kink of relu."""
     rng = np.random.default_rng(0)
     rnn = nn.RNN(2, 2, layers, nonlinearity, bias, dtype="float64")
     names = [name for name, _ in rnn.named_parameters()]
@@ -102,7 +102,7 @@ def test_the_backward_op_itself(nonlinearity, reverse):
 
 @pytest.mark.parametrize("bias", ["both", "bias_ih", "bias_hh", "neither"])
 def test_the_fused_op_is_the_composed_one(bias):
-    """The same layer written with small ops: values, first- and second-order gradients."""
+    """Compares with the same layer written in small ops: values, first- and second-order gradients."""
     rng = np.random.default_rng(3)
     shapes = [(4, 2, 3), (1, 2, 2), (2, 3), (2, 2), (2,), (2,)]
     missing = {4: bias in ("bias_hh", "neither"), 5: bias in ("bias_ih", "neither")}
@@ -152,7 +152,7 @@ def test_second_order_like_pytorch(nonlinearity, torch):
 
 
 def test_a_long_sequence():
-    """Ten thousand steps: backward is a loop, not a recursion, and the gradient still agrees with a difference."""
+    """Ten thousand steps: backward is a loop, not a recursion, and the gradient equals a central difference."""
     rnn = nn.RNN(1, 2, dtype="float64")
     x = lucid.randn(10_000, 1, 1, dtype="float64", requires_grad=True)
     rnn(x)[0].sum().backward()
@@ -168,7 +168,7 @@ def test_a_long_sequence():
 @pytest.mark.parametrize("steps", [1, 3])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_what_is_not_finite_reaches_the_recurrent_weight_from_a_state_of_zero(steps: int, value: float) -> None:
-    """As in PyTorch, where a state that is not given is an array of zeros."""
+    """As in PyTorch, a missing state counts as zeros, and NaN or infinity times zero is NaN."""
     dz, states = lucid.randn(steps, 2, 4).numpy(), lucid.randn(steps, 2, 3).numpy()
     dz[0, 1, 2] = value
     found = lucid.ops.recurrent.recurrent_weight_gradient(lucid.tensor(dz), None, lucid.tensor(states)).numpy()

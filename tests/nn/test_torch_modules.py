@@ -1,7 +1,7 @@
-"""The cases of PyTorch's own module database for the recurrent layers and cells, run against lucid.
+"""PyTorch's own test cases for recurrent layers and cells, from its module database, run with lucid.
 
-The adapter below makes lucid's layer of a case, gives it the weights of PyTorch's, and compares the results and all
-gradients. Left out: what lucid refuses by design, two directions and projections.
+Each test makes lucid's layer from a case, loads the weights of PyTorch's layer, and compares results and all gradients.
+Bidirectional layers and projections are left out: lucid refuses them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 
 
 def cases_of(name, dtype, errors=False, **options):
-    """The cases for a class: drawn anew, since they hold tensors that collect gradients."""
+    """Returns new cases for a class: cases hold tensors that accumulate gradients."""
     info = next(info for info in database.module_db if info.module_cls is getattr(torch.nn, name))
     make = info.module_error_inputs_func if errors else info.module_inputs_func
     torch.manual_seed(0)
@@ -40,7 +40,7 @@ def refused_by_design(case):
 
 
 def to_lucid(tree):
-    """Arguments of PyTorch's as lucid's."""
+    """Converts PyTorch's arguments to lucid's."""
     if isinstance(tree, torch.nn.utils.rnn.PackedSequence):
         padded, lengths = torch.nn.utils.rnn.pad_packed_sequence(tree)
         return nn.utils.rnn.pack_padded_sequence(to_lucid(padded), lengths.numpy(), enforce_sorted=False)
@@ -54,7 +54,7 @@ def to_lucid(tree):
 
 
 def make_lucid(name, given, dtype):
-    """The layer that the arguments of a case make; devices are PyTorch's own affair."""
+    """Returns lucid's layer for the arguments of a case, which may name a device of PyTorch."""
     options = {key: to_lucid(value) for key, value in given.kwargs.items() if key != "device"}
     return getattr(nn, name)(*given.args, **{"dtype": dtype, **options})
 
@@ -77,7 +77,7 @@ def compare(name, case, dtype):
     for model, arguments in ((ours, to_lucid(given)), (theirs, given)):
         outputs = leaves(model(*arguments))
         sum((y * y).sum() * (i + 1) for i, y in enumerate(outputs)).backward()
-        # A packed sequence of PyTorch's is made of its steps and is no leaf.
+        # PyTorch's packed sequence is computed from its steps, so it is not a leaf.
         inputs = arguments if isinstance(arguments[0], (torch.Tensor, lucid.Tensor)) else arguments[1:]
         wanted = [*leaves(inputs), *model.parameters()]
         results.append([*(y.detach().numpy() for y in outputs), *(x.grad.numpy() for x in wanted)])
@@ -123,7 +123,7 @@ def test_errors(name):
         at_construction = error.error_on == database.ModuleErrorEnum.CONSTRUCTION_ERROR
         expected: type[Exception] | tuple[type[Exception], ...] = error.error_type
         if name.endswith("Cell") and isinstance(case.constructor_input.args[-1], str):
-            # A string as `bias` is taken for True by PyTorch's cells; lucid's say at once that it is no bool.
+            # PyTorch's cells take a string as `bias` for True; lucid's cells refuse it at once.
             at_construction, expected = True, TypeError
         if at_construction:
             with pytest.raises(expected):

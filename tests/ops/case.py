@@ -1,4 +1,4 @@
-"""What a row of the table of ops says."""
+"""A row of the table of ops, and helpers to run it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Sample:
-    """An input to draw: `kind` is "float", "int" or "bool"; numbers lie between `low` and `high`, or are normal."""
+    """A random input. `kind` is "float", "int" or "bool"; numbers are uniform between `low` and `high`, or normal."""
 
     kind: str
     shape: tuple[int, ...]
@@ -47,7 +47,7 @@ def unit(*shape: int) -> Sample:
 
 
 def fixed(*shape: int) -> Sample:
-    """Floats by which nothing is differentiated."""
+    """Floats that need no gradient."""
     return Sample("float", shape, 0.5, 2.0, grad=False)
 
 
@@ -64,21 +64,21 @@ class Case:
     """One call of an op or function.
 
     Attributes:
-        name: its name in the table of ops, or of functions.
-        inputs: samples to draw, arrays as they are, numbers and None.
+        name: its name in the table of ops or functions.
+        inputs: samples to draw; arrays, numbers and None are used as they are.
         attrs: its other arguments, by name.
-        ref: what it should give, in NumPy.
-        call: how it is called, if not ``fn(*inputs, **attrs)``; PyTorch's is called in the same way.
-        torch: PyTorch's counterpart: "" for the function with the same name, "method" for the method; "values" where
-            its gradient is another one, or none; None if there is no counterpart.
-        derivative: whether the gradient is worth a comparison; False where it is 0 everywhere.
+        ref: the reference in NumPy.
+        call: how to call it, if not by ``fn(*inputs, **attrs)``; applies to PyTorch's function, too.
+        torch: PyTorch's counterpart: "" for the function of the same name, "method" for the method, "values" if only
+            values are compared, None if there is no counterpart.
+        derivative: whether gradients are compared; False if they are 0 everywhere.
         no_export: why this call cannot be exported.
-        dynamic: whether this call makes sense at other sizes; or of which axes, as `to_onnx` takes them.
-        stays: whether float32 comes out if float32 goes in.
-        opset: the least that it can be exported with.
-        elementwise: whether `ref` is the same function of each element, so that it holds at all shapes and dtypes.
-        rtol: relative tolerance in float64.
-        note: tells several rows of one op apart.
+        dynamic: whether this call is valid at other sizes; or the axes that may vary, as `to_onnx` takes them.
+        stays: whether float32 inputs give float32 outputs.
+        opset: the oldest opset that supports it.
+        elementwise: whether `ref` is an elementwise function, valid for all shapes and dtypes.
+        rtol: the relative tolerance in float64.
+        note: distinguishes the rows of one op.
     """
 
     name: str
@@ -100,31 +100,31 @@ class Case:
         return f"{self.name}-{self.note}" if self.note else self.name
 
     def arrays(self, dtype: Any = np.float64) -> list[Any]:
-        """The inputs, drawn anew but always alike."""
+        """Returns new inputs, drawn from a fixed seed."""
         rng = np.random.default_rng(7)
         return [x.draw(rng, dtype) if isinstance(x, Sample) else x for x in self.inputs]
 
     def differentiable(self) -> list[bool]:
-        """Which inputs a gradient is taken by."""
+        """Returns for each input whether its gradient is computed."""
         return [
             x.kind == "float" and x.grad if isinstance(x, Sample) else isinstance(x, np.ndarray) and x.dtype.kind == "f"
             for x in self.inputs
         ]
 
     def run(self, function: Callable[..., Any], *inputs: Any) -> Any:
-        """Call a function as the row says."""
+        """Calls a function with the arguments of the row."""
         return self.call(function, *inputs) if self.call is not None else function(*inputs, **self.attrs)
 
 
 def row(name: str, *inputs: Any, ref: Callable[..., Any] | None = None, **options: Any) -> Case:
-    """A row: the options that are none of `Case`'s own are attributes of the op."""
+    """Returns a row. Options that are not fields of `Case` are attributes of the op."""
     known = {k: options.pop(k) for k in list(options) if k in Case.__dataclass_fields__}
     attrs = {**options, **known.pop("attrs", {})}
     return Case(name, inputs, ref, attrs, **known)
 
 
 def wrapped(arrays: list[Any], requires_grad: list[bool] | None = None) -> list[Any]:
-    """The arrays as tensors; what is no array stays as it is."""
+    """Returns arrays as tensors, and anything else unchanged."""
     flags = requires_grad or [False] * len(arrays)
     return [
         lucid.tensor(x, requires_grad=flag) if isinstance(x, np.ndarray) else x
@@ -133,10 +133,10 @@ def wrapped(arrays: list[Any], requires_grad: list[bool] | None = None) -> list[
 
 
 def results(found: Any) -> list[Any]:
-    """One result or several, as a list."""
+    """Returns one or several results as a list."""
     return [t for t in (found if isinstance(found, tuple) else (found,)) if t is not None]
 
 
 def run(case: Case, tensors: list[Any]) -> list[Any]:
-    """What lucid's function gives, called as the row says."""
+    """Returns the results of lucid's function for the arguments of the row."""
     return results(case.run(FUNCTIONS[case.name], *tensors))

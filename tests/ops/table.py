@@ -1,7 +1,7 @@
-"""The page of all ops: the gradient that each has and the ONNX operators that it becomes.
+"""The page of all ops, with the gradient and the ONNX operators of each.
 
-``python -m tests.ops.table`` writes docs/ops.md from the table of ops and its rows in tests/ops/cases/; an everyday
-test makes it anew.
+``python -m tests.ops.table`` writes docs/ops.md from the table of ops and its rows in tests/ops/cases/. A test checks
+that the page is up to date.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["PAGE", "page"]
 
 PAGE = Path(__file__).parents[2] / "docs" / "ops.md"
 
-# Not the newest, so that the page does not depend on which onnx is installed.
+# Not the newest opset, so that the page does not depend on the installed onnx.
 _OPSET = 18
 
 _HEAD = """# Ops
@@ -42,8 +42,8 @@ Made by `python -m tests.ops.table`; a test makes it anew.
 
 
 def page() -> str:
-    """The page, from the tables as they are."""
-    # Tests and examples declare ops of their own.
+    """Returns the page, generated from the tables."""
+    # Tests and examples declare further ops.
     shipped = {name: f for name, f in FUNCTIONS.items() if f.__module__.startswith("lucid.ops.")}
     cases: dict[str, list[Case]] = {name: [case for case in CASES if case.name == name] for name in shipped}
     names = sorted(shipped, key=lambda name: (shipped[name].__module__, name))

@@ -1,4 +1,4 @@
-"""What a user's own op may leave out or get wrong, and what the error then says; docs/custom_ops.md has a right one."""
+"""Custom ops that lack something or are wrong, and the errors they raise. docs/custom_ops.md has a correct op."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dtypes and shapes: NumPy's promotion, Python and NumPy numbers on either side, every axis empty or of size one."""
+"""Dtypes and shapes: NumPy's promotion, numbers on either side of an operator, axes that are empty or of size one."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32"
 
 
 def drawn(case, shape, dtype):
-    """The inputs of a case in another shape and dtype."""
+    """Returns the inputs of a case in another shape and dtype."""
     rng = np.random.default_rng(5)
     kinds = [Sample("float", shape, x.low, x.high).draw(rng, np.float64) for x in case.inputs]
     if dtype == "bool":
         return [x > 0.9 for x in kinds]
-    # Whole numbers from 1 on, so that nothing overflows and nothing is divided by 0.
+    # Small integers from 1 on, so that nothing overflows and nothing is divided by 0.
     return [x.astype(dtype) if dtype.startswith("float") else (np.abs(x) * 2 + 1).astype(dtype) for x in kinds]
 
 
@@ -53,7 +53,7 @@ def test_every_dtype_as_in_numpy(case, dtype):
         return
     (found,) = run(case, wrapped(arrays))
     if case.name in ("floor", "ceil", "trunc", "rint") and not dtype.startswith("float"):
-        # As in PyTorch, and from NumPy 2.1 on: what is whole already stays as it is.
+        # As in PyTorch, and in NumPy from 2.1 on: rounding returns integers unchanged.
         wanted = arrays[0]
     assert found.dtype == wanted.dtype
     np.testing.assert_allclose(found.numpy(), wanted, rtol=1e-3 if wanted.dtype == np.float16 else 1e-6)
@@ -63,7 +63,7 @@ def test_every_dtype_as_in_numpy(case, dtype):
 @pytest.mark.parametrize("case", thinned(UFUNCS, 5), ids=str)
 def test_every_dtype_is_exported(case, dtype):
     if dtype == "bool" and case.name in ("floor_divide", "remainder"):
-        return  # False is 0, by which onnxruntime refuses to divide
+        return  # False is 0, and onnxruntime refuses to divide by 0
     tensors = wrapped(drawn(case, (4,), dtype))
     try:
         run(case, tensors)
@@ -110,7 +110,7 @@ def test_other_ops_of_every_dtype(name, dtype):
     to_onnx(REARRANGED[name], tensor, dynamic=None, opset=18)
 
 
-# --- numbers on either side
+# --- numbers on either side of an operator
 
 OPERATORS = (
     operator.add,
@@ -139,7 +139,7 @@ def test_numbers_as_in_numpy(function, number, dtype):
     for left, right in (("array", number), (number, "array")):
         mine = [lucid.tensor(array) if isinstance(x, str) else x for x in (left, right)]
         theirs = [array if isinstance(x, str) else x for x in (left, right)]
-        # NumPy 2.0's ** has rules of its own for some numbers.
+        # The ** of NumPy 2.0 has special rules for some numbers.
         found, wanted = function(*mine), (np.power if function is operator.pow else function)(*theirs)
         assert isinstance(found, lucid.Tensor)
         assert found.dtype == wanted.dtype

@@ -1,4 +1,4 @@
-"""What the ops refuse, and that the message says what was asked, the rule and the values seen."""
+"""Refusals of the ops: each message says what was asked, the rule, and the values seen."""
 
 from __future__ import annotations
 

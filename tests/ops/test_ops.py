@@ -1,4 +1,4 @@
-"""Every op, row by row: value, gradients of first and second order, export; and that there is a row for every op."""
+"""Every op, row by row: values, first- and second-order gradients, export. Every op has a row."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.tiers import thinned
 
 
 def firsts(cases):
-    """Cases of which the first of each op runs in the fast tier; all others are marked slow."""
+    """Returns cases for `parametrize`: the first case of each op runs in the fast tier, the others are marked slow."""
     seen = set()
     return [
         pytest.param(case, marks=[pytest.mark.slow] if case.name in seen or seen.add(case.name) else [])
@@ -83,7 +83,7 @@ DERIVATIVES = [case for case in CASES if case.derivative and any(case.differenti
 
 
 def differentiable(case):
-    """A function of the inputs to differentiate by, and those inputs."""
+    """Returns a function of the differentiable inputs, and these inputs."""
     arrays = case.arrays()
     flags = case.differentiable()
     tensors = wrapped([np.array(x) if flag else x for x, flag in zip(arrays, flags, strict=True)], flags)
@@ -113,7 +113,7 @@ def test_gradient_of_the_gradient(case):
 
 
 def gradients_of(function):
-    """The gradients of a function of tensors, where its results arrive at themselves."""
+    """Returns a function that computes gradients; the incoming gradients are the results themselves."""
 
     @lucid.enable_grad()
     def gradients(*tensors):
@@ -138,7 +138,7 @@ def test_nothing_on_the_way_back_is_wider_than_float32(case):
 
 
 def exportable(case, dtype=np.float32):
-    """A function of the tensors among the inputs, and those tensors."""
+    """Returns a function of the tensors among the inputs, and these tensors."""
     arrays = case.arrays(dtype)
     arrays = [x.astype(dtype) if isinstance(x, np.ndarray) and x.dtype == np.float64 else x for x in arrays]
     inputs = [lucid.tensor(x) for x in arrays if isinstance(x, np.ndarray)]
@@ -198,7 +198,7 @@ def test_every_op_and_function_has_a_row():
     assert covered - shipped == set()
 
 
-# Other tests declare ops of their own.
+# Other tests declare further ops.
 SHIPPED = {name: op for name, op in OPS.items() if op.__module__.startswith("lucid.")}
 
 
@@ -223,7 +223,7 @@ def test_every_lowering_is_of_an_op_and_takes_what_it_takes():
         assert [parameter.name for parameter in parameters[inputs:]] == list(OPS[name].attributes), name
 
 
-# What a method takes as separate arguments, its function takes as one sequence.
+# The method takes separate arguments; the function takes one sequence.
 SEPARATE = {"flip": "dims", "permute": "dims", "tile": "dims"}
 # The tensor is not the function's first argument.
 OTHER_PLACE = {"where"}
@@ -252,7 +252,7 @@ def test_methods_take_what_their_functions_take():
 @pytest.mark.parametrize("case", firsts([case for case in CASES if hasattr(Tensor, case.name)]), ids=str)
 def test_methods_give_what_their_functions_give(case):
     tensors = wrapped(case.arrays())
-    # Tensor.size is PyTorch's: the shape, in Python numbers.
+    # Tensor.size is PyTorch's: it returns the shape in Python numbers.
     if case.name in {*SEPARATE, *OTHER_PLACE, "size"} or not isinstance(tensors[0], Tensor):
         return
     found = results(case.run(lambda x, *args, **options: getattr(x, case.name)(*args, **options), *tensors))
@@ -286,7 +286,7 @@ def test_functions_of_one_tensor_are_methods_where_pytorch_has_them(torch):
     ids=str,
 )
 def test_sums_of_many(shape, dim, dtype, order):
-    """Sums over the first axes of many elements are computed in another way."""
+    """Sums over the first axes of large arrays take another code path."""
     array = np.array(np.random.default_rng(0).integers(-8, 9, shape), dtype, order=order)
     expected = array.astype(np.float64).sum(tuple(dim) if isinstance(dim, list) else dim)
     x = lucid.tensor(array)

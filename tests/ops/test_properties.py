@@ -1,4 +1,4 @@
-"""Properties that hold for all shapes, axes and indices: hypothesis looks for the ones where they do not."""
+"""Properties that hold for all shapes, axes and indices; hypothesis searches for counterexamples."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FULL = hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=4)
 
 
 def counted(shape):
-    """Distinct numbers in order."""
+    """Returns an array of distinct numbers in order."""
     return np.arange(1.0, np.prod(shape, dtype=int) + 1).reshape(shape)
 
 
@@ -38,7 +38,7 @@ def test_broadcasting_and_its_gradient(shapes):
 
 
 def sum_over(g, shape):
-    """The sum over what was broadcast, element by element."""
+    """Sums over the broadcast axes, element by element."""
     out = np.zeros(shape)
     for place in np.ndindex(g.shape):
         inner = place[len(place) - len(shape) :]
@@ -118,7 +118,7 @@ def test_permutations_and_their_gradients(shape, data):
 
 @st.composite
 def basic_indices(draw, shape):
-    """Integers, slices with steps, None and ..., as many as fit."""
+    """Draws integers, slices with steps, None and `...`, as many as fit."""
     items = [
         draw(st.one_of(st.integers(-n, n - 1) if n else st.just(slice(None)), st.slices(n)))
         for n in shape[: draw(st.integers(0, len(shape)))]
@@ -127,7 +127,7 @@ def basic_indices(draw, shape):
         items.insert(draw(st.integers(0, len(items))), None)
     if draw(st.booleans()):
         items.insert(draw(st.integers(0, len(items))), Ellipsis)
-        # What stands after ... counts from the end, where another size may stand.
+        # An index after `...` belongs to a later axis, which may have another size.
         items = [i if not isinstance(i, int) or all(-n <= i < n for n in shape) else slice(None) for i in items]
     return tuple(items)
 
@@ -147,7 +147,7 @@ def test_basic_indexing_and_its_gradient(shape, data):
 
 @st.composite
 def advanced_indices(draw, shape):
-    """At least one tensor of integers or bools among integers, slices and None."""
+    """Draws at least one array of integers or bools, among integers, slices and None."""
     common = draw(st.sampled_from([(), (2,), (3, 2), (1,)]))
     items = []
     axis = 0
@@ -205,7 +205,7 @@ def test_indexing_is_exported(shape, data):
         return y.detach(), g
 
     if not counted(shape)[index].size:
-        return  # onnxruntime takes no empty tensors for most of this
+        return  # onnxruntime does not support empty tensors in most of these operators
     to_onnx(both, lucid.tensor(counted(shape).astype(np.float32)), dynamic=None)
 
 

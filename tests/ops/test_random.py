@@ -1,4 +1,4 @@
-"""Random tensors: from a seed, of the right distribution, and not exported by mistake."""
+"""Random tensors: reproducible from a seed, of the right distribution, and not exported by mistake."""
 
 from __future__ import annotations
 

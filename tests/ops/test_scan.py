@@ -1,4 +1,4 @@
-"""nn.scan: any step over time, as the Python loop would do it, and as one ONNX Scan of any length."""
+"""nn.scan: the results of a Python loop for any step, and one ONNX Scan for any length."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def leaves(tree):
 
 
 def loop(step, xs, state, reverse=False):
-    """What `nn.scan` is to give."""
+    """The reference for `nn.scan`: a Python loop."""
     outputs = []
     times = range(xs.shape[0])
     for t in reversed(times) if reverse else times:
@@ -36,11 +36,11 @@ def loop(step, xs, state, reverse=False):
     return lucid.stack(outputs[::-1] if reverse else outputs), state
 
 
-# --- three recurrences that no layer has
+# --- three recurrences that no layer implements
 
 
 class Leaky(nn.Module):
-    """A leaky integrator that gives off what exceeds its threshold."""
+    """A leaky integrator that emits the excess over its threshold."""
 
     def __init__(self, dtype="float64"):
         super().__init__()
@@ -78,7 +78,7 @@ class MinimalGatedUnit(nn.Module):
 
 
 class AttentionDecoder(nn.Module):
-    """A decoder whose every step attends to all that an encoder gave."""
+    """A decoder that attends to all outputs of an encoder at each step."""
 
     def __init__(self, dtype="float64"):
         super().__init__()
@@ -177,7 +177,7 @@ def test_a_cell_exports(name):
 
 
 def general(x, token, h, k, w, reverse=False):
-    """Two sequences, one of them of integers; two states; something read at every step; two things given."""
+    """Scans two sequences, one of integers, with two states, two outputs, and a weight from outside the step."""
 
     def step(inputs, state):
         a = lucid.tanh(inputs["x"] @ w + state[0])
@@ -242,7 +242,7 @@ def test_truncated_backpropagation():
     assert x.grad.numpy()[3:].all()
 
 
-# --- forms
+# --- kinds of steps
 
 
 def test_trees_and_nothing_given():
@@ -271,7 +271,7 @@ def test_what_a_step_draws_differs_from_step_to_step():
 
 
 def test_a_token_fed_back():
-    """A greedy decoder: an integer state, picked by the step before."""
+    """A greedy decoder, whose integer state is the token of the previous step."""
     table, head = lucid.randn(7, F), nn.Linear(H, 7)
     cell = nn.GRUCell(F, H)
 
@@ -297,7 +297,7 @@ def test_a_token_fed_back():
 
 
 def test_scan_in_scan():
-    """A step may scan itself: rows of an image, each read pixel by pixel."""
+    """A step may call `nn.scan`: rows of an image, each read pixel by pixel."""
     inner, outer = nn.GRUCell(F, H), nn.GRUCell(H, H)
 
     def rows(x):
@@ -369,7 +369,7 @@ def test_a_step_that_looks_at_values_is_refused():
 
 
 def test_what_a_step_freezes_of_the_outside_is_seen():
-    """A number taken from a tensor outside the step, inside a trace, is as frozen as anywhere."""
+    """A number that a step takes from an outer tensor is a constant, as anywhere in a trace."""
 
     def model(x):
         greatest = x.max()
@@ -379,7 +379,7 @@ def test_what_a_step_freezes_of_the_outside_is_seen():
         to_onnx(model, lucid.randn(T, N))
 
 
-# --- the ONNX node tests of what no layer has
+# --- ONNX node tests for recurrences that no layer implements
 
 
 @pytest.fixture(scope="module")
@@ -391,7 +391,7 @@ def node_tests():
 
 
 def test_peephole_lstm(node_tests):
-    """ONNX LSTM with P: the gates see the cell, σ(o) the new one."""
+    """ONNX LSTM with P: the gates read the cell state, the output gate the new one."""
     (x, w, r, b, _, h0, c0, p), (expected,) = node_tests["test_lstm_with_peepholes"]
     w, r, p_i, p_o, p_f = map(lucid.tensor, (w[0].T.copy(), r[0].T.copy(), *np.split(p[0], 3)))
     bias = lucid.tensor(np.add(*np.split(b[0], 2)))

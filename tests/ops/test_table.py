@@ -1,4 +1,4 @@
-"""docs/ops.md is what the tables of ops say."""
+"""docs/ops.md is up to date with the table of ops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every op whose name PyTorch has as well, row by row: the same values and the same gradients."""
+"""Every op that PyTorch has under the same name, row by row: the same values and gradients."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 
 pytestmark = pytest.mark.slow
 
-# Under these names PyTorch has something else, or nothing that can be called alike.
+# PyTorch has something else under these names, or nothing that can be called in the same way.
 OTHER = {"concat", "fill", "index_add", "size", "to", "windows"}
 
 

@@ -1,4 +1,4 @@
-"""An optimizer's update as a graph: exported, onnxruntime goes the same way as `step`."""
+"""An optimizer's update, exported: onnxruntime takes the same steps as `step`."""
 
 from __future__ import annotations
 

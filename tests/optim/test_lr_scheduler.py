@@ -1,4 +1,4 @@
-"""Schedulers: against rates worked out by hand, against PyTorch, and resumed against uninterrupted."""
+"""Schedulers, compared with rates worked out by hand, with PyTorch, and after resuming."""
 
 from __future__ import annotations
 
@@ -65,13 +65,13 @@ PLATEAUS: list[dict[str, Any]] = [
 
 
 def optimizer(kind: type[Optimizer] = SGD) -> Optimizer:
-    """Two groups, with learning rates 0.1 and 0.2."""
+    """Returns an optimizer with two groups, whose learning rates are 0.1 and 0.2."""
     groups = [{"params": lucid.ones(1, requires_grad=True)}, {"params": lucid.ones(1, requires_grad=True), "lr": 0.2}]
     return kind(groups, lr=0.1)  # type: ignore[call-arg]
 
 
 def rates(scheduler: Any, steps: int = STEPS) -> list[list[float]]:
-    """The learning rates, and the momenta, before each step."""
+    """Returns the learning rates and momenta before each step."""
     path = []
     for _ in range(steps):
         groups = scheduler.optimizer.param_groups

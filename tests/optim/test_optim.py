@@ -1,4 +1,4 @@
-"""Optimizers: against equations worked out here in float64, against PyTorch, and the two ways to run one update."""
+"""Optimizers, compared with their equations in float64 and with PyTorch; updates of tensors and of arrays."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lucid import nn, optim
 from lucid.errors import GradientError, ShapeError, StateDictError, TraceError
 from lucid.tracer import trace
 
-# Every option of every optimizer, alone and where they act on each other.
+# Every option of every optimizer, alone and in combinations that interact.
 CASES: list[tuple[str, dict[str, Any]]] = [
     ("SGD", {"lr": 0.05}),
     ("SGD", {"lr": 0.05, "momentum": 0.9}),
@@ -47,7 +47,7 @@ NOISE = np.random.default_rng(1).standard_normal((50, 3, 4))
 
 
 def gradient(p: np.ndarray, step: int) -> np.ndarray:
-    """The slope of a bumpy bowl, and noise."""
+    """Returns the gradient of a bowl with ripples, plus noise."""
     return (p + np.sin(3 * p) + 0.5 * NOISE[step]).astype(p.dtype)
 
 
@@ -72,7 +72,7 @@ def parameter(dtype: Any = np.float32) -> lucid.Tensor:
 
 
 def reference(name: str, steps: int, **o: Any) -> np.ndarray:
-    """The equations of the papers, in float64, written without any of lucid."""
+    """The equations of the papers in float64, without lucid."""
     p = START.copy()
     m, v, a, s, top = (np.zeros_like(p) for _ in range(5))
     s += o.get("initial_accumulator_value", 0)
@@ -143,7 +143,7 @@ def test_sgd_by_hand() -> None:
         assert w.detach().tolist() == expected
 
 
-# --- one update, two ways to run it
+# --- updates of tensors and of arrays
 
 
 def as_tensors(state: dict[str, Any]) -> dict[str, lucid.Tensor]:
@@ -164,7 +164,7 @@ def test_update_of_tensors_is_that_of_arrays(name: str, options: dict[str, Any],
     before = updated.numpy().copy()
     kept = {k: v.numpy().copy() for k, v in new.items()}
     run(optimizer, p, range(3, 4))
-    # A number's power may differ from an array's by one unit in the last place of float64.
+    # Powers of a number and of an array may differ by one unit in the last place of float64.
     np.testing.assert_allclose(before, p.detach().numpy(), rtol=0 if dtype == np.float32 else 1e-15, atol=0)
     assert kept.keys() == optimizer.state.get(p, {}).keys()
     for key, value in optimizer.state.get(p, {}).items():
@@ -185,7 +185,7 @@ def test_update_can_be_traced_with_its_state_as_inputs(name: str, options: dict[
         state,
         lr,
     )
-    assert not graph.leaks
+    assert not graph.reads
     assert not graph.captured
     assert next(iter(graph.outputs.values())).dtype == np.float32
     assert len(graph.outputs) == 1 + len(state)
@@ -221,7 +221,7 @@ def test_parameters_updated_together_go_where_each_goes_alone(name: str) -> None
     singles = [make(name, [p], **options) for p in alone]
     for step in range(4):
         for i, (p, q) in enumerate(zip(together, alone, strict=True)):
-            # One has no gradient at first, so its count of steps differs from then on; one has it in another dtype.
+            # One parameter has no gradient at first, so its step count differs; one has a gradient of another dtype.
             g = rng.standard_normal(p.shape).astype(np.float64 if i == 2 else p.dtype)
             p.grad = q.grad = None if i == 4 and not step else lucid.tensor(g)
         kept = [optimizer.state[p] for p in together] if step > 1 else []
@@ -282,7 +282,7 @@ def test_parameters_updated_together_can_be_copied_loaded_and_left_out() -> None
             assert not np.shares_memory(optimizer.state[p]["exp_avg"].numpy(), another.state[q]["exp_avg"].numpy())
 
 
-# --- what a step does, and does not
+# --- effects of a step
 
 
 def test_step_changes_the_array_in_place() -> None:
@@ -533,7 +533,7 @@ def test_a_loaded_optimizer_goes_on_bit_for_bit(name: str, options: dict[str, An
     np.testing.assert_array_equal(run(second, q, range(6, 10)), whole[6:])
 
 
-# Not dampening: it depends on the number of steps, and PyTorch's state of SGD does not have it.
+# No dampening: it depends on the number of steps, which PyTorch's SGD does not store.
 @pytest.mark.parametrize(("name", "options"), [case for case in CASES if "dampening" not in case[1]])
 def test_a_state_dict_of_pytorch_can_be_loaded(name: str, options: dict[str, Any], torch: Any) -> None:
     q = torch.tensor(START.astype(np.float32), requires_grad=True)

@@ -1,4 +1,4 @@
-"""Updates in place: bit for bit what the update gives that is called as it is, and where it has to be called so."""
+"""Programs that run updates in place: results bit for bit as from `update`, and updates that have no program."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ START = np.random.default_rng(0).standard_normal((3, 4))
 
 
 def steps(optimizer: optim.Optimizer, p: lucid.Tensor, count: int = 4, dtype: Any = None) -> list[np.ndarray]:
-    """What the parameter and its state come to."""
+    """Returns the parameter and its state after each step."""
     found = []
     for step in range(count):
         g = gradient(p.detach().numpy().astype(np.float64), step)
@@ -39,7 +39,7 @@ def programs(optimizer: optim.Optimizer) -> list[Program | None]:
     return list(optimizer._programs.values())
 
 
-# --- the same, in place
+# --- in place, bit for bit
 
 
 @every_option
@@ -192,7 +192,7 @@ def test_settings_tell_numbers_from_the_rest() -> None:
     assert settings.fixed != Settings({**other.options, "betas": (0.0, 0.1)}).fixed
 
 
-# --- updates that are called as they are
+# --- updates without a program
 
 Update = Callable[..., Any]
 
@@ -292,7 +292,7 @@ def test_arrays_that_are_exchanged_handed_on_or_filled() -> None:
 
 
 def test_what_is_read_after_it_was_computed_anew() -> None:
-    """Each array of the state is read once more after the call that gives its new content; so is the parameter."""
+    """The parameter and each array of the state are read again after their new values are computed."""
 
     def update(p: Any, g: Any, state: Any, lr: float) -> Any:
         a, b = state["a"] + g, state["b"] + state["a"]

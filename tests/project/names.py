@@ -1,4 +1,4 @@
-"""The public names of lucid: `python -m tests.project.names` writes them to public_names.txt, for a test to compare."""
+"""The public names of lucid. `python -m tests.project.names` writes public_names.txt, which a test checks."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What the README shows runs, what it names exists, and what it says of PyTorch is so.
+"""The README: its code runs, its names exist, and its statements about PyTorch are true.
 
-The examples with ``>>>`` run as doctests; this is for all else.
+The examples with ``>>>`` run as doctests; this file covers the rest.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def test_what_is_said_of_pytorch_is_so(torch: Any) -> None:
             return torch.onnx.export(model, (torch.randn(steps, 2, 3),), verbose=False, **options).model_proto
 
     def shapes(proto: bytes, steps: int, batch: int = 2) -> tuple[Any, Any]:
-        """The declared time axis, and the shape of the output for that many steps and sequences."""
+        """Returns the declared time axis, and the shape of the output at these sizes."""
         session = onnxruntime.InferenceSession(proto, providers=["CPUExecutionProvider"])
         (given,) = session.get_inputs()
         return given.shape[0], session.run(None, {given.name: np.zeros((steps, batch, 3), np.float32)})[0].shape

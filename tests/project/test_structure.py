@@ -1,4 +1,4 @@
-"""The order of the parts, what `import lucid` loads, the size of the files, and nothing of any one machine in them."""
+"""The order of the parts, what `import lucid` loads, the length of files, public names, and no local paths."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.tiers import thinned
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "lucid"
 
-# A file imports only from its own part and from those that stand before it.
+# A file imports only from its own part and from earlier parts.
 ORDER = (
     ("errors", "malloc"),
     ("tracer",),
@@ -36,13 +36,13 @@ ORDER = (
     ("__main__",),
 )
 PLACE = {part: place for place, parts in enumerate(ORDER) for part in parts}
-# The same inside the parts that have folders.
+# The order of the folders inside a part.
 WITHIN = {
-    "proof": (("isolation", "placement"), ("separation", "example"), ("proof",), ("axes",)),
+    "proof": (("isolation", "placement", "reads"), ("separation", "example"), ("proof",), ("axes",)),
     "export": (("file",), ("lowering",), ("precision", "parity"), ("exported",), ("to_onnx",)),
     "runtime": (("session",), ("compiled",)),
 }
-# What the parts may use of others' packages, beside NumPy and the standard library.
+# Third-party packages other than NumPy, and the first part, if any, that may import each at the top of a file.
 HEAVY = {
     "onnx": "export",
     "onnx_ir": "export",
@@ -64,7 +64,7 @@ def part_of(path):
 
 @functools.cache
 def imports(path):
-    """(what is imported, where, whether at the top of the file) for each import that runs when the program does."""
+    """Returns (name, line, whether at the top of the file) for each import outside `if TYPE_CHECKING`."""
     return list(walked(path))
 
 
@@ -137,7 +137,7 @@ def test_heavy_packages_stay_where_they_belong():
         place = PLACE.get(part_of(path), -1)
         for name, line, top in imports(path):
             owner = HEAVY.get(name.split(".")[0])
-            # Below its part a heavy package is loaded where it is used, and not with the file.
+            # Earlier parts import a heavy package where they use it, not at the top of the file.
             if owner is not None and top and not (owner and place >= PLACE[owner]):
                 wrong.append(f"{path.relative_to(ROOT)}:{line} imports {name}")
     assert not wrong, "\n".join(wrong)
@@ -198,7 +198,7 @@ def tracked():
 
 
 def test_no_file_knows_where_it_stands():
-    """Paths of somebody's machine: they would hold nowhere else."""
+    """A local path would be wrong on any other machine."""
     pattern = re.compile(r"(?<![\w.~/}-])/(?:home|Users|work|root|mnt|tmp)/\w|[A-Z]:\\\\?Users")
     found = []
     for path in tracked():

@@ -1,4 +1,4 @@
-"""Batches in parts: whatever is proved separable gives, part by part, what the whole gives."""
+"""Batches in parts: if a graph is proved separable, its parts give the results of the whole batch."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ F = nn.functional
 
 
 class Evaluated:
-    """What `Parts` asks of a session, computed from a graph by the ops themselves."""
+    """Stands in for the session of `Parts`; runs the ops of a graph in NumPy."""
 
     def __init__(self, graph: Graph, separation: Separation) -> None:
         self.graph = with_totals(graph, separation.totals)
@@ -52,7 +52,7 @@ class Evaluated:
         for node in graph.nodes:
             with np.errstate(all="ignore"):
                 results = node.op.forward(*[found[x] if type(x) is Value else x for x in node.inputs], **node.attrs)
-            if node.op.name == "squeeze":  # as the export has it: which axes go does not depend on the batch
+            if node.op.name == "squeeze":  # as exported: the squeezed axes do not depend on the batch
                 results = results.reshape(node.outputs[0].shape)
             for i, result in enumerate(results if isinstance(results, tuple) else (results,)):
                 found[node.value(i)] = result
@@ -60,7 +60,7 @@ class Evaluated:
 
 
 def separated(function: Any, tensors: list[Any], axes: dict[int, int]) -> tuple[Graph, Separation | None]:
-    """The graph of a function with those axes free, all the same one, and what is proved of it."""
+    """Returns the graph of a function whose given axes are free and share a symbol, and its separation, if any."""
     proof = proved_free(function, tensors, axes)
     return proof.graph, separate(proof.graph, proof.axes)
 
@@ -83,7 +83,7 @@ def assert_parts_give_the_whole(graph: Graph, separation: Separation, arrays: li
 
 
 def assignments(arrays: list[Any]) -> list[dict[int, int]]:
-    """All ways to give an axis of some inputs to a batch of one size, of at least two."""
+    """Returns every choice of batch axes for some of the arrays. The axes share one size, of at least two."""
     choices = [[None, *range(array.ndim)] for array in arrays]
     found = []
     for chosen in product(*choices):
@@ -95,7 +95,7 @@ def assignments(arrays: list[Any]) -> list[dict[int, int]]:
 
 
 def gradients_too(case: Case, places: list[int], *tensors: Any) -> Any:
-    """What a row gives, and the gradients of the sum of the squares of its first result."""
+    """Returns the results of a row, and the gradients of the sum of squares of the first result."""
     flags = [case.differentiable()[i] for i in places]
     inputs = [tensor.detach().requires_grad_(flag) for tensor, flag in zip(tensors, flags, strict=True)]
     outputs = values(case, places, *inputs)
@@ -115,7 +115,7 @@ def values(case: Case, places: list[int], *tensors: Any) -> Any:
 
 @pytest.mark.parametrize("name", thinned(sorted({case.name for case in CASES}), 14))
 def test_an_op_that_is_separable_gives_the_same_part_by_part(name: str) -> None:
-    """For every row of the table, whichever axes are those of the batch; with its gradients, and alone."""
+    """Every row of the table, for every choice of batch axes, with and without gradients."""
     proved = 0
     for case, results in product([case for case in CASES if case.name == name], (values, gradients_too)):
         given = case.arrays()
@@ -178,7 +178,7 @@ def test_sizes_may_depend_on_the_batch(name: str) -> None:
 
 
 class Model(nn.Module):
-    """A recurrent layer and a loss of the outputs that a head makes of it."""
+    """A recurrent layer and a loss of its output. The loss may use a linear head."""
 
     def __init__(self, layer: nn.Module, loss: Any) -> None:
         super().__init__()
@@ -231,7 +231,7 @@ def test_what_takes_the_batch_as_a_whole_is_not_separable(name: str) -> None:
 
 @pytest.mark.parametrize("total", [[1.0, 2, 3, 4], [1.0, -1, 3, 4], [0.0, 0, 3, 4], [1.0, np.inf, 3, 4], [1, 2, -3, 0]])
 def test_totals_that_cannot_be_weighed_by(total: list[float]) -> None:
-    """Divided by zero, by what is infinite, or by numbers that cancel, the whole has what the parts have not."""
+    """Parts with a zero, infinite or negative total cannot be combined, so the whole batch is run."""
     graph, separation = separated(
         lambda x, w: x.sum(0) / w.sum(), [Y, lucid.tensor(total, dtype=lucid.float64)], {0: 0, 1: 0}
     )
@@ -242,7 +242,7 @@ def test_totals_that_cannot_be_weighed_by(total: list[float]) -> None:
 
 
 def test_a_table_named_by_a_sum_over_the_batch() -> None:
-    """No function may be applied to a sum, the choice of a row neither; along the other axis nothing was summed."""
+    """A sum over the batch must not select rows. A sum over axis 0 may, if axis 1 is the batch."""
     table = nn.Embedding(9, 3)
     ids = lucid.tensor([[1, 0], [0, 1], [1, 1]])
     for function in (lambda i: table(i.sum(0)), lambda i: table.weight[i.sum(0)]):
@@ -289,19 +289,19 @@ TABLE = lucid.randn(2, 3, dtype=lucid.float64)
 
 
 def program(seed: int, *tensors: Any) -> Any:
-    """Some of the steps above, one after the other, each of what any before it gave."""
+    """Applies random steps from `STEPS`, each to two earlier results or inputs."""
     rng = np.random.default_rng(seed)
     made = [*tensors, TABLE.sum(0)]
     for _ in range(rng.integers(1, 7)):
         a, b = (made[i] for i in rng.integers(0, len(made), 2))
         made.append(STEPS[rng.integers(len(STEPS))](a, b))
-        made.append(made[-1])  # drawn more often than what came first
+        made.append(made[-1])  # appended twice, so that later results are drawn more often
     return made[-1]
 
 
 @pytest.mark.parametrize("first", thinned(range(0, 1200, 100), 12))
 def test_what_is_proved_of_programs_at_random(first: int) -> None:
-    """Rules that are right one by one may be wrong together."""
+    """Rules that are each correct may be wrong in combination."""
     proved = 0
     for seed in range(first, first + 100):
         for axes in ({0: 0, 1: 0}, {0: 1, 1: 1}, {0: 0}):
@@ -323,7 +323,7 @@ SQUARE = lucid.randn(4, 3, dtype=lucid.float64)
 
 
 def test_divided_by_totals_of_many_elements() -> None:
-    """Several of them free: no product of their sizes is a number."""
+    """The totals have several free axes, so their number is not known at export."""
     exported = to_onnx(lambda x: x / x.abs().sum(1, keepdim=True), lucid.randn(3, 4, 5))
     assert exported.axes == {"x": {0: "x_dim_0", 1: "x_dim_1", 2: "x_dim_2"}}
     assert exported.separation is not None
@@ -332,7 +332,7 @@ def test_divided_by_totals_of_many_elements() -> None:
 
 @pytest.mark.parametrize("loss", [False, True])
 def test_what_was_exported_can_be_pickled(loss: bool) -> None:
-    """What was not written into it, the graph, stays behind, and with it how to run in parts if that needs one."""
+    """The pickle leaves out the graph. It also leaves out a separation with totals, which needs the graph."""
     x, y = lucid.randn(6, 4, 3), lucid.tensor([0, 1, 2, 0])
     model = Model(nn.RNN(3, 5), (lambda m, h, y: F.cross_entropy(m.head(h[-1]), y)) if loss else lambda m, h, y: h)
     exported = to_onnx(model, x, y, verify=False)

@@ -1,4 +1,4 @@
-"""Which candidate is the fastest: candidates whose turns take what they are told to."""
+"""Autotuning: which candidate wins, with made-up timings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lucid.runtime.compiled import autotune
 
 
 class Timed:
-    """A candidate."""
+    """A candidate with given timings."""
 
     def __init__(self, *turns: float, steady: bool = False) -> None:
         self.turns = list(turns)
@@ -25,7 +25,7 @@ class Timed:
 
 @pytest.fixture(autouse=True)
 def rests(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How long the autotune waited, one after the other; nothing is waited for."""
+    """Records the pauses of the autotuner instead of waiting."""
     found: list[float] = []
     monkeypatch.setattr(autotune.time, "sleep", found.append)
     monkeypatch.setattr(autotune, "_WARM", 0.0)
@@ -41,7 +41,7 @@ def winner(*candidates: Timed, rounds: int = 3) -> Timed:
 def test_a_slow_moment_decides_nothing(rests: list[float]) -> None:
     candidates = [Timed(1, 1, 1), Timed(9), Timed(3, 0.5, 3), Timed(4, 4), Timed(5)]
     assert winner(*candidates) is candidates[2]
-    assert not any(candidate.turns for candidate in candidates)  # each had as many turns as it was to have
+    assert not any(candidate.turns for candidate in candidates)  # all timings were used
     assert rests == [autotune._SETTLE] * 10
 
 
@@ -62,9 +62,9 @@ def test_those_of_one_thread_take_turns_without_a_rest(rests: list[float]) -> No
     ("own", "others", "spread_wins"),
     [
         ([0.012, 0.012, 0.012], [0.009, 0.009, 0.009], True),
-        ([0.012, 0.012, 0.012], [0.011], False),  # not by enough
-        ([0.012, 0.012], [0.005, 0.03], False),  # not each time
-        ([0.012, 0.024], [0.009, 0.023], False),  # the machine may be slower than it was
+        ([0.012, 0.012, 0.012], [0.011], False),  # the lead is too small
+        ([0.012, 0.012], [0.005, 0.03], False),  # no lead in the second round
+        ([0.012, 0.024], [0.009, 0.023], False),  # both are slower in the second round, and the lead is too small
         ([0.001, 0.002, 0.012], [0.0008, 0.0015, 0.009], True),
     ],
 )

@@ -1,4 +1,4 @@
-"""Compiled models: values against the eager model they stand for, whatever happens to it in between."""
+"""Compiled models: values as in the eager model, whatever changes in it between calls."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Classifier(nn.Module):
 
 
 def arrays(tree: Any) -> Any:
-    """The tree with arrays for Tensors."""
+    """Returns the tree with arrays in place of Tensors."""
     if isinstance(tree, lucid.Tensor):
         return tree.detach().numpy()
     if isinstance(tree, dict):
@@ -152,7 +152,7 @@ def test_nothing_is_exported_twice_without_need(monkeypatch: pytest.MonkeyPatch)
     assert count == 2
     nn.init.normal_(model.head.weight)
     fast(lucid.randn(20, 2, 3))
-    assert count == 3  # which is fastest is known by now
+    assert count == 3  # the fastest candidate is already known
 
 
 def test_the_model_is_left_as_it_was() -> None:
@@ -282,7 +282,7 @@ def test_a_result_that_nests_otherwise_at_other_shapes_is_refused_there() -> Non
 def test_a_branch_on_a_size_is_refused_where_it_goes_another_way(
     monkeypatch: pytest.MonkeyPatch, first: int | None, large: bool
 ) -> None:
-    """Exported with few steps, the model never takes the branch for many."""
+    """An export from few steps does not contain the branch for many steps."""
     if large:
         monkeypatch.setattr(dispatch, "_LARGE", 100)
 
@@ -295,7 +295,7 @@ def test_a_branch_on_a_size_is_refused_where_it_goes_another_way(
     if first is not None:
         x = lucid.randn(first, 2, 3)
         np.testing.assert_allclose(fast(x)["logits"].numpy(), arrays(model(x))["logits"], rtol=1e-5, atol=1e-6)
-    if first is None and not large:  # found out by comparing, at a single step
+    if first is None and not large:  # found by the comparison, at one step
         with pytest.raises(VerificationError, match="differs at"):
             fast(lucid.randn(400, 2, 3))
         return

@@ -1,4 +1,4 @@
-"""Compiled gradients: values against the eager backward pass, whatever happens to the model in between."""
+"""Compiled gradients: values as in the eager backward pass, whatever changes in the model between calls."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def recurrent(kind: str, *args: Any, **kwargs: Any) -> nn.Module:
 
 
 class Loss(nn.Module):
-    """A layer, a head and a loss; lengths if they are given."""
+    """A recurrent layer, a head and a loss, with optional lengths."""
 
     def __init__(self, kind: str = "tanh", **kwargs: Any) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ def gradients(model: nn.Module) -> list[Any]:
 
 
 def eager(model: nn.Module, *args: Any) -> tuple[Any, list[Any]]:
-    """What the model returns, and its gradients alone."""
+    """Returns the outputs and the gradients of an eager call; leaves `.grad` as it was."""
     kept = [p.grad for p in model.parameters()]
     model.zero_grad()
     loss, rest = model(*args)
@@ -68,7 +68,7 @@ def eager(model: nn.Module, *args: Any) -> tuple[Any, list[Any]]:
 
 
 def assert_same(model: nn.Module, backward: Any, *args: Any) -> None:
-    """A compiled call, with no gradients before, gives what the eager one does."""
+    """Asserts that a compiled call gives the outputs and gradients of the eager call."""
     (loss, logits), wanted = eager(model, *args)
     model.zero_grad()
     result, rest = backward(*args)
@@ -93,7 +93,7 @@ def test_gradients_are_those_of_the_eager_model(layer: str, layers: int) -> None
 @pytest.mark.parametrize("lowering", thinned(["rnn", "scan"], 2))
 @each_layer
 def test_sequences_of_different_length(monkeypatch: pytest.MonkeyPatch, layer: str, lowering: str) -> None:
-    """What stands in the padding, here NaN, reaches no gradient."""
+    """Padding, here NaN, reaches no gradient."""
     monkeypatch.setattr(dispatch.Candidate, "seconds", lambda self, *_: float(self.lowering != lowering))
     model = Loss(layer)
     backward = compile_backward(model)
@@ -118,7 +118,7 @@ def test_each_candidate(monkeypatch: pytest.MonkeyPatch, layer: str, lowering: s
 
 @pytest.mark.parametrize(("threads", "parts", "batch"), [(None, 1, 1), (1, 1, 1), (None, 1, N), (1, 2, N)])
 def test_threads(monkeypatch: pytest.MonkeyPatch, threads: int | None, parts: int, batch: int) -> None:
-    """Whichever candidate is the fastest serves, and of those that lost nothing on one thread stays."""
+    """The fastest candidate is used, and slower candidates on one thread are dropped."""
     monkeypatch.setattr(dispatch, "_cores", lambda: 2)
     monkeypatch.setattr(
         dispatch.Candidate, "seconds", lambda self, *_: float((self.threads, self.parts) != (threads, parts))
@@ -141,7 +141,7 @@ def test_threads(monkeypatch: pytest.MonkeyPatch, threads: int | None, parts: in
 def test_no_more_threads_than_were_asked_for(
     monkeypatch: pytest.MonkeyPatch, asked: int, large: int | None, made: set[tuple[int, int]]
 ) -> None:
-    """Threads an operator and parts of the batch; whole on one thread only where handing over is much of it."""
+    """`made` holds (threads per operator, parts). With two threads, large inputs are not tried whole on one."""
     if large is not None:
         monkeypatch.setattr(dispatch, "_LARGE", large)
     timed: set[tuple[int, int]] = set()
@@ -152,7 +152,7 @@ def test_no_more_threads_than_were_asked_for(
 
 
 def test_a_training_run_is_the_eager_one() -> None:
-    """Twenty steps of Adam from the same start: the parameters see every update, and nothing is exported again."""
+    """Twenty steps of Adam from the same start: the compiled model sees every update without a new export."""
     models = [Loss("lstm") for _ in range(2)]
     models[1].load_state_dict(models[0].state_dict())
     optimizers = [lucid.optim.Adam(model.parameters(), lr=0.01) for model in models]
@@ -180,7 +180,7 @@ def test_gradients_add_up_and_stay() -> None:
     backward(*args)
     for grad, copy, total in zip(first, copies, gradients(model), strict=True):
         assert grad is not None
-        np.testing.assert_array_equal(grad.numpy(), copy)  # no later call overwrites what an earlier one gave
+        np.testing.assert_array_equal(grad.numpy(), copy)  # later calls do not overwrite earlier gradients
         np.testing.assert_allclose(total, 2 * copy, rtol=1e-6)
 
 
@@ -228,16 +228,16 @@ def test_it_is_exported_again_when_the_model_changes_and_only_then(monkeypatch: 
     assert exports() == 2  # scan and rnn
     nn.init.normal_(model.head.weight)
     model.load_state_dict({k: v * 0.5 for k, v in model.state_dict().items()})
-    assert exports() == 0  # parameters are read anew at each call
+    assert exports() == 0  # parameters are read at each call
     model.head.weight._data = model.head.weight._data * 2
     assert exports() == 0
     model.scale = 2.0
-    assert exports() == 1  # which is fastest is known by now
+    assert exports() == 1  # the fastest candidate is already known
     model.head.weight.requires_grad_(False)
     assert exports() == 1
     assert model.head.weight.grad is None
     nn.init.normal_(model.head.weight)
-    assert exports() == 1  # it is a constant now
+    assert exports() == 1  # the frozen weight is a constant in the export
     model.head.weight.requires_grad_(True)
     model.head.bias = None
     assert exports() == 1
@@ -315,7 +315,7 @@ def test_another_dtype() -> None:
 
 
 def watched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, list[tuple[int, ...]]]]:
-    """Of all exports to come, whether they are verified and the shapes that they are made with."""
+    """Records for each export whether it is verified, and the shapes of its inputs."""
     exports = []
     to_onnx = dispatch.to_onnx
 
@@ -337,7 +337,7 @@ def test_large_inputs_are_exported_at_small_sizes(monkeypatch: pytest.MonkeyPatc
 
 
 def test_where_the_guess_is_wrong_an_export_finds_the_free_axes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Features are the first axis here."""
+    """The features are the first axis, so the guessed small sizes are wrong."""
     exports = watched(monkeypatch)
 
     class FeaturesFirst(Loss):
@@ -355,7 +355,7 @@ def test_where_the_guess_is_wrong_an_export_finds_the_free_axes(monkeypatch: pyt
 @pytest.mark.parametrize("dtype", thinned(["float32", "float64"], 2))
 @pytest.mark.parametrize("given", thinned([True, False], 2))
 def test_columns(monkeypatch: pytest.MonkeyPatch, given: bool, dtype: str) -> None:
-    """Tried for an LSTM where a part has sequences enough; lengths may be given."""
+    """A candidate for an LSTM if each part has enough sequences, with or without lengths."""
     monkeypatch.setattr(dispatch, "_cores", lambda: 2)
     monkeypatch.setattr(dispatch.Candidate, "seconds", lambda self, *_: float(self.lowering != "columns"))
     model = Loss("lstm", num_layers=2).to(dtype)
@@ -388,7 +388,7 @@ def test_no_session_keeps_the_arrays_of_a_step() -> None:
 
 
 def test_the_export_of_it(tmp_path: Any) -> None:
-    """A function that computes gradients, its parameters being inputs: what `to_onnx` writes when asked for it."""
+    """`to_onnx` exports a function that computes gradients, with the parameters as inputs."""
     model = Loss("gru")
 
     def step(x: Any, y: Any) -> Any:
@@ -399,7 +399,7 @@ def test_the_export_of_it(tmp_path: Any) -> None:
     exported = lucid.export.to_onnx(step, x, y, trainable=True, path=tmp_path / "step.onnx")
     assert list(exported.parameters.values()) == list(model.parameters())
     assert exported.input_names == ["x", "y", *exported.parameters]
-    nn.init.normal_(model.head.weight)  # not what it was when it was exported
+    nn.init.normal_(model.head.weight)  # differs from the weight at export
     session = lucid.runtime.Session(tmp_path / "step.onnx")
     results = session(x, y, *exported.parameters.values())
     for found, expected in zip(results[1:], eager(model, x, y)[1], strict=True):

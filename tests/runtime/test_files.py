@@ -1,4 +1,4 @@
-"""Damaged and hostile files: an error of lucid's, in this process, before onnxruntime acts on them."""
+"""Damaged and hostile files: lucid raises its own errors before onnxruntime reads them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def data() -> bytes:
 
 
 def foreign(**external: str) -> onnx.ModelProto:
-    """A model that lucid did not write; if asked, with its weight in another file."""
+    """Returns a model that lucid did not write; with arguments, its weight is external."""
     weight = oh.make_tensor("w", TensorProto.FLOAT, [4], np.arange(4, dtype="f4"))
     if external:
         weight = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[4], data_location=TensorProto.EXTERNAL)
@@ -83,7 +83,7 @@ def test_a_bit_flipped_anywhere(data: bytes) -> None:
 
 @pytest.mark.slow
 def test_a_bit_flipped_in_a_file_without_digests(data: bytes, tmp_path: Path) -> None:
-    """It may run with other numbers; it never brings the process down."""
+    """The model may run with wrong numbers, but the process must not crash."""
     model = onnx.ModelProto.FromString(data)
     del model.metadata_props[:]
     path = tmp_path / "model.onnx"

@@ -1,4 +1,4 @@
-"""Compiled modules that run a batch in parts: values against the eager model, and against bad luck."""
+"""Compiled modules that run a batch in parts: values as in the eager model, threads, and failures."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ each_layer = pytest.mark.parametrize("layer", thinned(["tanh", "relu", "lstm", "
 
 @pytest.fixture(autouse=True)
 def three_parts(monkeypatch: pytest.MonkeyPatch, quick_choices: None) -> None:
-    """Of all candidates those in parts take the least time, whatever they take."""
+    """Makes candidates in parts the fastest, on three cores."""
     monkeypatch.setattr(dispatch, "_cores", lambda: 3)
     monkeypatch.setattr(candidate.Candidate, "seconds", lambda self, *_: float(self.parts == 1))
 
 
 def parts_of(compiled: Any) -> set[int]:
-    """Into how many parts the batches seen last are cut."""
+    """Returns the numbers of parts that the recent batches were cut into."""
     return {candidate.parts for candidate, _ in compiled._cache.served.values()}
 
 
 @pytest.mark.parametrize("layers", thinned([1, 2], 2))
 @each_layer
 def test_gradients_of_a_mean_over_the_batch(layer: str, layers: int) -> None:
-    """Five sequences on three cores: parts differ in size, and weigh accordingly."""
+    """Five sequences on three cores give parts of different size, with different weights."""
     model = Loss(layer, num_layers=layers)
     backward = compile_backward(model)
     for steps, batch in ((T, 5), (11, 3), (2, 7)):
@@ -76,7 +76,7 @@ def test_states_are_cut_too(layer: str) -> None:
 
 
 class Tagger(nn.Module):
-    """Words, tags and a loss of all of them in a row, as users write it."""
+    """A tagger whose loss flattens batch and time, as users write it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class Tagger(nn.Module):
 
 @pytest.mark.parametrize("ignored", thinned(["some", "none", "a part", "all"], 4))
 def test_targets_that_are_ignored(ignored: str) -> None:
-    """Each part divides by what counts in it; one in which nothing counts divides by zero, the whole does not."""
+    """Each part divides by its own number of targets. A part without targets divides by zero; the batch does not."""
     model = Tagger()
     backward = compile_backward(model)
     x, y = lucid.tensor(np.arange(20).reshape(4, 5) % 11), np.arange(20).reshape(4, 5) % 2 + 1
@@ -125,7 +125,7 @@ def test_what_is_not_a_number_stays_where_it_is() -> None:
 
 
 class Centred(nn.Module):
-    """Outputs, less their mean over the batch if it is told so."""
+    """Subtracts the mean over the batch from the outputs, if `centred`."""
 
     def __init__(self, centred: bool) -> None:
         super().__init__()
@@ -145,7 +145,7 @@ def test_a_model_that_takes_the_batch_as_a_whole_runs_as_a_whole() -> None:
 
 
 def test_a_model_that_came_to_take_the_batch_as_a_whole_runs_as_a_whole() -> None:
-    """What was found to be the fastest is known after the change, too."""
+    """The fastest candidate is remembered after a change, even if the model cannot run in parts any more."""
     model = Centred(False).eval()
     compiled = compile(model)
     for batch in (6, 5):

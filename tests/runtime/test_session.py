@@ -1,4 +1,4 @@
-"""Sessions: values against the eager model, and the checks made before onnxruntime sees an array."""
+"""Sessions: values as in the eager model, and checks before onnxruntime gets an array."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_results_are_never_overwritten(model: Any) -> None:
     for seed in range(6):
         x, h = inputs(seed=seed)
         kept.append((x.copy(), h.copy(), session(x, h)))
-        x[...] = h[...] = np.nan  # what was passed is not kept either
+        x[...] = h[...] = np.nan  # inputs are not kept either
     for x, h, results in kept:
         for result, expected in zip(results, eager(rnn, x, h), strict=True):
             np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-6)
@@ -298,7 +298,7 @@ def test_large_arrays_are_not_copied_into_buffers() -> None:
             np.testing.assert_allclose(result[0], eager(rnn, *given)[0], rtol=1e-5, atol=1e-6)
     for result, later in zip(results[1], results[2], strict=True):
         assert not np.may_share_memory(result[0], later[0])
-        result[0][...] = 0  # what a call returns is the caller's
+        result[0][...] = 0  # the caller owns the results
         assert later[0].any()
     with pytest.raises(ShapeError):
         session(many[0], many[1][:, :1])
@@ -330,7 +330,7 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_device_that_onnxruntime_quietly_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """onnxruntime-gpu without CUDA's libraries offers CUDA, and runs on the CPU."""
+    """onnxruntime-gpu without CUDA's libraries lists CUDA, but runs on the CPU."""
     _, model = exported()
     load = onnxruntime.InferenceSession
 

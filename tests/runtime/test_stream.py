@@ -1,4 +1,4 @@
-"""Streams: however a sequence is cut, the pieces give what the whole gives."""
+"""Streams: a sequence gives the same results in pieces of any length as in one call."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_state_and_reset(layers: Any) -> None:
     given_state = np.random.default_rng(1).standard_normal((2, BATCH, 4)).astype("f4")
     stream.state = {"h0": lucid.tensor(given_state)}
     np.testing.assert_allclose(stream(x)[0], whole(rnn, x, given_state)[0], rtol=0, atol=1e-6)
-    state["h0"][...] = np.nan  # a copy: the stream does not see it
+    state["h0"][...] = np.nan  # a copy, so the stream does not change
     assert np.isfinite(stream.state["h0"]).all()
 
 
@@ -137,7 +137,7 @@ def test_batch_first() -> None:
 
 
 class Tagger(nn.Module):
-    """Two layers whose states have names of their own, and another input beside the sequence."""
+    """Two layers with custom names for their states, and an input besides the sequence."""
 
     def __init__(self) -> None:
         super().__init__()

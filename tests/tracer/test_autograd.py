@@ -1,4 +1,4 @@
-"""lucid.grad as in PyTorch, and the checks against finite differences: that they pass, and that they fail."""
+"""lucid.grad as in PyTorch; gradcheck and gradgradcheck with correct and with wrong gradients."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def leaf(*shape, dtype="float64"):
 
 @lucid.op
 def lying(x, /):
-    """x squared, with the gradient of half of it."""
+    """Returns x squared; its gradient is half of the correct one."""
     return x * x
 
 
@@ -27,7 +27,7 @@ def _(g, x):
 
 @lucid.op
 def honest_once(x, /):
-    """x cubed, whose second-order gradient is wrong."""
+    """Returns x cubed; only its second-order gradient is wrong."""
     return x * x * x
 
 

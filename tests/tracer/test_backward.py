@@ -1,4 +1,4 @@
-"""backward: what it delivers, where, and what it refuses."""
+"""backward: the gradients and where they arrive, refusals, second order, and large graphs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def leaf(*values, dtype="float32"):
     return lucid.tensor(values, dtype=dtype, requires_grad=True)
 
 
-# --- what arrives
+# --- gradients of leaves
 
 
 def test_a_leaf_used_many_times():
@@ -61,7 +61,7 @@ def test_what_was_broadcast_is_summed(shape):
 
 
 def _summed(g, shape):
-    """The plain way: sum leading axes, then each axis of size one."""
+    """The reference: sums the leading axes, then each axis of size one."""
     g = g.sum(axis=tuple(range(g.ndim - len(shape))))
     for axis, n in enumerate(shape):
         if n == 1:
@@ -248,7 +248,7 @@ def test_gradient_penalty():
     np.testing.assert_allclose(x.grad.numpy(), 36 * x.detach().numpy() ** 3)
 
 
-# --- deep, wide, many
+# --- deep and wide graphs, memory, threads
 
 
 @pytest.mark.slow
@@ -361,7 +361,7 @@ def test_threads_do_not_mix():
     assert results == {0: {True, 0.0}, 1: {False, 2.0}, 2: {True, 4.0}, 3: {False, 6.0}}
 
 
-# --- wrong rules
+# --- wrong gradient rules
 
 
 def test_a_rule_that_returns_too_few_gradients():

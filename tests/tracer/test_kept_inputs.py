@@ -1,4 +1,4 @@
-"""What an op keeps for its gradient: of two factors only those that somebody's gradient needs."""
+"""Inputs that an op keeps for its gradient: a product keeps only the factors that a gradient needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""no_grad, enable_grad and set_grad_enabled: blocks, decorators, statements; nested, in generators, across threads."""
+"""no_grad, enable_grad and set_grad_enabled as blocks, decorators and statements; in generators and threads."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_a_decorated_generator_leaves_its_caller_alone():
 
 
 def test_a_block_left_in_another_context():
-    """As when a generator is closed by the collector, in another thread, or after the trace it began in."""
+    """A generator may be closed by the garbage collector, in another thread, or after the trace it began in."""
 
     def steps():
         with lucid.no_grad():

@@ -1,4 +1,4 @@
-"""Traces: what a graph says, what it captured, and that tracing leaves no mark."""
+"""Traces: the text and captures of a graph, and no side effects."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_closures():
     assert all(name.startswith("constant_") for name in captured)
     assert rest[0] is w
     assert rest[1] is c
-    # What was computed outside is a constant here, and its own graph is not looked into.
+    # A tensor computed outside is a constant here; its own graph is not traced.
     assert rest[2] is hidden
     assert rest[3].tolist() == [1]
     assert "constant_" in str(graph)
@@ -200,10 +200,10 @@ def test_leaks_are_noted_with_the_users_line():
         return x * (3.0 in x)
 
     graph = trace(function, lucid.ones(3), lucid.tensor(1))
-    assert [leak[0] for leak in graph.leaks] == ["bool()", "item()", "item()", "item()", "numpy()", "tolist()", "in"]
+    assert [read.how for read in graph.reads] == ["bool()", "item()", "item()", "item()", "numpy()", "tolist()", "in"]
     first = function.__code__.co_firstlineno
-    assert [leak[1].line - first for leak in graph.leaks] == [1, 2, 3, 3, 3, 3, 4]
-    assert f"bool() at {__file__}:{first + 1} (function)" in map(str, graph.leaks)
+    assert [read.where.line - first for read in graph.reads] == [1, 2, 3, 3, 3, 3, 4]
+    assert f"bool() at {__file__}:{first + 1} (function)" in map(str, graph.reads)
 
 
 def test_outside_values_are_no_leak():
@@ -212,10 +212,10 @@ def test_outside_values_are_no_leak():
     def function(x):
         return x * limit.item() if float(limit) > 2 else x
 
-    assert trace(function, lucid.ones(2)).leaks == ()
+    assert trace(function, lucid.ones(2)).reads == ()
 
 
-# --- no mark is left
+# --- no side effects
 
 
 def test_training_goes_on_as_if_nothing_had_happened():
@@ -336,7 +336,7 @@ def test_a_step_with_its_gradients():
     w.grad = None
     assert step(x).tolist() == [12, 20]
     w.grad = None
-    # Both passes are in it, added up, and it depends on x.
+    # The graph has both passes and their sum, and depends on x.
     assert [node.op.name for node in graph.nodes].count("add") == 1
     assert any(graph.inputs["x"] in node.inputs for node in graph.nodes)
     assert not any(value.dtype.kind == "f" and value.shape == (2,) for value in graph.captured)

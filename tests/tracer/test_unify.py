@@ -1,4 +1,4 @@
-"""Runs at several sizes as one graph: what sizes become, and what is refused, with the user's line."""
+"""Runs at several sizes unified into one graph: symbolic sizes, and refusals with the user's line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RUNS = [BASE, {"time": 4, "batch": 2}, {"time": 3, "batch": 5}]
 
 
 def unified(function, *shapes, runs=RUNS):
-    """The function traced at each run's sizes, on ones whose shapes may name symbols."""
+    """Traces the function at the sizes of each run, and unifies the graphs. Shapes may contain symbols."""
     graphs = [trace(function, *(lucid.ones(*(sizes.get(n, n) for n in shape)) for shape in shapes)) for sizes in runs]
     return unify(graphs, runs)
 

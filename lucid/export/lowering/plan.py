@@ -34,6 +34,7 @@ class Plan(NamedTuple):
         strategies: how each recurrent node is lowered: "rnn", "unrolled", "scan" or "columns".
         parameters: the inputs that are parameters of the model, and the tensor of each.
         separation: how the model runs on parts of a batch; None if it cannot.
+        reads: where Python reads elements of tensors, without any effect on the graph.
     """
 
     graph: Graph
@@ -42,6 +43,7 @@ class Plan(NamedTuple):
     strategies: dict[Node, str]
     parameters: dict[str, Tensor]
     separation: Separation | None = None
+    reads: tuple[str, ...] = ()
 
     @property
     def recurrent(self) -> frozenset[str]:
@@ -100,7 +102,7 @@ def make_plan(
     proof, strategies = _with_strategies(proof, lowering, time_is_asked, made_up)
     # Dynamic quantization gives other numbers for a whole batch than for its parts.
     separation = separate(proof.graph, proof.axes) if precision is None else None
-    return Plan(proof.graph, proof.axes, proof.fixed, strategies, parameters, separation)
+    return Plan(proof.graph, proof.axes, proof.fixed, strategies, parameters, separation, proof.reads)
 
 
 def _with_parameters(graph: Graph) -> tuple[Graph, dict[str, Tensor]]:

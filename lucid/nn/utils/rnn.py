@@ -101,8 +101,7 @@ class PackedSequence:
     @property
     def batch_sizes(self) -> Tensor:
         """How many sequences are at least 1, 2, ... steps long (max of lengths,)."""
-        lengths = self.lengths._data
-        self.lengths._leaks("batch_sizes")
+        lengths = self.lengths._read("batch_sizes")
         return Tensor((np.arange(int(lengths.max()))[:, None] < lengths).sum(1))
 
     @property

@@ -113,6 +113,8 @@ class _Gradients(Flattened):
         reached: the parameters that have gradients; these are the last results.
     """
 
+    _notes = Flattened._notes | {"reached"}
+
     def __init__(self, model: Module, structure: Structure) -> None:
         super().__init__(model, structure)
         self.reached: list[Tensor] = []

@@ -22,6 +22,8 @@ class Flattened(Module):
         results: the nested structures of the model's results so far; more than one if they differed.
     """
 
+    _notes = frozenset({"example", "results", "_row"})
+
     def __init__(self, model: Module, structure: Structure) -> None:
         super().__init__()
         self.model = model

@@ -70,8 +70,7 @@ def as_array(x: Any, spec: Spec) -> Array:
         ShapeError: a list whose rows differ in length.
     """
     if isinstance(x, Tensor):
-        x._leaks("Session")
-        array = x._data
+        array = x._read("Session")
     elif isinstance(x, np.ndarray):
         array = x
     elif isinstance(x, (list, tuple, int, float)):

@@ -1,4 +1,4 @@
-"""The table of ops: rows for each op and each function composed of ops, by kind."""
+"""The table of ops: rows for each op, and for each function composed of ops, in groups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows: connectionist temporal classification, against the sum over all paths."""
+"""Rows: connectionist temporal classification (CTC), compared with the sum over all paths."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def collapsed(path, blank):
 
 
 def losses(x, targets, blank=0):
-    """Minus the logarithm of the sum of the probabilities of all paths that collapse to the target."""
+    """Returns minus the logarithm of the total probability of all paths that collapse to the target."""
     result = []
     for n, target in enumerate(targets):
         steps = x[n]
@@ -39,12 +39,12 @@ def by_hand(x, lengths, targets, blank=0):
 
 
 def call(function, x, *rest, **options):
-    """PyTorch's gradient is by what log_probs was the log_softmax of, so the two are compared through it."""
+    """Applies log_softmax first: PyTorch's gradient of log_probs is right only behind it."""
     return function(x.log_softmax(-1), *rest, **options)
 
 
 def band(g, stay, step, skip, reverse):
-    """The recurrence as a matrix for each step."""
+    """The recurrence with one matrix per step."""
     out = g.copy()
     n = g.shape[2]
     for t in range(len(g) - 2, -1, -1) if reverse else range(len(g) - 1):

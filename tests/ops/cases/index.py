@@ -10,7 +10,7 @@ I64 = np.int64
 
 
 def at(*index):
-    """The same index for all."""
+    """Returns a `call` with a constant index."""
     return lambda function, x: function(x, index if len(index) != 1 else index[0])
 
 
@@ -36,7 +36,7 @@ INDICES = (
 
 
 def added(shape, index):
-    """Zeros with a gradient added at an index."""
+    """Returns a reference that adds a gradient to zeros at an index."""
 
     def reference(g, *indices, **_):
         out = np.zeros(shape)
@@ -63,7 +63,7 @@ def put(x, indices, src, dim):
 
 
 def order(x, dim, k=None, sign=1):
-    """The first k elements in order and their indices."""
+    """Returns the first k elements in order, and their indices."""
     indices = np.argsort(x, axis=dim).take(range(x.shape[dim] if k is None else k), dim)
     return sign * np.take_along_axis(x, indices, dim), indices
 

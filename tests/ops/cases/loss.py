@@ -60,7 +60,7 @@ TARGETS = np.array([2, 0, -100, 1])
 
 
 def each_reduction(name, inputs, ref, **options):
-    """One row for each reduction."""
+    """Returns one row for each reduction."""
     return [
         row(
             name,

@@ -19,7 +19,7 @@ def softmax(x, dim, dtype=None):
 
 
 def numpy(function):
-    """A NumPy reduction, called as PyTorch's are."""
+    """Returns a NumPy reduction that takes PyTorch's arguments."""
 
     def reference(x, dim=None, keepdim=False):
         return function(x, axis=tuple(dim) if isinstance(dim, list) else dim, keepdims=keepdim)
@@ -37,7 +37,7 @@ DIMS = (
 
 
 def reductions(name, ref, sample=None, **options):
-    """One row for each way to say which axes."""
+    """Yields one row for each way to give the axes."""
     torch_takes = options.pop("torch_takes", lambda attrs: True)
     for attrs in DIMS:
         note = "_".join(f"{k}{v}" for k, v in attrs.items()).replace(" ", "")

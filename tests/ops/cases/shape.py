@@ -12,7 +12,7 @@ def to(*sizes):
 
 
 def parts(function, x):
-    """Several results."""
+    """Returns several results as a tuple."""
     return tuple(function(x))
 
 
@@ -172,7 +172,7 @@ NAMES: list[Case] = [
         call=lambda f, x: f(x, (-1, 2)),
         note="cut",
     ),
-    # --- creation: without inputs nothing is differentiated and nothing can vary
+    # --- creation: no inputs, so no gradients and no dynamic axes
     row(
         "fill",
         ref=lambda shape, value, dtype: np.full(shape, value, dtype),
