@@ -4,31 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from itertools import combinations
-from math import inf
+from itertools import combinations, permutations
 from typing import Any
 
-import numpy as np
-
 from ..errors import ExportError, LucidError, TraceError
-from ..tensor import Tensor
 from ..tracer.graph import Graph
-from ..tracer.read import Answer, Key, Read
 from ..tracer.symbolic import Size, unify
-from ..tracer.trace import record
-from ..tracer.tree import flatten
 from .example import Axis, Example
-from .isolation import Snapshot, isolated
+from .probes import probes
 from .proof import Proof
-from .reads import ReadCheck, line_of
+from .runs import Runs
 
 __all__ = ["Dynamic", "prove", "prove_at"]
 
 Dynamic = str | None | Mapping[str, Mapping[int, str]]
 """The requested axes: "auto", None, or the name of each free axis by input and axis."""
 
-_STEPS = (7, 1, -1)
+_MOST_ELEMENTS = 1_000_000
+"""The most elements of the inputs in a run at a size that is only probed."""
+
+_STEPS = (7, 1, -1, 2, 3, 4, 5)
 """The changes of a size to try: the first one that the model accepts decides whether the axis is free."""
+
+_TRIES = 3
+"""The number of changes to try."""
 
 
 def prove(function: Callable[..., Any], example: Example, dynamic: Dynamic) -> Proof:
@@ -44,12 +43,17 @@ def prove(function: Callable[..., Any], example: Example, dynamic: Dynamic) -> P
         return Proof(prover.checked({}), {}, {}, fixed, prover.harmless())
     if dynamic == "auto":
         groups, fixed = prover.search()
+        while strange := prover.strange(groups):
+            for symbol, why in strange.items():
+                fixed |= dict.fromkeys(groups.pop(symbol), why)
         graph = prover.checked(groups)
         names = _names(graph, groups)
         groups = {names[symbol]: axes for symbol, axes in groups.items()}
     elif isinstance(dynamic, Mapping):
         groups = _asked(dynamic, example)
         prover.require(groups)
+        for symbol, why in prover.strange(groups).items():
+            raise ExportError(f"to_onnx: {_listed(groups[symbol])} cannot be dynamic ({symbol!r}): {why}")
         asked = {axis for axes in groups.values() for axis in axes}
         fixed = {axis: "it was not asked to be dynamic" for axis in prover.all_axes() if axis not in asked}
     else:
@@ -99,121 +103,13 @@ def prove_at(
         graph = other
 
 
-class _Prover:
+class _Prover(Runs):
+    """Searches the axes that the runs of a function show to be free."""
+
     def __init__(self, function: Callable[..., Any], example: Example) -> None:
-        self.function = function
-        self.example = example
-        self.changed: list[str] = []
-        self.base = self.run({})
-        self.reads: dict[Key, Read] = {}
-        example.note_roles(self.base, {})
+        super().__init__(function, example)
+        self._probes = probes(function)
         self._steps: dict[Axis, int] = {}
-        self._runs: dict[tuple[tuple[Axis, int], ...], Graph] = {(): self.base}
-
-    def run(self, sizes: Mapping[Axis, int]) -> Graph:
-        """Traces a run with some axes at other sizes."""
-        return self.run_on(self.example.resized(sizes))
-
-    def run_on(
-        self, arrays: dict[str, Any], answer: Answer | None = None, limit: float = inf, keep: bool = False
-    ) -> Graph:
-        """Traces a run on given arrays; it finds everything that the function can reach as it was at the start.
-
-        Args:
-            arrays: the inputs.
-            answer: what Python gets where it reads a tensor; the elements if None.
-            limit: the most ops and reads.
-            keep: whether what the run changed stays.
-
-        Raises:
-            ExportError: NumPy writes into a traced tensor.
-        """
-        args, kwargs = self.example.arguments(arrays)
-        snapshot = Snapshot(self.function)
-        try:
-            graph = record(self.function, args, kwargs, answer, limit)
-            self.changed = snapshot.changed()
-        except ValueError as error:
-            if "read-only" not in str(error) or isinstance(error, LucidError):
-                raise
-            raise ExportError(
-                f"to_onnx: {line_of(error)}: NumPy writes into the elements of a traced tensor, and no graph records "
-                "that; compute with tensors, as with lucid.where"
-            ) from error
-        finally:
-            if not keep:
-                snapshot.restore()
-        graph.inputs = dict(zip(self.example.names, graph.inputs.values(), strict=True))
-        return graph
-
-    def traced(self, sizes: Mapping[Axis, int]) -> Graph:
-        """Traces a run, as `run` does, and caches the trace."""
-        key = tuple(sorted(sizes.items()))
-        if key not in self._runs:
-            self._runs[key] = self.run(sizes)
-        return self._runs[key]
-
-    def require_no_state(self) -> None:
-        """Checks that the result of a call does not depend on the calls before it, if a call changes anything.
-
-        Raises:
-            ExportError: it does; the message names what changed.
-        """
-        changed = self.changed
-        if not changed:
-            return
-        example = self.example.arrays
-        larger = {name: array * 1000 if array.dtype.kind == "f" else array for name, array in example.items()}
-        alone: list[tuple[dict[str, Any], list[Any]]] = []
-        for arrays in (example, self.example.perturbed(example), larger):
-            with isolated(self.function), suppress(Exception):  # the user's own code may raise anything
-                alone.append((arrays, self.results(arrays)))
-        with isolated(self.function):
-            for arrays, expected in [*alone, *alone]:
-                found = self.results(arrays)
-                if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(found, expected, strict=True)):
-                    raise ExportError(
-                        f"to_onnx: a result depends on earlier calls, since each call changes {', '.join(changed)}, "
-                        "but a file keeps nothing between calls; take it as an input, and return it"
-                    )
-
-    def results(self, arrays: dict[str, Any]) -> list[Any]:
-        """Returns the arrays in the result of an eager call."""
-        args, kwargs = self.example.arguments(arrays)
-        return [tensor._data for tensor in flatten(self.function(*args, **kwargs), lambda x: isinstance(x, Tensor))[0]]
-
-    def check_reads(self, graph: Graph, sizes: Mapping[Axis, int]) -> None:
-        """Checks the reads of a run that no earlier run had.
-
-        Raises:
-            ExportError: one decides what the function does; with the user's line.
-        """
-        if all(read.key in self.reads for read in graph.reads):
-            return
-        arrays = self.example.resized(sizes)
-        check = ReadCheck(
-            lambda answer, limit: self.run_on(arrays, answer, limit),
-            [n for array in arrays.values() for n in array.shape],
-        )
-        check.check(graph)
-        self.reads |= {read.key: read for read in graph.reads}
-
-    def require_no_values(self) -> None:
-        """Checks that no value computed from the inputs was frozen into the graph.
-
-        Raises:
-            ExportError: one was; the message says where.
-        """
-        self.require_no_state()
-        self.check_reads(self.base, {})
-        try:
-            unify([self.base, self.run_on(self.example.perturbed(self.example.arrays))], [{}, {}])
-        except TraceError as error:
-            raise ExportError(f"to_onnx: {error}") from error
-
-    def harmless(self) -> tuple[str, ...]:
-        """Returns the reads that decide nothing, as text."""
-        return tuple(str(read) for read in self.reads.values())
 
     def all_axes(self) -> list[Axis]:
         return [(name, axis) for name, array in self.example.arrays.items() for axis in range(array.ndim)]
@@ -230,10 +126,11 @@ class _Prover:
     def refusal(self, axes: tuple[Axis, ...]) -> str | None:
         """Returns the reason why these axes cannot vary together; None if they can."""
         why = None
-        for step in _STEPS:
-            # Not down to one: the axis would be broadcast.
-            if self.size(axes[0]) + step < 2:
-                continue
+        size = self.size(axes[0])
+        # At a size that another axis happens to have, one that is broadcast would fit; and so would any at one.
+        taken = {1, *(self.size(axis) for axis in self.all_axes() if axis not in axes)}
+        steps = [step for step in _STEPS if size + step > 0 and size + step not in taken]
+        for step in steps[:_TRIES]:
             try:
                 graph = self.traced(self.moved(axes, step))
             except Exception as error:  # the user's code may raise anything at an unsupported size
@@ -316,11 +213,49 @@ class _Prover:
             if (why := self.refusal(axes)) is not None:
                 raise ExportError(f"to_onnx: {_listed(axes)} cannot be dynamic ({symbol!r}): {why}")
 
+    def start(self, groups: Mapping[str, tuple[Axis, ...]]) -> dict[str, int]:
+        """Returns the sizes to begin with."""
+        # At size one an axis looks like one that is broadcast, so the graph is traced at another size.
+        return {
+            symbol: n if n > 1 else n + self._steps.get(groups[symbol][0], 1)
+            for symbol, n in self.sizes_of(groups).items()
+        }
+
+    def strange(self, groups: Mapping[str, tuple[Axis, ...]]) -> dict[str, str]:
+        """Returns the first group along which the function does something else at other sizes, and what.
+
+        These are sizes that a program may compare with: see `probes`. Sizes that the function rejects do not count.
+        """
+        start = self.start(groups)
+        moved = [{symbol: n} for n in self._probes for symbol in groups]
+        if self._probes:
+            # Sizes may be compared with each other.
+            least, most = min(self._probes), max(self._probes)
+            for one, other in permutations(groups, 2):
+                moved += [{one: most, other: least}, {one: 7, other: 7}]
+        near = [{**start, symbol: start[symbol] + self._steps.get(axes[0], 1)} for symbol, axes in groups.items()]
+        for symbol in groups:
+            runs = [start, *near]
+            runs += [{**start, **change} for change in moved if symbol in change and {**start, **change} != start]
+            graphs, sizes = [], []
+            for run in runs:
+                changed = {axis: run[s] for s, axes in groups.items() for axis in axes}
+                if self.example.elements(changed) > _MOST_ELEMENTS:
+                    continue
+                # A LucidError rejects a size that the model cannot take; the user's own code may raise anything.
+                with suppress(Exception):
+                    graphs.append(self.traced(changed))
+                    sizes.append(run)
+            try:
+                if len(graphs) > len(near) + 1:
+                    unify(graphs, sizes)
+            except TraceError as error:
+                return {symbol: str(error)}
+        return {}
+
     def checked(self, groups: Mapping[str, tuple[Axis, ...]]) -> Graph:
         """Unifies the graphs of all runs: the example's, and one with each group changed."""
-        base = self.sizes_of(groups)
-        # At size one an axis looks like one that is broadcast, so the graph is traced at another size.
-        start = {symbol: n if n > 1 else n + self._steps.get(groups[symbol][0], 1) for symbol, n in base.items()}
+        start = self.start(groups)
         offsets = {axis: start[symbol] for symbol, axes in groups.items() for axis in axes}
         try:
             graphs = [self.traced(offsets)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -91,6 +92,13 @@ class Example:
                         self.sequence_lengths[inputs[lengths]] = axes[steps.symbols[0]]
                 elif lengths in inputs:
                     self.sequence_lengths[inputs[lengths]] = steps
+
+    def elements(self, sizes: Mapping[Axis, int]) -> int:
+        """Returns the number of elements of the arrays with some axes at other sizes."""
+        return sum(
+            math.prod(sizes.get((name, axis), n) for axis, n in enumerate(array.shape))
+            for name, array in self.arrays.items()
+        )
 
     def resized(self, sizes: Mapping[Axis, int], seed: int = 0) -> Arrays:
         """Returns the arrays with some axes at other sizes: repeated or cut, so that token ids stay in range."""

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ..nn.module import Module
 from ..ops.random import get_rng_state, set_rng_state
-from ..tensor import Tensor
+from .reach import Reach
 
 __all__ = ["Snapshot", "isolated"]
-
-_CONTAINERS = (dict, list, set)
-
-_LARGE = 1000
-"""Containers with more entries are data rather than state: they are not watched."""
 
 
 @contextmanager
@@ -42,8 +35,8 @@ class Snapshot:
 
     These are the attributes, modes, tables and gradients of the modules that it reaches; the variables of closures and
     the global variables that its code names, if they hold plain values, tensors or containers; what is in these
-    dicts, lists and sets; and the random state. Attributes of other objects, files, the environment and the elements
-    of arrays are not watched.
+    dicts, lists and sets; and the random state. Caches of `functools` are emptied, now and by `restore`. Attributes of
+    other objects, files, the environment and the elements of arrays are not watched.
 
     Args:
         function: a Module or another callable.
@@ -53,9 +46,9 @@ class Snapshot:
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        reach = _Reach()
-        reach.visit(function)
+        reach = Reach(function)
         self.modules = reach.modules
+        self._caches = reach.caches
         self._random = get_rng_state()
         self._gradients = [(p, p.grad) for m in self.modules for p in m.parameters(recurse=False)]
         self._attributes = [
@@ -64,6 +57,7 @@ class Snapshot:
         self._containers = [(container, container.copy()) for container in reach.containers]
         self._cells = [(name, cell, cell.cell_contents) for name, cell in reach.cells]
         self._globals = [(space, name, space[name]) for space, name in reach.globals]
+        self._empty_caches()
 
     def restore(self) -> None:
         """Restores all of it. What did not change is not touched, so another thread never sees it missing."""
@@ -82,6 +76,11 @@ class Snapshot:
             cell.cell_contents = content
         for space, name, value in self._globals:
             space[name] = value
+        self._empty_caches()
+
+    def _empty_caches(self) -> None:
+        for cache in self._caches:
+            cache.cache_clear()
 
     def changed(self) -> list[str]:
         """Returns the names of what is not as it was, apart from gradients and the random state."""
@@ -102,79 +101,6 @@ class Snapshot:
         found += [name for name, cell, content in self._cells if cell.cell_contents is not content]
         found += [name for space, name, value in self._globals if space.get(name) is not value]
         return list(dict.fromkeys(found))
-
-
-class _Reach:
-    """Follows a function into its modules, closures, globals and containers."""
-
-    def __init__(self) -> None:
-        self.modules: list[Module] = []
-        self.containers: list[Any] = []
-        self.cells: list[tuple[str, Any]] = []
-        self.globals: list[tuple[dict[str, Any], str]] = []
-        # The things themselves are kept, so that no other thing gets their identity.
-        self._seen: dict[int, Any] = {}
-
-    def visit(self, thing: Any) -> None:
-        if id(thing) in self._seen:
-            return
-        self._seen[id(thing)] = thing
-        if isinstance(thing, Module):
-            for module in thing.modules():
-                self._module(module)
-        elif isinstance(thing, types.MethodType):
-            self.visit(thing.__func__)
-            self.visit(thing.__self__)
-        elif isinstance(thing, types.FunctionType):
-            self._function(thing)
-        elif type(thing) in _CONTAINERS:
-            self._container(thing)
-        elif hasattr(thing, "__wrapped__"):
-            self.visit(thing.__wrapped__)
-
-    def _module(self, module: Module) -> None:
-        if module in self.modules:
-            return
-        self._seen[id(module)] = module
-        self.modules.append(module)
-        own = module.__dict__
-        for table in ("_parameters", "_buffers", "_modules"):
-            self.containers.append(own[table])
-            self._seen[id(own[table])] = own[table]
-        for name, value in own.items():
-            if name not in module._notes:
-                self.visit(value)
-        self.visit(type(module).forward)
-
-    def _function(self, function: types.FunctionType) -> None:
-        if (function.__module__ or "").partition(".")[0] in ("lucid", "numpy"):
-            return
-        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-            try:
-                content = cell.cell_contents
-            except ValueError:  # not assigned yet
-                continue
-            self.cells.append((name, cell))
-            self.visit(content)
-        space = function.__globals__
-        for name in _names(function.__code__):
-            if name in space:
-                value = space[name]
-                if value is None or isinstance(value, (int, float, str, tuple, Tensor, *_CONTAINERS)):
-                    self.globals.append((space, name))
-                self.visit(value)
-
-    def _container(self, container: Any) -> None:
-        if len(container) > _LARGE:
-            return
-        self.containers.append(container)
-        parts: Iterable[Any] = list(container.values()) if type(container) is dict else list(container)
-        for part in parts:
-            self.visit(part)
-
-
-def _names(code: types.CodeType) -> set[str]:
-    return set(code.co_names).union(*(_names(c) for c in code.co_consts if isinstance(c, types.CodeType)))
 
 
 def _same(container: Any, copy: Any) -> bool:

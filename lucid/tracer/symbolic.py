@@ -199,10 +199,12 @@ class _Unifier:
     def _size(self, ns: Sequence[int]) -> Size | None:
         """Returns the formula that gives these numbers in these runs, or None."""
         base = self.sizes[0]
-        # The symbols that changed in a run in which the number changed too.
-        moved = sorted(
-            {s for n, sizes in zip(ns, self.sizes, strict=True) if n != ns[0] for s in base if sizes[s] != base[s]}
-        )
+        # The symbols that changed in a run in which the number changed too; those that changed alone tell most.
+        changes = [
+            {s for s in base if sizes[s] != base[s]} for n, sizes in zip(ns, self.sizes, strict=True) if n != ns[0]
+        ]
+        alone = [change for change in changes if len(change) == 1]
+        moved = sorted(set().union(*(alone or changes)))
         found: list[Size] = []
         for powers in product((1, 2), repeat=len(moved)) if 1 <= len(moved) <= 3 else ():
             symbols = tuple(s for s, power in zip(moved, powers, strict=True) for _ in range(power))

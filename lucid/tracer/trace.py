@@ -44,15 +44,14 @@ class Trace:
         parent: the trace around it, if it records a subgraph.
         reads: what Python read of its tensors.
         answer: what a read gets instead of the elements; the elements themselves if None.
-        limit: the number of ops and reads after which the run is cut off.
     """
 
     def __init__(self, parent: Trace | None = None, answer: Answer | None = None, limit: float = inf) -> None:
         self.parent = parent
         self.answer = answer
-        self.limit = limit
         self.reads: list[Read] = []
-        self._steps = 0
+        # The ops and reads that are left to the outermost trace and those inside it; None if there is no limit.
+        self._left: list[float] | None = parent._left if parent is not None else None if limit == inf else [limit]
         self.inputs: set[Value] = set()
         self.captured: dict[Value, TensorLike] = {}
         self.labels: dict[Value, str] = {} if parent is None else parent.labels
@@ -102,7 +101,8 @@ class Trace:
         node.trace = self
         node.scope = self._scopes[-1] if self._scopes else ""
         node.location = user_location()
-        self._step()
+        if self._left is not None:
+            self._spend()
 
     def read(self, how: str, tensor: TensorLike) -> Any:
         """Records that Python reads a tensor, and returns the elements that it gets: read-only if the trace sees it.
@@ -117,25 +117,26 @@ class Trace:
         assert tensor._value is not None
         found = Read(how, user_location(), tensor._value, tensor._data, numbers_around(_CODE, PACKAGE))
         trace.reads.append(found)
-        root = trace._step()
+        if self._left is not None:
+            self._spend()
+        root = trace
+        while root.parent is not None:
+            root = root.parent
         # What NumPy writes, the graph does not record.
         data = (found.data if root.answer is None else root.answer(found)).view()
         data.flags.writeable = False
         return data
 
-    def _step(self) -> Trace:
-        """Counts an op or a read, and returns the outermost trace.
+    def _spend(self) -> None:
+        """Counts an op or a read.
 
         Raises:
             EndlessRunError: there were more than the limit.
         """
-        root = self
-        while root.parent is not None:
-            root = root.parent
-        root._steps += 1
-        if root._steps > root.limit:
+        assert self._left is not None
+        self._left[0] -= 1
+        if self._left[0] < 0:
             raise EndlessRunError
-        return root
 
     @contextmanager
     def scope(self, name: str) -> Iterator[None]:

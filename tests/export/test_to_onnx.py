@@ -72,7 +72,7 @@ def zeros_by_size(x):
 
 
 def truncated(x):
-    return rnn(x)[0][: min(x.shape[0], 4)]
+    return rnn(x)[0][:4]
 
 
 def every_other(x):
@@ -232,7 +232,7 @@ def test_a_leaked_value_is_refused_with_the_line(program, how, why, dynamic):
 def test_a_branch_that_all_traces_take_alike_is_caught_in_onnxruntime():
     def program(x):
         output = rnn(x)[0]
-        return output * 2 if x.shape[0] > 14 else output
+        return output * 2 if getattr(x, "sha" + "pe")[0] > 14 else output
 
     with pytest.raises(VerificationError, match=r"output 'output' differs at .*=15"):
         to_onnx(program, lucid.randn(6, 3, 4))

@@ -38,7 +38,12 @@ ORDER = (
 PLACE = {part: place for place, parts in enumerate(ORDER) for part in parts}
 # The order of the folders inside a part.
 WITHIN = {
-    "proof": (("isolation", "placement", "reads"), ("separation", "example"), ("proof",), ("axes",)),
+    "proof": (
+        ("placement", "reach", "reads"),
+        ("isolation", "probes", "separation", "example"),
+        ("proof", "runs"),
+        ("axes",),
+    ),
     "export": (("file",), ("lowering",), ("precision", "parity"), ("exported",), ("to_onnx",)),
     "runtime": (("session",), ("compiled",)),
 }

@@ -10,7 +10,7 @@ import pytest
 
 import lucid
 from lucid import nn
-from lucid.errors import ExportError, GradientError, LucidError, ShapeError, VerificationError
+from lucid.errors import ExportError, GradientError, LucidError, ShapeError
 from lucid.runtime import compile
 from lucid.runtime.compiled import dispatch
 
@@ -260,29 +260,22 @@ def test_a_result_that_depends_on_shapes_and_is_no_tensor_is_refused() -> None:
         compile(Steps().eval())(lucid.randn(5, 2))
 
 
-def test_a_result_that_nests_otherwise_at_other_shapes_is_refused_there() -> None:
+def test_a_result_that_nests_otherwise_at_other_shapes_is_refused() -> None:
     class Twice(nn.Module):
         def forward(self, x: Any) -> Any:
             results = (x * 2, x * 3)
             return results if x.shape[0] < 100 else list(results)
 
-    model = Twice().eval()
-    fast = lucid.compile(model)
-    small = lucid.randn(5, 3)
-    for _ in range(2):
+    fast = lucid.compile(Twice().eval())
+    for steps in (5, 300):
         with pytest.raises(ExportError, match="Twice returns something beside Tensors that depends on the shapes"):
-            fast(lucid.randn(300, 3))
-        results = fast(small)
-        assert type(results) is tuple
-        assert_same(results, model(small))
+            fast(lucid.randn(steps, 3))
 
 
-@pytest.mark.parametrize("first", [None, 20])
+@pytest.mark.parametrize("first", [400, 20])
 @pytest.mark.parametrize("large", [True, False])
-def test_a_branch_on_a_size_is_refused_where_it_goes_another_way(
-    monkeypatch: pytest.MonkeyPatch, first: int | None, large: bool
-) -> None:
-    """An export from few steps does not contain the branch for many steps."""
+def test_a_branch_on_a_size_is_right_on_both_sides(monkeypatch: pytest.MonkeyPatch, first: int, large: bool) -> None:
+    """The axis is fixed, so each size has an export of its own."""
     if large:
         monkeypatch.setattr(dispatch, "_LARGE", 100)
 
@@ -292,19 +285,7 @@ def test_a_branch_on_a_size_is_refused_where_it_goes_another_way(
 
     model = Branching().eval()
     fast = compile(model)
-    if first is not None:
-        x = lucid.randn(first, 2, 3)
-        np.testing.assert_allclose(fast(x)["logits"].numpy(), arrays(model(x))["logits"], rtol=1e-5, atol=1e-6)
-    if first is None and not large:  # found by the comparison, at one step
-        with pytest.raises(VerificationError, match="differs at"):
-            fast(lucid.randn(400, 2, 3))
-        return
-    for _ in range(2):
-        with pytest.raises(
-            ExportError, match=r"at shapes \[\(400, 2, 3\)\] Branching does not do what .* branch depends"
-        ):
-            fast(lucid.randn(400, 2, 3))
-    for steps in (30, 1):
+    for steps in (first, 400, 30, 1, 301, 300):
         x = lucid.randn(steps, 2, 3)
         np.testing.assert_allclose(fast(x)["logits"].numpy(), arrays(model(x))["logits"], rtol=1e-5, atol=1e-6)
 

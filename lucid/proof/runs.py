@@ -1,0 +1,145 @@
+"""Runs: a function traced again and again, and what these runs say about values and state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from math import inf
+from typing import Any
+
+import numpy as np
+
+from ..errors import ExportError, LucidError, TraceError
+from ..tensor import Tensor
+from ..tracer.graph import Graph
+from ..tracer.read import Answer, Key, Read
+from ..tracer.symbolic import unify
+from ..tracer.trace import record
+from ..tracer.tree import flatten
+from .example import Axis, Example
+from .isolation import Snapshot, isolated
+from .reads import ReadCheck, line_of
+
+__all__ = ["Runs"]
+
+
+class Runs:
+    """The traces of a function at the example's sizes and at others, each from the same start.
+
+    Attributes:
+        function: the function.
+        example: its arguments.
+        base: the trace at the example's own sizes.
+        changed: the names of what the last run changed before it was restored.
+        reads: what Python reads, without any effect on the graph.
+    """
+
+    def __init__(self, function: Callable[..., Any], example: Example) -> None:
+        self.function = function
+        self.example = example
+        self.changed: list[str] = []
+        self.reads: dict[Key, Read] = {}
+        self.base = self.run({})
+        example.note_roles(self.base, {})
+        self._runs: dict[tuple[tuple[Axis, int], ...], Graph] = {(): self.base}
+
+    def run(self, sizes: Mapping[Axis, int]) -> Graph:
+        """Traces a run with some axes at other sizes."""
+        return self.run_on(self.example.resized(sizes))
+
+    def run_on(self, arrays: dict[str, Any], answer: Answer | None = None, limit: float = inf) -> Graph:
+        """Traces a run on given arrays; it finds everything that the function can reach as it was at the start.
+
+        Args:
+            arrays: the inputs.
+            answer: what Python gets where it reads a tensor; the elements if None.
+            limit: the most ops and reads.
+
+        Raises:
+            ExportError: NumPy writes into a traced tensor.
+        """
+        args, kwargs = self.example.arguments(arrays)
+        snapshot = Snapshot(self.function)
+        try:
+            graph = record(self.function, args, kwargs, answer, limit)
+            self.changed = snapshot.changed()
+        except ValueError as error:
+            if "read-only" not in str(error) or isinstance(error, LucidError):
+                raise
+            raise ExportError(
+                f"to_onnx: {line_of(error)}: NumPy writes into the elements of a traced tensor, and no graph records "
+                "that; compute with tensors, as with lucid.where"
+            ) from error
+        finally:
+            snapshot.restore()
+        graph.inputs = dict(zip(self.example.names, graph.inputs.values(), strict=True))
+        return graph
+
+    def traced(self, sizes: Mapping[Axis, int]) -> Graph:
+        """Traces a run, as `run` does, and caches the trace."""
+        key = tuple(sorted(sizes.items()))
+        if key not in self._runs:
+            self._runs[key] = self.run(sizes)
+        return self._runs[key]
+
+    def require_no_state(self) -> None:
+        """Checks that the result of a call does not depend on the calls before it, if a call changes anything.
+
+        Raises:
+            ExportError: it does; the message names what changed.
+        """
+        changed = self.changed
+        if not changed:
+            return
+        example = self.example.arrays
+        larger = {name: array * 1000 if array.dtype.kind == "f" else array for name, array in example.items()}
+        alone: list[tuple[dict[str, Any], list[Any]]] = []
+        for arrays in (example, self.example.perturbed(example), larger):
+            with isolated(self.function), suppress(Exception):  # the user's own code may raise anything
+                alone.append((arrays, self.results(arrays)))
+        with isolated(self.function):
+            for arrays, expected in [*alone, *alone]:
+                found = self.results(arrays)
+                if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(found, expected, strict=True)):
+                    raise ExportError(
+                        f"to_onnx: a result depends on earlier calls, since each call changes {', '.join(changed)}, "
+                        "but a file keeps nothing between calls; take it as an input, and return it"
+                    )
+
+    def results(self, arrays: dict[str, Any]) -> list[Any]:
+        """Returns the arrays in the result of an eager call."""
+        args, kwargs = self.example.arguments(arrays)
+        return [tensor._data for tensor in flatten(self.function(*args, **kwargs), lambda x: isinstance(x, Tensor))[0]]
+
+    def check_reads(self, graph: Graph, sizes: Mapping[Axis, int]) -> None:
+        """Checks the reads of a run that no earlier run had.
+
+        Raises:
+            ExportError: one decides what the function does; with the user's line.
+        """
+        if all(read.key in self.reads for read in graph.reads):
+            return
+        arrays = self.example.resized(sizes)
+        check = ReadCheck(
+            lambda answer, limit: self.run_on(arrays, answer, limit),
+            [n for array in arrays.values() for n in array.shape],
+        )
+        check.check(graph)
+        self.reads |= {read.key: read for read in graph.reads}
+
+    def require_no_values(self) -> None:
+        """Checks that no value computed from the inputs was frozen into the graph.
+
+        Raises:
+            ExportError: one was; the message says where.
+        """
+        self.require_no_state()
+        self.check_reads(self.base, {})
+        try:
+            unify([self.base, self.run_on(self.example.perturbed(self.example.arrays))], [{}, {}])
+        except TraceError as error:
+            raise ExportError(f"to_onnx: {error}") from error
+
+    def harmless(self) -> tuple[str, ...]:
+        """Returns the reads that decide nothing, as text."""
+        return tuple(str(read) for read in self.reads.values())
