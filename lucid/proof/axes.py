@@ -23,11 +23,8 @@ Dynamic = str | None | Mapping[str, Mapping[int, str]]
 _MOST_ELEMENTS = 1_000_000
 """The most elements of the inputs in a run at a size that is only probed."""
 
-_STEPS = (7, 1, -1, 2, 3, 4, 5)
+_STEPS = (7, 1, -1, 2)
 """The changes of a size to try: the first one that the model accepts decides whether the axis is free."""
-
-_TRIES = 3
-"""The number of changes to try."""
 
 
 def prove(function: Callable[..., Any], example: Example, dynamic: Dynamic) -> Proof:
@@ -127,10 +124,11 @@ class _Prover(Runs):
         """Returns the reason why these axes cannot vary together; None if they can."""
         why = None
         size = self.size(axes[0])
-        # At a size that another axis happens to have, one that is broadcast would fit; and so would any at one.
-        taken = {1, *(self.size(axis) for axis in self.all_axes() if axis not in axes)}
-        steps = [step for step in _STEPS if size + step > 0 and size + step not in taken]
-        for step in steps[:_TRIES]:
+        # At one, any axis is broadcast. One that is broadcast fits at a size that another axis happens to have.
+        unfit = {0, 1, *(self.size(axis) for axis in self.all_axes() if size == 1 and axis not in axes)}
+        for step in _STEPS:
+            if size + step in unfit:
+                continue
             try:
                 graph = self.traced(self.moved(axes, step))
             except Exception as error:  # the user's code may raise anything at an unsupported size
