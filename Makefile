@@ -21,7 +21,7 @@ test: lint
 test-all:
 	rm -f .coverage
 	$(MAKE) test EXTRAS=$(ALL) COVERAGE="--cov --cov-report="
-	$(RUN) pytest -n 2 -m slow --cov --cov-append --cov-fail-under=97
+	$(RUN) pytest -n 2 -m slow --durations=15 --cov --cov-append --cov-fail-under=97
 
 lint: install
 	$(RUN) ruff check .

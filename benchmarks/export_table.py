@@ -6,7 +6,7 @@ compares, an everyday test generates a part of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -20,7 +20,7 @@ from lucid.errors import ExportError
 from lucid.export import Exported, to_onnx
 from lucid.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-__all__ = ["CASES", "DYNAMIC", "LOWERINGS", "PAGE", "PAIRS", "Case", "Cell", "page", "try_out"]
+__all__ = ["CASES", "DYNAMIC", "LOWERINGS", "PAGE", "PAIRS", "Case", "Cell", "page", "row", "try_out"]
 
 PAGE = Path(__file__).parents[1] / "docs" / "export-appendix.md"
 
@@ -304,31 +304,44 @@ in float32. The lowering `columns`, which is for training graphs, is not listed.
 """
 
 
-def page(cases: tuple[Case, ...] = CASES) -> str:
-    """The page, with a row for each case."""
-    layers = [case for case in cases if len(case.name) > 2]
-    others = [case for case in cases if len(case.name) == 2]
+_COLUMNS = [(lowering, dynamic) for lowering in LOWERINGS for dynamic in DYNAMIC]
+
+
+def row(case: Case) -> str:
+    """Returns the row of a case: its cells, tried out, and what bounds their differences."""
+    cells = [try_out(case, *column) for column in _COLUMNS]
+    greatest = max(cell.difference for cell in cells)
+    bound = next(bound for bound in _BOUNDS if greatest < bound)
+    return _line((*case.name, *map(str, cells), f"< {bound:.0e}"))
+
+
+def page(row: Callable[[Case], str] = row) -> str:
+    """Returns the page, with a row for each case.
+
+    Args:
+        row: returns the row of a case.
+    """
+    layers = [case for case in CASES if len(case.name) > 2]
+    others = [case for case in CASES if len(case.name) == 2]
     pairs = [f"{steps}, {batch}" for steps, batch in PAIRS]
     parts = [
         _HEAD.format(pairs="; ".join(pairs), first=pairs[0]),
         "## Layers\n",
-        _table(("", "layers", "input", "h0", "lengths"), layers),
+        _table(("", "layers", "input", "h0", "lengths"), map(row, layers)),
         "## Models around them\n",
-        _table(("", ""), others),
+        _table(("", ""), map(row, others)),
     ]
     return "\n".join(parts).rstrip("\n") + "\n"
 
 
-def _table(heads: tuple[str, ...], cases: list[Case]) -> str:
-    columns = [(lowering, dynamic) for lowering in LOWERINGS for dynamic in DYNAMIC]
-    rows = [(*heads, *(f"{lowering}, {dynamic}" for lowering, dynamic in columns), "difference")]
-    rows.append(("---",) * len(heads) + ("---:",) * (len(columns) + 1))
-    for case in cases:
-        cells = [try_out(case, *column) for column in columns]
-        greatest = max(cell.difference for cell in cells)
-        bound = next(bound for bound in _BOUNDS if greatest < bound)
-        rows.append((*case.name, *map(str, cells), f"< {bound:.0e}"))
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+def _table(heads: tuple[str, ...], rows: Iterable[str]) -> str:
+    first = (*heads, *(f"{lowering}, {dynamic}" for lowering, dynamic in _COLUMNS), "difference")
+    second = ("---",) * len(heads) + ("---:",) * (len(_COLUMNS) + 1)
+    return "\n".join([_line(first), _line(second), *rows]) + "\n"
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":
