@@ -14,6 +14,7 @@ from .example import Axis, Example
 from .probes import probes
 from .proof import Proof
 from .runs import Runs
+from .states import parameter_states
 
 __all__ = ["Dynamic", "prove", "prove_at"]
 
@@ -40,6 +41,8 @@ def prove(function: Callable[..., Any], example: Example, dynamic: Dynamic) -> P
         return Proof(prover.checked({}), {}, {}, fixed, prover.harmless())
     if dynamic == "auto":
         groups, fixed = prover.search()
+        groups, more = prover.compatible(groups)
+        fixed |= more
         while strange := prover.strange(groups):
             for symbol, why in strange.items():
                 fixed |= dict.fromkeys(groups.pop(symbol), why)
@@ -149,8 +152,11 @@ class _Prover(Runs):
         fixed: dict[Axis, str] = {}
         taken: set[Axis] = set()
         alone = {}
+        states = parameter_states(self.base)
         for axis in self.all_axes():
-            if self.size(axis) == 0:
+            if axis[0] in states:
+                fixed[axis] = "it is combined with a parameter of the same shape"
+            elif self.size(axis) == 0:
                 alone[axis] = "its size is zero"
             elif (why := self.refusal((axis,))) is not None:
                 alone[axis] = why
@@ -219,12 +225,42 @@ class _Prover(Runs):
             for symbol, n in self.sizes_of(groups).items()
         }
 
+    @staticmethod
+    def sized(groups: Mapping[str, tuple[Axis, ...]], sizes: Mapping[str, int]) -> dict[Axis, int]:
+        """Returns the size of each axis, given those of the groups."""
+        return {axis: sizes[symbol] for symbol, axes in groups.items() for axis in axes}
+
+    def compatible(self, groups: Mapping[str, tuple[Axis, ...]]) -> tuple[dict[str, tuple[Axis, ...]], dict[Axis, str]]:
+        """Returns the groups that can all vary at once, and why each axis of the others is fixed."""
+        try:
+            self.checked(groups)
+            return dict(groups), {}
+        except ExportError:
+            found: dict[str, tuple[Axis, ...]] = {}
+            fixed: dict[Axis, str] = {}
+            for symbol, axes in groups.items():
+                try:
+                    self.checked({**found, symbol: axes})
+                    found[symbol] = axes
+                except ExportError as error:
+                    fixed |= dict.fromkeys(axes, f"it cannot vary together with the others: {error}")
+            return found, fixed
+
     def strange(self, groups: Mapping[str, tuple[Axis, ...]]) -> dict[str, str]:
         """Returns the first group along which the function does something else at other sizes, and what.
 
-        These are sizes that a program may compare with: see `probes`. Sizes that the function rejects do not count.
+        These are size one, and sizes that a program may compare with: see `probes`. Sizes that the function rejects do
+        not count.
         """
         start = self.start(groups)
+        base = self.traced(self.sized(groups, start))
+        for symbol in groups:
+            # At one an axis is broadcast, so ops may differ; but the result must not lose the axis.
+            with suppress(Exception):
+                short = self.traced(self.sized(groups, {**start, symbol: 1}))
+                ranks, found = ([len(value.shape) for value in graph.outputs.values()] for graph in (base, short))
+                if ranks != found:
+                    return {symbol: "at size one a result has fewer axes, as after squeeze() without a dim"}
         moved = [{symbol: n} for n in self._probes for symbol in groups]
         if self._probes:
             # Sizes may be compared with each other.
@@ -237,7 +273,7 @@ class _Prover(Runs):
             runs += [{**start, **change} for change in moved if symbol in change and {**start, **change} != start]
             graphs, sizes = [], []
             for run in runs:
-                changed = {axis: run[s] for s, axes in groups.items() for axis in axes}
+                changed = self.sized(groups, run)
                 if self.example.elements(changed) > _MOST_ELEMENTS:
                     continue
                 # A LucidError rejects a size that the model cannot take; the user's own code may raise anything.
@@ -254,7 +290,7 @@ class _Prover(Runs):
     def checked(self, groups: Mapping[str, tuple[Axis, ...]]) -> Graph:
         """Unifies the graphs of all runs: the example's, and one with each group changed."""
         start = self.start(groups)
-        offsets = {axis: start[symbol] for symbol, axes in groups.items() for axis in axes}
+        offsets = self.sized(groups, start)
         try:
             graphs = [self.traced(offsets)]
             sizes = [start]

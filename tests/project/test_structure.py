@@ -40,7 +40,7 @@ PLACE = {part: place for place, parts in enumerate(ORDER) for part in parts}
 WITHIN = {
     "proof": (
         ("placement", "reach", "reads"),
-        ("isolation", "probes", "separation", "example"),
+        ("isolation", "probes", "separation", "states", "example"),
         ("proof", "runs"),
         ("axes",),
     ),

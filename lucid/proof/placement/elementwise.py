@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...tracer.node import Value
-from .placement import Placement, Step, places
+from .placement import RULES, Placement, Step, places
 
 
 @places(
@@ -81,3 +81,7 @@ def _product(step: Step, over: frozenset[Value | None] | None) -> Placement:
         step.require(kinds.count("partial") == 1, "shard" not in kinds)
         return Placement("partial", over=over)
     return step.aligned(over)
+
+
+ELEMENTWISE = frozenset(name for name, rule in RULES.items() if rule.__module__ == __name__)
+"""The names of the elementwise ops."""
