@@ -372,15 +372,10 @@ def lengths_that_are_checked(x, lengths):
 
 
 @pytest.mark.parametrize("case", REFUSED, ids=str)
-def test_what_a_value_decides_is_refused(case: Case) -> None:
+def test_what_a_value_decides_is_refused_with_the_line(case: Case) -> None:
     found = verdict(case)
     assert found.startswith("refused"), found
-    assert re.search(case.match or "", found), found
-
-
-@pytest.mark.parametrize("case", [case for case in REFUSED if not case.match], ids=str)
-def test_the_message_names_the_line(case: Case) -> None:
-    assert f"{__file__}:" in verdict(case)
+    assert re.search(case.match or re.escape(f"{__file__}:"), found), found
 
 
 @pytest.mark.parametrize("case", EXPORTED, ids=str)
