@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sysconfig
 import types
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..nn.module import Module
 from ..tensor import Tensor
+from ..tracer.trace import PACKAGE
 
 __all__ = ["Reach"]
 
@@ -16,12 +19,21 @@ _CONTAINERS = (dict, list, set)
 _LARGE = 1000
 """Containers with more entries are data rather than state: they are not watched."""
 
-_FOREIGN = ("lucid", "numpy", "builtins")
-"""Packages that are not followed."""
+_INSTALLED = (
+    PACKAGE,
+    *(
+        os.path.join(folder, "")
+        for folder in {*map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib"))}
+        if folder
+    ),
+)
+"""The folders of lucid, the standard library and installed packages."""
 
 
 class Reach:
     """What a function can reach through attributes of modules, closures, global variables and containers.
+
+    The standard library and installed packages are not followed, apart from the package of the function itself.
 
     Args:
         function: a Module or another callable.
@@ -44,6 +56,8 @@ class Reach:
         self.globals: list[tuple[dict[str, Any], str]] = []
         # The things themselves are kept, so that no other thing gets their identity.
         self._seen: dict[int, Any] = {}
+        modules = function.modules() if isinstance(function, Module) else ()
+        self._own = {_package(thing) for thing in (function, *map(type, modules))} - {"lucid", "numpy"}
         self._visit(function)
 
     def _visit(self, thing: Any) -> None:
@@ -85,8 +99,6 @@ class Reach:
 
     def _class(self, cls: type) -> None:
         for base in cls.__mro__:
-            if base.__module__.partition(".")[0] in _FOREIGN:
-                continue
             for thing in vars(base).values():
                 if isinstance(thing, property):
                     self._visit(thing.fget)
@@ -96,7 +108,7 @@ class Reach:
                     self._visit(thing)
 
     def _function(self, function: types.FunctionType) -> None:
-        if (function.__module__ or "").partition(".")[0] in _FOREIGN:
+        if function.__code__.co_filename.startswith(_INSTALLED) and _package(function) not in self._own:
             return
         self.functions.append(function)
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
@@ -119,11 +131,10 @@ class Reach:
 
     def _imported(self, module: types.ModuleType, names: set[str]) -> None:
         """Follows the functions of an imported module that the code may call."""
-        if module.__name__.partition(".")[0] not in _FOREIGN:
-            for name in names:
-                thing = getattr(module, name, None)
-                if isinstance(thing, types.FunctionType):
-                    self._visit(thing)
+        for name in names & vars(module).keys():
+            thing = vars(module)[name]
+            if isinstance(thing, types.FunctionType):
+                self._visit(thing)
 
     def _container(self, container: Any) -> None:
         if len(container) > _LARGE:
@@ -132,6 +143,10 @@ class Reach:
         parts: Iterable[Any] = list(container.values()) if type(container) is dict else list(container)
         for part in parts:
             self._visit(part)
+
+
+def _package(thing: Any) -> str:
+    return (getattr(thing, "__module__", None) or "").partition(".")[0]
 
 
 def _names(code: types.CodeType) -> set[str]:
