@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dis
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, product
 from types import TracebackType
 from typing import Any
 
@@ -73,12 +73,18 @@ class ReadCheck:
                 lines.setdefault(read.key, []).append(read)
         return lines
 
-    def _count(self, reads: Sequence[Read]) -> int:
-        return max(len(answers(read, self._sizes)) for read in reads)
+    def _numbers(self, reads: Sequence[Read]) -> list[int]:
+        """Returns the numbers of the answers that differ from the elements at some read.
+
+        Two of them may agree at these reads, and differ at those that they lead to.
+        """
+        rows = [(read.data.tobytes(), answers(read, self._sizes)) for read in reads]
+        count = max(len(row) for _, row in rows)
+        return [n for n in range(count) if any(row[n % len(row)].tobytes() != data for data, row in rows)]
 
     def _vary(self, base: Graph, given: Mapping[Key, int], key: Key, reads: Sequence[Read]) -> None:
         """Tries every other answer at one line; then those at lines that only other answers lead to."""
-        for number in range(self._count(reads)):
+        for number in self._numbers(reads):
             choice = {**given, key: number}
             found = self._attempt(base, choice)
             if found is None:
@@ -89,17 +95,14 @@ class ReadCheck:
 
     def _vary_together(self, base: Graph, lines: Mapping[Key, Sequence[Read]]) -> None:
         """Tries other answers at several lines at once: a decision may take two of them."""
-        counts = {key: self._count(reads) for key, reads in lines.items()}
-        for number in range(max(counts.values())):
-            self._attempt(base, dict.fromkeys(lines, number))
+        numbers = {key: self._numbers(reads) for key, reads in lines.items()}
         for one, other in combinations(lines, 2):
             # Of numbers the first few answers are far apart; bools have no more.
-            for i in range(min(counts[one], 5)):
-                for j in range(min(counts[other], 5)):
-                    self._attempt(base, {one: i, other: j})
+            for i, j in product(numbers[one][:5], numbers[other][:5]):
+                self._attempt(base, {one: i, other: j})
         rng = np.random.default_rng(0)
         for _ in range(32):
-            chosen = {key: int(rng.integers(0, max(1, n))) for key, n in counts.items() if rng.random() < 0.6}
+            chosen = {key: int(rng.choice(some)) for key, some in numbers.items() if some and rng.random() < 0.8}
             if chosen:
                 self._attempt(base, chosen)
 
@@ -118,7 +121,7 @@ class ReadCheck:
             if number is None:
                 return read.data
             others = answers(read, self._sizes)
-            return others[number % len(others)] if others else read.data
+            return others[number % len(others)]
 
         limit = _FACTOR * (len(base.nodes) + len(base.reads)) + _SPARE
         try:
@@ -147,8 +150,20 @@ def _refusal(choice: Mapping[Key, int]) -> str:
 
 
 def answers(read: Read, sizes: frozenset[int] = frozenset()) -> list[Array]:
-    """Returns other elements for a read: far away, close by, in another order, and around the numbers in the code."""
-    return list(_distinct(read.data, _candidates(read, sizes)))
+    """Returns elements for a read: far away, close by, in another order, and around the numbers in the code.
+
+    Reads of the same dtype, size and line have the same answers in the same places, so that a loop over elements can be
+    answered with one value throughout.
+    """
+    data = read.data
+    bounds = np.iinfo(data.dtype) if data.dtype.kind in "iu" else None
+    found = []
+    for candidate in _candidates(read, sizes):
+        if bounds is not None:
+            candidate = np.clip(np.round(np.nan_to_num(candidate)), bounds.min, bounds.max)
+        with np.errstate(all="ignore"):
+            found.append(np.asarray(candidate).astype(data.dtype))
+    return found
 
 
 def _candidates(read: Read, sizes: frozenset[int]) -> Iterator[Any]:
@@ -181,20 +196,6 @@ def _candidates(read: Read, sizes: frozenset[int]) -> Iterator[Any]:
     for n in numbers:
         step = max(abs(n), 1) * 1e-3 if data.dtype.kind == "f" else 1
         yield from (zeros + n, zeros + n + step, zeros + n - step)
-
-
-def _distinct(data: Array, candidates: Iterator[Any]) -> Iterator[Array]:
-    """Yields candidates in the dtype of the elements, each once, and not the elements themselves."""
-    seen = {data.tobytes()}
-    for candidate in candidates:
-        if data.dtype.kind in "iu":
-            bounds = np.iinfo(data.dtype)
-            candidate = np.clip(np.round(np.nan_to_num(candidate)), bounds.min, bounds.max)
-        with np.errstate(all="ignore"):
-            made = np.asarray(candidate).astype(data.dtype)
-        if (key := made.tobytes()) not in seen:
-            seen.add(key)
-            yield made
 
 
 def raised_by_the_user(error: BaseException) -> bool:

@@ -99,8 +99,10 @@ class Runs:
                 alone.append((arrays, self.results(arrays)))
         with isolated(self.function):
             for arrays, expected in [*alone, *alone]:
-                found = self.results(arrays)
-                if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(found, expected, strict=True)):
+                found = None
+                with suppress(Exception):
+                    found = self.results(arrays)
+                if found is None or not _equal(found, expected):
                     raise ExportError(
                         f"to_onnx: a result depends on earlier calls, since each call changes {', '.join(changed)}, "
                         "but a file keeps nothing between calls; take it as an input, and return it"
@@ -109,7 +111,9 @@ class Runs:
     def results(self, arrays: dict[str, Any]) -> list[Any]:
         """Returns the arrays in the result of an eager call."""
         args, kwargs = self.example.arguments(arrays)
-        return [tensor._data for tensor in flatten(self.function(*args, **kwargs), lambda x: isinstance(x, Tensor))[0]]
+        with np.errstate(all="ignore"):
+            leaves, _ = flatten(self.function(*args, **kwargs), lambda x: isinstance(x, Tensor))
+        return [tensor._data for tensor in leaves]
 
     def check_reads(self, graph: Graph, sizes: Mapping[Axis, int]) -> None:
         """Checks the reads of a run that no earlier run had.
@@ -143,3 +147,9 @@ class Runs:
     def harmless(self) -> tuple[str, ...]:
         """Returns the reads that decide nothing, as text."""
         return tuple(str(read) for read in self.reads.values())
+
+
+def _equal(found: list[Any], expected: list[Any]) -> bool:
+    return len(found) == len(expected) and all(
+        np.array_equal(one, other, equal_nan=one.dtype.kind == "f") for one, other in zip(found, expected, strict=True)
+    )

@@ -77,6 +77,31 @@ def pythons_sorted(x):
     return lucid.stack(sorted([x[0], x[1], x[2]], key=lambda t: float(t)))
 
 
+@refused((np.array([-1.0, 2, -3], np.float32),), (-np.ones(3, np.float32),))
+def pythons_any(x):
+    return x * 2 if any(v > 0 for v in x) else x * 3
+
+
+@refused((np.array([1.0, 2, -3], np.float32),), (-np.ones(3, np.float32),))
+def pythons_any_at_the_first(x):
+    return x * 2 if any(v > 0 for v in x) else x * 3
+
+
+@refused((np.array([1.0, 2, 3], np.float32),), (np.array([1.0, -2, 3], np.float32),))
+def pythons_all(x):
+    return x * 2 if all(v > 0 for v in x) else x * 3
+
+
+@refused((rand(3), np.array(2)), (rand(3), np.array(5)))
+def membership_in_a_tuple(x, k):
+    return x * 2 if k in (1, 2) else x * 3
+
+
+@refused((np.array([3.0, 1, 2], np.float32),), (np.array([3.0, 1, 9], np.float32),))
+def the_first_of_many(x):
+    return next(i * x for i, v in enumerate(x, 1) if v < 2.5)
+
+
 @refused((X,), (np.where(X > 1, np.nan, X),))
 def a_branch_on_nan(x):
     if not np.isfinite(x.sum().item()):
@@ -276,6 +301,19 @@ class KeepsItsState(nn.Module):
     def forward(self, x):
         self.h = self.cell(x, self.h)
         return self.h
+
+
+@refused((rand(2, 3),), (rand(2, 3),), match="FailsTheSecondTime.used")
+class FailsTheSecondTime(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.used = False
+
+    def forward(self, x):
+        if self.used:
+            raise RuntimeError("used")
+        self.used = True
+        return x * 2
 
 
 HISTORY: list[Any] = []
