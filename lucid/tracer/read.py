@@ -90,5 +90,10 @@ def _mentioned(code: CodeType) -> tuple[frozenset[int | float], frozenset[str]]:
     return frozenset(numbers), frozenset(names)
 
 
-def _numbers(things: Iterable[Any]) -> Iterator[int | float]:
-    return (x for x in things if type(x) in (int, float))
+def _numbers(things: Iterable[Any], depth: int = 3) -> Iterator[int | float]:
+    """Yields the numbers among things, and those in small dicts, lists and tuples, as of a configuration."""
+    for thing in things:
+        if type(thing) in (int, float):
+            yield thing
+        elif type(thing) in (dict, list, tuple) and depth and len(thing) <= 100:
+            yield from _numbers(thing.values() if type(thing) is dict else thing, depth - 1)

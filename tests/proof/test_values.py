@@ -152,6 +152,15 @@ def a_narrow_window(x):
     return x * 2 if 0.5 < float(x.mean()) < 0.501 else x * 3
 
 
+CONFIGURATION = {"window": {"low": 0.5, "high": 0.501}}
+
+
+@refused((X,), (X * 0 + 0.5004,))
+def a_narrow_window_in_a_configuration(x):
+    window = CONFIGURATION["window"]
+    return x * 2 if window["low"] < float(x.mean()) < window["high"] else x * 3
+
+
 @refused((X,), (X * 1000,))
 def a_loop_until_small(x):
     while float(x.abs().max()) > 50:
