@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn, ParamSpec, overload
+from typing import Any, ClassVar, NoReturn, ParamSpec, overload
 
 import numpy as np
 
@@ -32,6 +32,9 @@ class Tensor(Methods, Readout, Hookable):
     """
 
     __slots__ = ("__weakref__", "_data", "_requires_grad", "_value", "grad")
+
+    _traced: ClassVar[type[Any]]
+    """The class of tensors in symbolic traces."""
 
     # NumPy leaves mixed expressions such as ``array + tensor`` to the Tensor.
     __array_ufunc__ = None
@@ -201,6 +204,10 @@ class Tensor(Methods, Readout, Hookable):
         """Returns a new leaf with the same data."""
         return Tensor(self._data, self._requires_grad)
 
+    def _sample(self, first: bool = False) -> Tensor:
+        """Returns a new leaf without gradients: the same data, or the first slice along the first axis."""
+        return Tensor(self._data[0] if first else self._data)
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Copies and pickles are new leaves: a graph refers only to the tensor that it was recorded with."""
         if not self.is_leaf:
@@ -259,7 +266,7 @@ def initial_gradient(output: Tensor, gradient: Tensor | None) -> Tensor:
                 f"backward: gradient can be omitted for a single element only; got shape {output.shape}, "
                 "so pass the gradient or reduce the tensor first, with sum() or mean()"
             )
-        return Tensor(np.ones(output.shape, output.dtype))
+        return Tensor(np.ones(output._data.shape, output.dtype))
     gradient = as_tensor(gradient)
     if gradient.shape != output.shape:
         raise GradientError(f"backward: gradient has shape {gradient.shape}, but the tensor has {output.shape}")

@@ -29,6 +29,8 @@ class Exported:
         report: the verification report; None if verification was off.
         axes: for each input, the name of each free axis.
         fixed: for each input, the reason why each other axis is fixed.
+        conditions: what sizes must satisfy, such as ``time >= 2``, with the user's line: the function raises an error
+            where one does not hold, and so does a `Session`.
         opset: the version of the ONNX operator set.
         precision: the precision that it was converted to: "float32", "float16" or "int8"; None if it was not.
         parameters: for each input that is a parameter of a trainable model, the model's tensor.
@@ -46,6 +48,7 @@ class Exported:
         self.path: str | None = None
         self.axes = plan.by_input(plan.axes)
         self.fixed = plan.by_input(plan.fixed)
+        self.conditions = {str(condition): str(condition.where) for condition in plan.conditions}
         self.parameters = plan.parameters
         self.recurrent = plan.recurrent
         self.separation = plan.separation
@@ -132,6 +135,7 @@ class Exported:
         lines.append("  nodes " + ", ".join(f"{n} {op}" if n > 1 else op for op, n in self.operators.items()))
         for name, reasons in self.fixed.items():
             lines += [f"  axis {axis} of {name} is fixed: {why}" for axis, why in reasons.items()]
+        lines += [f"  {condition}, as {where} demands" for condition, where in self.conditions.items()]
         if self.report is not None:
             lines += ["  " + line for line in str(self.report).splitlines()]
         return "\n".join(lines)

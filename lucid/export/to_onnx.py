@@ -18,7 +18,7 @@ from .lowering.plan import Lowering, make_plan
 from .parity import check
 from .precision import PRECISIONS, Precision, convert
 
-__all__ = ["to_onnx"]
+__all__ = ["export", "to_onnx"]
 
 
 def to_onnx(
@@ -91,9 +91,54 @@ def to_onnx(
         {'RNN': 1, 'Squeeze': 1}
     """
     metadata = _checked(model, path, lowering, opset, precision, external_data, metadata)
+    exported = export(
+        model,
+        example_inputs,
+        input_names=input_names,
+        output_names=output_names,
+        dynamic=dynamic,
+        lowering=lowering,
+        opset=opset,
+        precision=precision,
+        float32_io=float32_io,
+        trainable=trainable,
+        metadata=metadata,
+        verify=verify,
+        rtol=rtol,
+        atol=atol,
+    )
+    if path is not None:
+        exported.save(path, external_data)
+    return exported
+
+
+def export(
+    model: Callable[..., Any],
+    example_inputs: tuple[Any, ...],
+    *,
+    input_names: Sequence[str] | None = None,
+    output_names: Sequence[str] | None = None,
+    dynamic: Dynamic = "auto",
+    lowering: Lowering = "auto",
+    opset: int = DEFAULT_OPSET,
+    precision: Precision | None = None,
+    float32_io: bool = True,
+    trainable: bool = False,
+    metadata: Mapping[str, str] | None = None,
+    verify: bool = True,
+    rtol: float | None = None,
+    atol: float | None = None,
+    conditional: bool = False,
+) -> Exported:
+    """Exports a model, as `to_onnx` does, but writes no file.
+
+    Args:
+        model, example_inputs and so on: as `to_onnx` takes them.
+        conditional: whether what the program decides by sizes becomes a condition; if not, it fixes an axis.
+    """
     with isolated(model, evaluation=not trainable):
         example = Example(model, example_inputs, {}, input_names)
-        proof = prove(model, example, dynamic)
+        proof = prove(model, example, dynamic, conditional)
         plan = make_plan(
             proof,
             lowering,
@@ -107,9 +152,8 @@ def to_onnx(
         converted = convert(lowered, precision, float32_io)
         report = check(converted, lowered, plan, model, example, precision, verify=verify, rtol=rtol, atol=atol)
     exported = Exported(converted, plan, opset, precision, report)
-    stamp(converted, opset, exported.axes, None if report is None else report.as_dict(), metadata)
-    if path is not None:
-        exported.save(path, external_data)
+    summary = None if report is None else report.as_dict()
+    stamp(converted, opset, exported.axes, list(exported.conditions), summary, metadata or {})
     return exported
 
 

@@ -191,7 +191,7 @@ class MultiheadAttention(Module):
         mask = None
         if attn_mask is not None:
             mask = _added("attn_mask", attn_mask, q)
-            if mask.shape == (batch * heads, queries, keys):
+            if mask.ndim == 3 and mask.shape == (batch * heads, queries, keys):
                 mask = reshape(mask, (batch, heads, queries, keys))
             elif mask.shape != (queries, keys):
                 raise ShapeError(

@@ -68,8 +68,7 @@ def scan(step: Callable[..., Any], xs: Any, state: Any = None, *, reverse: bool 
             f"scan: xs must be tensors, time first; got {type(xs).__name__}"
             + ("; unpack it with nn.utils.rnn.pad_packed_sequence" if isinstance(xs, PackedSequence) else "")
         )
-    lengths = {x.shape[0] if x.ndim else None for x in sequences}
-    if len(lengths) > 1 or None in lengths or 0 in lengths:
+    if any(not x.ndim or x.shape[0] == 0 or x.shape[0] != sequences[0].shape[0] for x in sequences):
         raise ShapeError(
             "scan: the sequences must have one length, of at least one step, as their first axis; got shapes "
             + ", ".join(str(x.shape) for x in sequences)
@@ -101,7 +100,7 @@ def scan(step: Callable[..., Any], xs: Any, state: Any = None, *, reverse: bool 
             )
         return new, given
 
-    sample = [*states, *(Tensor(x._data[0]) for x in sequences)]
+    sample = [*states, *(x._sample(first=True) for x in sequences)]
     names = [*(f"state_{i}" for i in range(len(states))), *(f"x_{i}" for i in range(len(sequences)))]
     graph, rest, results = record(body, sample, names)
     if graph.reads:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import DtypeError
 from ..tensor import Tensor, op
+from ..tracer.extent import greater
 from ..tracer.op import Array, function
 from .elementwise import astype, eq
 from .shape import sizes_of, unsqueeze
@@ -146,7 +147,7 @@ def linspace(start: Any, end: Any, steps: int, dtype: Any = None, requires_grad:
     dtype = np.dtype(dtype or np.float32)
     places = astype(arange(steps), np.dtype(np.float64))
     # Interpolated between both ends, so that both are exact.
-    share = places / max(steps - 1, 1)
+    share = places / greater(steps - 1, 1)
     return _made(astype((1 - share) * start + share * end, dtype), requires_grad)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import AxisError, DtypeError, ShapeError
 from ..tensor import Tensor, as_tensor, op
+from ..tracer.dim import concrete
 from ..tracer.op import Array, function
 from .elementwise import astype, ne, where
 from .loss import Reduction, reduced
@@ -122,7 +123,7 @@ def _check_indices(name: str, input: Tensor, target: Tensor, ignore_index: int, 
             f"{name}: the target of an input of shape {input.shape} must have shape {expected} (class indices); got "
             f"{target.shape}"
         )
-    classes = input.shape[dim]
+    classes = concrete(input.shape[dim])
     data = target._data
     if data.size and not (data.min() >= 0 and data.max() < classes):
         valid = data[data != ignore_index]

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..errors import AxisError, DtypeError, ShapeError
 from ..tensor import Tensor, as_tensor, op
+from ..tracer.dim import concrete
 from ..tracer.op import Array, function
 from .creation import arange, full
 from .elementwise import astype, eq, exp, lt, maximum, ne, where
@@ -219,13 +220,14 @@ def _labels(targets: Any, counts: Tensor, batch: int, single: bool) -> Tensor:
 
 
 def _check(lengths: Tensor, counts: Tensor, labels: Tensor, steps: int, classes: int, blank: int) -> None:
+    steps, classes, width = concrete(steps), concrete(classes), labels._data.shape[1]
     if not 0 <= blank < classes:
         raise AxisError(f"ctc_loss: blank must be one of {classes} classes; got {blank}")
     if lengths._data.size and not (lengths._data.min() >= 1 and lengths._data.max() <= steps):
         raise AxisError(f"ctc_loss: input_lengths must be from 1 to {steps}; got {lengths._data.tolist()}")
-    if counts._data.size and not (counts._data.min() >= 0 and counts._data.max() <= labels.shape[1]):
-        raise AxisError(f"ctc_loss: target_lengths must be from 0 to {labels.shape[1]}; got {counts._data.tolist()}")
-    given = labels._data[np.arange(labels.shape[1]) < counts._data[:, None]]
+    if counts._data.size and not (counts._data.min() >= 0 and counts._data.max() <= width):
+        raise AxisError(f"ctc_loss: target_lengths must be from 0 to {width}; got {counts._data.tolist()}")
+    given = labels._data[np.arange(width) < counts._data[:, None]]
     if given.size and not (given.min() >= 0 and given.max() < classes and not (given == blank).any()):
         raise AxisError(
             f"ctc_loss: labels must be classes from 0 to {classes - 1} other than blank={blank}; got {given.tolist()}"

@@ -7,6 +7,8 @@ from typing import Any
 
 from ..errors import ShapeError
 from ..tensor import Tensor, as_tensor
+from ..tracer.dim import concrete
+from ..tracer.extent import broadcast, equal, same_shape
 from ..tracer.op import function
 from .creation import arange
 from .elementwise import mul
@@ -85,13 +87,13 @@ def _sizes(equation: str, terms: Sequence[str], tensors: Sequence[Tensor]) -> di
     sizes: dict[str, int] = {}
     for term, x in zip(terms, tensors, strict=True):
         for letter, n in zip(term, x.shape, strict=True):
-            if sizes.setdefault(letter, n) == 1:
-                sizes[letter] = n
-            elif n not in (1, sizes[letter]):
+            try:
+                (sizes[letter],) = broadcast((sizes.get(letter, 1),), (n,))
+            except ValueError as error:
                 raise ShapeError(
                     f"einsum: {letter!r} in {equation!r} has the sizes {sizes[letter]} and {n}; got shapes "
                     f"{', '.join(str(x.shape) for x in tensors)}"
-                )
+                ) from error
     return sizes
 
 
@@ -100,8 +102,8 @@ def _prepared(x: Tensor, letters: str, needed: set[str]) -> tuple[Tensor, str]:
     for letter in sorted({c for c in letters if letters.count(c) > 1}):
         places = [i for i, c in enumerate(letters) if c == letter]
         order = [*places, *(i for i in range(len(letters)) if i not in places)]
-        along = arange(max(x.shape[i] for i in places))
-        if len({x.shape[i] for i in places}) > 1:
+        along = arange(x.shape[places[0]])
+        if any(x.shape[i] != x.shape[places[0]] for i in places):
             raise ShapeError(f"einsum: {letter!r} stands for axes of different sizes in an operand of shape {x.shape}")
         x = getitem(permute(x, tuple(order)), (along,) * len(places))
         letters = letter + "".join(c for c in letters if c != letter)
@@ -117,7 +119,7 @@ def _product(x: Tensor, xs: str, y: Tensor, ys: str, rest: set[str], sizes: dict
     """Contracts two operands by one matrix product over the letters that only they have."""
     both = [c for c in xs if c in ys]
     # A letter that has size one on one side only is not contracted.
-    inner = [c for c in both if c not in rest and x.shape[xs.index(c)] == y.shape[ys.index(c)]]
+    inner = [c for c in both if c not in rest and _fit(x.shape[xs.index(c)], y.shape[ys.index(c)])]
     batch = [c for c in both if c not in inner]
     rows, columns = [c for c in xs if c not in both], [c for c in ys if c not in both]
     if not inner:
@@ -127,9 +129,14 @@ def _product(x: Tensor, xs: str, y: Tensor, ys: str, rest: set[str], sizes: dict
     right = _merged(permute(y, _order(ys, [*batch, *inner, *columns])), len(batch), len(inner))
     product = matmul(left, right)
     shape = (*product.shape[: len(batch)], *(sizes[c] for c in rows), *(sizes[c] for c in columns))
-    if product.shape != shape:
+    if not same_shape(product.shape, shape):
         product = reshape_to(product, shape=shape)
     return _summed(product, "".join([*batch, *rows, *columns]), rest)
+
+
+def _fit(m: Any, n: Any) -> bool:
+    """Returns whether two axes have one size; if so, they always must."""
+    return bool(concrete(m) == concrete(n)) and equal(m, n) is not None
 
 
 def _order(letters: str, wanted: Sequence[str]) -> tuple[int, ...]:
@@ -142,7 +149,7 @@ def _merged(x: Tensor, batch: int, first: int) -> Tensor:
     for i, n in enumerate(x.shape[batch:]):
         sizes[i >= first] *= n
     shape = (*x.shape[:batch], *sizes)
-    return x if x.shape == shape else reshape_to(x, shape=shape)
+    return x if same_shape(x.shape, shape) else reshape_to(x, shape=shape)
 
 
 def _spread(x: Tensor, letters: str, wanted: str) -> Tensor:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import AxisError, DtypeError, ShapeError
 from ..tensor import Tensor, as_tensor, op
+from ..tracer.dim import concrete
 from ..tracer.op import Array, function
 from .elementwise import eq, where
 from .index import index_add
@@ -56,7 +57,7 @@ def embedding(input: Any, weight: Tensor, padding_idx: int | None = None) -> Ten
     rows = weight.shape[0]
     data = indices._data
     # NumPy would count negative indices from the end.
-    if data.size and not (int(np.min(data)) >= 0 and int(np.max(data)) < rows):
+    if data.size and not (int(np.min(data)) >= 0 and int(np.max(data)) < concrete(rows)):
         raise AxisError(f"embedding: input must be from 0 to {rows - 1}; got {data.min()} to {data.max()}")
     if padding_idx is not None:
         if not -rows <= padding_idx < rows:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import AxisError, DtypeError
 from ..tensor import Tensor, as_tensor, op
+from ..tracer.extent import whole
 from ..tracer.op import Array, function
 
 __all__ = ["getitem"]
@@ -101,7 +102,7 @@ def getitem(x: Tensor, index: Any) -> Tensor:
         if item is None or item is Ellipsis or isinstance(item, slice):
             basic.append(slice(*map(_bound, (item.start, item.stop, item.step))) if isinstance(item, slice) else item)
         elif isinstance(item, (int, np.integer)) and not isinstance(item, bool):
-            basic.append(int(item))
+            basic.append(whole(item))
         elif isinstance(item, (Tensor, np.ndarray, list, bool)):
             tensor = as_tensor(item) if not isinstance(item, list) or item else as_tensor(np.zeros(0, np.int64))
             if tensor.dtype.kind not in "iub":
@@ -116,4 +117,4 @@ def getitem(x: Tensor, index: Any) -> Tensor:
 
 
 def _bound(bound: Any) -> int | None:
-    return None if bound is None else bound.__index__()
+    return None if bound is None else whole(bound)

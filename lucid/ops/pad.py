@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..tensor import Tensor, op
+from ..tracer.extent import whole
 from ..tracer.op import Array, function
 from .shape import cat, expand_to, flip
 
@@ -56,7 +57,7 @@ def pad(
     >>> lucid.nn.functional.pad(lucid.tensor([1.0, 2.0, 3.0]), (1, 2))
     tensor([0., 1., 2., 3., 0., 0.])
     """
-    amounts = [n.__index__() for n in pad]
+    amounts = [whole(n) for n in pad]
     axes = len(amounts) // 2
     if len(amounts) % 2 or axes > x.ndim:
         raise ShapeError(

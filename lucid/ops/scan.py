@@ -110,7 +110,7 @@ def _(
         return [*new, *map(add, sums, added), *found[len(float_states) + len(wanted_rest) :]]
 
     # Samples to record a step with; the graph that produced the originals is not part of it.
-    sample = [Tensor(x._data) for x in initial] + [Tensor(x._data[0]) for x in moving] + [Tensor(x._data) for x in rest]
+    sample = [*(x._sample() for x in initial), *(x._sample(first=True) for x in moving), *(x._sample() for x in rest)]
     graph, others, _ = record(step, sample, [f"input_{i}" for i in range(len(sample))], grad=True)
     results = scan(
         *initial,

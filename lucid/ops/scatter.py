@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import AxisError, DtypeError, ShapeError
 from ..tensor import Tensor, as_tensor, op
+from ..tracer.extent import same_shape
 from ..tracer.op import Array, function
 from .creation import full
 from .elementwise import astype
@@ -156,4 +157,4 @@ def _source(name: str, src: Any, indices: Tensor) -> Tensor:
     source = as_tensor(src)
     if source.ndim != indices.ndim or any(m > n for m, n in zip(indices.shape, source.shape, strict=True)):
         raise ShapeError(f"{name}: src must not be smaller than index; got shapes {source.shape} and {indices.shape}")
-    return source if source.shape == indices.shape else source[tuple(slice(None, n) for n in indices.shape)]
+    return source if same_shape(source.shape, indices.shape) else source[tuple(slice(None, n) for n in indices.shape)]

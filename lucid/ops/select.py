@@ -8,6 +8,8 @@ import numpy as np
 
 from ..errors import AxisError, DtypeError, ShapeError
 from ..tensor import Tensor, as_tensor, op
+from ..tracer.dim import concrete
+from ..tracer.extent import broadcast
 from ..tracer.op import Array, function
 from .creation import arange
 from .elementwise import astype, eq, where
@@ -71,7 +73,7 @@ def masked_select(x: Tensor, mask: Any) -> Tensor:
     chosen = as_tensor(mask)
     if chosen.dtype != np.bool_:
         raise DtypeError(f"masked_select: the mask must be of bools; got {chosen.dtype}")
-    shape = np.broadcast_shapes(x.shape, chosen.shape)
+    shape = broadcast(x.shape, chosen.shape)
     return getitem(broadcast_to(x, shape), broadcast_to(chosen, shape))
 
 
@@ -108,7 +110,7 @@ def one_hot(x: Tensor, num_classes: int = -1) -> Tensor:
         raise DtypeError(f"one_hot: expected integers; got {x.dtype}")
     if num_classes == -1:
         num_classes = int(amax(x)) + 1 if x._data.size else 0
-    if x._data.size and not (int(x._data.min()) >= 0 and int(x._data.max()) < num_classes):
+    if x._data.size and not (int(x._data.min()) >= 0 and int(x._data.max()) < concrete(num_classes)):
         raise AxisError(f"one_hot: classes must be from 0 to {num_classes - 1}; got {x._data.min()} to {x._data.max()}")
     return astype(eq(unsqueeze(x, -1), arange(num_classes)), np.dtype(np.int64))
 

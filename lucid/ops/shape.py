@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import AxisError, ShapeError
 from ..tensor import Tensor, op
+from ..tracer.extent import whole
 from ..tracer.op import OPS, Array, function
 
 __all__ = [
@@ -38,7 +39,7 @@ Dims = int | tuple[int, ...] | list[int] | None
 def sizes_of(shape: tuple[Any, ...]) -> tuple[int, ...]:
     """Returns a shape that is given as separate sizes or as one sequence of them."""
     sizes = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
-    return tuple([n.__index__() for n in sizes])
+    return tuple([whole(n) for n in sizes])
 
 
 def _normal(dim: int, ndim: int) -> int:

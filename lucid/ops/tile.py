@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..tensor import Tensor, op
+from ..tracer.extent import is_negative
 from ..tracer.op import Array, function
 from .reduce import sum
 from .shape import cat, expand_to, flatten, reshape_to, sizes_of, unsqueeze
@@ -54,7 +55,7 @@ def repeat(x: Tensor, *repeats: Any) -> Tensor:
     extra = len(counts) - x.ndim
     if extra < 0:
         raise ShapeError(f"repeat: a count for each axis; got {counts} for shape {x.shape}")
-    if min(counts, default=0) < 0:
+    if any(is_negative(n) for n in counts):
         raise ShapeError(f"repeat: counts must not be negative; got {counts}")
     if extra:
         x = unsqueeze(x, tuple(range(extra)))
@@ -95,9 +96,8 @@ def roll(x: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] | Non
         raise ShapeError(f"roll: as many shifts as dims; got shifts={shifts} and dims={dims}")
     for step, axis in zip(steps, axes, strict=True):
         n = x.shape[axis]
-        if abs(step) >= n:
-            step = step % n if n else 0
-        if step:
+        step = step % n if n != 0 else 0
+        if type(step) is not int or step:
             before = (slice(None),) * (axis % x.ndim)
-            x = cat([x[(*before, slice(-step, None))], x[(*before, slice(None, -step))]], axis)
+            x = cat([x[(*before, slice(n - step, None))], x[(*before, slice(None, n - step))]], axis)
     return x

@@ -1,314 +1,339 @@
-"""Finds the free axes of a function's inputs, by running it again with those axes changed."""
+"""Finds the free axes of a function's inputs: one trace with formulas for sizes, and what other runs say about it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
-from itertools import combinations, permutations
+from itertools import chain, count
 from typing import Any
 
-from ..errors import ExportError, LucidError, TraceError
+from ..errors import ExportError, TraceError
+from ..tracer.agreement import require_agreement
 from ..tracer.graph import Graph
-from ..tracer.symbolic import Size, unify
+from ..tracer.size import Size
+from .decisions import Decisions
 from .example import Axis, Example
 from .probes import probes
-from .proof import Proof
-from .runs import Runs
+from .proof import Condition, Proof
+from .sizeruns import SizeRuns
 from .states import parameter_states
+from .ties import Ties
 
-__all__ = ["Dynamic", "prove", "prove_at"]
+__all__ = ["Dynamic", "prove"]
 
 Dynamic = str | None | Mapping[str, Mapping[int, str]]
 """The requested axes: "auto", None, or the name of each free axis by input and axis."""
 
-_MOST_ELEMENTS = 1_000_000
-"""The most elements of the inputs in a run at a size that is only probed."""
+_PRIMES = (7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59)
+"""Sizes to run at: no multiple, quotient or power in a program is likely to meet them by chance."""
 
-_STEPS = (7, 1, -1, 2)
-"""The changes of a size to try: the first one that the model accepts decides whether the axis is free."""
+_ATTEMPTS = 4
+"""The most sizes at which the function may raise an error before an axis counts as fixed."""
 
 
-def prove(function: Callable[..., Any], example: Example, dynamic: Dynamic) -> Proof:
-    """Finds the free axes, or checks the requested ones, and unifies the runs into one graph.
+def prove(function: Callable[..., Any], example: Example, dynamic: Dynamic, conditional: bool = False) -> Proof:
+    """Finds the free axes, or checks the requested ones, and returns a graph that holds at all their sizes.
+
+    Args:
+        function: the function.
+        example: its arguments.
+        dynamic: the requested axes.
+        conditional: whether the graph may hold under conditions on sizes, such as a branch of the function takes; if
+            not, such a branch fixes the axis.
 
     Raises:
         ExportError: a value computed from the inputs was frozen into the graph, or a requested axis is not free.
     """
-    prover = _Prover(function, example)
-    prover.require_no_values()
-    if dynamic is None:
-        fixed = dict.fromkeys(prover.all_axes(), "no axis was asked to be dynamic")
-        return Proof(prover.checked({}), {}, {}, fixed, prover.harmless())
-    if dynamic == "auto":
-        groups, fixed = prover.search()
-        groups, more = prover.compatible(groups)
-        fixed |= more
-        while strange := prover.strange(groups):
-            for symbol, why in strange.items():
-                fixed |= dict.fromkeys(groups.pop(symbol), why)
-        graph = prover.checked(groups)
-        names = _names(graph, groups)
-        groups = {names[symbol]: axes for symbol, axes in groups.items()}
-    elif isinstance(dynamic, Mapping):
-        groups = _asked(dynamic, example)
-        prover.require(groups)
-        for symbol, why in prover.strange(groups).items():
-            raise ExportError(f"to_onnx: {_listed(groups[symbol])} cannot be dynamic ({symbol!r}): {why}")
-        asked = {axis for axes in groups.values() for axis in axes}
-        fixed = {axis: "it was not asked to be dynamic" for axis in prover.all_axes() if axis not in asked}
-    else:
+    if dynamic is not None and dynamic != "auto" and not isinstance(dynamic, Mapping):
         raise ValueError(
             f"to_onnx: dynamic must be 'auto', None, or a mapping such as {{'x': {{0: 'batch'}}}}; got {dynamic!r}"
         )
-    graph = prover.checked(groups)
+    prover = _Prover(function, example, conditional)
+    prover.require_no_state()
+    prover.check_reads(prover.base, {})
+    if isinstance(dynamic, Mapping):
+        asked = _asked(dynamic, example)
+        prover.ask(asked)
+        prover.fixed |= {
+            axis: "it was not asked to be dynamic" for axis in prover.all_axes() if axis not in prover.symbols
+        }
+    elif dynamic is None:
+        prover.fixed = dict.fromkeys(prover.all_axes(), "no axis was asked to be dynamic")
+    else:
+        prover.consider()
+    graph = prover.search()
+    groups = prover.groups()
+    if dynamic == "auto":
+        graph, groups = prover.renamed(graph, _names(graph, groups))
+    example.note_roles(graph, {symbol: axes[0] for symbol, axes in groups.items()})
     axes = {axis: symbol for symbol, group in groups.items() for axis in group}
-    return Proof(graph, axes, prover.sizes_of(groups), fixed, prover.harmless())
+    sizes = {symbol: prover.size(group[0]) for symbol, group in groups.items()}
+    return Proof(graph, axes, sizes, prover.fixed, prover.harmless(), tuple(prover.conditions))
 
 
-def prove_at(
-    function: Callable[..., Any], example: Example, axes: Mapping[str, Mapping[int, str]], sizes: Mapping[str, int]
-) -> None:
-    """Checks that the trace of a function at given sizes agrees with the one at the example's.
+class _Prover(SizeRuns):
+    """Searches the axes that may vary.
 
-    A branch on a size may go one way at all sizes that `prove` tries, and the other way at these. If the function
-    itself rejects these sizes, nothing is checked.
-
-    Args:
-        function: the exported function.
-        example: the arguments that it was exported with.
-        axes: for each input, the name of each free axis.
-        sizes: the size of each free axis, by name.
-
-    Raises:
-        ExportError: it does not.
+    Attributes:
+        fixed: why each other axis is fixed.
+        conditions: what sizes must satisfy.
     """
-    prover = _Prover(function, example)
-    graph = prover.base
-    moved: dict[Axis, int] = {}
-    for symbol, n in sizes.items():
-        group = [(name, axis) for name, own in axes.items() for axis, named in own.items() if named == symbol]
-        before = prover.size(group[0])
-        # At size one an axis looks like one that is broadcast.
-        if n == before or min(n, before) < 2:
-            continue
-        moved |= dict.fromkeys(group, n)
-        try:
-            other = prover.run(moved)
-        except Exception:  # the user's code may raise anything at an unsupported size
-            return
-        try:
-            unify([graph, other], [{symbol: before}, {symbol: n}])
-        except TraceError as error:
-            raise ExportError(str(error)) from error
-        graph = other
 
-
-class _Prover(Runs):
-    """Searches the axes that the runs of a function show to be free."""
-
-    def __init__(self, function: Callable[..., Any], example: Example) -> None:
+    def __init__(self, function: Callable[..., Any], example: Example, conditional: bool) -> None:
         super().__init__(function, example)
-        self._probes = probes(function)
-        self._steps: dict[Axis, int] = {}
+        self.fixed: dict[Axis, str] = {}
+        self.conditions: list[Condition] = []
+        self._conditional = conditional
+        self._start: dict[str, int] = {}
+        self._asked = False
+        self._taken = {n for node in self.base.nodes for spec in node.outputs for n in spec.shape}
+        self._taken |= {n for value in self.base.captured for n in value.shape}
+        self._taken |= {n for array in example.arrays.values() for n in array.shape}
 
-    def all_axes(self) -> list[Axis]:
-        return [(name, axis) for name, array in self.example.arrays.items() for axis in range(array.ndim)]
+    # --- what may vary
 
-    def size(self, axis: Axis) -> int:
-        return self.example.arrays[axis[0]].shape[axis[1]]
-
-    def sizes_of(self, groups: Mapping[str, Iterable[Axis]]) -> dict[str, int]:
-        return {symbol: self.size(next(iter(axes))) for symbol, axes in groups.items()}
-
-    def moved(self, axes: Iterable[Axis], step: int) -> dict[Axis, int]:
-        return {axis: self.size(axis) + step for axis in axes}
-
-    def refusal(self, axes: tuple[Axis, ...]) -> str | None:
-        """Returns the reason why these axes cannot vary together; None if they can."""
-        why = None
-        size = self.size(axes[0])
-        # At one, any axis is broadcast. One that is broadcast fits at a size that another axis happens to have.
-        unfit = {0, 1, *(self.size(axis) for axis in self.all_axes() if size == 1 and axis not in axes)}
-        for step in _STEPS:
-            if size + step in unfit:
-                continue
-            try:
-                graph = self.traced(self.moved(axes, step))
-            except Exception as error:  # the user's code may raise anything at an unsupported size
-                why = why or f"the model refuses another size: {error}"
-                continue
-            try:
-                n = self.size(axes[0])
-                unify([self.base, graph], [{"n": n}, {"n": n + step}])
-            except TraceError as error:
-                return str(error)
-            self._steps[axes[0]] = step
-            return None
-        return why or "no other size could be tried"
-
-    def search(self) -> tuple[dict[str, tuple[Axis, ...]], dict[Axis, str]]:
-        """Returns the groups of axes that can vary together, and the reason why each other axis cannot."""
-        groups: dict[str, tuple[Axis, ...]] = {}
-        fixed: dict[Axis, str] = {}
-        taken: set[Axis] = set()
-        alone = {}
+    def consider(self) -> None:
+        """Gives each axis a symbol of its own, if it may vary."""
         states = parameter_states(self.base)
         for axis in self.all_axes():
-            if axis[0] in states:
-                fixed[axis] = "it is combined with a parameter of the same shape"
+            name, place = axis
+            if name in states:
+                self.fixed[axis] = "it is combined with a parameter of the same shape"
             elif self.size(axis) == 0:
-                alone[axis] = "its size is zero"
-            elif (why := self.refusal((axis,))) is not None:
-                alone[axis] = why
-            elif (symbol := self._tied(axis, groups)) is not None:
-                joint = (*groups[symbol], axis)
-                if (why := self.refusal(joint)) is not None:
-                    fixed[axis] = why
-                else:
-                    groups[symbol] = joint
-                    taken.add(axis)
+                self.fixed[axis] = "its size is zero"
             else:
-                groups[f"s{len(groups)}"] = (axis,)
-                taken.add(axis)
-        for axis, why in alone.items():
-            if axis in taken:
-                continue
-            partners = [a for a in alone if a != axis and a not in taken and self.size(a) == self.size(axis) > 0]
-            group = self._with_partners(axis, partners)
-            if group is None:
-                fixed[axis] = why
-            else:
-                groups[f"s{len(groups)}"] = group
-                taken.update(group)
-        return groups, fixed
+                self.symbols[axis] = f"{name}_dim_{place}"
 
-    def _tied(self, axis: Axis, groups: Mapping[str, tuple[Axis, ...]]) -> str | None:
-        """Returns the group that an axis of size one must vary with: either alone would be broadcast to the other."""
-        if self.size(axis) != 1:
-            return None
-        for symbol, axes in groups.items():
-            if self.size(axes[0]) == 1:
-                try:
-                    self.traced({**self.moved(axes, 1), axis: 3})
-                except Exception:  # the user's code may raise anything at an unsupported size
-                    return symbol
-        return None
-
-    def _with_partners(self, axis: Axis, partners: list[Axis]) -> tuple[Axis, ...] | None:
-        """Returns an axis with the fewest axes of the same size with which it can vary; None if there are none."""
-        for count in range(1, min(len(partners), 4) + 1):
-            for chosen in combinations(partners, count):
-                if self.refusal((axis, *chosen)) is None:
-                    return (axis, *chosen)
-        return None
-
-    def require(self, groups: Mapping[str, tuple[Axis, ...]]) -> None:
-        """Checks that each group can vary.
+    def ask(self, groups: Mapping[str, tuple[Axis, ...]]) -> None:
+        """Gives the requested axes their symbols.
 
         Raises:
-            ExportError: one cannot; the message gives the reason.
+            ExportError: axes of one name have different sizes, or a size is zero.
         """
+        self._asked = True
         for symbol, axes in groups.items():
             sizes = {self.size(axis) for axis in axes}
             if len(sizes) > 1:
                 raise ExportError(
                     f"to_onnx: the axes named {symbol!r} have different sizes in the example: {_listed(axes)}"
                 )
-            if (why := self.refusal(axes)) is not None:
-                raise ExportError(f"to_onnx: {_listed(axes)} cannot be dynamic ({symbol!r}): {why}")
+            if sizes == {0}:
+                raise ExportError(f"to_onnx: {_listed(axes)} cannot be dynamic ({symbol!r}): its size is zero")
+            self.symbols |= dict.fromkeys(axes, symbol)
 
-    def start(self, groups: Mapping[str, tuple[Axis, ...]]) -> dict[str, int]:
-        """Returns the sizes to begin with."""
-        # At size one an axis looks like one that is broadcast, so the graph is traced at another size.
-        return {
-            symbol: n if n > 1 else n + self._steps.get(groups[symbol][0], 1)
-            for symbol, n in self.sizes_of(groups).items()
-        }
+    def groups(self) -> dict[str, tuple[Axis, ...]]:
+        """Returns the axes of each symbol."""
+        return {symbol: self.axes_of(symbol) for symbol in dict.fromkeys(self.symbols.values())}
 
-    @staticmethod
-    def sized(groups: Mapping[str, tuple[Axis, ...]], sizes: Mapping[str, int]) -> dict[Axis, int]:
-        """Returns the size of each axis, given those of the groups."""
-        return {axis: sizes[symbol] for symbol, axes in groups.items() for axis in axes}
+    def _fix(self, symbol: str, why: str) -> None:
+        """Fixes the axes of a symbol.
 
-    def compatible(self, groups: Mapping[str, tuple[Axis, ...]]) -> tuple[dict[str, tuple[Axis, ...]], dict[Axis, str]]:
-        """Returns the groups that can all vary at once, and why each axis of the others is fixed."""
-        try:
-            self.checked(groups)
-            return dict(groups), {}
-        except ExportError:
-            found: dict[str, tuple[Axis, ...]] = {}
-            fixed: dict[Axis, str] = {}
-            for symbol, axes in groups.items():
-                try:
-                    self.checked({**found, symbol: axes})
-                    found[symbol] = axes
-                except ExportError as error:
-                    fixed |= dict.fromkeys(axes, f"it cannot vary together with the others: {error}")
-            return found, fixed
-
-    def strange(self, groups: Mapping[str, tuple[Axis, ...]]) -> dict[str, str]:
-        """Returns the first group along which the function does something else at other sizes, and what.
-
-        These are size one, and sizes that a program may compare with: see `probes`. Sizes that the function rejects do
-        not count.
+        Raises:
+            ExportError: the axes were asked to vary.
         """
-        start = self.start(groups)
-        base = self.traced(self.sized(groups, start))
-        for symbol in groups:
-            # At one an axis is broadcast, so ops may differ; but the result must not lose the axis.
-            with suppress(Exception):
-                short = self.traced(self.sized(groups, {**start, symbol: 1}))
-                ranks, found = ([len(value.shape) for value in graph.outputs.values()] for graph in (base, short))
-                if ranks != found:
-                    return {symbol: "at size one a result has fewer axes, as after squeeze() without a dim"}
-        moved = [{symbol: n} for n in self._probes for symbol in groups]
-        if self._probes:
-            # Sizes may be compared with each other.
-            least, most = min(self._probes), max(self._probes)
-            for one, other in permutations(groups, 2):
-                moved += [{one: most, other: least}, {one: 7, other: 7}]
-        near = [{**start, symbol: start[symbol] + self._steps.get(axes[0], 1)} for symbol, axes in groups.items()]
-        for symbol in groups:
-            runs = [start, *near]
-            runs += [{**start, **change} for change in moved if symbol in change and {**start, **change} != start]
-            graphs, sizes = [], []
-            for run in runs:
-                changed = self.sized(groups, run)
-                if self.example.elements(changed) > _MOST_ELEMENTS:
-                    continue
-                # A LucidError rejects a size that the model cannot take; the user's own code may raise anything.
-                with suppress(Exception):
-                    graphs.append(self.traced(changed))
-                    sizes.append(run)
+        axes = self.axes_of(symbol)
+        if self._asked:
+            raise ExportError(f"to_onnx: {_listed(axes)} cannot be dynamic ({symbol!r}): {why}")
+        self.fixed |= dict.fromkeys(axes, why)
+        for axis in axes:
+            del self.symbols[axis]
+        self._start.pop(symbol, None)
+
+    # --- the search
+
+    def search(self) -> Graph:
+        """Returns the graph; axes that cannot vary are fixed.
+
+        Raises:
+            ExportError: a value was frozen into the graph, or an axis that was asked to vary cannot.
+        """
+        self._start = {symbol: self.size(axes[0]) for symbol, axes in self.groups().items()}
+        self._grow()
+        while True:
+            graph, leaky = self._traced()
+            if (why := self._difference(graph, self._start)) is not None:
+                if self.plain_keys or not leaky:
+                    self._fix_all(why)  # the function asks for the type of a size, or the like
+                self.plain_keys = True
+                continue
+            self._require_no_values(graph)
+            broken = self._confirm(graph) or self._probe(graph, leaky)
+            if not broken:
+                return graph
+            for symbol, why in broken.items():
+                self._fix(symbol, why)
+
+    def _traced(self) -> tuple[Graph, bool]:
+        """Traces the function with formulas, until no further axis is fixed; returns the graph, and if sizes leaked."""
+        while True:
             try:
-                if len(graphs) > len(near) + 1:
-                    unify(graphs, sizes)
-            except TraceError as error:
-                return {symbol: str(error)}
+                trace = self.symbolic(self._start)
+            except ExportError:
+                raise
+            except Exception as error:  # code that works with plain numbers alone
+                self._fix_all(f"the model refuses sizes that are not plain numbers: {type(error).__name__}: {error}")
+                continue
+            ties = Ties(trace.sizes.guards, self._start)
+            decisions = Decisions(self, trace, ties, self._start, self._conditional)
+            again = any(self._start[symbol] != self._own(symbol) for symbol in decisions.reasons)
+            self._join(ties, decisions)
+            if again:
+                continue
+            self.conditions = decisions.conditions
+            return decisions.graph, decisions.leaky
+
+    def _own(self, symbol: str) -> int:
+        return self.size(self.axes_of(symbol)[0])
+
+    def _join(self, ties: Ties, decisions: Decisions) -> None:
+        """Joins axes that must be equal, and fixes those that a decision fixes."""
+        for symbol, target in ties.names.items():
+            if type(symbol) is not str or symbol not in self._start:
+                continue
+            if isinstance(target, Size):
+                if self._asked:
+                    axes = (*self.axes_of(str(target)), *self.axes_of(symbol))
+                    raise ExportError(
+                        f"to_onnx: {_listed(axes)} must be equal, and so need one name; got {target!s} and {symbol}"
+                    )
+                continue
+            self._fix(symbol, decisions.reasons.get(symbol, f"it is always {target}"))
+        for axis, symbol in self.symbols.items():
+            target = ties.names.get(symbol, symbol)
+            self.symbols[axis] = str(target)
+        self._start = {symbol: n for symbol, n in self._start.items() if symbol in self.symbols.values()}
+
+    def _fix_all(self, why: str) -> None:
+        if not self.symbols:
+            raise ExportError(f"to_onnx: {why}")
+        for symbol in list(self._start):
+            self._fix(symbol, why)
+
+    def _grow(self) -> None:
+        """Begins with more than one element along each axis: at size one an axis looks like one that is broadcast."""
+        ones = [symbol for symbol, n in self._start.items() if n == 1]
+        if not ones:
+            return
+        try:
+            trace = self.symbolic(self._start)
+        except Exception:  # `_traced` meets it again, and says so
+            return
+        # Axes of size one that meet grow together.
+        pairs = [g for g in trace.sizes.guards if g.is_equality and not isinstance(g.right, int)]
+        ties = Ties([g for g in pairs if isinstance(g.left, Size) and isinstance(g.right, Size)], self._start)
+        names = {s: str(ties.names[s]) if isinstance(ties.names.get(s), Size) else s for s in ones}
+        groups = dict.fromkeys(names.values())
+        primes = (n for n in chain(_PRIMES, count(61, 2)) if n not in self._taken)
+        larger = {group: next(primes) for group in groups if group in ones}
+
+        def grown(chosen: Iterable[str]) -> dict[str, int]:
+            return {s: larger[names[s]] if s in names and names[s] in chosen else n for s, n in self._start.items()}
+
+        if (why := self._raises(grown(larger))) is not None:
+            kept: list[str] = []
+            for group in larger:
+                if (why := self._raises(grown([*kept, group]))) is None:
+                    kept.append(group)
+                else:
+                    for symbol in [s for s in ones if names[s] == group]:
+                        self._fix(symbol, f"the model refuses another size: {why}")
+            larger = {group: n for group, n in larger.items() if group in kept}
+        self._start = grown(larger)
+
+    def _raises(self, sizes: Mapping[str, int]) -> str | None:
+        """Returns what the function raises at some sizes; None if it runs."""
+        try:
+            self.plain(sizes)
+        except Exception as error:  # the user's code may raise anything at an unsupported size
+            return str(error)
+        return None
+
+    # --- other runs
+
+    def _require_no_values(self, graph: Graph) -> None:
+        """Checks that no value computed from the inputs was frozen into the graph.
+
+        Raises:
+            ExportError: one was; the message says where.
+        """
+        arrays = self.example.resized(self.sized(self._start))
+        try:
+            require_agreement(self.plain(self._start), self.run_on(self.example.perturbed(arrays)), shapes=False)
+        except TraceError as error:
+            # A size that depends on elements differs, and the graph measures it.
+            if not (graph.measured and self.same_numbers(graph, self._start)):
+                raise ExportError(f"to_onnx: {error}") from error
+
+    def _confirm(self, graph: Graph) -> dict[str, str]:
+        """Runs with each axis at another size, and with all of them; returns which do something else, and what."""
+        moved = {}
+        for symbol, n in self._start.items():
+            why = None
+            attempts = 0
+            for other in self._others(symbol, n):
+                sizes = {**self._start, symbol: other}
+                if not self._allowed(sizes) or self.too_large(sizes):
+                    continue
+                attempts += 1
+                try:
+                    why = self.difference(graph, sizes, self._start)
+                except ExportError:
+                    raise
+                except Exception as error:  # the user's code may raise anything at an unsupported size
+                    why = f"the model refuses another size: {error}"
+                    if attempts < _ATTEMPTS:
+                        continue
+                if why is None:
+                    moved[symbol] = other
+                break
+            if symbol not in moved:
+                return {symbol: why or "no other size could be tried"}
+        if len(moved) > 1 and self._allowed(moved) and not self.too_large(moved):
+            try:
+                why = self.difference(graph, moved, self._start)
+            except ExportError:
+                raise
+            except Exception as error:  # the user's code may raise anything at an unsupported size
+                why = str(error)
+            if why is not None:
+                return {list(moved)[-1]: f"it cannot vary together with the others: {why}"}
         return {}
 
-    def checked(self, groups: Mapping[str, tuple[Axis, ...]]) -> Graph:
-        """Unifies the graphs of all runs: the example's, and one with each group changed."""
-        start = self.start(groups)
-        offsets = self.sized(groups, start)
+    def _others(self, symbol: str, n: int) -> list[int]:
+        """Returns other sizes to try: primes that no axis has, then those close by."""
+        rank = list(self._start).index(symbol)
+        primes = [p for p in _PRIMES if p not in self._taken and p != n]
+        chosen = primes[rank % max(1, len(primes)) :] or [n + 7]
+        return [chosen[0], *(n + step for step in (1, 2, -1, 3, 4) if n + step > 1), 2 * n, 3 * n, 8 * n, *chosen[1:3]]
+
+    def _allowed(self, sizes: Mapping[str, int]) -> bool:
+        return all(condition.guard.holds(sizes) for condition in self.conditions)
+
+    def _difference(self, graph: Graph, sizes: Mapping[str, int]) -> str | None:
+        """Returns how the function differs from the graph; None also if it raises an error, or would take long."""
+        if self.too_large(sizes) or not self._allowed(sizes):
+            return None
         try:
-            graphs = [self.traced(offsets)]
-            sizes = [start]
-            others: list[tuple[tuple[Axis, ...], int]] = []
-            for symbol, axes in groups.items():
-                other = start[symbol] + self._steps.get(axes[0], 1)
-                others.append((axes, other))
-                graphs.append(self.traced({**offsets, **dict.fromkeys(axes, other)}))
-                sizes.append({**start, symbol: other})
-            for moved in [offsets, *({**offsets, **dict.fromkeys(axes, n)} for axes, n in others)]:
-                self.check_reads(self.traced(moved), moved)
-            graph = unify(graphs, sizes)
-            self.example.note_roles(graph, {symbol: axes[0] for symbol, axes in groups.items()})
-            return graph
-        except TraceError as error:
-            raise ExportError(f"to_onnx: {error}") from error
-        except LucidError as error:
-            raise ExportError(f"to_onnx: each free axis can vary by itself, but not all of them: {error}") from error
+            return self.difference(graph, sizes, self._start)
+        except ExportError:
+            raise
+        except Exception:  # the user's code may raise anything at an unsupported size
+            return None
+
+    def _probe(self, graph: Graph, leaky: bool) -> dict[str, str]:
+        """Runs at sizes that no run has seen; returns the axis that makes the function do something else, and what."""
+        for symbol in self._start:
+            for n in probes(self.function, leaky):
+                if (why := self._difference(graph, {**self._start, symbol: n})) is not None:
+                    return {symbol: why}
+        return {}
+
+    def renamed(self, graph: Graph, names: Mapping[str, str]) -> tuple[Graph, dict[str, tuple[Axis, ...]]]:
+        """Gives the symbols other names; returns the graph and the groups with these."""
+        from ..tracer.symbolic import resolved
+
+        targets = {old: Size.symbol(new) for old, new in names.items()}
+        self.conditions = [c._replace(guard=c.guard.renamed(targets)) for c in self.conditions]
+        return resolved(graph, targets), {names[symbol]: axes for symbol, axes in self.groups().items()}
 
 
 def _asked(dynamic: Mapping[str, Mapping[int, str]], example: Example) -> dict[str, tuple[Axis, ...]]:
@@ -336,21 +361,18 @@ def _names(graph: Graph, groups: Mapping[str, tuple[Axis, ...]]) -> dict[str, st
     """Returns better names for the symbols: time and batch for the axes of a recurrent op, others after the input."""
     names: dict[str, str] = {}
 
-    def call(symbol: str, name: str) -> None:
-        if symbol not in names and name not in names.values():
-            names[symbol] = name
+    def call(size: Any, name: str) -> None:
+        if isinstance(size, Size) and size.is_symbol and str(size) not in names and name not in names.values():
+            names[str(size)] = name
 
     for node in graph.nodes:
         if "lengths" in node.op.inputs:
             for n, name in zip(node.outputs[0].shape, ("time", "batch"), strict=False):
-                if isinstance(n, Size) and len(n.symbols) == 1 and n == Size(n.symbols):
-                    call(n.symbols[0], name)
+                call(n, name)
         if node.op.name == "scan":
-            n = node.inputs[node.attrs["states"]].shape[0]
-            if isinstance(n, Size) and n == Size(n.symbols[:1]):
-                call(n.symbols[0], "time")
-    for symbol, axes in groups.items():
-        call(symbol, f"{axes[0][0]}_dim_{axes[0][1]}")
+            call(node.inputs[node.attrs["states"]].shape[0], "time")
+    for symbol in groups:
+        names.setdefault(symbol, symbol)
     return names
 
 

@@ -14,7 +14,7 @@ from ..nn.rnn import RNNBase
 from ..tensor import Tensor, as_tensor
 from ..tracer.graph import Graph
 from ..tracer.node import Value
-from ..tracer.symbolic import Size
+from ..tracer.size import Size
 from ..tracer.trace import input_names
 from ..tracer.tree import flatten, unflatten
 
@@ -88,8 +88,8 @@ class Example:
                 lengths = _origin(node.inputs[node.op.inputs.index("lengths")])
                 steps = node.outputs[0].shape[0]
                 if lengths in inputs and isinstance(steps, Size):
-                    if steps == Size(steps.symbols[:1]):
-                        self.sequence_lengths[inputs[lengths]] = axes[steps.symbols[0]]
+                    if steps.is_symbol:
+                        self.sequence_lengths[inputs[lengths]] = axes[str(steps)]
                 elif lengths in inputs:
                     self.sequence_lengths[inputs[lengths]] = steps
 

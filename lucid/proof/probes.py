@@ -13,11 +13,8 @@ __all__ = ["probes"]
 _READ = frozenset({"shape", "size", "len", "numel", "nbytes", "ndim"})
 """The names by which Python reads a size."""
 
-_PRIMES = (2, 3, 13, 61)
-"""Sizes that no multiple, quotient or power in a program is likely to meet by chance."""
-
-_FAR = 257
-"""A prime beyond the sizes that most programs mention."""
+_PRIMES = (2, 61, 257)
+"""Sizes that no multiple, quotient or power in a program is likely to meet by chance, small and large."""
 
 _LARGEST = 2048
 """Numbers beyond it are not taken for sizes."""
@@ -26,17 +23,24 @@ _NUMBERS = 12
 """The most numbers of a program that are tried as sizes."""
 
 
-def probes(function: Callable[..., Any]) -> tuple[int, ...]:
-    """Returns sizes to try beside the example's: primes, and the numbers in the user's code with their neighbours.
+def probes(function: Callable[..., Any], leaky: bool) -> tuple[int, ...]:
+    """Returns sizes to try beside the example's: one, and primes.
 
-    If no function that can be reached reads a size, there are none: lucid's own ops and layers are right at all sizes.
+    If no function that can be reached reads a size, it is one alone: lucid's own ops and layers are right at all sizes.
+
+    Args:
+        function: the function.
+        leaky: whether sizes left the trace in a way that shows no decision, such as the keys of a table. Then there are
+            the numbers in the user's code and in tables as well, with their neighbours.
     """
-    functions = Reach(function).functions
-    if not any(_READ & set(_names(f.__code__)) for f in functions):
-        return ()
+    reach = Reach(function)
+    functions = reach.functions
+    if not leaky:
+        return (1, *_PRIMES) if any(_READ & set(_names(f.__code__)) for f in functions) else (1,)
     numbers = {n for f in functions for n in _numbers(f) if 2 <= n <= _LARGEST}
     near = {n + step for n in sorted(numbers)[:_NUMBERS] for step in (-1, 0, 1)}
-    return tuple(sorted(n for n in {*_PRIMES, *near, _FAR} if n > 1))
+    keys = {n for table in reach.containers for n in list(table) if type(n) is int and 1 <= n <= _LARGEST}
+    return tuple(sorted({1, *_PRIMES, *(n for n in near if n > 0), *sorted(keys)[:_NUMBERS]}))
 
 
 def _names(code: CodeType) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..nn.module import Module
 from ..tensor import Tensor
-from ..tracer.trace import PACKAGE
+from ..tracer.location import PACKAGE
 
 __all__ = ["Reach"]
 

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import ExportError, TraceError
+from ..tracer.agreement import require_agreement
 from ..tracer.graph import Graph
+from ..tracer.location import PACKAGE
 from ..tracer.read import Answer, Key, Read
-from ..tracer.symbolic import unify
-from ..tracer.trace import PACKAGE, EndlessRunError
+from ..tracer.trace import EndlessRunError
 
 __all__ = ["ReadCheck", "answers", "line_of", "raised_by_the_user"]
 
@@ -127,7 +128,7 @@ class ReadCheck:
         try:
             with np.errstate(all="ignore"):
                 graph = self._run(answer, limit)
-            unify([base, graph], [{}, {}])
+            require_agreement(base, graph, shapes=False)
         except EndlessRunError:
             why = "it does not come to an end"
         except TraceError as error:

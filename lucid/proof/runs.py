@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ExportError, LucidError, TraceError
+from ..errors import ExportError, LucidError
 from ..tensor import Tensor
 from ..tracer.graph import Graph
 from ..tracer.read import Answer, Key, Read
-from ..tracer.symbolic import unify
 from ..tracer.trace import record
 from ..tracer.tree import flatten
 from .example import Axis, Example
@@ -47,13 +46,16 @@ class Runs:
         """Traces a run with some axes at other sizes."""
         return self.run_on(self.example.resized(sizes))
 
-    def run_on(self, arrays: dict[str, Any], answer: Answer | None = None, limit: float = inf) -> Graph:
+    def run_on(
+        self, arrays: dict[str, Any], answer: Answer | None = None, limit: float = inf, **symbolic: Any
+    ) -> Graph:
         """Traces a run on given arrays; it finds everything that the function can reach as it was at the start.
 
         Args:
             arrays: the inputs.
             answer: what Python gets where it reads a tensor; the elements if None.
             limit: the most ops and reads.
+            symbolic: for a symbolic trace, what `lucid.tracer.trace.record` takes for one.
 
         Raises:
             ExportError: NumPy writes into a traced tensor.
@@ -61,7 +63,7 @@ class Runs:
         args, kwargs = self.example.arguments(arrays)
         snapshot = Snapshot(self.function)
         try:
-            graph = record(self.function, args, kwargs, answer, limit)
+            graph = record(self.function, args, kwargs, answer, limit, **symbolic)
             self.changed = snapshot.changed()
         except ValueError as error:
             if "read-only" not in str(error) or isinstance(error, LucidError):
@@ -130,19 +132,6 @@ class Runs:
         )
         check.check(graph)
         self.reads |= {read.key: read for read in graph.reads}
-
-    def require_no_values(self) -> None:
-        """Checks that no value computed from the inputs was frozen into the graph.
-
-        Raises:
-            ExportError: one was; the message says where.
-        """
-        self.require_no_state()
-        self.check_reads(self.base, {})
-        try:
-            unify([self.base, self.run_on(self.example.perturbed(self.example.arrays))], [{}, {}])
-        except TraceError as error:
-            raise ExportError(f"to_onnx: {error}") from error
 
     def harmless(self) -> tuple[str, ...]:
         """Returns the reads that decide nothing, as text."""

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from ..tracer.graph import Graph
 from ..tracer.node import Node, Value
-from ..tracer.symbolic import Size, symbols_of
+from ..tracer.size import Size, symbols_of
 from .placement import RULES, InseparableError, Placement, Step
 
 __all__ = ["Joint", "Separation", "separate", "with_totals"]
@@ -99,13 +99,13 @@ def _placed(shape: tuple[Any, ...], symbol: str) -> Placement:
     found = [(axis, size) for axis, size in enumerate(shape) if symbol in symbols_of((size,))]
     if not found:
         return Placement()
-    if len(found) > 1 or found[0][1] != Size((symbol,)):
+    if len(found) > 1 or found[0][1] != Size.symbol(symbol):
         raise InseparableError("an input has the batch in it more than once")
     return Placement("shard", found[0][0])
 
 
 def _results(node: Node, found: Mapping[Value, Placement], symbol: str) -> list[Placement]:
-    if any(isinstance(x, Size) and symbol in x.symbols for x in node.inputs):
+    if any(symbol in symbols_of(x) for x in node.inputs if type(x) is not Value):
         raise InseparableError("the size of the batch is computed with")
     if node.op.name not in _SIZED and symbol in symbols_of(tuple(node.attrs.values())):
         raise InseparableError("an attribute depends on the size of the batch")
@@ -132,8 +132,8 @@ def _joints(graph: Graph, found: Mapping[Value, Placement], symbol: str) -> tupl
     joints = []
     for value in graph.outputs.values():
         place = found[value]
-        size: Any = value.shape[place.axis] if place.kind == "shard" else Size((symbol,))
-        if size != Size((symbol,)):
+        size: Any = value.shape[place.axis] if place.kind == "shard" else Size.symbol(symbol)
+        if size != Size.symbol(symbol):
             raise InseparableError("an output has the batch as part of an axis")
         over = [total for total in place.over or () if total is not None]
         totals += [total for total in over if total not in totals]

@@ -1,8 +1,9 @@
 """Records ops: nodes and values, graph traversal, reverse-mode gradients, tracing."""
 
 from .graph import Graph, walk
+from .location import Location
 from .mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
-from .node import Location, Node, Spec, Value
+from .node import Node, Spec, Value
 from .op import OPS, Op
 from .trace import trace
 

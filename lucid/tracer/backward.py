@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import GradientError
 from .graph import walk
-from .mode import GradMode
+from .mode import GradMode, current_trace
 from .node import FREED, Node, TensorLike, Value
 from .op import OPS
 
@@ -51,9 +51,14 @@ def backward(
     leaves: dict[Value, Any] = {}
     found: dict[Value, Any] = {}
 
+    trace = current_trace()
+    sizes = None if trace is None else trace.sizes
+    if sizes is not None:
+        wrap = sizes.wrap
+
     def deliver(value: Value, g: Any) -> None:
         if g._data.shape != value.shape:
-            g = OPS["sum_to"](g, shape=value.shape)
+            g = OPS["sum_to"](g, shape=value.shape if sizes is None else sizes.shape_of(value))
         if g._data.dtype != value.dtype:
             g = OPS["astype"](g, dtype=value.dtype)
         node = value.node

@@ -18,6 +18,7 @@ import numpy as np
 from ..errors import DtypeError, LucidError
 from .mode import MODE
 from .node import Node, Spec, Value
+from .symbolic import call_symbolic
 
 if TYPE_CHECKING:
     from .op import Op
@@ -30,6 +31,9 @@ _NUMBERS = (bool, int, float)
 
 _CALL = """\
 def _call({parameters}):
+    _grad, _trace = _MODE.get()
+    if _trace is not None and _trace.sizes is not None:
+        return _symbolic(_op, {inputs}, {attrs}, _grad, _trace, _as_array)
     _needs = False
 {take}
     try:
@@ -40,7 +44,6 @@ def _call({parameters}):
         _op.explain({arrays}, {attrs}, _error)
     if _type(_result) is not _ndarray:
         _result = _as_arrays(_result)
-    _grad, _trace = _MODE.get()
     _needs = {needs}
     if _trace is None and not _needs:
         if _type(_result) is _tuple:
@@ -110,6 +113,7 @@ def call_of(op: Op[Any, Any]) -> Callable[..., Any]:
         "_first": _first,
         "_captured": _captured,
         "_recorded": _recorded,
+        "_symbolic": call_symbolic,
     }
     # A name in lucid's folder, so that no line counts as the user's, but not a file, so that tracebacks show no lines.
     exec(compile(source_of(op), f"{__file__}:{op.name}", "exec"), names)
@@ -126,6 +130,9 @@ def source_of(op: Op[Any, Any]) -> str:
         >>> from lucid.tracer.call import source_of
         >>> print(source_of(OPS["mul"]).split("try:")[0])
         def _call(x, y):
+            _grad, _trace = _MODE.get()
+            if _trace is not None and _trace.sizes is not None:
+                return _symbolic(_op, (x, y,), _defaults, _grad, _trace, _as_array)
             _needs = False
             if _isinstance(x, _Tensor):
                 _a0 = x._data
@@ -174,6 +181,7 @@ def source_of(op: Op[Any, Any]) -> str:
         given=", ".join([*arrays, *(f"{name}={name}" for name in op.attributes)]),
         arrays=_row(arrays),
         attrs=f"{{{', '.join(f'{name!r}: {name}' for name in op.attributes)}}}" if op.attributes else "_defaults",
+        inputs=_row([*fixed, f"*{op.inputs[-1]}"] if op.variadic else list(fixed)),
         needs="_needs and _grad" if op.no_gradient is None else "False",
         edges=_block(edges, 2),
         captured=_block(captured, 2),

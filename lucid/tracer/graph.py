@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from itertools import chain, count
 from typing import Any
 
 import numpy as np
 
+from .dim import formula
 from .node import Node, Value
 from .read import Read
+from .size import unknowns_of
 from .tree import Structure
 
 __all__ = ["Graph", "depends", "walk"]
@@ -68,6 +70,8 @@ class Graph:
         labels: a name for each captured leaf (`encoder.rnn.weight_ih_l0`).
         structure: the nested structure of `outputs` in the function's result.
         reads: where Python read elements of traced tensors.
+        measured: the value and its axis at which each size that no rule gives is measured.
+        sizes: what a symbolic trace knows of sizes; None for any other graph.
     """
 
     def __init__(
@@ -78,21 +82,38 @@ class Graph:
         labels: dict[Value, str],
         structure: Structure,
         reads: tuple[Read, ...] = (),
+        measured: Mapping[Any, tuple[Value, int]] | None = None,
+        sizes: Any = None,
     ) -> None:
         self.inputs = inputs
         self.outputs = outputs
         known = set(inputs.values()) | captured.keys()
         self.nodes = tuple(walk(outputs.values(), lambda value: value not in known))
+        self.measured: dict[Any, tuple[Value, int]] = {}
+        if measured:
+            self._measure(measured, known)
         self.read = {value for node in self.nodes for value in node.inputs if type(value) is Value}
-        self.read |= set(outputs.values())
+        self.read |= {*outputs.values(), *(value for value, _ in self.measured.values())}
         self.captured = {value: tensor for value, tensor in captured.items() if value in self.read}
         self.labels = labels
         self.structure = structure
         self.reads = reads
+        self.sizes = sizes
+
+    def _measure(self, measured: Mapping[Any, tuple[Value, int]], known: Container[Value]) -> None:
+        """Adds the nodes that sizes in the graph are measured at, before those that need these sizes."""
+        while True:
+            parts = [part for node in self.nodes for part in (*node.inputs, *node.attrs.values())]
+            needed = {atom for part in parts for atom in unknowns_of(formula(part))}
+            if needed <= self.measured.keys():
+                return
+            self.measured = {atom: place for atom, place in measured.items() if atom in needed | self.measured.keys()}
+            roots = [*(value for value, _ in self.measured.values()), *self.outputs.values()]
+            self.nodes = tuple(walk(roots, lambda value: value not in known))
 
     def _replace(self, **changes: Any) -> Graph:
         """Returns a copy with some of the constructor's arguments, given by name, replaced."""
-        names = ("inputs", "outputs", "captured", "labels", "structure", "reads")
+        names = ("inputs", "outputs", "captured", "labels", "structure", "reads", "measured", "sizes")
         return Graph(**{name: getattr(self, name) for name in names} | changes)
 
     def depends(self, value: Value) -> bool:

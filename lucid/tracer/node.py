@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from .hooks import Hooks
+from .location import Location
 
 if TYPE_CHECKING:
     from .op import Op
 
-__all__ = ["FREED", "Location", "Node", "Spec", "TensorLike", "Value"]
+__all__ = ["FREED", "Node", "Spec", "TensorLike", "Value"]
 
 
 class TensorLike(Protocol):
@@ -24,17 +25,6 @@ class TensorLike(Protocol):
 
     @property
     def requires_grad(self) -> bool: ...
-
-
-class Location(NamedTuple):
-    """A line of the user's program."""
-
-    file: str
-    line: int
-    function: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line} ({self.function})"
 
 
 class Spec(NamedTuple):
@@ -128,6 +118,7 @@ class Node:
         hooks: the hooks on the gradient of each output, if any.
         needs_grad: whether gradients flow through; False for a node that was recorded for a trace only.
         trace: the trace that recorded this node, if any; `scope` and `location` are known only then.
+        sizes: the shapes of the outputs, with formulas in them, if the trace is symbolic.
     """
 
     __slots__ = (
@@ -141,6 +132,7 @@ class Node:
         "outputs",
         "saved",
         "scope",
+        "sizes",
         "stamp",
         "trace",
         "views",
@@ -166,6 +158,7 @@ class Node:
         self.views = False
         self.hooks: dict[int, Hooks] | None = None
         self.trace: Any = None
+        self.sizes: tuple[tuple[Any, ...], ...] | None = None
         self.scope = ""
         self.location: Location | None = None
 

@@ -77,6 +77,8 @@ class Op(Generic[P, R]):
         self.no_gradient = no_gradient
         self.no_export = no_export
         self.rule: Callable[..., Any] | None = None
+        self.size_rule: Callable[..., Any] | None = None
+        self.size_rule_needs_dtypes = False
         self.plan: tuple[tuple[str, Any], ...] = ()
         self.keeps_inputs: tuple[int, ...] = ()
         self.partners: dict[int, int] = {}
@@ -115,6 +117,19 @@ class Op(Generic[P, R]):
         self.keeps_out = "out" in names
         self.keeps_shapes = "shapes" in names
         self.__class__ = Op  # the next call generates the function again
+        return rule
+
+    def sizes(self, rule: Callable[..., Any]) -> Callable[..., Any]:
+        """Declares how the sizes of the results follow from those of the inputs. Used as a decorator.
+
+        The rule gets the shape of each input, None for one that is omitted, and the attributes. It returns the shape
+        of the result, or a list of shapes, with None for a size that depends on elements; and, if it has a parameter
+        `dtypes`, the dtype of each input. Sizes are numbers or, in a
+        proof, formulas: the rule computes with them, and compares them by the helpers in `lucid.ops.sizes`. Without a
+        rule, a proof knows the sizes of the results as little as those of `nonzero`.
+        """
+        self.size_rule = rule
+        self.size_rule_needs_dtypes = "dtypes" in rule.__code__.co_varnames
         return rule
 
     def keep_for(self, **partners: str) -> None:

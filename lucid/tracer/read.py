@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .node import Location, Value
+from .location import Location
+from .node import Value
 
 __all__ = ["Answer", "Key", "Read", "numbers_around"]
 

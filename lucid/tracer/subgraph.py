@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .dim import concrete
 from .graph import Graph
 from .mode import MODE, Mode
 from .node import Value
@@ -45,7 +46,7 @@ def record(
     everything = dict(zip(names, values, strict=True))
     everything.update((f"outer_{i}", value) for i, value in enumerate(recording.captured))
     named = {f"output_{i}": value for i, value in enumerate(outputs)}
-    graph = Graph(everything, named, {}, {}, LEAF, tuple(recording.reads))
+    graph = Graph(everything, named, {}, {}, LEAF, tuple(recording.reads), sizes=recording.sizes)
     return graph, list(recording.captured.values()), structure
 
 
@@ -74,13 +75,13 @@ def runner(graph: Graph) -> Callable[[Sequence[Any]], list[Any]]:
             if type(x) is Value:
                 read.append(places[x])
             else:
-                constants[count] = x
+                constants[count] = concrete(x)
                 read.append(count)
                 count += 1
         made = list(range(count, count + len(node.outputs)))
         count += len(made)
         places.update((node.value(i), place) for i, place in enumerate(made))
-        steps.append((node.op.forward, read, node.attrs, made))
+        steps.append((node.op.forward, read, {name: concrete(attr) for name, attr in node.attrs.items()}, made))
     outputs = [places[value] for value in graph.outputs.values()]
 
     def run(arrays: Sequence[Any]) -> list[Any]:

@@ -1,236 +1,243 @@
-"""Unifies several runs of one function at different sizes into one graph with symbolic sizes.
+"""Symbolic traces: tensors whose sizes know how they follow from those of the inputs.
 
-Shapes are plain ints, and a program may compute anything from them. So which sizes are dynamic is proved, not
-declared: the runs must have the same ops, connected alike, with the same constants, and every int that differs between
-them must be a function of the sizes that were changed.
+In a symbolic trace every op gets the numbers of this run, and the node that records it gets the formulas. The sizes of
+the results follow from the op's own size rule, see `lucid.tracer.Op.sizes`; those that no rule gives are unknown.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from itertools import product, zip_longest
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import TraceError
+from ..errors import LucidError, ShapeError
+from .dim import Dim, Guard, concrete, formula
 from .graph import Graph
+from .location import Location, user_location
 from .node import Node, Spec, Value
+from .size import Atom, Size, unknown
 
-__all__ = ["Size", "evaluate", "symbols_of", "unify"]
+if TYPE_CHECKING:
+    from .op import Op
+    from .trace import Trace
 
+__all__ = ["Shape", "Sizes", "call_symbolic", "resolved"]
 
-class Size(NamedTuple):
-    """A size that varies: ``coefficient * (product of symbols) + offset``. A symbol may occur twice in the product."""
-
-    symbols: tuple[str, ...]
-    coefficient: int = 1
-    offset: int = 0
-
-    def at(self, sizes: Mapping[str, int]) -> int:
-        """Returns its value for given sizes of the symbols."""
-        return self.coefficient * math.prod(sizes[s] for s in self.symbols) + self.offset
-
-    def renamed(self, names: Mapping[str, str]) -> Size:
-        """Returns the same size with its symbols renamed."""
-        return self._replace(symbols=tuple(names.get(s, s) for s in self.symbols))
-
-    def __str__(self) -> str:
-        product = "*".join(([str(self.coefficient)] if self.coefficient != 1 else []) + list(self.symbols))
-        return f"{product}{self.offset:+d}" if self.offset else product
-
-    def __repr__(self) -> str:
-        return str(self)
+Shape = tuple[Any, ...]
+"""The size of each axis: a number or a `Dim`."""
 
 
-def evaluate(tree: Any, sizes: Mapping[str, int]) -> Any:
-    """Replaces every `Size` in an attribute with its value."""
-    if isinstance(tree, Size):
-        return tree.at(sizes)
-    if isinstance(tree, (tuple, list)):
-        return type(tree)(evaluate(item, sizes) for item in tree)
-    if isinstance(tree, slice):
-        return slice(*(evaluate(bound, sizes) for bound in (tree.start, tree.stop, tree.step)))
-    return tree
+class Sizes:
+    """What a symbolic trace knows of sizes.
+
+    Attributes:
+        tensor: the class Tensor.
+        guards: what Python decided by sizes, and the line that did it first.
+        hashed: whether Python took the hash of a size, as for a key of a dict.
+        plain_keys: whether a size has the hash of its number, so that a table finds it. If not, every table lacks it,
+            and a cache is filled anew.
+        leaked: whether an array left the trace, and with it plain sizes.
+        done: whether the trace is over, so that sizes are plain numbers.
+        flipped: a guard that gets the opposite outcome.
+        leaves: the shape of each leaf with formulas in it.
+        unknowns: the value, and its axis, that each size which no rule gives is measured at.
+    """
+
+    def __init__(self, tensor: Any, flipped: Guard | None = None, plain_keys: bool = False) -> None:
+        self.plain_keys = plain_keys
+        self.tensor = tensor
+        self.guards: dict[Guard, Location | None] = {}
+        self.hashed = False
+        self.leaked = False
+        self.done = False
+        self.flipped = flipped
+        self.leaves: dict[Value, Shape] = {}
+        self.unknowns: dict[Atom, tuple[Value, int]] = {}
+        self._calling = ""
+
+    def guard(self, guard: Guard) -> bool:
+        """Records a guard, and returns its outcome."""
+        if guard.left == guard.right and guard.kind != "text":
+            return guard.outcome
+        self.guards.setdefault(guard, user_location())
+        return not guard.outcome if guard == self.flipped else guard.outcome
+
+    def require(self, left: Any, right: Any) -> None:
+        """Records that two sizes are equal, since the op that runs raises an error otherwise."""
+        self.guard(Guard("eq", formula(left), formula(right), True, self._calling, True))
+
+    def shape_of(self, value: Value) -> Shape:
+        """Returns the shape of a value."""
+        node = value.node
+        if node is not None:
+            return value.shape if node.sizes is None else node.sizes[value.index]
+        return self.leaves.get(value, value.shape)
+
+    def dims(self, tensor: Any, shape: Sequence[Any]) -> Shape:
+        """Returns the shape of a tensor, given the formula of each size."""
+        pairs = zip(tensor._data.shape, shape, strict=True)
+        return tuple([Dim(n, f, self) if isinstance(f, Size) else n for n, f in pairs])
+
+    def leaf(self, tensor: Any, shape: Shape) -> Any:
+        """Returns a new leaf with the data of a tensor, whose shape has formulas in it."""
+        fresh = self.tensor._traced._of(tensor._data, None, shape, self)
+        fresh._requires_grad = tensor._requires_grad
+        self.leaves[fresh._leaf_value()] = shape
+        return fresh
+
+    def wrap(self, data: np.ndarray[Any, Any], value: Value | None = None) -> Any:
+        """Returns a tensor with data that the trace computed before, as that of a value."""
+        if value is None:
+            return self.tensor(data)
+        return self.tensor._traced._of(data, value, self.shape_of(value), self)
+
+    def call(self, op: Op[Any, Any], inputs: Sequence[Any], attrs: dict[str, Any], parts: Sequence[Any]) -> list[Shape]:
+        """Returns the shape of each result of an op."""
+        given = [None if x is None else self._shape(x) for x in inputs]
+        actual = [part.shape for part in parts]
+        if op.size_rule is None:
+            varies = any(type(n) is Dim for shape in given if shape for n in shape) or any(
+                formula(attr) is not attr and formula(attr) != attr for attr in attrs.values()
+            )
+            return [tuple([None] * len(shape)) if varies else shape for shape in actual]
+        self._calling = op.name
+        more = {"dtypes": [getattr(x, "dtype", None) for x in inputs]} if op.size_rule_needs_dtypes else {}
+        found = op.size_rule(*given, **attrs, **more)
+        shapes = found if type(found) is list else [found]
+        numbers = [tuple(map(concrete, shape)) for shape in shapes]
+        if len(numbers) != len(actual) or not all(map(_fits, numbers, actual)):
+            raise ShapeError(
+                f"{op.name}: its size rule gives {numbers} for {given} and {attrs}, but the results have the shapes "
+                f"{actual}"
+            )
+        return shapes
+
+    def _shape(self, x: Any) -> Shape:
+        if type(x) is Dim:
+            return ()
+        shape = getattr(x, "_shape", None)
+        return shape if shape is not None else np.shape(getattr(x, "_data", x))
+
+    def measured(self, shapes: Sequence[Shape], node: Node) -> tuple[Shape, ...]:
+        """Replaces each size that is not known, None, with one that is measured when the model runs."""
+        found = []
+        for index, shape in enumerate(shapes):
+            if None in shape:
+                shape = tuple(self._measured(node, index, axis) if n is None else n for axis, n in enumerate(shape))
+            found.append(shape)
+        return tuple(found)
+
+    def _measured(self, node: Node, index: int, axis: int) -> Dim:
+        value = node.value(index)
+        size = unknown(len(self.unknowns))
+        (((atom,), _),) = size.terms
+        self.unknowns[atom] = (value, axis)
+        return Dim(value.shape[axis], size, self)
 
 
-def symbols_of(tree: Any) -> set[str]:
-    """Returns the symbols that a shape or an attribute depends on."""
-    if isinstance(tree, Size):
-        return set(tree.symbols)
-    if isinstance(tree, Graph):
-        shapes = [value.shape for value in tree.inputs.values()]
-        parts = [(node.inputs, *node.attrs.values(), *(spec.shape for spec in node.outputs)) for node in tree.nodes]
-        return symbols_of((shapes, parts))
-    if isinstance(tree, (tuple, list)):
-        return {s for item in tree for s in symbols_of(item)}
-    if isinstance(tree, slice):
-        return {s for bound in (tree.start, tree.stop, tree.step) for s in symbols_of(bound)}
-    return set()
+def _fits(numbers: Shape, actual: Shape) -> bool:
+    return len(numbers) == len(actual) and all(n is None or n == m for n, m in zip(numbers, actual, strict=True))
 
 
-def unify(graphs: Sequence[Graph], sizes: Sequence[Mapping[str, int]]) -> Graph:
-    """Returns one graph that equals each of `graphs` when its symbols take the sizes of that run.
+def call_symbolic(
+    op: Op[Any, Any], inputs: tuple[Any, ...], attrs: dict[str, Any], grad: bool, trace: Trace, as_array: Any
+) -> Any:
+    """Runs an op in a symbolic trace.
 
     Args:
-        graphs: the traces; names and constants come from the first.
-        sizes: the sizes of all symbols in each run.
-
-    Raises:
-        TraceError: the runs differ in more than sizes. The message names the user's line.
+        op: the op.
+        inputs: tensors, arrays, numbers, sizes or None.
+        attrs: the attributes, with sizes in them.
+        grad: whether gradients are recorded.
+        trace: the trace.
+        as_array: converts an input that is not a tensor.
     """
-    return _Unifier(graphs, sizes).run()
+    sizes = trace.sizes
+    assert sizes is not None
+    tensor = op.tensor
+    arrays = [x._data if isinstance(x, tensor) else x.n if type(x) is Dim else as_array(op, x) for x in inputs]
+    plain = {name: concrete(attr) for name, attr in attrs.items()}
+    try:
+        result = op.forward(*arrays, **plain)
+    except LucidError:
+        raise
+    except (ValueError, IndexError, TypeError) as error:
+        op.explain(arrays, plain, error)
+    parts = tuple([np.asarray(part) for part in result]) if type(result) is tuple else (np.asarray(result),)
+    shapes = sizes.call(op, inputs, attrs, parts)
+    needs = grad and op.no_gradient is None and any(isinstance(x, tensor) and x._requires_grad for x in inputs)
+    values = tuple([_operand(op, x, trace) for x in inputs])
+    saved, stamp = _saved(op, inputs, arrays, values, parts, sizes) if needs else (None, 0)
+    node = Node(op, values, attrs, tuple([Spec(part.shape, part.dtype) for part in parts]), needs, saved, stamp)
+    node.sizes = sizes.measured(shapes, node)
+    if parts[0].base is not None and values and type(values[0]) is Value:
+        node.views = np.may_share_memory(parts[0], arrays[0])
+    trace.record(node)
+    made = [tensor._traced._of(part, node.value(i), node.sizes[i], sizes) for i, part in enumerate(parts)]
+    return tuple(made) if type(result) is tuple else made[0]
 
 
-class _Unifier:
-    def __init__(self, graphs: Sequence[Graph], sizes: Sequence[Mapping[str, int]]) -> None:
-        self.graphs = graphs
-        self.sizes = sizes
-        # For each run, the unified value of each of its values.
-        self.placed: list[dict[Value, Value]] = [{} for _ in graphs]
-        self.captured: dict[Value, Any] = {}
-        self.labels: dict[Value, str] = {}
-        self.node: Node | None = None
-
-    def run(self) -> Graph:
-        first = self.graphs[0]
-        inputs = {name: self._place([graph.inputs[name] for graph in self.graphs], known=True) for name in first.inputs}
-        for nodes in zip_longest(*(graph.nodes for graph in self.graphs)):
-            self._unify_nodes(nodes)
-        self.node = None
-        outputs = {}
-        if any(graph.outputs.keys() != first.outputs.keys() for graph in self.graphs):
-            counts = " and ".join(str(len(graph.outputs)) for graph in self.graphs)
-            raise self._error(f"the number of outputs changed ({counts}) with {self._changed()}")
-        for name in first.outputs:
-            self.node = first.outputs[name].node
-            outputs[name] = self._operand([graph.outputs.get(name) for graph in self.graphs])
-        return Graph(inputs, outputs, self.captured, self.labels, first.structure, first.reads)
-
-    def _unify_nodes(self, nodes: tuple[Node | None, ...]) -> None:
-        first = self.node = nodes[0] or next(node for node in nodes if node is not None)
-        if any(node is None or node.op is not first.op for node in nodes):
-            counts = " and ".join(str(len(graph.nodes)) for graph in self.graphs)
-            raise self._error(
-                f"the recorded operations differ ({counts} of them): a Python loop or branch depends on "
-                f"{self._changed()}, and would be frozen as the example took it"
-            )
-        if any(len(node.inputs) != len(first.inputs) for node in nodes if node is not None):
-            counts = " and ".join(str(len(node.inputs)) for node in nodes if node is not None)
-            raise self._error(f"the number of inputs changed ({counts}) with {self._changed()}")
-        inputs = tuple(self._operand([node.inputs[i] for node in nodes]) for i in range(len(first.inputs)))  # type: ignore[union-attr]
-        attrs = {
-            name: self._attribute([node.attrs[name] for node in nodes], f"the attribute {name!r}")  # type: ignore[union-attr]
-            for name in first.attrs
-        }
-        specs = tuple(
-            Spec(self._shape([node.outputs[i].shape for node in nodes]), spec.dtype)  # type: ignore[union-attr]
-            for i, spec in enumerate(first.outputs)
-        )
-        unified = Node(first.op, inputs, attrs, specs, first.needs_grad)
-        unified.scope, unified.location = first.scope, first.location
-        for run, node in enumerate(nodes):
-            for i in range(len(specs)):
-                self.placed[run][node.value(i)] = unified.value(i)  # type: ignore[union-attr]
-
-    def _operand(self, operands: Sequence[Any]) -> Any:
-        """Unifies one input of a node over all runs."""
-        first = operands[0]
-        if type(first) is not Value:
-            if any(type(o) is Value or (o is None) != (first is None) for o in operands):
-                raise self._error(f"an input is a tensor in one run and a constant in another with {self._changed()}")
-            return self._attribute(operands, "a constant")
-        if any(type(o) is not Value for o in operands):
-            raise self._error(f"an input is a tensor in one run and a constant in another with {self._changed()}")
-        places = [self.placed[run].get(o) for run, o in enumerate(operands)]
-        if all(place is None for place in places):
-            return self._place(operands)
-        if any(place is not places[0] and place != places[0] for place in places):
-            raise self._error(f"the operations are wired differently with {self._changed()}")
-        return places[0]
-
-    def _place(self, leaves: Sequence[Value], known: bool = False) -> Value:
-        """Makes a leaf of the unified graph: an input, or a constant that must be the same in all runs."""
-        first = leaves[0]
-        if known:
-            unified = Value(self._shape([leaf.shape for leaf in leaves]), first.dtype, first.requires_grad)
-        else:
-            unified = first
-            tensors = [graph.captured[leaf] for graph, leaf in zip(self.graphs, leaves, strict=True)]
-            array = tensors[0]._data
-            for tensor in tensors[1:]:
-                if tensor is not tensors[0] and not _same(array, tensor._data):
-                    raise self._error(
-                        "a tensor made outside of lucid's ops differs between two runs "
-                        f"({array.dtype}{list(array.shape)} and {tensor._data.dtype}{list(tensor._data.shape)}) "
-                        f"with {self._changed()}"
-                    )
-            self.captured[unified] = tensors[0]
-            self.labels[unified] = self.graphs[0].labels[first]
-        for run, leaf in enumerate(leaves):
-            self.placed[run][leaf] = unified
-        return unified
-
-    def _attribute(self, runs: Sequence[Any], what: str) -> Any:
-        first = runs[0]
-        if isinstance(first, (tuple, list)) and all(
-            isinstance(r, (tuple, list)) and len(r) == len(first) for r in runs
-        ):
-            return type(first)(self._attribute(items, what) for items in zip(*runs, strict=True))
-        if isinstance(first, slice) and all(isinstance(r, slice) for r in runs):
-            bounds = [[r.start for r in runs], [r.stop for r in runs], [r.step for r in runs]]
-            return slice(*(self._attribute(items, what) for items in bounds))
-        if all(isinstance(r, Graph) for r in runs):
-            return unify(runs, self.sizes)
-        if all(type(r) is type(first) and (r == first or (r != r and first != first)) for r in runs):
-            return first
-        if all(type(r) is int for r in runs) and (size := self._size(runs)) is not None:
-            return size
-        values = " and ".join(dict.fromkeys(map(str, runs)))
-        raise self._error(f"{what} changed ({values}) with {self._changed()}")
-
-    def _shape(self, shapes: Sequence[tuple[int, ...]]) -> tuple[Any, ...]:
-        """Unifies the shapes of a value; None stands for a size that no formula here describes."""
-        if any(len(shape) != len(shapes[0]) for shape in shapes):
-            raise self._error(f"the number of axes of a value changed with {self._changed()}")
-        return tuple(ns[0] if all(n == ns[0] for n in ns) else self._size(ns) for ns in zip(*shapes, strict=True))
-
-    def _size(self, ns: Sequence[int]) -> Size | None:
-        """Returns the formula that gives these numbers in these runs, or None."""
-        base = self.sizes[0]
-        # The symbols that changed in a run in which the number changed too; those that changed alone tell most.
-        changes = [
-            {s for s in base if sizes[s] != base[s]} for n, sizes in zip(ns, self.sizes, strict=True) if n != ns[0]
-        ]
-        alone = [change for change in changes if len(change) == 1]
-        moved = sorted(set().union(*(alone or changes)))
-        found: list[Size] = []
-        for powers in product((1, 2), repeat=len(moved)) if 1 <= len(moved) <= 3 else ():
-            symbols = tuple(s for s, power in zip(moved, powers, strict=True) for _ in range(power))
-            at = [math.prod(sizes[s] for s in symbols) for sizes in self.sizes]
-            rise, run = next((n - ns[0], a - at[0]) for n, a in zip(ns, at, strict=True) if a != at[0])
-            if rise % run == 0:
-                size = Size(symbols, rise // run, ns[0] - rise // run * at[0])
-                if all(size.at(sizes) == n for n, sizes in zip(ns, self.sizes, strict=True)):
-                    found.append(size)
-        # If 3 becomes 4 and 9 becomes 16, the formula is n * n, not 7 * n - 12.
-        return min(found, key=lambda size: abs(size.offset), default=None)
-
-    def _changed(self) -> str:
-        """Describes what changed between the runs."""
-        base = self.sizes[0]
-        moved = [f"{s} from {base[s]} to {sizes[s]}" for sizes in self.sizes[1:] for s in base if sizes[s] != base[s]]
-        return f"a size ({', '.join(dict.fromkeys(moved))})" if moved else "the values of the inputs"
-
-    def _error(self, why: str) -> TraceError:
-        where = f" {self.node.op.name} at {self.node.location}:" if self.node is not None else ""
-        reads = [str(read) for graph in self.graphs for read in graph.reads]
-        hint = ""
-        if reads:
-            hint = f"; a traced value left the graph through {', '.join(dict.fromkeys(reads))}"
-        return TraceError(f"{where.strip()} {why}{hint}".strip())
+def _operand(op: Op[Any, Any], x: Any, trace: Trace) -> Any:
+    if x is None or type(x) in (Dim, bool, int, float):
+        return x
+    return trace.value_of(x if isinstance(x, op.tensor) else op.tensor(np.asarray(x)))
 
 
-def _same(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
-    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+def _saved(
+    op: Op[Any, Any], inputs: Any, arrays: Any, values: Any, parts: Any, sizes: Sizes
+) -> tuple[tuple[Any, ...], int]:
+    """Returns what the gradient rule needs, and the sum of the versions of what is kept."""
+    kept: dict[int, Any] = {}
+    stamp = 0
+    for i in (*op.keeps_inputs, *(range(len(op.inputs) - 1, len(inputs)) if op.keeps_star else ())):
+        value = values[i]
+        if i in op.partners and not (type(other := values[op.partners[i]]) is Value and other.requires_grad):
+            continue
+        kept[i] = inputs[i] if type(inputs[i]) is Dim else arrays[i]
+        if type(value) is Value:
+            stamp += value.owner().version
+    shapes = tuple([sizes.shape_of(v) if type(v) is Value else () for v in values]) if op.keeps_shapes else ()
+    return (kept, parts if op.keeps_out else (), shapes), stamp
+
+
+def resolved(graph: Graph, names: dict[Any, Any]) -> Graph:
+    """Returns a graph with its symbols replaced by others, by sizes or by numbers, and formulas in place of `Dim`s.
+
+    Args:
+        graph: a symbolic trace, or a graph that this function returned. Nodes keep their order.
+        names: for symbols what replaces them.
+    """
+    places: dict[Value, Value] = {}
+    sizes = graph.sizes
+
+    def attribute(old: Any) -> Any:
+        if isinstance(old, Graph):
+            return resolved(old, names)
+        if type(old) is Dim:
+            old = old.formula
+        if isinstance(old, (tuple, list)) and not hasattr(old, "renamed"):
+            return type(old)(map(attribute, old))
+        if isinstance(old, slice):
+            return slice(*map(attribute, (old.start, old.stop, old.step)))
+        return old.renamed(names) if hasattr(old, "renamed") else old
+
+    def shape(old: Shape) -> Shape:
+        return tuple([None if isinstance(n, Size) and n.unknowns else n for n in map(attribute, old)])
+
+    inputs = {}
+    for name, value in graph.inputs.items():
+        own = value.shape if sizes is None else sizes.shape_of(value)
+        inputs[name] = places[value] = Value(shape(own), value.dtype, value.requires_grad)
+    for node in graph.nodes:
+        operands = tuple([places.get(v, v) if type(v) is Value else attribute(v) for v in node.inputs])
+        shapes = [spec.shape for spec in node.outputs] if node.sizes is None else node.sizes
+        outputs = tuple([Spec(shape(own), spec.dtype) for own, spec in zip(shapes, node.outputs, strict=True)])
+        attrs = {name: attribute(attr) for name, attr in node.attrs.items()}
+        new = Node(node.op, operands, attrs, outputs, node.needs_grad)
+        new.scope, new.location = node.scope, node.location
+        for i in range(len(outputs)):
+            places[node.value(i)] = new.value(i)
+    results = {name: places.get(value, value) for name, value in graph.outputs.items()}
+    measured = {atom: (places[value], axis) for atom, (value, axis) in graph.measured.items()}
+    return graph._replace(inputs=inputs, outputs=results, measured=measured, sizes=None)

@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, count
 from math import inf
 from typing import Any
 
 from ..errors import TraceError
+from .dim import Guard
 from .graph import Graph, depends
+from .location import PACKAGE, user_location
 from .mode import MODE, Mode
-from .node import Location, Node, TensorLike, Value
+from .node import Node, TensorLike, Value
+from .op import OPS
 from .read import Answer, Read, numbers_around
+from .size import Size
+from .symbolic import Sizes
 from .tree import Structure, flatten, paths, unflatten
 
-__all__ = ["PACKAGE", "EndlessRunError", "Trace", "input_names", "record", "trace", "user_location"]
-
-PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-"""The folder of lucid's own files."""
-
-
-def user_location() -> Location | None:
-    """Returns the innermost line being executed outside lucid."""
-    frame = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
-        frame = frame.f_back  # type: ignore[assignment]
-    if frame is None:
-        return None
-    return Location(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
+__all__ = ["EndlessRunError", "Trace", "input_names", "record", "trace"]
 
 
 class EndlessRunError(BaseException):
@@ -44,11 +34,19 @@ class Trace:
         parent: the trace around it, if it records a subgraph.
         reads: what Python read of its tensors.
         answer: what a read gets instead of the elements; the elements themselves if None.
+        sizes: what is known of sizes, if the trace is symbolic.
     """
 
-    def __init__(self, parent: Trace | None = None, answer: Answer | None = None, limit: float = inf) -> None:
+    def __init__(
+        self,
+        parent: Trace | None = None,
+        answer: Answer | None = None,
+        limit: float = inf,
+        sizes: Sizes | None = None,
+    ) -> None:
         self.parent = parent
         self.answer = answer
+        self.sizes: Sizes | None = sizes if parent is None else parent.sizes
         self.reads: list[Read] = []
         # The ops and reads that are left to the outermost trace and those inside it; None if there is no limit.
         self._left: list[float] | None = parent._left if parent is not None else None if limit == inf else [limit]
@@ -208,8 +206,11 @@ def record(
     kwargs: dict[str, Any],
     answer: Answer | None = None,
     limit: float = inf,
+    shapes: Sequence[Sequence[int | Size]] | None = None,
+    flipped: Guard | None = None,
+    plain_keys: bool = False,
 ) -> Graph:
-    """Does what `trace` does; reads may get other answers, and the run may be cut off.
+    """Does what `trace` does; reads may get other answers, the run may be cut off, and sizes may be formulas.
 
     Args:
         function: what to run.
@@ -217,6 +218,9 @@ def record(
         kwargs: its keyword arguments.
         answer: what each read gets instead of the elements.
         limit: the most ops and reads.
+        shapes: for each input, the formula of each size; the trace is symbolic if they are given.
+        flipped: a guard of a symbolic trace that gets the opposite outcome.
+        plain_keys: whether sizes have the hashes of their numbers.
 
     Raises:
         TraceError: inside another trace, or the function returned no Tensor.
@@ -224,9 +228,13 @@ def record(
     """
     if MODE.get().trace is not None:
         raise TraceError("trace: a trace is already under way here; a traced function cannot start another one")
-    recording = Trace(None, answer, limit)
     leaves, structure = flatten((args, kwargs), _is_tensor)
-    fresh = [leaf._alias() for leaf in leaves]
+    sizes = None if shapes is None else Sizes(OPS["add"].tensor, flipped, plain_keys)
+    recording = Trace(None, answer, limit, sizes)
+    if sizes is None:
+        fresh = [leaf._alias() for leaf in leaves]
+    else:
+        fresh = [sizes.leaf(leaf, sizes.dims(leaf, shape)) for leaf, shape in zip(leaves, shapes or (), strict=True)]
     values = [tensor._leaf_value() for tensor in fresh]
     recording.inputs.update(values)
     names = input_names(function, args, kwargs)
@@ -244,6 +252,8 @@ def record(
         outputs = [recording.value_of(tensor) for tensor in results]
     finally:
         MODE.reset(token)
+        if sizes is not None:
+            sizes.done = True
     if not outputs:
         raise TraceError(f"trace: the function returned no Tensor, but {type(result).__name__}")
     for value in recording.captured:
@@ -261,6 +271,8 @@ def record(
         recording.labels,
         result_structure,
         tuple(recording.reads),
+        None if sizes is None else sizes.unknowns,
+        sizes,
     )
     recording.forget()
     return graph

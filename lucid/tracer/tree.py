@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from .dim import concrete
+
 __all__ = ["LEAF", "Structure", "TreeNode", "flatten", "paths", "unflatten"]
 
 
@@ -46,7 +48,7 @@ def flatten(tree: Any, is_leaf: Callable[[Any], bool]) -> tuple[list[Any], Struc
         return [tree], LEAF
     split = _split(tree)
     if split is None:
-        return [], Structure(_Constant, tree, ())
+        return [], Structure(_Constant, concrete(tree), ())
     rest, parts = split
     leaves: list[Any] = []
     structures = []

@@ -1,4 +1,4 @@
-"""Layers behind a strided convolution: the number of time steps is a quotient, known only at run time."""
+"""Layers behind a strided convolution: the number of time steps is a quotient."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ class Strided(nn.Module):
 )
 def test_any_length(layer, options, operator):
     model = Strided(layer, **options)
-    exported = to_onnx(model, lucid.randn(3, 20, 5))
+    exported = to_onnx(model, lucid.randn(3, 20, 5), lowering="scan" if operator == "Scan" else "auto")
+    assert exported.proto.graph.output[0].type.tensor_type.shape.dim[1].dim_param == "(input_dim_1+1)//2"
     assert exported.operators[operator] == 1
     assert set(exported.axes["input"]) == {0, 1}
     session = Session(exported)
@@ -37,8 +38,10 @@ def test_any_length(layer, options, operator):
         np.testing.assert_allclose(session(x)[0], model(x).detach().numpy(), rtol=1e-5, atol=1e-6)
 
 
-def test_unrolling_says_why_it_cannot():
+def test_unrolling_fixes_the_axis_that_the_number_of_steps_follows_from():
     model, x = Strided(nn.RNN), lucid.randn(3, 20, 5)
-    with pytest.raises(ExportError, match=r"rnn at .* cannot be unrolled.*known in the run alone; use lowering='scan'"):
-        to_onnx(model, x, lowering="unrolled")
-    assert to_onnx(model, x, lowering="unrolled", dynamic=None).operators["MatMul"] == 10
+    exported = to_onnx(model, x, lowering="unrolled")
+    assert exported.operators["MatMul"] == 10
+    assert "unrolled over it" in exported.fixed["input"][1]
+    with pytest.raises(ExportError, match="axis input_dim_1 is unrolled step by step"):
+        to_onnx(model, x, lowering="unrolled", dynamic={"input": {1: "input_dim_1"}})

@@ -19,12 +19,13 @@ from lucid.export import to_onnx
 from lucid.proof.axes import prove
 from lucid.proof.example import Example
 from lucid.proof.placement import RULES
-from lucid.proof.proof import Proof, pin
+from lucid.proof.proof import Proof
 from lucid.proof.separation import Separation, separate, with_totals
 from lucid.runtime import Session
 from lucid.runtime.compiled.parts import Parts
 from lucid.tracer.graph import Graph
 from lucid.tracer.node import Value
+from lucid.tracer.symbolic import resolved
 from tests.ops.case import Case, wrapped
 from tests.ops.case import run as call
 from tests.ops.cases import CASES, ELSEWHERE
@@ -46,7 +47,7 @@ class Evaluated:
 
     def run(self, arrays: Any, shapes: Any) -> list[Any]:
         size = next(shape[axis] for shape, axis in zip(shapes, self.separation.inputs, strict=True) if axis is not None)
-        graph = pin(self.graph, {self.separation.symbol: size})
+        graph = resolved(self.graph, {self.separation.symbol: size})
         found: dict[Value, Any] = {value: tensor._data for value, tensor in graph.captured.items()}
         found.update(zip(graph.inputs.values(), arrays, strict=True))
         for node in graph.nodes:

@@ -36,12 +36,6 @@ def a_branch_on_one_size(x):
 
 
 @fixed((X,), *TIMES)
-def whole_weeks(x):
-    n = x.shape[0]
-    return x[: n - n % WEEK] * 1.0
-
-
-@fixed((X,), *TIMES)
 def odd_and_even(x):
     return x * 2 if len(x) % 2 else x * 3
 
@@ -113,6 +107,12 @@ def scaled_by_a_size(x):
     return x * x.shape[0] + x.shape[1]
 
 
+@exported((X,), *TIMES)
+def whole_weeks(x):
+    n = x.shape[0]
+    return x[: n - n % WEEK] * 1.0
+
+
 @exported((X,), *TIMES[1:])
 def positions(x):
     return x + lucid.arange(x.shape[0]).float().reshape(x.shape[0], 1, 1)
@@ -178,18 +178,19 @@ def test_no_tensor_of_a_trace_stays_in_a_cache() -> None:
     np.testing.assert_allclose(a_cached_mask(x).numpy(), np.tril(np.ones((5, 5))) @ x.numpy(), rtol=1e-5)
 
 
-def test_layers_of_lucids_own_are_not_probed() -> None:
-    assert probes(nn.RNN(3, 4)) == ()
-    assert probes(nn.Sequential(nn.Linear(3, 4), nn.Tanh())) == ()
-    assert probes(lambda x: x * 2) == ()
+def test_layers_of_lucids_own_are_probed_at_size_one_alone() -> None:
+    assert probes(nn.RNN(3, 4), False) == (1,)
+    assert probes(nn.Sequential(nn.Linear(3, 4), nn.Tanh()), False) == (1,)
+    assert probes(lambda x: x * 2, False) == (1,)
+    assert probes(lambda x: x * x.shape[0], False) == (1, 2, 61, 257)
 
 
-def test_numbers_of_the_program_are_probed() -> None:
-    found = probes(functools.partial(a_branch_beyond_the_sizes_tried).func)
+def test_numbers_of_the_program_are_probed_if_sizes_leak() -> None:
+    found = probes(functools.partial(a_branch_beyond_the_sizes_tried).func, True)
     assert {19, 20, 21, 257} <= set(found)
-    assert {39, 40, 41} <= set(probes(a_branch_in_another_function))
-    assert {29, 30, 31} <= set(probes(ABranchInAMethod()))
-    assert {6, 7, 8} <= set(probes(whole_weeks))
+    assert {39, 40, 41} <= set(probes(a_branch_in_another_function, True))
+    assert {29, 30, 31} <= set(probes(ABranchInAMethod(), True))
+    assert {6, 7, 8} <= set(probes(whole_weeks, True))
 
 
 def test_compiled_modules_are_right_at_sizes_that_decide() -> None:

@@ -135,14 +135,14 @@ def test_nothing_is_exported_twice_without_need(monkeypatch: pytest.MonkeyPatch)
     from lucid.runtime.compiled import dispatch
 
     count = 0
-    to_onnx = dispatch.to_onnx
+    to_onnx = dispatch.export
 
     def counted(*args: Any, **kwargs: Any) -> Any:
         nonlocal count
         count += 1
         return to_onnx(*args, **kwargs)
 
-    monkeypatch.setattr(dispatch, "to_onnx", counted)
+    monkeypatch.setattr(dispatch, "export", counted)
     model = Classifier().eval()
     fast = compile(model)
     fast(lucid.randn(20, 2, 3))

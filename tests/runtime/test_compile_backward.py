@@ -207,14 +207,14 @@ def test_a_gradient_that_arrives(layer: str) -> None:
 
 def test_it_is_exported_again_when_the_model_changes_and_only_then(monkeypatch: pytest.MonkeyPatch) -> None:
     count = 0
-    to_onnx = dispatch.to_onnx
+    to_onnx = dispatch.export
 
     def counted(*args: Any, **kwargs: Any) -> Any:
         nonlocal count
         count += 1
         return to_onnx(*args, **kwargs)
 
-    monkeypatch.setattr(dispatch, "to_onnx", counted)
+    monkeypatch.setattr(dispatch, "export", counted)
     model = Loss()
     backward = compile_backward(model)
     args = example(20)
@@ -317,13 +317,13 @@ def test_another_dtype() -> None:
 def watched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, list[tuple[int, ...]]]]:
     """Records for each export whether it is verified, and the shapes of its inputs."""
     exports = []
-    to_onnx = dispatch.to_onnx
+    to_onnx = dispatch.export
 
     def export(flat: Any, *tensors: Any, **kwargs: Any) -> Any:
         exports.append((kwargs["verify"], [t.shape for t in tensors]))
         return to_onnx(flat, *tensors, **kwargs)
 
-    monkeypatch.setattr(dispatch, "to_onnx", export)
+    monkeypatch.setattr(dispatch, "export", export)
     monkeypatch.setattr(dispatch, "_LARGE", 100)
     return exports
 

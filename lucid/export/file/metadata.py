@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import onnx_ir as ir
 
 from .layout import lay_out
 
-__all__ = ["AXES", "OPSET", "PREFIX", "REPORT", "VERSION", "check_metadata", "read_json", "stamp"]
+__all__ = ["AXES", "CONDITIONS", "OPSET", "PREFIX", "REPORT", "VERSION", "check_metadata", "read_json", "stamp"]
 
 PREFIX = "lucid."
 VERSION = "lucid.version"
 OPSET = "lucid.opset"
 AXES = "lucid.axes"
+CONDITIONS = "lucid.conditions"
 REPORT = "lucid.verification"
 
 
@@ -46,6 +47,7 @@ def stamp(
     model: ir.Model,
     opset: int,
     axes: Mapping[str, Mapping[int, str]],
+    conditions: Sequence[str],
     report: Mapping[str, Any] | None,
     metadata: Mapping[str, str],
 ) -> None:
@@ -60,6 +62,7 @@ def stamp(
             VERSION: __version__,
             OPSET: str(opset),
             AXES: json.dumps(axes),
+            CONDITIONS: json.dumps(conditions),
             REPORT: json.dumps(report),
         }
     )

@@ -10,12 +10,18 @@ import numpy as np
 import onnx_ir as ir
 
 from ...tracer.node import Node, Value
-from ...tracer.symbolic import Size
+from ...tracer.size import Real, Size
 
 __all__ = ["Builder", "Operand"]
 
 Operand = ir.Value | np.ndarray[Any, Any] | None
 """An input of a node: a value, an array that becomes a constant, or None for an omitted optional input."""
+
+_REAL = {"add": "Add", "sub": "Sub", "mul": "Mul", "div": "Div", "pow": "Pow", "neg": "Neg"}
+"""The operators that compute with floating-point numbers."""
+
+_ROUNDED = {"floor": "Floor", "ceil": "Ceil", "round": "Round", "trunc": ""}
+"""The operators that round these; a cast cuts off the fraction."""
 
 
 class Builder:
@@ -28,6 +34,8 @@ class Builder:
         node: the node of the lucid graph that is being lowered.
         read: the values of the lucid graph that some node or output reads.
         wished: the name that each constant gets if no other value has it.
+        symbols: the value, and its axis, that has the size of each symbol.
+        measured: for each size that no rule gives, a function that returns a value and the axis with that size.
         parts: the named values that a value was concatenated from. If all lowerings read these instead, the
             concatenation is dead code.
     """
@@ -45,6 +53,7 @@ class Builder:
         self.wished: dict[ir.Value, str] = {}
         self.parts: dict[ir.Value, Mapping[str, ir.Value]] = {}
         self.symbols: dict[str, tuple[ir.Value, int]] = {}
+        self.measured: dict[Any, Callable[[], tuple[ir.Value, int]]] = {}
         self._arrays: dict[ir.Value, np.ndarray[Any, Any]] = {}
         self._constants: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = {}
         self._sizes: dict[str, ir.Value] = {}
@@ -194,14 +203,54 @@ class Builder:
         """Returns a size as a tensor of one int64."""
         if not isinstance(n, Size):
             return self.const(np.array([n], np.int64))
-        parts = [self._symbol(s) for s in n.symbols]
-        result = parts[0]
-        for part in parts[1:]:
-            result = self.op("Mul", result, part)
-        if n.coefficient != 1:
-            result = self.op("Mul", result, np.array([n.coefficient], np.int64))
-        if n.offset:
-            result = self.op("Add", result, np.array([n.offset], np.int64))
+        result: ir.Value | None = None
+        # What is added comes before what is subtracted, and the constant last.
+        for monomial, coefficient in sorted(n.terms, key=lambda term: (not term[0], term[1] < 0)):
+            parts = [self._atom(atom) for atom in monomial]
+            if not parts or abs(coefficient) != 1:
+                parts.append(self.const(np.array([abs(coefficient)], np.int64)))
+            term = parts[0]
+            for part in parts[1:]:
+                term = self.op("Mul", term, part)
+            if result is None:
+                result = term if coefficient > 0 else self.op("Neg", term)
+            else:
+                result = self.op("Add" if coefficient > 0 else "Sub", result, term)
+        assert result is not None
+        return result if n.divisor == 1 else self.op("Div", result, np.array([n.divisor], np.int64))
+
+    def number(self, x: Any) -> ir.Value:
+        """Returns a size, or a number that follows from sizes, as a tensor of one int64 or float64."""
+        if isinstance(x, float):
+            return self.const(np.array([x], np.float64))
+        if not isinstance(x, Real):
+            return self.size(x)
+        parts = [self.cast(self.number(operand), np.float64) for operand in x.operands]
+        if x.name == "float":
+            return parts[0]
+        if x.name in ("mod", "floordiv"):
+            quotient = self.op("Floor", self.op("Div", *parts))
+            return quotient if x.name == "floordiv" else self.op("Sub", parts[0], self.op("Mul", quotient, parts[1]))
+        result: ir.Value = self.op(_REAL[x.name], *parts)
+        return result
+
+    def _atom(self, atom: Any) -> ir.Value:
+        """Returns a symbol, or a part of a size that no polynomial describes, as a tensor of one int64."""
+        if type(atom) is str:
+            return self._symbol(atom)
+        if atom.name == "unknown":
+            return self._measured(atom)
+        if atom.name in _ROUNDED:
+            number = self.number(atom.operands[0])
+            return self.cast(number if atom.name == "trunc" else self.op(_ROUNDED[atom.name], number), np.int64)
+        x, y = (self.size(operand) for operand in atom.operands)
+        if atom.name == "bound":
+            first = self.op("Max", self.op("Add", x, y), np.array([0]))
+            x = self.op("Where", self.op("Less", x, np.array([0]), dtype=np.bool_), first, x, dtype=np.int64)
+        if atom.name == "floordiv":
+            return self.op("Div", self.op("Sub", x, self.op("Mod", x, y)), y)
+        name = {"mod": "Mod", "min": "Min", "max": "Max", "bound": "Min"}[atom.name]
+        result: ir.Value = self.op(name, x, y)
         return result
 
     def sizes(self, ns: Sequence[int | Size]) -> ir.Value:
@@ -226,16 +275,23 @@ class Builder:
         if self._parent is not None:
             return self._parent._symbol(symbol)
         if symbol not in self._sizes:
-            source, axis = self.symbols[symbol]
             scope, self.node = self.node, None
-            if self.opset >= 15:
-                size = self.op("Shape", source, dtype=np.int64, start=axis, end=axis + 1)
-            else:
-                shape = self.op("Shape", source, dtype=np.int64)
-                size = self.op("Gather", shape, np.array([axis], np.int64), axis=0)
+            self._sizes[symbol] = self._size_of(*self.symbols[symbol])
             self.node = scope
-            self._sizes[symbol] = size
         return self._sizes[symbol]
+
+    def _measured(self, atom: Any) -> ir.Value:
+        if self._parent is not None:
+            return self._parent._measured(atom)
+        return self._size_of(*self.measured[atom]())
+
+    def _size_of(self, source: ir.Value, axis: int) -> ir.Value:
+        if self.opset >= 15:
+            size: ir.Value = self.op("Shape", source, dtype=np.int64, start=axis, end=axis + 1)
+            return size
+        shape = self.op("Shape", source, dtype=np.int64)
+        result: ir.Value = self.op("Gather", shape, np.array([axis], np.int64), axis=0)
+        return result
 
 
 def _describe(array: np.ndarray[Any, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from ...tracer.symbolic import Size, symbols_of
+from ...tracer.size import Real, Size, symbols_of
 from .builder import Builder
 from .operands import call, scalar
 from .registry import lowers
@@ -27,13 +27,13 @@ def filled(b: Builder, shape: tuple[Any, ...], value: Any, dtype: Any) -> ir.Val
 
 @lowers("fill")
 def _(b: Builder, shape: tuple[Any, ...], value: Any, dtype: Any) -> Any:
-    if isinstance(value, Size):
+    if isinstance(value, (Size, Real)):
         return b.op("Expand", scalar(b, value, dtype), b.sizes(shape))
     return filled(b, shape, value, dtype)
 
 
 @lowers("count")
 def _(b: Builder, start: Any, stop: Any, step: Any, dtype: Any) -> Any:
-    if not any(isinstance(n, Size) for n in (start, stop, step)):
+    if not any(isinstance(n, (Size, Real)) for n in (start, stop, step)):
         return b.const(np.arange(start, stop, step, dtype=dtype))
     return call(b, "Range", start, stop, step, dtype=dtype)

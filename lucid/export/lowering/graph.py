@@ -13,7 +13,7 @@ from onnx_ir.passes.common import CommonSubexpressionEliminationPass
 from ...errors import ExportError
 from ...tracer.graph import Graph
 from ...tracer.node import Node, Value
-from ...tracer.symbolic import Size, symbols_of
+from ...tracer.size import Real, Size, symbols_of, unknowns_of
 from .builder import Builder
 from .plan import Plan, strategy_of
 from .prune import all_nodes, without_dead
@@ -48,6 +48,8 @@ def lower(plan: Plan, opset: int) -> ir.Model:
         b.symbols.setdefault(symbol, (by_name[name], axis))
     for value, tensor in graph.captured.items():
         values[value] = _Constant(tensor._data, graph.labels[value])
+    for atom, (value, axis) in graph.measured.items():
+        b.measured[atom] = lambda value=value, axis=axis: (_operand(b, values, value), axis)  # type: ignore[misc]
     for node in graph.nodes:
         _lower_node(b, node, values)
     b.node = None
@@ -139,8 +141,8 @@ def _operand(b: Builder, values: Mapping[Value, Any], operand: Any) -> Any:
     if type(operand) is Value:
         found = values[operand]
         return b.const(found.array, found.name) if isinstance(found, _Constant) else found
-    if isinstance(operand, Size):
-        return b.op("Squeeze", b.size(operand), np.array([0]))
+    if isinstance(operand, (Size, Real)):
+        return b.op("Squeeze", b.number(operand), np.array([0]))
     return operand
 
 
@@ -169,11 +171,11 @@ def _lowered(b: Builder, node: Node, operands: list[Any]) -> tuple[Any, ...]:
 
 def _fold(node: Node, values: Mapping[Value, Any]) -> tuple[Any, ...] | None:
     """Computes the results of a node whose inputs are all constant; returns None for any other node."""
-    if node.op.no_export is not None or any(symbols_of(attr) for attr in node.attrs.values()):
+    if node.op.no_export is not None or any(symbols_of(attr) or unknowns_of(attr) for attr in node.attrs.values()):
         return None
     arrays = []
     for operand in node.inputs:
-        if isinstance(operand, Size):
+        if isinstance(operand, (Size, Real)):
             return None
         if type(operand) is Value:
             found = values[operand]

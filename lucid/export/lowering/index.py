@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from ...tracer.symbolic import Size
+from ...tracer.bounds import always, begin
+from ...tracer.size import Size
 from .builder import Builder
 from .operands import in_shape, scalar
 from .registry import lowers
 from .shape import FIRST, LAST, squeezed, unsqueezed
-from .sizes import Extent, joined, measured, minus, vector
+from .sizes import Extent, joined, measured, minus
 
 __all__ = ["Items", "aligned", "is_int", "placed", "sliced"]
 
@@ -103,17 +104,16 @@ def placed(b: Builder, g: Any, have: tuple[Any, ...], items: Items, shape: tuple
     for axis, item in cuts:
         n = shape[axis]
         if is_int(item):
-            first = item if not _negative(item) else minus(b, n, minus(b, 0, item))
+            first = position(item, n)
             before[axis], after[axis] = first, minus(b, n, first, 1)
             continue
         m = next(sizes)
         if _is_full(item):
             continue
         if item.step in (None, 1):
-            if m is None or (isinstance(n, Size) and _may_clamp(item.start, item.stop)):
-                m = measured(b, g, axis)
-            before[axis] = first = _first(b, item, n, m)
-            after[axis] = minus(b, n, first, m)
+            first = 0 if item.start is None else begin(item.start, n)
+            before[axis] = first
+            after[axis] = minus(b, n, first, measured(b, g, axis) if m is None else m)
         elif item.step == -1 and item.start is None and item.stop is None:
             g = b.op("Slice", g, np.array([LAST]), np.array([FIRST]), np.array([axis]), np.array([-1]))
         else:
@@ -123,29 +123,11 @@ def placed(b: Builder, g: Any, have: tuple[Any, ...], items: Items, shape: tuple
     return b.op("Pad", g, joined(b, before + after))
 
 
-def _negative(n: Extent | None) -> bool:
-    return n < 0 if isinstance(n, int) else isinstance(n, Size) and n.coefficient < 0 and n.offset <= 0
-
-
-def _first(b: Builder, cut: slice, n: Extent, m: Extent) -> Extent:
-    """Returns where a slice with step one starts, counted from the front."""
-    start = cut.start
-    if start is None:
-        return 0
-    if isinstance(n, int) and isinstance(start, int):
-        return min(max(start + n, 0) if start < 0 else start, n)
-    if not _negative(start):
-        return b.op("Min", vector(b, start), vector(b, n)) if _may_clamp(start, None) else start
-    # Without an end, the slice is the last m elements, however short the axis is.
-    if cut.stop is None:
-        return minus(b, n, m)
-    first = minus(b, n, minus(b, 0, start))
-    return b.op("Max", vector(b, first), np.array([0])) if _may_clamp(start, None) else first
-
-
-def _may_clamp(*bounds: Extent | None) -> bool:
-    """Returns whether a bound of a slice may exceed an axis, which has at least one element."""
-    return any(isinstance(bound, int) and not -1 <= bound <= 1 for bound in bounds)
+def position(item: Any, n: Any) -> Any:
+    """Returns a position, counted from the front."""
+    if always("ge", item, 0):
+        return item
+    return item + n if always("lt", item, 0) else item % n
 
 
 def _spread(b: Builder, g: Any, axis: int, cut: slice, n: Any, rank: int) -> Any:

@@ -166,7 +166,7 @@ def _(b: Builder, emissions: Any, skips: Any) -> Any:
     start = b.op(
         "Pad",
         b.op("Expand", np.zeros((1, 1), dtype), joined(b, [batch, 1])),
-        joined(b, [0, 0, 0, _less(labels)]),
+        joined(b, [0, 0, 0, labels - 1]),
         never,
     )
     body = b.subgraph()
@@ -180,10 +180,6 @@ def _(b: Builder, emissions: Any, skips: Any) -> Any:
     graph = body.graph([a, e], [now, body.op("Identity", now)])
     _, out = b.op("Scan", start, emissions, outputs=2, dtype=dtype, body=graph, num_scan_inputs=1)
     return out
-
-
-def _less(n: Any) -> Any:
-    return n - 1 if isinstance(n, int) else n._replace(offset=n.offset - 1)
 
 
 def _shifted(b: Builder, x: Any, distance: int, value: np.ndarray[Any, Any] | None) -> Any:

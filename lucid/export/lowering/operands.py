@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from ...tracer.symbolic import Size
+from ...tracer.size import Real, Size
 from .builder import Builder
 
 __all__ = ["call", "common", "in_shape", "out_dtype", "out_shape", "scalar", "values"]
@@ -55,14 +55,17 @@ def out_dtype(b: Builder, index: int = 0) -> Dtype:
 
 def scalar(b: Builder, x: Any, dtype: Any) -> ir.Value:
     """Converts a number or a `Size` to a value without axes."""
-    if isinstance(x, Size):
-        return b.cast(b.op("Squeeze", b.size(x), np.array([0])), dtype)
+    if isinstance(x, (Size, Real)):
+        return b.cast(b.op("Squeeze", b.number(x), np.array([0])), dtype)
     return b.const(np.asarray(x, dtype))
 
 
 def common(b: Builder, *operands: Any) -> Dtype:
     """Returns the dtype that NumPy promotes these operands to, in which Python numbers are weak."""
-    kinds = [b.dtype(x) if isinstance(x, ir.Value) else 0 if isinstance(x, Size) else x for x in operands]
+    kinds = [
+        b.dtype(x) if isinstance(x, ir.Value) else 0 if isinstance(x, Size) else 0.0 if isinstance(x, Real) else x
+        for x in operands
+    ]
     return np.result_type(*kinds)
 
 

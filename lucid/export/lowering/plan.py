@@ -9,12 +9,12 @@ import numpy as np
 
 from ...errors import ExportError
 from ...proof.example import Axis, check_names
-from ...proof.proof import Proof
+from ...proof.proof import Condition, Proof
 from ...proof.separation import Separation, separate, with_totals
 from ...tensor import Tensor
 from ...tracer.graph import Graph
 from ...tracer.node import Node, Value
-from ...tracer.symbolic import Size, symbols_of
+from ...tracer.size import Size, symbols_of
 
 __all__ = ["Lowering", "Plan", "make_plan", "strategy_of"]
 
@@ -35,6 +35,7 @@ class Plan(NamedTuple):
         parameters: the inputs that are parameters of the model, and the tensor of each.
         separation: how the model runs on parts of a batch; None if it cannot.
         reads: where Python reads elements of tensors, without any effect on the graph.
+        conditions: what sizes must satisfy.
     """
 
     graph: Graph
@@ -44,6 +45,7 @@ class Plan(NamedTuple):
     parameters: dict[str, Tensor]
     separation: Separation | None = None
     reads: tuple[str, ...] = ()
+    conditions: tuple[Condition, ...] = ()
 
     @property
     def recurrent(self) -> frozenset[str]:
@@ -102,7 +104,7 @@ def make_plan(
     proof, strategies = _with_strategies(proof, lowering, time_is_asked, made_up)
     # Dynamic quantization gives other numbers for a whole batch than for its parts.
     separation = separate(proof.graph, proof.axes) if precision is None else None
-    return Plan(proof.graph, proof.axes, proof.fixed, strategies, parameters, separation, proof.reads)
+    return Plan(proof.graph, proof.axes, proof.fixed, strategies, parameters, separation, proof.reads, proof.conditions)
 
 
 def _with_parameters(graph: Graph) -> tuple[Graph, dict[str, Tensor]]:

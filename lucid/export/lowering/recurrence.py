@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ...errors import ExportError
-from ...tracer.symbolic import Size
+from ...tracer.size import Size
 from .builder import Builder
 
 __all__ = [

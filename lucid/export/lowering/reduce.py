@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from ...tracer.symbolic import Size
+from ...tracer.size import Size
 from .builder import Builder
 from .operands import call, in_shape, out_dtype, scalar
 from .registry import lowers

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import ExportError
-from ...tracer.symbolic import Size
+from ...tracer.size import Size
 from .builder import Builder
 from .operands import call, in_shape, out_dtype, out_shape, values
 from .reduce import axes_of

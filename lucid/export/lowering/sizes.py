@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from ...tracer.symbolic import Size
+from ...tracer.size import Size, total
 from .builder import Builder
 
 __all__ = ["Extent", "broadcast", "joined", "measured", "minus", "product", "vector"]
@@ -20,36 +20,14 @@ Extent = int | Size | ir.Value
 def minus(b: Builder, n: Extent, *others: Extent) -> Extent:
     """Subtracts all others from ``n``."""
     for m in others:
-        n = _minus(b, n, m)
+        values = isinstance(n, ir.Value) or isinstance(m, ir.Value)
+        n = b.op("Sub", vector(b, n), vector(b, m)) if values else n - m
     return n
-
-
-def _minus(b: Builder, n: Extent, m: Extent) -> Extent:
-    if isinstance(m, int) and not isinstance(n, ir.Value):
-        return n - m if isinstance(n, int) else n._replace(offset=n.offset - m)
-    if isinstance(m, Size) and isinstance(n, int):
-        return Size(m.symbols, -m.coefficient, n - m.offset)
-    if isinstance(m, Size) and isinstance(n, Size) and n.symbols == m.symbols:
-        coefficient, offset = n.coefficient - m.coefficient, n.offset - m.offset
-        return Size(n.symbols, coefficient, offset) if coefficient else offset
-    result: ir.Value = b.op("Sub", vector(b, n), vector(b, m))
-    return result
 
 
 def product(ns: Sequence[int | Size | None]) -> int | Size | None:
     """Returns the product of sizes; None if no formula gives it."""
-    if len(ns) == 1:
-        return ns[0]
-    symbols: tuple[str, ...] = ()
-    fixed = 1
-    for n in ns:
-        if isinstance(n, int):
-            fixed *= n
-        elif n is None or n.offset:
-            return None
-        else:
-            symbols, fixed = symbols + n.symbols, fixed * n.coefficient
-    return Size(symbols, fixed) if symbols else fixed
+    return None if None in ns else total(ns)
 
 
 def vector(b: Builder, n: Extent) -> ir.Value:

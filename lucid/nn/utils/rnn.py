@@ -20,6 +20,7 @@ from ...ops.elementwise import astype, lt, where
 from ...ops.index import getitem, index_add
 from ...ops.shape import cat, reshape, stack, transpose, unsqueeze
 from ...tensor import Tensor, as_tensor
+from ...tracer.dim import concrete
 
 __all__ = [
     "PackedSequence",
@@ -115,7 +116,7 @@ class PackedSequence:
         return None if self._sorted else Tensor(np.argsort(self._order()))
 
     def _order(self) -> np.ndarray[Any, Any]:
-        lengths = self.lengths._data
+        lengths = self.lengths._read("the order of sequences")
         return np.arange(len(lengths)) if self._sorted else np.argsort(-lengths, kind="stable")
 
     def tree_flatten(self) -> tuple[tuple[Any, ...], Any]:
@@ -166,9 +167,9 @@ def pack_padded_sequence(
     if lengths.shape != (batch,):
         raise ShapeError(f"pack_padded_sequence: expected a length for each of {batch} sequences; got {lengths.shape}")
     values = lengths._data
-    if not batch:
+    if batch == 0:
         raise ShapeError(f"pack_padded_sequence: expected at least one sequence; got shape {input.shape}")
-    if values.min() < 1 or values.max() > steps:
+    if values.min() < 1 or values.max() > concrete(steps):
         raise ShapeError(f"pack_padded_sequence: lengths must be from 1 to {steps}; got {values.tolist()}")
     if enforce_sorted and (values[1:] > values[:-1]).any():
         raise ShapeError(

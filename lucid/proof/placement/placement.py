@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from ...tracer.node import Node, Value
 from ...tracer.op import OPS
-from ...tracer.symbolic import Size, symbols_of
+from ...tracer.size import symbols_of
 
 __all__ = ["ALONE", "RULES", "InseparableError", "Placement", "Placing", "Step", "places"]
 
@@ -178,11 +178,11 @@ def product(sizes: Iterable[Any]) -> Sizes:
             raise InseparableError("a size is known only at run time")
         if isinstance(size, int):
             number *= size
-        elif size.offset:
+        elif (factors := size.factors()) is None:
             names.append(str(size))
         else:
-            number *= size.coefficient
-            names += size.symbols
+            number *= factors[0]
+            names += factors[1]
     return number, tuple(sorted(names))
 
 
@@ -207,4 +207,4 @@ def quotient(whole: Sizes, part: Sizes) -> Sizes | None:
 
 def has(size: Any, symbol: str) -> bool:
     """Returns whether a size depends on a symbol."""
-    return isinstance(size, Size) and symbol in symbols_of(size)
+    return symbol in symbols_of(size)

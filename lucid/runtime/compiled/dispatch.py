@@ -10,10 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import ExportError
-from ...export.to_onnx import to_onnx
-from ...proof.axes import prove_at
-from ...proof.example import Example
-from ...proof.isolation import isolated
+from ...export.to_onnx import export
 from ...tensor import Tensor
 from ...tracer.trace import input_names
 from ...tracer.tree import Structure, unflatten
@@ -65,7 +62,6 @@ class Signature:
         self.structure = structure
         self.known = known
         self._made: list[Candidate] = []
-        self._proved: set[Any] = set()
 
     def candidate(self, arrays: Sequence[Array], shapes: Shapes, in_use: Sequence[Candidate]) -> Candidate:
         """Returns the candidate for these inputs, after export and autotuning if needed. Candidates in use are kept."""
@@ -76,10 +72,6 @@ class Signature:
             self.known.fastest[kind] = candidate.lowering, candidate.threads, candidate.parts
         else:
             candidate = self._made_for(*known, arrays, shapes)
-        # Once per class of shapes.
-        if kind not in self._proved:
-            self._prove_at(candidate, shapes)
-            self._proved.add(kind)
         return candidate
 
     def _choose(self, arrays: Sequence[Array], shapes: Shapes, in_use: Sequence[Candidate]) -> Candidate:
@@ -172,8 +164,6 @@ class Signature:
             with suppress(Exception):  # the model may reject them, for example after a change
                 candidate = self._export(lowering, threads, parts, known.example)
                 if candidate.takes(shapes):
-                    if large:
-                        self._prove_at(candidate, shapes)
                     return candidate
         # The proof and the parity check run the model at several sizes, one of them twice as large along each axis.
         candidate = self._export(lowering, threads, parts, arrays, verify=not large)
@@ -187,27 +177,6 @@ class Signature:
         ]
         return self._exported(lowering, threads, parts, arrays, shapes) if large else candidate
 
-    def _prove_at(self, candidate: Candidate, shapes: Shapes) -> None:
-        """Checks that the model computes at these shapes what was exported, possibly at others."""
-        if shapes in self._proved:
-            return
-        compiled, exported, flat = self.compiled, candidate.exported, candidate.flat
-        example = Example(
-            flat, tuple([Tensor(array) for array in flat.example]), {}, exported.input_names[: len(shapes)]
-        )
-        sizes = candidate.session.check(shapes + candidate._shapes)
-        with isolated(compiled.model, evaluation=not compiled.trains):
-            try:
-                prove_at(flat, example, exported.axes, sizes)
-            except ExportError as error:
-                flat.keep_first()
-                raise ExportError(
-                    f"{compiled.name}: at shapes {list(shapes)} {type(compiled.model).__name__} does not do what was "
-                    f"exported at {[array.shape for array in flat.example]}: {error}"
-                ) from error
-        self._check_results(flat)
-        self._proved.add(shapes)
-
     def _export(
         self, lowering: Any, threads: int | None, parts: int, arrays: Sequence[Array], verify: bool = True
     ) -> Candidate:
@@ -217,8 +186,14 @@ class Signature:
         names = input_names(compiled.model, args, kwargs)
         flat = compiled.flat(self.structure)
         flat.example = list(arrays)
-        exported = to_onnx(
-            flat, *tensors, input_names=names, lowering=lowering, trainable=compiled.trains, verify=verify
+        exported = export(
+            flat,
+            tuple(tensors),
+            input_names=names,
+            lowering=lowering,
+            trainable=compiled.trains,
+            verify=verify,
+            conditional=True,
         )
         candidate = Candidate(exported, compiled._asked, threads, parts, lowering, flat)
         compiled.device = candidate.session.device

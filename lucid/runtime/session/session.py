@@ -15,6 +15,7 @@ from ...export.exported import Exported
 from .arguments import ordered
 from .buffer import OPTIONS, Binding, Buffer
 from .device import Device, find_device, load_libraries, require
+from .formula import compute, conditions_of
 from .outputs import Outputs
 from .recurrence import recurrence_of
 from .source import Source, read_model
@@ -52,6 +53,7 @@ class Session:
         inputs: name, dtype and shape of each input; a free size is a name.
         outputs: the same for each output.
         metadata: the metadata in the file.
+        conditions: what sizes must satisfy, such as ``time >= 2``.
 
     Raises:
         FileError: the file does not exist, is damaged, is not a model, or refers to data outside its folder.
@@ -98,6 +100,7 @@ class Session:
         self.input_names = tuple(spec.name for spec in self.inputs)
         self.output_names = tuple(spec.name for spec in self.outputs)
         self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
+        self.conditions = conditions_of(self.metadata)
         self.recurrence = recurrence_of(source.proto)
         self._lengths = [
             (i, spec.name, self.recurrence.lengths[spec.name])
@@ -238,9 +241,15 @@ class Session:
         """Checks the shapes of the inputs and returns the sizes of the free axes.
 
         Raises:
-            ShapeError: the shapes do not fit the inputs or each other, or a sequence has no steps.
+            ShapeError: the shapes do not fit the inputs or each other, a condition does not hold, or a sequence has no
+                steps.
         """
         sizes = check_shapes(self.inputs, shapes, known)
+        for condition in self.conditions:
+            if compute(condition, sizes) is False:
+                raise ShapeError(
+                    f"the model is for {condition}, since the program that it was exported from demands it; got {sizes}"
+                )
         for steps in self.recurrence.time:
             # onnxruntime's RNN would return zeros for the state, and its Scan fails.
             if (n := evaluate(steps, sizes)) is not None and n < 1:

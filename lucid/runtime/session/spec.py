@@ -10,6 +10,7 @@ import numpy as np
 
 from ...errors import DtypeError, FileError, ShapeError
 from ...tensor import Tensor
+from .formula import compute
 
 __all__ = ["Shape", "Spec", "as_array", "check_shapes", "evaluate", "resolve", "sample", "specs_of"]
 
@@ -19,8 +20,6 @@ Shape = tuple[int, ...]
 _DTYPES = {"float": np.float32, "double": np.float64}
 _DTYPES |= {name: np.dtype(name).type for name in ("float16", "bool", "int8", "int16", "int32", "int64")}
 _DTYPES |= {name: np.dtype(name).type for name in ("uint8", "uint16", "uint32", "uint64")}
-
-_FORMULA = re.compile(r"(?:(?P<factor>\d+)\*)?(?P<symbols>[^*+-][^*+]*?(?:\*[^*+]+?)*)(?P<offset>[+-]\d+)?")
 
 
 class Spec(NamedTuple):
@@ -136,7 +135,7 @@ def check_shapes(
 
 
 def evaluate(size: int | str | None, sizes: Mapping[str, int]) -> int | None:
-    """Returns the value of a size such as ``time``, ``2*time`` or ``time*batch+1``; None if it is not known.
+    """Returns the value of a size such as ``time``, ``2*time`` or ``(time+1)//2``; None if it is not known.
 
     Example:
         >>> from lucid.runtime.session.spec import evaluate
@@ -147,15 +146,8 @@ def evaluate(size: int | str | None, sizes: Mapping[str, int]) -> int | None:
         return size
     if size in sizes:
         return sizes[size]
-    match = _FORMULA.fullmatch(size)
-    if match is None:
-        return None
-    result = int(match["factor"] or 1)
-    for symbol in match["symbols"].split("*"):
-        if symbol not in sizes:
-            return None
-        result *= sizes[symbol]
-    return result + int(match["offset"] or 0)
+    found = compute(size, sizes)
+    return found if type(found) is int else None
 
 
 def resolve(spec: Spec, sizes: Mapping[str, int]) -> Shape | None:

@@ -1,0 +1,396 @@
+"""Size rules: how the sizes of an op's results follow from those of its inputs.
+
+A proof traces a function once, with formulas for sizes. So a rule must hold at all sizes, and compute with them: sizes
+are numbers or `Dim`s, and a comparison would be taken for a decision of the program: `lucid.tracer.extent` has helpers
+that compare without one. ``@op.sizes`` declares the rule of any op.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import Any
+
+from ..tracer.bounds import always
+from ..tracer.dim import Dim, concrete, formula, has_dim
+from ..tracer.extent import beginning, broadcast, equal, greater, is_negative, lesser, same_shape
+from ..tracer.op import OPS
+from ..tracer.size import total
+
+__all__ = ["fits", "reduced", "rule", "sliced"]
+
+Shape = tuple[Any, ...]
+Rule = Callable[..., Any]
+
+
+def rule(*names: str) -> Callable[[Rule], Rule]:
+    """Declares the size rule of ops."""
+
+    def declare(function: Rule) -> Rule:
+        for name in names:
+            OPS[name].sizes(function)
+        return function
+
+    return declare
+
+
+# --- slices
+
+
+def sliced(n: Any, cut: slice) -> Any:
+    """Returns the number of elements that a slice selects of `n`."""
+    if not has_dim((n, cut)):
+        return len(range(*cut.indices(n)))
+    step = 1 if cut.step is None else cut.step
+    if not is_negative(step):
+        start = 0 if cut.start is None else cut.start if _counts_from_front(cut.start) else beginning(cut.start, n)
+        stop = n if cut.stop is None else beginning(cut.stop, n)
+        span = stop - start
+    else:
+        step = -step
+        start = n - 1 if cut.start is None else lesser(_from_front(n, cut.start, -1), n - 1)
+        stop = -1 if cut.stop is None else _from_front(n, cut.stop, -1)
+        span = start - stop
+    count = greater(span, 0)
+    return count if type(step) is int and step == 1 else -(-count // step)
+
+
+def _counts_from_front(bound: Any) -> bool:
+    return always("ge", formula(bound), 0) is True
+
+
+def _from_front(n: Any, bound: Any, least: int = 0) -> Any:
+    return greater(bound + n, least) if is_negative(bound) else bound
+
+
+# --- results of the shape of the inputs
+
+_ELEMENTWISE = [
+    "abs",
+    "add",
+    "astype",
+    "bernoulli",
+    "bernoulli_like",
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
+    "ceil",
+    "clip",
+    "clone",
+    "cos",
+    "detach",
+    "div",
+    "elu",
+    "eq",
+    "erf",
+    "exp",
+    "expm1",
+    "floor",
+    "floor_divide",
+    "ge",
+    "gelu_erf",
+    "gelu_slope",
+    "gelu_tanh",
+    "gt",
+    "hardtanh",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "le",
+    "leaky_relu",
+    "log",
+    "log1p",
+    "log2",
+    "logaddexp",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "lt",
+    "maximum",
+    "minimum",
+    "mul",
+    "ne",
+    "neg",
+    "pow",
+    "reciprocal",
+    "relu",
+    "remainder",
+    "rint",
+    "rsqrt",
+    "sigmoid",
+    "sign",
+    "silu",
+    "sin",
+    "softplus",
+    "sqrt",
+    "square",
+    "sub",
+    "tanh",
+    "trunc",
+    "where",
+]
+
+_UNCHANGED = [
+    "band_scan",
+    "ctc_paths",
+    "cumsum",
+    "flip",
+    "gru_tangent",
+    "less_one_at",
+    "log_softmax",
+    "prod_of_others",
+    "rnn_backward",
+    "softmax",
+    "tril",
+    "triu",
+]
+
+rule(*_ELEMENTWISE)(broadcast)
+
+
+@rule(*_UNCHANGED)
+def _(x: Shape, *others: Any, **_: Any) -> Shape:
+    return x
+
+
+@rule("surprise")
+def _(x: Shape, y: Shape, **_: Any) -> Shape:
+    return broadcast(x, y)
+
+
+# --- given shapes
+
+
+@rule("fill", "uniform", "normal", "integers")
+def _(shape: Shape, **_: Any) -> Shape:
+    return shape
+
+
+@rule("sum_to")
+def _(x: Shape, shape: Shape) -> Shape:
+    for n, m in zip(x[len(x) - len(shape) :], shape, strict=True):
+        equal(m, n if concrete(m) == concrete(n) else 1)
+    return shape
+
+
+@rule("slice_add")
+def _(g: Shape, index: Any, shape: Shape) -> Shape:
+    fits(g, _indexed(shape, index, [], []))
+    return shape
+
+
+@rule("index_add")
+def _(g: Shape, *indices: Shape, index: Any, shape: Shape, dtypes: Sequence[Any]) -> Shape:
+    fits(g, _indexed(shape, index, indices, [dtype.kind == "b" for dtype in dtypes[1:]]))
+    return shape
+
+
+@rule("gather_sum")
+def _(g: Shape, indices: Shape, dim: int, shape: Shape) -> Shape:
+    fits(g, indices)
+    return shape
+
+
+def fits(x: Shape, wanted: Shape) -> None:
+    """Demands that two shapes are the same, where both are known."""
+    for n, m in zip(x, wanted, strict=True):
+        if m is not None:
+            equal(n, m)
+
+
+@rule("permutation")
+def _(n: Any) -> Shape:
+    return (n,)
+
+
+@rule("count")
+def _(start: Any, stop: Any, step: Any, dtype: Any) -> Shape:
+    if not has_dim((start, stop, step)):
+        return (max(0, math.ceil((stop - start) / step)),)
+    if any(isinstance(n, float) for n in (start, stop, step)):
+        return (None,)
+    if is_negative(step):
+        start, stop, step = stop, start, -step
+    return (greater(-((start - stop) // step), 0),)
+
+
+@rule("multinomial")
+def _(x: Shape, num_samples: int, replacement: bool) -> Shape:
+    return (*x[:-1], num_samples)
+
+
+# --- reductions
+
+
+def reduced(x: Shape, dim: Any = None, keepdim: bool = False, **_: Any) -> Shape:
+    """Returns the shape after a reduction."""
+    given = None if dim is None or dim in ((), []) else dim if isinstance(dim, (tuple, list)) else (dim,)
+    lost = set(range(len(x))) if given is None else {d % len(x) for d in given if len(x)}
+    return tuple([1 if i in lost else n for i, n in enumerate(x) if keepdim or i not in lost])
+
+
+rule("sum", "mean", "prod", "any", "all", "amax", "amin", "argmax", "argmin", "logsumexp", "norm2")(reduced)
+
+
+@rule("size")
+def _(x: Shape, dim: Any) -> Shape:
+    return ()
+
+
+# --- rearrangements
+
+
+@rule("reshape_to")
+def _(x: Shape, shape: Shape) -> Shape:
+    count = total(x)
+    inferred = [i for i, n in enumerate(shape) if type(n) is int and n == -1]
+    others = total(n for n in shape if not (type(n) is int and n == -1))
+    if not inferred:
+        if same_shape(x, shape):
+            return shape
+        equal(count, others)
+        return shape
+    if not has_dim((count, others)):
+        rest: Any = count // others if others else 0
+    else:
+        rest = count // others
+        equal(count % others, 0)
+    return tuple([rest if i in inferred else n for i, n in enumerate(shape)])
+
+
+@rule("squeeze")
+def _(x: Shape, dim: Any) -> Shape:
+    taken = range(len(x)) if dim is None else dim if isinstance(dim, (tuple, list)) else (dim,)
+    # The comparison is a decision: an axis that varies is removed where it has size one.
+    gone = {d % len(x) for d in taken if len(x) and x[d] == 1}
+    return tuple([n for i, n in enumerate(x) if i not in gone])
+
+
+@rule("unsqueeze")
+def _(x: Shape, dim: Any) -> Shape:
+    new = dim if isinstance(dim, (tuple, list)) else (dim,)
+    rank = len(x) + len(new)
+    places = {d % rank for d in new}
+    kept = iter(x)
+    return tuple([1 if i in places else next(kept) for i in range(rank)])
+
+
+@rule("permute")
+def _(x: Shape, dims: Sequence[int]) -> Shape:
+    return tuple([x[d] for d in dims])
+
+
+@rule("expand_to")
+def _(x: Shape, shape: Shape) -> Shape:
+    for n, m in zip(x, shape[len(shape) - len(x) :], strict=True):
+        if concrete(n) != 1 or type(n) is Dim:
+            equal(n, m if concrete(m) == concrete(n) else 1)
+    return tuple(shape)
+
+
+@rule("concat")
+def _(*tensors: Shape, dim: int) -> Shape:
+    axis = dim % len(tensors[0])
+    return tuple(
+        [sum(ns[1:], ns[0]) if i == axis else reduce(equal, ns) for i, ns in enumerate(zip(*tensors, strict=True))]
+    )
+
+
+@rule("split_to")
+def _(x: Shape, sizes: Shape, dim: int) -> list[Shape]:
+    axis = dim % len(x)
+    equal(sum(sizes[1:], sizes[0]), x[axis])
+    return [(*x[:axis], n, *x[axis + 1 :]) for n in sizes]
+
+
+@rule("tile_by")
+def _(x: Shape, repeats: Shape) -> Shape:
+    return tuple([n * k for n, k in zip(x, repeats, strict=True)])
+
+
+@rule("pad_with")
+def _(x: Shape, before: Shape, after: Shape, value: Any) -> Shape:
+    return tuple([b + n + a for b, n, a in zip(before, x, after, strict=True)])
+
+
+# --- indexing
+
+
+@rule("slice_at")
+def _(x: Shape, index: Any) -> Shape:
+    return _indexed(x, index, [], [])
+
+
+@rule("index_at")
+def _(x: Shape, *indices: Shape, index: Any, dtypes: Sequence[Any]) -> Shape:
+    return _indexed(x, index, indices, [dtype.kind == "b" for dtype in dtypes[1:]])
+
+
+def _indexed(x: Shape, index: Any, tensors: Sequence[Shape], masks: Sequence[bool]) -> Shape:
+    """Returns the shape of ``x[index]``, by NumPy's rules."""
+    given = iter(zip(tensors, masks, strict=True))
+    items = [next(given) if isinstance(i, str) else i for i in index]
+    widths = [0 if i is None or i is Ellipsis else len(i[0]) if isinstance(i, tuple) and i[1] else 1 for i in items]
+    free = len(x) - sum(widths)
+    if Ellipsis not in [i for i in items if not isinstance(i, (tuple, slice, Dim))]:
+        items, widths = [*items, ...], [*widths, 0]
+    result: list[Any] = []
+    picked: list[int] = []
+    axis = 0
+    for place, (item, width) in enumerate(zip(items, widths, strict=True)):
+        if item is None:
+            result.append(1)
+        elif item is Ellipsis:
+            result += x[axis : axis + free]
+            axis += free
+        elif isinstance(item, slice):
+            result.append(sliced(x[axis], item))
+        else:
+            if isinstance(item, tuple) and item[1]:
+                for n, m in zip(item[0], x[axis : axis + width], strict=True):
+                    equal(n, m)
+            if not picked:
+                first = len(result)
+            picked.append(place)
+        axis += width
+    if not tensors:
+        return tuple(result)
+    # Tensors, and positions beside them, broadcast to axes of their own.
+    shapes = [item[0] for item in items if isinstance(item, tuple) and not item[1]]
+    if any(masks):
+        taken: Shape = (None,) * max(1, *(len(shape) for shape in shapes), 1)
+    else:
+        taken = broadcast(*shapes)
+    adjacent = picked == list(range(picked[0], picked[-1] + 1))
+    place = first if adjacent else 0
+    return (*result[:place], *taken, *result[place:])
+
+
+@rule("gather_at")
+def _(x: Shape, indices: Shape, dim: int) -> Shape:
+    return indices
+
+
+@rule("scatter_at")
+def _(x: Shape, indices: Shape, src: Shape, dim: int) -> Shape:
+    fits(src, indices)
+    return x
+
+
+@rule("take_rows")
+def _(weight: Shape, indices: Shape, padding: Any) -> Shape:
+    return (*indices, *weight[1:])
+
+
+@rule("nonzero")
+def _(x: Shape) -> Shape:
+    return (None, len(x))
+
+
+@rule("ordered")
+def _(x: Shape, k: Any, dim: int, descending: bool) -> list[Shape]:
+    shape = (*x[:dim], k, *x[dim + 1 :])
+    return [shape, shape]

@@ -1,0 +1,157 @@
+"""Runs at other sizes: traces with formulas for sizes, and plain ones that these must agree with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from ..errors import ShapeError, TraceError
+from ..tracer.agreement import require_agreement
+from ..tracer.dim import Guard
+from ..tracer.graph import Graph
+from ..tracer.node import Value
+from ..tracer.size import Size, evaluate
+from ..tracer.symbolic import resolved
+from .example import Axis, Example
+from .isolation import isolated
+from .runs import Runs
+
+__all__ = ["SizeRuns"]
+
+MOST_ELEMENTS = 1_000_000
+"""The most elements of the inputs in a run at a size that is only probed."""
+
+
+class SizeRuns(Runs):
+    """The runs of a function whose axes have symbols.
+
+    Args:
+        function: the function.
+        example: its arguments.
+
+    Attributes:
+        symbols: the symbol of each axis that may vary.
+        plain_keys: whether sizes have the hashes of their numbers in symbolic traces.
+    """
+
+    def __init__(self, function: Callable[..., Any], example: Example) -> None:
+        super().__init__(function, example)
+        self.symbols: dict[Axis, str] = {}
+        self.plain_keys = False
+
+    def all_axes(self) -> list[Axis]:
+        """Returns all axes of the inputs."""
+        return [(name, axis) for name, array in self.example.arrays.items() for axis in range(array.ndim)]
+
+    def size(self, axis: Axis) -> int:
+        """Returns the size of an axis in the example."""
+        return self.example.arrays[axis[0]].shape[axis[1]]
+
+    def axes_of(self, symbol: str) -> tuple[Axis, ...]:
+        """Returns the axes that have a symbol."""
+        return tuple([axis for axis, own in self.symbols.items() if own == symbol])
+
+    def sized(self, sizes: Mapping[str, int]) -> dict[Axis, int]:
+        """Returns the size of each axis, given those of the symbols."""
+        return {axis: sizes[symbol] for axis, symbol in self.symbols.items()}
+
+    def too_large(self, sizes: Mapping[str, int]) -> bool:
+        """Returns whether a run at these sizes would take long."""
+        return self.example.elements(self.sized(sizes)) > max(MOST_ELEMENTS, 4 * self.example.elements({}))
+
+    def symbolic(self, sizes: Mapping[str, int], flipped: Guard | None = None) -> Graph:
+        """Traces a run with formulas for sizes.
+
+        Args:
+            sizes: the size of each symbol.
+            flipped: a guard that gets the opposite outcome.
+        """
+        arrays = self.example.resized(self.sized(sizes))
+        shapes = [
+            [
+                Size.symbol(self.symbols[name, axis]) if (name, axis) in self.symbols else n
+                for axis, n in enumerate(arrays[name].shape)
+            ]
+            for name in self.example.names
+        ]
+        return self.run_on(arrays, shapes=shapes, flipped=flipped, plain_keys=self.plain_keys)
+
+    def plain(self, sizes: Mapping[str, int]) -> Graph:
+        """Traces a run without formulas, as the eager function runs; the trace is cached."""
+        return self.traced({axis: n for axis, n in self.sized(sizes).items() if n != self.size(axis)})
+
+    def difference(self, graph: Graph, sizes: Mapping[str, int], before: Mapping[str, int]) -> str | None:
+        """Returns how the function at other sizes differs from a graph; None if it does not.
+
+        Args:
+            graph: the graph, with formulas.
+            sizes: the size of each symbol in it.
+            before: the sizes that it was traced at.
+
+        Raises:
+            Exception: the function raises it at these sizes.
+            ExportError: a read decides what the function does there.
+        """
+        other = self.plain(sizes)
+        self.check_reads(other, {axis: n for axis, n in self.sized(sizes).items() if n != self.size(axis)})
+        try:
+            require_agreement(graph, other, sizes, before)
+        except TraceError as error:
+            # The function may get the same numbers in another way: from a cache, or without an op that does nothing.
+            return None if self.same_numbers(graph, sizes) else str(error)
+        if graph.measured and not self.same_numbers(graph, sizes):
+            return "the function gives other numbers"
+        return None
+
+    def same_numbers(self, graph: Graph, sizes: Mapping[str, int]) -> bool:
+        """Returns whether a graph gives the numbers that the function gives at some sizes."""
+        given = self.example.resized(self.sized(sizes))
+        for arrays in (given, self.example.perturbed(given)):
+            with suppress(Exception), np.errstate(all="ignore"):  # the user's code may raise anything
+                with isolated(self.function):
+                    expected = self.results(arrays)
+                found = _computed(graph, arrays, sizes)
+                if _close(found, expected):
+                    continue
+            return False
+        return True
+
+
+def _computed(graph: Graph, arrays: Mapping[str, Any], sizes: Mapping[str, int]) -> list[Any]:
+    """Computes the outputs of a graph with NumPy."""
+    known: dict[Any, int] = dict(sizes)
+    measured: dict[Value, list[tuple[Any, int]]] = {}
+    for atom, (value, axis) in graph.measured.items():
+        measured.setdefault(value, []).append((atom, axis))
+    values: dict[Value, Any] = {value: tensor._data for value, tensor in graph.captured.items()}
+    values.update({value: arrays[name] for name, value in graph.inputs.items()})
+
+    def number(tree: Any) -> Any:
+        return resolved(tree, known) if isinstance(tree, Graph) else evaluate(tree, known)
+
+    for node in graph.nodes:
+        operands = [values[x] if type(x) is Value else number(x) for x in node.inputs]
+        result = node.op.forward(*operands, **{name: number(attr) for name, attr in node.attrs.items()})
+        for i, part in enumerate(result if type(result) is tuple else (result,)):
+            value = node.value(i)
+            values[value] = np.asarray(part)
+            actual = values[value].shape
+            if actual != tuple(
+                [m if n is None else evaluate(n, known) for n, m in zip(value.shape, actual, strict=True)]
+            ):
+                raise ShapeError(f"{node.op.name}: a result has a shape that its formula does not give")
+            for atom, axis in measured.get(value, ()):
+                known[atom] = values[value].shape[axis]
+    return [values[value] for value in graph.outputs.values()]
+
+
+def _close(found: list[Any], expected: list[Any]) -> bool:
+    return len(found) == len(expected) and all(
+        one.shape == other.shape
+        and one.dtype == other.dtype
+        and np.allclose(one, other, 1e-4, 1e-5, equal_nan=one.dtype.kind == "f")
+        for one, other in zip(found, expected, strict=True)
+    )
