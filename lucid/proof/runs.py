@@ -18,7 +18,7 @@ from ..tracer.trace import record
 from ..tracer.tree import flatten
 from .example import Axis, Example
 from .isolation import Snapshot, isolated
-from .reads import ReadCheck, line_of
+from .reads import ReadCheck, line_of, raised_by_the_user
 
 __all__ = ["Runs"]
 
@@ -39,13 +39,30 @@ class Runs:
         self.example = example
         self.changed: list[str] = []
         self.reads: dict[Key, Read] = {}
+        self._arrays: dict[tuple[tuple[Axis, int], ...], dict[str, Any]] = {}
         self.base = self.run({})
         example.note_roles(self.base, {})
         self._runs: dict[tuple[tuple[Axis, int], ...], Graph] = {(): self.base}
 
     def run(self, sizes: Mapping[Axis, int]) -> Graph:
-        """Traces a run with some axes at other sizes."""
-        return self.run_on(self.example.resized(sizes))
+        """Traces a run with some axes at other sizes, on the first of several inputs that the function accepts."""
+        refused: Exception | None = None
+        for arrays in self.example.proposals(sizes):
+            try:
+                graph = self.run_on(arrays)
+            except (TraceError, ExportError):
+                raise
+            except Exception as error:  # the user's code may reject numbers that are made up
+                if refused is None:
+                    refused, made = error, self.example.made_up(arrays)
+                continue
+            if graph.reads:
+                self._arrays[_key(sizes)] = arrays
+            return graph
+        assert refused is not None
+        if made:
+            raise ExportError(f"{refused}{made}") from refused
+        raise refused
 
     def run_on(self, arrays: dict[str, Any], answer: Answer | None = None, limit: float = inf) -> Graph:
         """Traces a run on given arrays; it finds everything that the function can reach as it was at the start.
@@ -77,7 +94,7 @@ class Runs:
 
     def traced(self, sizes: Mapping[Axis, int]) -> Graph:
         """Traces a run, as `run` does, and caches the trace."""
-        key = tuple(sorted(sizes.items()))
+        key = _key(sizes)
         if key not in self._runs:
             self._runs[key] = self.run(sizes)
         return self._runs[key]
@@ -94,9 +111,11 @@ class Runs:
         example = self.example.arrays
         larger = {name: array * 1000 if array.dtype.kind == "f" else array for name, array in example.items()}
         alone: list[tuple[dict[str, Any], list[Any]]] = []
-        for arrays in (example, self.example.perturbed(example), larger):
-            with isolated(self.function), suppress(Exception):  # the user's own code may raise anything
-                alone.append((arrays, self.results(arrays)))
+        for proposed in ((example,), self.example.perturbations(), (larger,)):
+            for arrays in proposed:
+                with isolated(self.function), suppress(Exception):  # the user's own code may raise anything
+                    alone.append((arrays, self.results(arrays)))
+                    break
         with isolated(self.function):
             for arrays, expected in [*alone, *alone]:
                 found = None
@@ -123,7 +142,7 @@ class Runs:
         """
         if all(read.key in self.reads for read in graph.reads):
             return
-        arrays = self.example.resized(sizes)
+        arrays = self._arrays.get(_key(sizes)) or self.example.resized(sizes)
         check = ReadCheck(
             lambda answer, limit: self.run_on(arrays, answer, limit),
             [n for array in arrays.values() for n in array.shape],
@@ -139,14 +158,33 @@ class Runs:
         """
         self.require_no_state()
         self.check_reads(self.base, {})
-        try:
-            unify([self.base, self.run_on(self.example.perturbed(self.example.arrays))], [{}, {}])
-        except TraceError as error:
-            raise ExportError(f"to_onnx: {error}") from error
+        failed: tuple[Exception, str] | None = None
+        for arrays in self.example.perturbations():
+            try:
+                unify([self.base, self.run_on(arrays)], [{}, {}])
+                return
+            except TraceError as error:
+                raise ExportError(f"to_onnx: {error}") from error
+            except ExportError:
+                raise
+            except Exception as error:
+                # What the user's own code rejects, no result depends on: `check_reads` has seen to that.
+                if not raised_by_the_user(error):
+                    failed = error, self.example.made_up(arrays)
+        if failed is not None:
+            cause, made = failed
+            raise ExportError(
+                f"to_onnx: the function fails with other values than those of the example: {type(cause).__name__}: "
+                f"{cause}{made}"
+            ) from cause
 
     def harmless(self) -> tuple[str, ...]:
         """Returns the reads that decide nothing, as text."""
         return tuple(str(read) for read in self.reads.values())
+
+
+def _key(sizes: Mapping[Axis, int]) -> tuple[tuple[Axis, int], ...]:
+    return tuple(sorted(sizes.items()))
 
 
 def _equal(found: list[Any], expected: list[Any]) -> bool:
