@@ -16,7 +16,6 @@ from .autograd import grad
 from .malloc import keep_pages as _keep_pages
 from .ops import *
 from .tensor import Parameter, Tensor, as_tensor, from_numpy, op, tensor
-from .traced import Traced as _Traced  # noqa: F401 - Tensor refers to it
 from .tracer import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 
 if TYPE_CHECKING:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,12 +11,13 @@ import onnx
 import onnx_ir as ir
 
 from ..errors import ExportError, VerificationError
-from ..proof.example import Arrays, Example
+from ..proof.example import Arrays, Axis, Example
 from ..tensor import Tensor
 from ..tracer.tree import flatten
 from .file.layout import lay_out
 from .file.write import staged
 from .lowering.plan import Plan
+from .rounding import Rounding, rounding
 
 __all__ = ["Check", "Report", "check", "tolerance"]
 
@@ -27,6 +29,10 @@ _REDUCED = {"float16": (5e-3, 5e-3), "int8": (5e-2, 5e-2)}
 
 _FLOATS = {"tensor(float16)": np.float16, "tensor(float)": np.float32, "tensor(double)": np.float64}
 """NumPy's dtypes by onnxruntime's type names."""
+
+
+_STEPS = (7, 1, -1, 2)
+"""The changes of a single size that are compared if a program accepts none of the other sizes."""
 
 
 class Check(NamedTuple):
@@ -55,6 +61,8 @@ class Report(NamedTuple):
         precision: the precision that the model was converted to; None if it was not.
         bytes: the size of the model before and after the conversion; None if there was none.
         reads: where Python reads elements of tensors, without any effect on the result; not part of the file.
+        rounding: the outputs that differ by more than the default tolerances, and the greatest part of the absolute one
+            that rounding in the model's own sums explains; it is applied element by element.
     """
 
     checks: tuple[Check, ...]
@@ -65,6 +73,7 @@ class Report(NamedTuple):
     precision: str | None = None
     bytes: tuple[int, int] | None = None
     reads: tuple[str, ...] = ()
+    rounding: dict[str, float] = {}  # noqa: RUF012 - never changed
 
     @property
     def difference(self) -> float:
@@ -80,6 +89,8 @@ class Report(NamedTuple):
         lines = [f"{left.ljust(width)}  {right}" for left, right in rows]
         if self.bytes is not None:
             lines.append(f"{self.precision}: {self.bytes[1]:,} bytes, from {self.bytes[0]:,}")
+        for name, most in self.rounding.items():
+            lines.append(f"{name}: rounding in the model's sums explains differences up to {most:.1e}")
         lines += [f"read in Python, without effect: {read}" for read in self.reads]
         return "\n".join(lines)
 
@@ -162,23 +173,16 @@ def _compare(
     if found != list(output_names):
         raise VerificationError(f"to_onnx: the outputs are named {found}; expected {list(output_names)}")
     base = {symbol: example.arrays[name].shape[axis] for (name, axis), symbol in axes.items()}
-    larger = {symbol: 2 * n + 3 + i for i, (symbol, n) in enumerate(base.items())}
-    wanted = [base, dict.fromkeys(base, 1), larger]
-    if len(base) > 1:
-        wanted += [{**larger, symbol: 1} for symbol in base]
+    wanted = _wanted(base, plan)
     runs: list[tuple[dict[str, int], Arrays, list[np.ndarray[Any, Any]] | str]] = []
     for number, sizes in enumerate(wanted):
-        if number and (sizes == base or not all(condition.guard.holds(sizes) for condition in plan.conditions)):
-            continue
-        arrays = example.resized({axis: sizes[symbol] for axis, symbol in axes.items()}, seed=number)
-        args, kwargs = example.arguments(arrays)
-        try:
-            # Gradients stay enabled: the function may compute some.
-            runs.append((sizes, arrays, [t._data for t in flatten(function(*args, **kwargs), _is_tensor)[0]]))
-        except Exception as error:  # a user's model may raise anything at an unsupported size
-            if not number:
-                raise
-            runs.append((sizes, arrays, f"the eager model refuses: {error}"))
+        runs.append((sizes, *_eager(function, example, axes, sizes, number)))
+    if all(isinstance(references, str) for _, _, references in runs[1:]):
+        # Sizes that a program accepts one by one need not fit together.
+        for symbol, n in product(base, _STEPS):
+            sizes = {**base, symbol: base[symbol] + n}
+            if sizes[symbol] > 0 and _allowed(plan, sizes):
+                runs.append((sizes, *_eager(function, example, axes, sizes, len(runs))))
     expected = [references for _, _, references in runs if not isinstance(references, str)]
     if base and len(expected) == 1 < len(runs):
         raise VerificationError(
@@ -189,16 +193,94 @@ def _compare(
         name: _tolerance(list(references), precision, rtol, atol, bool(parameters))
         for name, references in zip(output_names, zip(*expected, strict=True), strict=True)
     }
-    checks = []
     trained = {name: tensor._data for name, tensor in parameters.items()}
+    defaults = rtol is None and atol is None and precision not in _REDUCED
+    unit = float(np.finfo(np.float32).eps) / 2 if precision == "float32" else None
+    checks, explained = [], dict.fromkeys(output_names, 0.0)
     for sizes, arrays, references in runs:
         if isinstance(references, str):
             checks.append(Check(sizes, None, references))
-        else:
-            checks.append(
-                Check(sizes, _difference(session, {**arrays, **trained}, references, sizes, tolerances, precision))
-            )
-    return Report(tuple(checks), tuple(output_names), rtol, atol, tolerances, precision, None, plan.reads)
+            continue
+        feed = {**arrays, **trained}
+        made = _difference(
+            _results(session, feed, sizes, precision),
+            references,
+            sizes,
+            tolerances,
+            precision,
+            _Explanation(plan, feed, sizes, unit) if defaults else None,
+        )
+        checks.append(Check(sizes, made.difference))
+        explained = {name: max(most, made.rounding.get(name, 0.0)) for name, most in explained.items()}
+    explained = {name: most for name, most in explained.items() if most}
+    tolerances |= {name: (tolerances[name][0], tolerances[name][1] + most) for name, most in explained.items()}
+    return Report(tuple(checks), tuple(output_names), rtol, atol, tolerances, precision, None, plan.reads, explained)
+
+
+def _wanted(base: dict[str, int], plan: Plan) -> list[dict[str, int]]:
+    """Returns the sizes to compare at: the example's, then those that the conditions of the plan allow."""
+    larger = {symbol: 2 * n + 3 + i for i, (symbol, n) in enumerate(base.items())}
+    # A condition may be for multiples.
+    larger = next((s for s in (larger, *_multiples(base)) if _allowed(plan, s)), larger)
+    others = [dict.fromkeys(base, 1), larger]
+    if len(base) > 1:
+        others += [{**larger, symbol: 1} for symbol in base]
+    return [base, *(sizes for sizes in others if sizes != base and _allowed(plan, sizes))]
+
+
+def _multiples(base: Mapping[str, int]) -> Iterator[dict[str, int]]:
+    for factor in (2, 3, 4):
+        yield {symbol: factor * n for symbol, n in base.items()}
+
+
+def _allowed(plan: Plan, sizes: Mapping[str, int]) -> bool:
+    return all(condition.guard.holds(sizes) for condition in plan.conditions)
+
+
+def _eager(
+    function: Callable[..., Any], example: Example, axes: Mapping[Axis, str], sizes: Mapping[str, int], number: int
+) -> tuple[Arrays, list[np.ndarray[Any, Any]] | str]:
+    """Runs the function on the first of several inputs that it accepts; if there is none, returns the reason.
+
+    Raises:
+        Exception: the function fails with the example itself.
+    """
+    why = ""
+    for arrays in example.proposals({axis: sizes[symbol] for axis, symbol in axes.items()}, seed=number):
+        args, kwargs = example.arguments(arrays)
+        try:
+            # Gradients stay enabled: the function may compute some.
+            return arrays, [t._data for t in flatten(function(*args, **kwargs), _is_tensor)[0]]
+        except Exception as error:  # a user's model may raise anything at an unsupported size
+            if not number:
+                raise
+            why = why or f"the eager model refuses: {error}{example.made_up(arrays)}"
+    return example.arrays, why
+
+
+class _Explanation:
+    """What rounding does to the outputs at some sizes; estimated only if it is needed."""
+
+    def __init__(self, plan: Plan, arrays: Arrays, sizes: Mapping[str, int], unit: float | None) -> None:
+        self._given = plan, arrays, sizes, unit
+        self._outputs: list[Rounding | None] | None = None
+
+    def of(self, number: int) -> Rounding | None:
+        """Returns the estimate for an output; None if there is none."""
+        if self._outputs is None:
+            count = len(self._given[0].graph.outputs)
+            try:
+                self._outputs = [*rounding(*self._given)]
+            except Exception:  # an op of the user's may not run in float64: then rounding explains nothing
+                self._outputs = [None] * count
+        return self._outputs[number]
+
+
+class _Found(NamedTuple):
+    """The greatest difference of a comparison, and by output what rounding had to explain."""
+
+    difference: float
+    rounding: dict[str, float]
 
 
 def _tolerance(
@@ -223,51 +305,92 @@ def _tolerance(
     return relative if rtol is None else rtol, share * greatest if atol is None else atol
 
 
-def _difference(
-    session: Any,
-    arrays: Arrays,
-    expected: Sequence[np.ndarray[Any, Any]],
-    sizes: Mapping[str, int],
-    tolerances: Mapping[str, tuple[float, float]],
-    precision: str | None,
-) -> float:
-    where = ", ".join(f"{symbol}={n}" for symbol, n in sizes.items()) or "the example's sizes"
+def _results(session: Any, arrays: Arrays, sizes: Mapping[str, int], precision: str | None) -> list[Any]:
+    """Runs the model."""
     feed = {i.name: np.asarray(arrays[i.name], order="C") for i in session.get_inputs()}
     if precision is not None:
         feed = {i.name: feed[i.name].astype(_FLOATS.get(i.type, feed[i.name].dtype)) for i in session.get_inputs()}
     try:
-        results = session.run(None, feed)
+        return list(session.run(None, feed))
     except Exception as error:  # onnxruntime raises its own exception types
-        raise VerificationError(f"to_onnx: onnxruntime failed at {where}: {error}") from error
-    greatest = 0.0
-    for (name, (relative, absolute)), result, reference in zip(tolerances.items(), results, expected, strict=True):
+        raise VerificationError(f"to_onnx: onnxruntime failed at {_where(sizes)}: {error}") from error
+
+
+def _where(sizes: Mapping[str, int]) -> str:
+    return ", ".join(f"{symbol}={n}" for symbol, n in sizes.items()) or "the example's sizes"
+
+
+def _difference(
+    results: Sequence[np.ndarray[Any, Any]],
+    expected: Sequence[np.ndarray[Any, Any]],
+    sizes: Mapping[str, int],
+    tolerances: Mapping[str, tuple[float, float]],
+    precision: str | None,
+    explanation: _Explanation | None,
+) -> _Found:
+    """Compares results with those of the eager model.
+
+    Raises:
+        VerificationError: they differ by more than the tolerances, and by more than rounding explains.
+    """
+    found = _Found(0.0, {})
+    rows = zip(tolerances.items(), results, expected, strict=True)
+    for number, ((name, (relative, absolute)), result, reference) in enumerate(rows):
         kinds = (result.dtype, reference.dtype) if precision is None else (result.dtype.kind, reference.dtype.kind)
         if result.shape != reference.shape or kinds[0] != kinds[1]:
             raise VerificationError(
                 f"to_onnx: output {name!r} is {result.dtype}{list(result.shape)} in onnxruntime, but "
-                f"{reference.dtype}{list(reference.shape)} eagerly, at {where}"
+                f"{reference.dtype}{list(reference.shape)} eagerly, at {_where(sizes)}"
             )
         if not result.size:
             continue
+        why = ""
         if reference.dtype.kind == "f":
-            with np.errstate(invalid="ignore", over="ignore"):
-                off = np.asarray(np.abs(result.astype(reference.dtype) - reference))
-            same = (result == reference) | (np.isnan(result) & np.isnan(reference))
-            off[same] = 0
-            bad = np.asarray(~(off <= absolute + relative * np.abs(reference)))
-            bad[same] = False
+            off = _apart(result.astype(reference.dtype), reference)
+            with np.errstate(invalid="ignore"):
+                allowed = absolute + relative * np.abs(reference)
+            bad = ~(off <= allowed) & (off != 0)
+            if bad.any() and explanation is not None and (own := explanation.of(number)) is not None:
+                # If the eager result is farther from the exact one than that, the estimate does not describe the model.
+                more = np.asarray(allowed + own.tolerance)
+                right = bad & (off <= more) & (_apart(reference, own.exact) <= more)
+                if right.any():
+                    found.rounding[name] = float(own.tolerance[right].max())
+                bad &= ~right
+                why = _unexplained(own, bad)
         else:
             off = (result != reference).astype(np.float64)
             bad = result != reference
         if bad.any():
             place = tuple(int(i) for i in np.argwhere(bad)[0])
             raise VerificationError(
-                f"to_onnx: output {name!r} differs at {where}: {result[place]} in onnxruntime, but {reference[place]} "
-                f"eagerly, at index {place}; {int(bad.sum())} of {bad.size} elements are beyond rtol={relative:g}, "
-                f"atol={absolute:g}"
+                f"to_onnx: output {name!r} differs at {_where(sizes)}: {result[place]} in onnxruntime, but "
+                f"{reference[place]} eagerly, at index {place}; {int(bad.sum())} of {bad.size} elements are beyond "
+                f"rtol={relative:g}, atol={absolute:g}{why}"
             )
-        greatest = max(greatest, float(off.max()))
-    return greatest
+        found = found._replace(difference=max(found.difference, float(off.max())))
+    return found
+
+
+def _apart(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Returns the absolute differences; equal infinities and two NaNs do not differ."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        off = np.asarray(np.abs(one - other))
+    off[(one == other) | (np.isnan(one) & np.isnan(other))] = 0
+    return off
+
+
+def _unexplained(own: Rounding, bad: np.ndarray[Any, Any]) -> str:
+    """Says what rounding explains at the first element that differs."""
+    if not bad.any():
+        return ""
+    place = tuple(np.argwhere(bad)[0])
+    if own.lost[place]:
+        return (
+            "; the model amplifies the rounding of its own sums so much that two right results need not agree: compare "
+            "it in float64, or give rtol and atol"
+        )
+    return f"; rounding explains no more than {float(own.tolerance[place]):.1e}"
 
 
 def _session(model: bytes | str) -> Any:

@@ -75,7 +75,8 @@ def to_onnx(
         rtol: relative tolerance; by default 1.3e-6 in float32, 5e-3 with precision "float16", 5e-2 with "int8".
         atol: absolute tolerance; by default 1e-5 in float32, times the greatest magnitude in the output if that is
             above one and the model is trainable; with precision "float16" or "int8", that magnitude times the default
-            of `rtol`.
+            of `rtol`. If neither is given, results may also differ by as much as rounding in the model's sums can move
+            them; `report.rounding` says where that was needed.
 
     Raises:
         ExportError: something cannot be exported, or a requested axis is not free; the message gives the user's line.

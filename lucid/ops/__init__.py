@@ -35,8 +35,6 @@ from . import lstm as _lstm  # noqa: F401
 from . import pad as _pad  # noqa: F401
 from . import scan as _scan  # noqa: F401
 from . import scatter as _scatter
-from . import sizes as _sizes  # noqa: F401
-from . import sizes_of_layers as _sizes_of_layers  # noqa: F401
 from . import tile as _tile
 from .conversion import *
 from .creation import *

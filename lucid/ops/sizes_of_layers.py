@@ -1,4 +1,4 @@
-"""Size rules of products and layers; see `lucid.ops.sizes`."""
+"""Size rules of products and layers; see `lucid.ops.sizes`. Importing it declares the rules of all ops."""
 
 from __future__ import annotations
 

@@ -10,10 +10,13 @@ from ..errors import ExportError, TraceError
 from ..tracer.agreement import require_agreement
 from ..tracer.graph import Graph
 from ..tracer.size import Size
+from ..tracer.symbolic import resolved
 from .decisions import Decisions
 from .example import Axis, Example
 from .probes import probes
 from .proof import Condition, Proof
+from .reads import raised_by_the_user
+from .runs import RefusedError
 from .sizeruns import SizeRuns
 from .states import parameter_states
 from .ties import Ties
@@ -255,13 +258,29 @@ class _Prover(SizeRuns):
         Raises:
             ExportError: one was; the message says where.
         """
-        arrays = self.example.resized(self.sized(self._start))
-        try:
-            require_agreement(self.plain(self._start), self.run_on(self.example.perturbed(arrays)), shapes=False)
-        except TraceError as error:
-            # A size that depends on elements differs, and the graph measures it.
-            if not (graph.measured and self.same_numbers(graph, self._start)):
-                raise ExportError(f"to_onnx: {error}") from error
+        failed: tuple[Exception, str] | None = None
+        for arrays in self.example.perturbations():
+            try:
+                require_agreement(self.base, self.run_on(arrays), shapes=False)
+            except ExportError:
+                raise
+            except TraceError as error:
+                # A size that depends on elements differs, and the graph measures it.
+                if not (graph.measured and self.same_numbers(graph, self._start)):
+                    raise ExportError(f"to_onnx: {error}") from error
+                return
+            except Exception as error:
+                # What the user's own code rejects, no result depends on: `check_reads` has seen to that.
+                if not raised_by_the_user(error):
+                    failed = error, self.example.made_up(arrays)
+            else:
+                return
+        if failed is not None:
+            cause, made = failed
+            raise ExportError(
+                f"to_onnx: the function fails with other values than those of the example: {type(cause).__name__}: "
+                f"{cause}{made}"
+            ) from cause
 
     def _confirm(self, graph: Graph) -> dict[str, str]:
         """Runs with each axis at another size, and with all of them; returns which do something else, and what."""
@@ -276,9 +295,9 @@ class _Prover(SizeRuns):
                 attempts += 1
                 try:
                     why = self.difference(graph, sizes, self._start)
-                except ExportError:
-                    raise
                 except Exception as error:  # the user's code may raise anything at an unsupported size
+                    if _decides(error):
+                        raise
                     why = f"the model refuses another size: {error}"
                     if attempts < _ATTEMPTS:
                         continue
@@ -290,9 +309,9 @@ class _Prover(SizeRuns):
         if len(moved) > 1 and self._allowed(moved) and not self.too_large(moved):
             try:
                 why = self.difference(graph, moved, self._start)
-            except ExportError:
-                raise
             except Exception as error:  # the user's code may raise anything at an unsupported size
+                if _decides(error):
+                    raise
                 why = str(error)
             if why is not None:
                 return {list(moved)[-1]: f"it cannot vary together with the others: {why}"}
@@ -314,9 +333,9 @@ class _Prover(SizeRuns):
             return None
         try:
             return self.difference(graph, sizes, self._start)
-        except ExportError:
-            raise
-        except Exception:  # the user's code may raise anything at an unsupported size
+        except Exception as error:  # the user's code may raise anything at an unsupported size
+            if _decides(error):
+                raise
             return None
 
     def _probe(self, graph: Graph, leaky: bool) -> dict[str, str]:
@@ -329,11 +348,14 @@ class _Prover(SizeRuns):
 
     def renamed(self, graph: Graph, names: Mapping[str, str]) -> tuple[Graph, dict[str, tuple[Axis, ...]]]:
         """Gives the symbols other names; returns the graph and the groups with these."""
-        from ..tracer.symbolic import resolved
-
         targets = {old: Size.symbol(new) for old, new in names.items()}
         self.conditions = [c._replace(guard=c.guard.renamed(targets)) for c in self.conditions]
         return resolved(graph, targets), {names[symbol]: axes for symbol, axes in self.groups().items()}
+
+
+def _decides(error: Exception) -> bool:
+    """Returns whether an error says that the function cannot be exported, rather than that it rejects some sizes."""
+    return isinstance(error, ExportError) and not isinstance(error, RefusedError)
 
 
 def _asked(dynamic: Mapping[str, Mapping[int, str]], example: Example) -> dict[str, tuple[Axis, ...]]:

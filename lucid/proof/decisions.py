@@ -110,10 +110,14 @@ class Decisions:
         decides = False
         for sizes in islice(self._elsewhere(guard, symbols), _TRIES):
             try:
-                other = self._runs.symbolic(sizes)
+                self._runs.plain(sizes)
             except Exception:  # the user's code may raise anything at an unsupported size
-                decides = self._works(sizes)
                 refused += 1
+                continue
+            try:
+                other = self._runs.symbolic(sizes)
+            except Exception:  # code that works with plain numbers alone
+                decides = True
             else:
                 decides = not self._agrees(other, sizes)
                 agreed += 1
@@ -148,13 +152,6 @@ class Decisions:
                 "size rule, and decides what the function does; a file cannot decide; compute with tensors, as with "
                 "lucid.where"
             )
-
-    def _works(self, sizes: Mapping[str, int]) -> bool:
-        try:
-            self._runs.plain(sizes)
-        except Exception:  # the user's code may raise anything at an unsupported size
-            return False
-        return True
 
     def _same(self, run: Any) -> bool:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,13 +17,10 @@ from ..tracer.node import Value
 from ..tracer.size import Size
 from ..tracer.trace import input_names
 from ..tracer.tree import flatten, unflatten
+from .perturb import Arrays, difference, distinct, perturbations
+from .resize import Axis, proposals
 
 __all__ = ["Arrays", "Axis", "Example", "check_names"]
-
-Axis = tuple[str, int]
-"""An axis of an input: (name of the input, number of the axis)."""
-
-Arrays = dict[str, np.ndarray[Any, Any]]
 
 
 class Example:
@@ -102,41 +99,23 @@ class Example:
 
     def resized(self, sizes: Mapping[Axis, int], seed: int = 0) -> Arrays:
         """Returns the arrays with some axes at other sizes: repeated or cut, so that token ids stay in range."""
-        rng = np.random.default_rng(seed)
-        arrays = {}
-        for name, array in self.arrays.items():
-            for axis in range(array.ndim):
-                if (n := sizes.get((name, axis), array.shape[axis])) != array.shape[axis]:
-                    array = np.take(array, np.arange(n) % max(1, array.shape[axis]), axis=axis)
-            arrays[name] = array
-        for name, counted in self.sequence_lengths.items():
-            old = self.arrays[name]
-            if isinstance(counted, int):
-                steps = before = counted
-            else:
-                source, axis = counted
-                steps, before = arrays[source].shape[axis], self.arrays[source].shape[axis]
-            if arrays[name].shape == old.shape and steps == before:
-                continue
-            new = np.asarray(rng.integers(1, steps + 1, arrays[name].shape))
-            new.flat[:1] = steps
-            if (np.diff(old) <= 0).all():
-                new = np.sort(new)[::-1]
-            arrays[name] = np.asarray(new.astype(old.dtype), order="C")
-        return arrays
+        return next(self.proposals(sizes, seed))
 
-    def perturbed(self, arrays: Arrays) -> Arrays:
-        """Returns other values in the same shapes, so that whatever depends on values differs."""
-        rng = np.random.default_rng(1)
-        changed = {}
-        for name, array in arrays.items():
-            if array.dtype.kind == "f":
-                changed[name] = (array * 0.75 + rng.uniform(0.05, 0.2, array.shape)).astype(array.dtype)
-            elif name in self.sequence_lengths:
-                changed[name] = np.maximum(array - 1, 1)
-            else:
-                changed[name] = np.roll(array, 1)
-        return changed
+    def proposals(self, sizes: Mapping[Axis, int], seed: int = 0) -> Iterator[Arrays]:
+        """Yields the arrays with some axes at other sizes, in several ways: a program may check its integers."""
+        return distinct(proposals(self.arrays, sizes, self.sequence_lengths, seed))
+
+    def perturbations(self, arrays: Arrays | None = None) -> Iterator[Arrays]:
+        """Yields other values in the shapes of arrays, the example's if not given, in several ways."""
+        given = self.arrays if arrays is None else arrays
+        return distinct(perturbations(given, self.sequence_lengths), given)
+
+    def made_up(self, arrays: Arrays) -> str:
+        """Says which integers of a run are not the user's; empty if there are none."""
+        made = difference(arrays, self.arrays)
+        return made and (
+            f" (with {made}, made up from the example: pass another example, or say in dynamic= which axes vary)"
+        )
 
 
 def check_names(argument: str, names: Sequence[str], count: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ExportError, LucidError
+from ..errors import ExportError, LucidError, TraceError
 from ..tensor import Tensor
 from ..tracer.graph import Graph
 from ..tracer.read import Answer, Key, Read
@@ -19,7 +19,11 @@ from .example import Axis, Example
 from .isolation import Snapshot, isolated
 from .reads import ReadCheck, line_of
 
-__all__ = ["Runs"]
+__all__ = ["RefusedError", "Runs"]
+
+
+class RefusedError(ExportError):
+    """The function rejects all numbers that were made up for some sizes."""
 
 
 class Runs:
@@ -38,13 +42,29 @@ class Runs:
         self.example = example
         self.changed: list[str] = []
         self.reads: dict[Key, Read] = {}
+        self._arrays: dict[tuple[tuple[Axis, int], ...], dict[str, Any]] = {}
         self.base = self.run({})
         example.note_roles(self.base, {})
         self._runs: dict[tuple[tuple[Axis, int], ...], Graph] = {(): self.base}
 
     def run(self, sizes: Mapping[Axis, int]) -> Graph:
-        """Traces a run with some axes at other sizes."""
-        return self.run_on(self.example.resized(sizes))
+        """Traces a run with some axes at other sizes, on the first of several inputs that the function accepts."""
+        refused: Exception | None = None
+        for arrays in self.example.proposals(sizes):
+            try:
+                graph = self.run_on(arrays)
+            except (TraceError, ExportError):
+                raise
+            except Exception as error:  # the user's code may reject numbers that are made up
+                if refused is None:
+                    refused, made = error, self.example.made_up(arrays)
+                continue
+            self._arrays[_key(sizes)] = arrays
+            return graph
+        assert refused is not None
+        if made:
+            raise RefusedError(f"{refused}{made}") from refused
+        raise refused
 
     def run_on(
         self, arrays: dict[str, Any], answer: Answer | None = None, limit: float = inf, **symbolic: Any
@@ -79,10 +99,15 @@ class Runs:
 
     def traced(self, sizes: Mapping[Axis, int]) -> Graph:
         """Traces a run, as `run` does, and caches the trace."""
-        key = tuple(sorted(sizes.items()))
+        key = _key(sizes)
         if key not in self._runs:
             self._runs[key] = self.run(sizes)
         return self._runs[key]
+
+    def arrays_at(self, sizes: Mapping[Axis, int]) -> dict[str, Any]:
+        """Returns the inputs that the function accepted with some axes at other sizes."""
+        self.traced(sizes)
+        return self._arrays[_key(sizes)]
 
     def require_no_state(self) -> None:
         """Checks that the result of a call does not depend on the calls before it, if a call changes anything.
@@ -96,9 +121,11 @@ class Runs:
         example = self.example.arrays
         larger = {name: array * 1000 if array.dtype.kind == "f" else array for name, array in example.items()}
         alone: list[tuple[dict[str, Any], list[Any]]] = []
-        for arrays in (example, self.example.perturbed(example), larger):
-            with isolated(self.function), suppress(Exception):  # the user's own code may raise anything
-                alone.append((arrays, self.results(arrays)))
+        for proposed in ((example,), self.example.perturbations(), (larger,)):
+            for arrays in proposed:
+                with isolated(self.function), suppress(Exception):  # the user's own code may raise anything
+                    alone.append((arrays, self.results(arrays)))
+                    break
         with isolated(self.function):
             for arrays, expected in [*alone, *alone]:
                 found = None
@@ -125,7 +152,7 @@ class Runs:
         """
         if all(read.key in self.reads for read in graph.reads):
             return
-        arrays = self.example.resized(sizes)
+        arrays = self.arrays_at(sizes)
         check = ReadCheck(
             lambda answer, limit: self.run_on(arrays, answer, limit),
             [n for array in arrays.values() for n in array.shape],
@@ -136,6 +163,10 @@ class Runs:
     def harmless(self) -> tuple[str, ...]:
         """Returns the reads that decide nothing, as text."""
         return tuple(str(read) for read in self.reads.values())
+
+
+def _key(sizes: Mapping[Axis, int]) -> tuple[tuple[Axis, int], ...]:
+    return tuple(sorted(sizes.items()))
 
 
 def _equal(found: list[Any], expected: list[Any]) -> bool:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
+from .. import traced  # noqa: F401 - symbolic traces need it, and the size rules of all ops
 from ..errors import ShapeError, TraceError
+from ..ops import sizes_of_layers  # noqa: F401
 from ..tracer.agreement import require_agreement
 from ..tracer.dim import Guard
 from ..tracer.graph import Graph
 from ..tracer.node import Value
 from ..tracer.size import Size, evaluate
 from ..tracer.symbolic import resolved
-from .example import Axis, Example
+from .example import Arrays, Axis, Example
 from .isolation import isolated
 from .runs import Runs
 
@@ -23,6 +25,9 @@ __all__ = ["SizeRuns"]
 
 MOST_ELEMENTS = 1_000_000
 """The most elements of the inputs in a run at a size that is only probed."""
+
+_VALUES = 4
+"""The most other values with which numbers are compared."""
 
 
 class SizeRuns(Runs):
@@ -68,8 +73,11 @@ class SizeRuns(Runs):
         Args:
             sizes: the size of each symbol.
             flipped: a guard that gets the opposite outcome.
+
+        Raises:
+            Exception: the function raises it at these sizes, or because sizes are not plain numbers.
         """
-        arrays = self.example.resized(self.sized(sizes))
+        arrays = self.arrays_at(self._moved(sizes))
         shapes = [
             [
                 Size.symbol(self.symbols[name, axis]) if (name, axis) in self.symbols else n
@@ -79,9 +87,13 @@ class SizeRuns(Runs):
         ]
         return self.run_on(arrays, shapes=shapes, flipped=flipped, plain_keys=self.plain_keys)
 
+    def _moved(self, sizes: Mapping[str, int]) -> dict[Axis, int]:
+        """Returns the axes that have another size than in the example."""
+        return {axis: n for axis, n in self.sized(sizes).items() if n != self.size(axis)}
+
     def plain(self, sizes: Mapping[str, int]) -> Graph:
         """Traces a run without formulas, as the eager function runs; the trace is cached."""
-        return self.traced({axis: n for axis, n in self.sized(sizes).items() if n != self.size(axis)})
+        return self.traced(self._moved(sizes))
 
     def difference(self, graph: Graph, sizes: Mapping[str, int], before: Mapping[str, int]) -> str | None:
         """Returns how the function at other sizes differs from a graph; None if it does not.
@@ -96,7 +108,7 @@ class SizeRuns(Runs):
             ExportError: a read decides what the function does there.
         """
         other = self.plain(sizes)
-        self.check_reads(other, {axis: n for axis, n in self.sized(sizes).items() if n != self.size(axis)})
+        self.check_reads(other, self._moved(sizes))
         try:
             require_agreement(graph, other, sizes, before)
         except TraceError as error:
@@ -108,16 +120,31 @@ class SizeRuns(Runs):
 
     def same_numbers(self, graph: Graph, sizes: Mapping[str, int]) -> bool:
         """Returns whether a graph gives the numbers that the function gives at some sizes."""
-        given = self.example.resized(self.sized(sizes))
-        for arrays in (given, self.example.perturbed(given)):
-            with suppress(Exception), np.errstate(all="ignore"):  # the user's code may raise anything
+        given = self.arrays_at(self._moved(sizes))
+        return self._same_numbers(graph, given, sizes) is True and all(
+            same is not False for same in self._perturbed(graph, given, sizes)
+        )
+
+    def _perturbed(self, graph: Graph, given: Arrays, sizes: Mapping[str, int]) -> Iterator[bool | None]:
+        """Yields whether the numbers are the same with other values, up to the first that the function accepts."""
+        for arrays in islice(self.example.perturbations(given), _VALUES):
+            same = self._same_numbers(graph, arrays, sizes)
+            yield same
+            if same is not None:
+                return
+
+    def _same_numbers(self, graph: Graph, arrays: Arrays, sizes: Mapping[str, int]) -> bool | None:
+        """Returns whether graph and function give the same numbers; None if the function raises an error."""
+        with np.errstate(all="ignore"):
+            try:
                 with isolated(self.function):
                     expected = self.results(arrays)
-                found = _computed(graph, arrays, sizes)
-                if _close(found, expected):
-                    continue
-            return False
-        return True
+            except Exception:  # the user's code may reject numbers that are made up
+                return None
+            try:
+                return _close(_computed(graph, arrays, sizes), expected)
+            except Exception:  # ops may raise anything where the graph is wrong
+                return False
 
 
 def _computed(graph: Graph, arrays: Mapping[str, Any], sizes: Mapping[str, int]) -> list[Any]:

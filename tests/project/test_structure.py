@@ -23,6 +23,7 @@ ORDER = (
     ("tracer",),
     ("methods", "readout", "hookable"),
     ("tensor",),
+    ("traced",),
     ("autograd",),
     ("ops",),
     ("nn",),
@@ -39,12 +40,15 @@ PLACE = {part: place for place, parts in enumerate(ORDER) for part in parts}
 # The order of the folders inside a part.
 WITHIN = {
     "proof": (
-        ("placement", "reach", "reads"),
-        ("isolation", "probes", "separation", "states", "example"),
+        ("placement", "reach", "reads", "perturb", "ties"),
+        ("isolation", "probes", "separation", "states", "resize"),
+        ("example",),
         ("proof", "runs"),
+        ("sizeruns",),
+        ("decisions",),
         ("axes",),
     ),
-    "export": (("file",), ("lowering",), ("precision", "parity"), ("exported",), ("to_onnx",)),
+    "export": (("file",), ("lowering",), ("precision", "rounding"), ("parity",), ("exported",), ("to_onnx",)),
     "runtime": (("session",), ("compiled",)),
 }
 # Third-party packages other than NumPy, and the first part, if any, that may import each at the top of a file.

@@ -32,7 +32,7 @@ def merged(x: Any, y: Any) -> Any:
     ("function", "shapes", "free", "fixed"),
     [
         (squeezed, [(5, 1, 3)], set(), {0: "compares it with 1", 2: "compares it with 1"}),
-        (reshaped, [(5, 2, 3)], {1, 2}, {0: "needs"}),
+        (reshaped, [(5, 2, 3)], {0, 1, 2}, {}),
         (merged, [(3, 4), (3, 4)], {0, 1}, {}),
     ],
 )

@@ -317,11 +317,11 @@ def test_another_dtype() -> None:
 def watched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, list[tuple[int, ...]]]]:
     """Records for each export whether it is verified, and the shapes of its inputs."""
     exports = []
-    to_onnx = dispatch.export
+    unwatched = dispatch.export
 
-    def export(flat: Any, *tensors: Any, **kwargs: Any) -> Any:
+    def export(flat: Any, tensors: Any, **kwargs: Any) -> Any:
         exports.append((kwargs["verify"], [t.shape for t in tensors]))
-        return to_onnx(flat, *tensors, **kwargs)
+        return unwatched(flat, tensors, **kwargs)
 
     monkeypatch.setattr(dispatch, "export", export)
     monkeypatch.setattr(dispatch, "_LARGE", 100)
