@@ -139,7 +139,7 @@ def export(
     """
     with isolated(model, evaluation=not trainable):
         example = Example(model, example_inputs, {}, input_names)
-        proof = prove(model, example, dynamic, conditional)
+        proof = prove(model, example, dynamic, conditional=conditional, trained=trainable)
         plan = make_plan(
             proof,
             lowering,

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..tracer.bounds import always
 from ..tracer.dim import Dim, concrete, formula, has_dim
-from ..tracer.extent import beginning, broadcast, equal, greater, is_negative, lesser, same_shape
+from ..tracer.extent import beginning, broadcast, equal, greater, is_negative, lesser, same_shape, within
 from ..tracer.op import OPS
 from ..tracer.size import total
 
@@ -349,7 +349,9 @@ def _indexed(x: Shape, index: Any, tensors: Sequence[Shape], masks: Sequence[boo
         elif isinstance(item, slice):
             result.append(sliced(x[axis], item))
         else:
-            if isinstance(item, tuple) and item[1]:
+            if not isinstance(item, tuple):
+                within(item, x[axis])
+            elif item[1]:
                 for n, m in zip(item[0], x[axis : axis + width], strict=True):
                     equal(n, m)
             if not picked:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from itertools import chain, count
+from itertools import chain, count, permutations
 from typing import Any
 
 from ..errors import ExportError, TraceError
@@ -15,7 +15,7 @@ from .decisions import Decisions
 from .example import Axis, Example
 from .probes import probes
 from .proof import Condition, Proof
-from .reads import raised_by_the_user
+from .reads import line_of, raised_by_the_user
 from .runs import RefusedError
 from .sizeruns import SizeRuns
 from .states import parameter_states
@@ -33,7 +33,14 @@ _ATTEMPTS = 4
 """The most sizes at which the function may raise an error before an axis counts as fixed."""
 
 
-def prove(function: Callable[..., Any], example: Example, dynamic: Dynamic, conditional: bool = False) -> Proof:
+def prove(
+    function: Callable[..., Any],
+    example: Example,
+    dynamic: Dynamic,
+    *,
+    conditional: bool = False,
+    trained: bool = False,
+) -> Proof:
     """Finds the free axes, or checks the requested ones, and returns a graph that holds at all their sizes.
 
     Args:
@@ -42,6 +49,7 @@ def prove(function: Callable[..., Any], example: Example, dynamic: Dynamic, cond
         dynamic: the requested axes.
         conditional: whether the graph may hold under conditions on sizes, such as a branch of the function takes; if
             not, such a branch fixes the axis.
+        trained: whether what requires gradients may change from call to call, as inputs do.
 
     Raises:
         ExportError: a value computed from the inputs was frozen into the graph, or a requested axis is not free.
@@ -50,7 +58,7 @@ def prove(function: Callable[..., Any], example: Example, dynamic: Dynamic, cond
         raise ValueError(
             f"to_onnx: dynamic must be 'auto', None, or a mapping such as {{'x': {{0: 'batch'}}}}; got {dynamic!r}"
         )
-    prover = _Prover(function, example, conditional)
+    prover = _Prover(function, example, conditional, trained)
     prover.require_no_state()
     prover.check_reads(prover.base, {})
     if isinstance(dynamic, Mapping):
@@ -81,8 +89,8 @@ class _Prover(SizeRuns):
         conditions: what sizes must satisfy.
     """
 
-    def __init__(self, function: Callable[..., Any], example: Example, conditional: bool) -> None:
-        super().__init__(function, example)
+    def __init__(self, function: Callable[..., Any], example: Example, conditional: bool, trained: bool) -> None:
+        super().__init__(function, example, trained)
         self.fixed: dict[Axis, str] = {}
         self.conditions: list[Condition] = []
         self._conditional = conditional
@@ -173,7 +181,7 @@ class _Prover(SizeRuns):
             except ExportError:
                 raise
             except Exception as error:  # code that works with plain numbers alone
-                self._fix_all(f"the model refuses sizes that are not plain numbers: {type(error).__name__}: {error}")
+                self._fix_all(f"{line_of(error)} needs plain numbers for sizes: {type(error).__name__}: {error}")
                 continue
             ties = Ties(trace.sizes.guards, self._start)
             decisions = Decisions(self, trace, ties, self._start, self._conditional)
@@ -340,10 +348,16 @@ class _Prover(SizeRuns):
 
     def _probe(self, graph: Graph, leaky: bool) -> dict[str, str]:
         """Runs at sizes that no run has seen; returns the axis that makes the function do something else, and what."""
+        found = probes(self.function, leaky)
         for symbol in self._start:
-            for n in probes(self.function, leaky):
+            for n in found.alone:
                 if (why := self._difference(graph, {**self._start, symbol: n})) is not None:
                     return {symbol: why}
+        for sizes in found.together:
+            for symbols in permutations(self._start, len(sizes)):
+                moved = {**self._start, **dict(zip(symbols, sizes, strict=True))}
+                if (why := self._difference(graph, moved)) is not None:
+                    return {symbols[0]: why}
         return {}
 
     def renamed(self, graph: Graph, names: Mapping[str, str]) -> tuple[Graph, dict[str, tuple[Axis, ...]]]:

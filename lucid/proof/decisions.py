@@ -8,10 +8,10 @@ guard is harmless. If not, the axis is fixed, or the graph holds under this cond
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
-from itertools import islice, product
-from typing import Any
+from itertools import combinations, islice, product
+from typing import Any, NamedTuple
 
 from ..errors import ExportError, TraceError
 from ..tracer.agreement import require_agreement
@@ -35,6 +35,18 @@ _TRIES = 4
 
 _MOST_TRIED = 4000
 """The most combinations of sizes for which a guard is evaluated."""
+
+
+_MOST_PAIRED = 12
+"""The most guards that are tried in pairs."""
+
+
+class _Tried(NamedTuple):
+    """At how many sizes the graph was the same, at how many the function raised an error; whether it decides."""
+
+    agreed: int
+    refused: int
+    decides: bool
 
 
 class Decisions:
@@ -66,10 +78,15 @@ class Decisions:
         self._conditional = conditional
         self._places: dict[Guard, Location | None] = dict(trace.sizes.guards)
         self._waiting: list[Guard] = list(ties.rest)
+        # The sizes of the run in which each further guard was met.
+        self._contexts: dict[Guard, Mapping[str, int]] = {}
+        self._harmless: list[Guard] = []
         for symbol, guard in ties.fixed.items():
             self.reasons[symbol] = _reason(guard, self._places[guard])
         while self._waiting:
             self._judge(self._waiting.pop(0))
+            if not self._waiting:
+                self._judge_pairs()
         # An axis that a later guard fixed is a number now.
         names = {symbol: target for symbol, target in ties.names.items() if type(symbol) is str}
         named = [condition._replace(guard=condition.guard.renamed(names)) for condition in self.conditions]
@@ -106,9 +123,30 @@ class Decisions:
         self._judge_by_runs(original, guard, symbols, where)
 
     def _judge_by_runs(self, original: Guard, guard: Guard, symbols: set[str], where: Location | None) -> None:
+        found = self._tried([guard], self._contexts.get(original, self._start))
+        if found.decides or not (found.agreed or found.refused) or (not found.agreed and _is_number(guard)):
+            if self._conditional and not guard.is_equality:
+                self.conditions.append(Condition(guard, where, False))
+            else:
+                self._fix(symbols, original, where)
+        elif not found.agreed:
+            self.conditions.append(Condition(guard, where, True))
+            self._ties.assume(guard)
+        else:
+            self._harmless.append(original)
+
+    def _judge_pairs(self) -> None:
+        """Tries guards that are harmless alone together: a decision may take two of them."""
+        for pair in combinations(self._harmless[:_MOST_PAIRED], 2):
+            guards = [original.renamed(self._ties.names) for original in pair]
+            symbols = symbols_of([(guard.left, guard.right) for guard in guards])
+            if symbols and not any(map(_is_certain, guards)) and self._tried(guards, self._start).decides:
+                self._fix(symbols, pair[0], self._places[pair[0]])
+
+    def _tried(self, guards: Sequence[Guard], context: Mapping[str, int]) -> _Tried:
+        """Runs the function where all guards come out otherwise."""
         agreed = refused = 0
-        decides = False
-        for sizes in islice(self._elsewhere(guard, symbols), _TRIES):
+        for sizes in islice(self._elsewhere(guards, context), _TRIES):
             try:
                 self._runs.plain(sizes)
             except Exception:  # the user's code may raise anything at an unsupported size
@@ -117,22 +155,12 @@ class Decisions:
             try:
                 other = self._runs.symbolic(sizes)
             except Exception:  # code that works with plain numbers alone
-                decides = True
-            else:
-                decides = not self._agrees(other, sizes)
-                agreed += 1
-                if not decides:
-                    self._add(other.sizes.guards)
-            if decides:
-                break
-        if decides or not (agreed or refused) or (not agreed and _is_number(guard)):
-            if self._conditional and not guard.is_equality:
-                self.conditions.append(Condition(guard, where, False))
-            else:
-                self._fix(symbols, original, where)
-        elif not agreed:
-            self.conditions.append(Condition(guard, where, True))
-            self._ties.assume(guard)
+                return _Tried(agreed, refused, True)
+            if not self._agrees(other, sizes):
+                return _Tried(agreed, refused, True)
+            agreed += 1
+            self._add(other.sizes.guards, sizes)
+        return _Tried(agreed, refused, False)
 
     def _judge_unknown(self, original: Guard, guard: Guard, where: Location | None) -> None:
         """Judges a guard on a size that depends on elements: the outcome may be another one at any sizes.
@@ -142,11 +170,14 @@ class Decisions:
         """
         if guard.required:
             return
-        try:
-            other = self._runs.symbolic(self._start, original)
-        except Exception:  # the program, or an op in it, rejects the other outcome
-            return
-        if not self._agrees(other, self._start):
+        decides = bool(guard.how)  # what the program does with a plain number is not seen
+        if not decides:
+            try:
+                other = self._runs.symbolic(self._start, original)
+            except Exception:  # the program, or an op in it, rejects the other outcome
+                return
+            decides = not self._agrees(other, None)
+        if decides:
             raise ExportError(
                 f"to_onnx: {where} {_what(guard)}: the size depends on the elements of a tensor, or on an op without a "
                 "size rule, and decides what the function does; a file cannot decide; compute with tensors, as with "
@@ -170,11 +201,12 @@ class Decisions:
     def _named(self, sizes: Mapping[str, int]) -> dict[str, int]:
         return dict(sizes)
 
-    def _add(self, guards: Mapping[Guard, Location | None]) -> None:
+    def _add(self, guards: Mapping[Guard, Location | None], sizes: Mapping[str, int]) -> None:
         """Adds the guards that a run at other sizes met first."""
         for guard, where in guards.items():
             if not any(guard._replace(outcome=outcome) in self._places for outcome in (True, False)):
                 self._places[guard] = where
+                self._contexts[guard] = sizes
                 self._waiting.append(guard)
 
     def _fix(self, symbols: Iterable[str], guard: Guard, where: Location | None) -> None:
@@ -182,20 +214,21 @@ class Decisions:
             self.reasons[symbol] = _reason(guard.renamed(self._ties.names), where)
         self._ties.fix(symbols, guard)
 
-    def _elsewhere(self, guard: Guard, symbols: set[str]) -> Iterator[dict[str, int]]:
-        """Yields sizes at which a guard comes out otherwise: small and large ones, near the numbers in it."""
-        near = {n + step for n in _numbers((guard.left, guard.right)) for step in (-1, 0, 1)}
-        group = sorted(symbols)
+    def _elsewhere(self, guards: Sequence[Guard], context: Mapping[str, int]) -> Iterator[dict[str, int]]:
+        """Yields sizes at which guards come out otherwise: small and large ones, near the numbers in them."""
+        formulas = [(guard.left, guard.right) for guard in guards]
+        near = {n + step for parts in formulas for n in _numbers(parts) for step in (-1, 0, 1)}
+        group = sorted(symbols_of(formulas))
         choices = []
         for symbol in group:
-            own = self._start[symbol]
+            own = context[symbol]
             candidates = {*_SIZES, *near, own - 1, own + 1, own + 2, 2 * own}
             choices.append([own, *sorted(n for n in candidates if n > 0 and n != own)])
         found = []
         for combination in islice(product(*choices), _MOST_TRIED):
             moved = dict(zip(group, combination, strict=True))
-            sizes = self._tied({**self._start, **moved})
-            if not guard.holds(sizes) and not self._runs.too_large(sizes):
+            sizes = self._tied({**context, **moved})
+            if not any(guard.holds(sizes) for guard in guards) and not self._runs.too_large(sizes):
                 found.append(sizes)
         # The first and the last, and two between them.
         places = dict.fromkeys(round(i * (len(found) - 1) / (_TRIES - 1)) for i in range(_TRIES)) if found else {}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from types import CodeType
-from typing import Any
+from typing import Any, NamedTuple
 
 from .reach import Reach
 
-__all__ = ["probes"]
+__all__ = ["Probes", "probes"]
 
 _READ = frozenset({"shape", "size", "len", "numel", "nbytes", "ndim"})
 """The names by which Python reads a size."""
@@ -19,28 +20,49 @@ _PRIMES = (2, 61, 257)
 _LARGEST = 2048
 """Numbers beyond it are not taken for sizes."""
 
-_NUMBERS = 12
+_NUMBERS = 16
 """The most numbers of a program that are tried as sizes."""
 
 
-def probes(function: Callable[..., Any], leaky: bool) -> tuple[int, ...]:
+_DIGITS = (9, 10, 11, 99, 100, 101)
+"""Sizes at which their texts become longer."""
+
+
+class Probes(NamedTuple):
+    """Sizes to try.
+
+    Attributes:
+        alone: sizes for one axis after the other.
+        together: sizes for several axes at once.
+    """
+
+    alone: tuple[int, ...]
+    together: tuple[tuple[int, ...], ...] = ()
+
+
+def probes(function: Callable[..., Any], leaky: bool) -> Probes:
     """Returns sizes to try beside the example's: one, and primes.
 
     If no function that can be reached reads a size, it is one alone: lucid's own ops and layers are right at all sizes.
 
     Args:
         function: the function.
-        leaky: whether sizes left the trace in a way that shows no decision, such as the keys of a table. Then there are
-            the numbers in the user's code and in tables as well, with their neighbours.
+        leaky: whether sizes left the trace in a way that shows no decision, such as the keys of a table, or as text.
+            Then there are the numbers in the user's code, in tables and in texts as well, with their neighbours.
     """
     reach = Reach(function)
     functions = reach.functions
     if not leaky:
-        return (1, *_PRIMES) if any(_READ & set(_names(f.__code__)) for f in functions) else (1,)
-    numbers = {n for f in functions for n in _numbers(f) if 2 <= n <= _LARGEST}
-    near = {n + step for n in sorted(numbers)[:_NUMBERS] for step in (-1, 0, 1)}
-    keys = {n for table in reach.containers for n in list(table) if type(n) is int and 1 <= n <= _LARGEST}
-    return tuple(sorted({1, *_PRIMES, *(n for n in near if n > 0), *sorted(keys)[:_NUMBERS]}))
+        reads = any(_READ & set(_names(f.__code__)) for f in functions)
+        return Probes((1, *_PRIMES) if reads else (1,))
+    things: list[Any] = [thing for f in functions for thing in _things(f)]
+    things += [key for table in reach.containers for key in table]
+    things += [name for module in reach.modules for name in vars(module)]
+    groups = {group for thing in things if (group := tuple(n for n in _numbers(thing) if 1 <= n <= _LARGEST))}
+    numbers = sorted({n for group in groups for n in group})[:_NUMBERS]
+    near = {n + step for n in numbers for step in (-1, 0, 1)}
+    alone = {1, *_PRIMES, *_DIGITS, *(n for n in near if n > 0)}
+    return Probes(tuple(sorted(alone)), tuple(sorted(group for group in groups if 1 < len(group) <= 4))[:_NUMBERS])
 
 
 def _names(code: CodeType) -> Iterator[str]:
@@ -50,24 +72,35 @@ def _names(code: CodeType) -> Iterator[str]:
             yield from _names(constant)
 
 
-def _numbers(function: Any) -> Iterator[int]:
-    """Yields the ints that a function mentions: constants, defaults, global variables and variables of its closure."""
+def _things(function: Any) -> Iterator[Any]:
+    """Yields what a function mentions: constants, names, defaults, global variables and variables of its closure."""
     yield from _constants(function.__code__)
     space = function.__globals__
-    things = [space.get(name) for name in _names(function.__code__)]
-    things += [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    yield from (space.get(name) for name in _names(function.__code__))
+    yield from (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
     for cell in function.__closure__ or ():
         try:
-            things.append(cell.cell_contents)
+            yield cell.cell_contents
         except ValueError:  # not assigned yet
             continue
-    yield from (thing for thing in things if type(thing) is int)
 
 
-def _constants(code: CodeType) -> Iterator[int]:
+def _constants(code: CodeType) -> Iterator[Any]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _constants(constant)
-        for n in constant if isinstance(constant, (tuple, frozenset)) else (constant,):
-            if type(n) is int:
-                yield abs(n)
+        else:
+            yield constant
+            if isinstance(constant, (tuple, frozenset)):
+                yield from constant
+
+
+def _numbers(thing: Any) -> Iterator[int]:
+    """Yields the ints in a number, a text or a tuple of them."""
+    if type(thing) is int:
+        yield abs(thing)
+    elif type(thing) is str:
+        yield from (int(digits) for digits in re.findall(r"\d{1,4}", thing[:_LARGEST]))
+    elif type(thing) is tuple:
+        for part in thing:
+            yield from _numbers(part)

@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import ExportError, TraceError
 from ..tracer.agreement import require_agreement
 from ..tracer.graph import Graph
-from ..tracer.location import PACKAGE
+from ..tracer.location import PACKAGE, is_foreign
 from ..tracer.read import Answer, Key, Read
 from ..tracer.trace import EndlessRunError
 
@@ -214,11 +214,11 @@ _RAISES = ("RAISE_VARARGS", "RERAISE")
 
 
 def line_of(error: BaseException) -> str:
-    """Returns the innermost line outside lucid that an error came from."""
+    """Returns the innermost of the user's lines that an error came from."""
     found, at = "", error.__traceback__
     while at is not None:
         code = at.tb_frame.f_code
-        if not code.co_filename.startswith(PACKAGE):
+        if not is_foreign(code.co_filename):
             found = f"{code.co_filename}:{at.tb_lineno} ({code.co_name})"
         at = at.tb_next
     return found

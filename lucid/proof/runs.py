@@ -32,13 +32,15 @@ class Runs:
     Attributes:
         function: the function.
         example: its arguments.
+        trained: whether what requires gradients may change, as inputs do.
         base: the trace at the example's own sizes.
         changed: the names of what the last run changed before it was restored.
         reads: what Python reads, without any effect on the graph.
     """
 
-    def __init__(self, function: Callable[..., Any], example: Example) -> None:
+    def __init__(self, function: Callable[..., Any], example: Example, trained: bool = False) -> None:
         self.function = function
+        self.trained = trained
         self.example = example
         self.changed: list[str] = []
         self.reads: dict[Key, Read] = {}
@@ -83,7 +85,7 @@ class Runs:
         args, kwargs = self.example.arguments(arrays)
         snapshot = Snapshot(self.function)
         try:
-            graph = record(self.function, args, kwargs, answer, limit, **symbolic)
+            graph = record(self.function, args, kwargs, answer, limit, trained=self.trained, **symbolic)
             self.changed = snapshot.changed()
         except ValueError as error:
             if "read-only" not in str(error) or isinstance(error, LucidError):

@@ -36,14 +36,15 @@ class SizeRuns(Runs):
     Args:
         function: the function.
         example: its arguments.
+        trained: whether what requires gradients may change, as inputs do.
 
     Attributes:
         symbols: the symbol of each axis that may vary.
         plain_keys: whether sizes have the hashes of their numbers in symbolic traces.
     """
 
-    def __init__(self, function: Callable[..., Any], example: Example) -> None:
-        super().__init__(function, example)
+    def __init__(self, function: Callable[..., Any], example: Example, trained: bool = False) -> None:
+        super().__init__(function, example, trained)
         self.symbols: dict[Axis, str] = {}
         self.plain_keys = False
 

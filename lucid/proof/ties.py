@@ -43,8 +43,8 @@ class Ties:
         if isinstance(difference, int):
             return difference == 0
         if unknowns_of(difference):
-            return guard.required and self._take_unknown(difference)
-        if len(difference.symbols) == 1:
+            return guard.required and self._solve(difference)
+        if len(difference.symbols) == 1 and all(type(atom) is str for atom in difference.atoms()):
             if guard.required:
                 self.fix(difference.symbols, guard)
             return guard.required
@@ -57,14 +57,28 @@ class Ties:
             self._put(symbol, self._sizes[symbol])
 
     def assume(self, guard: Guard) -> None:
-        """Makes use of a condition: a remainder that it says is zero is zero."""
-        if guard.is_equality and isinstance(guard.left, Size | int) and isinstance(guard.right, Size | int):
-            difference = guard.left - guard.right
-            if isinstance(difference, Size) and len(difference.terms) == 1:
-                # Symbols are at least one.
-                atoms = [atom for atom in difference.atoms() if type(atom) is Atom]
-                if len(atoms) == 1:
-                    self._put(atoms[0], 0)
+        """Makes use of a condition: what it says of a remainder, a minimum and so on takes the place of that."""
+        if not guard.is_equality or any(isinstance(x, (Real, float)) for x in (guard.left, guard.right)):
+            return
+        difference = guard.left - guard.right
+        if not isinstance(difference, Size) or difference.divisor != 1:
+            return
+        if len(difference.terms) == 1:
+            # Symbols are at least one, so the other factor is zero.
+            atoms = [atom for atom in difference.atoms() if type(atom) is Atom]
+            if len(atoms) == 1:
+                self._put(atoms[0], 0)
+            return
+        self._solve(difference)
+
+    def _solve(self, difference: Size) -> bool:
+        """Replaces a part of a formula, once it is known that the formula is zero."""
+        for monomial, coefficient in difference.terms:
+            if len(monomial) == 1 and type(monomial[0]) is Atom and abs(coefficient) == 1:
+                own = Size(((monomial, coefficient),), 1)
+                self._put(monomial[0], (own - difference) * coefficient)
+                return True
+        return False
 
     def _take_product(self, difference: Size) -> bool:
         """Ties the factors of two products that must be equal, in their order."""
@@ -81,15 +95,6 @@ class Ties:
             if kept != gone:
                 self._put(gone, kept)
         return True
-
-    def _take_unknown(self, difference: Size) -> bool:
-        """Adds the equality of an unknown size with a known one."""
-        for monomial, coefficient in difference.terms:
-            if len(monomial) == 1 and type(monomial[0]) is Atom and abs(coefficient) == 1:
-                own = Size(((monomial, coefficient),), 1)
-                self._put(monomial[0], (own - difference) * coefficient)
-                return True
-        return False
 
     def _put(self, symbol: Any, new: Any) -> None:
         target = Size.symbol(new) if type(new) is str else new

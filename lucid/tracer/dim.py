@@ -104,11 +104,16 @@ def has_dim(tree: Any) -> bool:
     return kind is Dim or (kind is slice and has_dim((tree.start, tree.stop, tree.step)))
 
 
+_DIVISIONS = ("div", "floordiv", "mod")
+
+
 def _binary(name: str, plain: Callable[[Any, Any], Any], symbolic: Callable[[Any, Any], Any] | None = None) -> Any:
     """Returns a method for an operator and one for its reflection."""
 
     def compute(left: Any, right: Any, owner: Any) -> Any:
         x, y = concrete(left), concrete(right)
+        if name in _DIVISIONS and type(right) is Dim:
+            right._guard("ne", 0, y != 0, "")  # by zero, Python raises an error
         n = plain(x, y)
         a, b = formula(left), formula(right)
         if symbolic is not None and type(x) is not float and type(y) is not float:
@@ -134,9 +139,9 @@ def _number(x: Any) -> Any:
     """Returns an operand as a `Dim` or a Python number; None if it is neither."""
     if type(x) is Dim or type(x) in (int, float):
         return x
-    if isinstance(x, (bool, np.bool_)):
-        return int(x)
-    return x.item() if isinstance(x, (np.integer, np.floating)) else None
+    if isinstance(x, (int, float)):  # a bool, a member of an IntEnum
+        return int(x) if isinstance(x, int) else float(x)
+    return x.item() if isinstance(x, (np.integer, np.floating, np.bool_)) else None
 
 
 def _comparison(kind: str) -> Any:

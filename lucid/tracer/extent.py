@@ -13,10 +13,21 @@ from typing import Any
 import numpy as np
 
 from .bounds import always, begin, largest, smallest
-from .dim import Dim, concrete, formula, has_dim
+from .dim import Dim, Guard, concrete, formula, has_dim
 from .size import Real, Size
 
-__all__ = ["beginning", "broadcast", "equal", "greater", "is_negative", "lesser", "same", "same_shape", "whole"]
+__all__ = [
+    "beginning",
+    "broadcast",
+    "equal",
+    "greater",
+    "is_negative",
+    "lesser",
+    "same",
+    "same_shape",
+    "whole",
+    "within",
+]
 
 Shape = tuple[Any, ...]
 
@@ -65,6 +76,14 @@ def is_negative(n: Any) -> bool:
     if type(n) is Dim and (known := always("lt", n.formula, 0)) is not None:
         return known
     return bool(n < 0)
+
+
+def within(place: Any, size: Any) -> None:
+    """Demands that a position, which may count from the end, is one of an axis of a size."""
+    for least, most in ((0, place), (place, size - 1)) if not is_negative(place) else ((-size, place),):
+        owner = least if type(least) is Dim else most
+        if type(owner) is Dim:
+            owner.owner.guard(Guard("le", formula(least), formula(most), True, owner.owner.calling, True))
 
 
 def equal(m: Any, n: Any) -> Any:

@@ -50,12 +50,19 @@ def walk(roots: Iterable[Value | None], follow: Callable[[Value], bool] | None =
     return order
 
 
-def depends(value: Value, inputs: Container[Value]) -> bool:
-    """Returns whether a value was computed from the elements of inputs; their sizes are not elements."""
+def depends(value: Value, inputs: Container[Value], trained: bool = False) -> bool:
+    """Returns whether a value was computed from the elements of inputs; their sizes are not elements.
+
+    Args:
+        value: the value.
+        inputs: the inputs.
+        trained: whether every leaf that requires gradients counts as an input.
+    """
     if value.node is None:
-        return value in inputs
+        return value in inputs or (trained and value.requires_grad)
     nodes = walk([value], lambda v: v.node is None or v.node.op.name != "size")
-    return any(operand in inputs for node in nodes for operand in node.inputs if type(operand) is Value)
+    leaves = (operand for node in nodes for operand in node.inputs if type(operand) is Value and operand.node is None)
+    return any(leaf in inputs or (trained and leaf.requires_grad) for leaf in leaves)
 
 
 class Graph:
@@ -72,6 +79,7 @@ class Graph:
         reads: where Python read elements of traced tensors.
         measured: the value and its axis at which each size that no rule gives is measured.
         sizes: what a symbolic trace knows of sizes; None for any other graph.
+        trained: whether what requires gradients may change, as inputs do.
     """
 
     def __init__(
@@ -84,6 +92,7 @@ class Graph:
         reads: tuple[Read, ...] = (),
         measured: Mapping[Any, tuple[Value, int]] | None = None,
         sizes: Any = None,
+        trained: bool = False,
     ) -> None:
         self.inputs = inputs
         self.outputs = outputs
@@ -99,6 +108,7 @@ class Graph:
         self.structure = structure
         self.reads = reads
         self.sizes = sizes
+        self.trained = trained
 
     def _measure(self, measured: Mapping[Any, tuple[Value, int]], known: Container[Value]) -> None:
         """Adds the nodes that sizes in the graph are measured at, before those that need these sizes."""
@@ -113,12 +123,12 @@ class Graph:
 
     def _replace(self, **changes: Any) -> Graph:
         """Returns a copy with some of the constructor's arguments, given by name, replaced."""
-        names = ("inputs", "outputs", "captured", "labels", "structure", "reads", "measured", "sizes")
+        names = ("inputs", "outputs", "captured", "labels", "structure", "reads", "measured", "sizes", "trained")
         return Graph(**{name: getattr(self, name) for name in names} | changes)
 
     def depends(self, value: Value) -> bool:
         """Returns whether a value was computed from the elements of the inputs."""
-        return depends(value, set(self.inputs.values()))
+        return depends(value, set(self.inputs.values()), self.trained)
 
     def names(self) -> dict[Value, str]:
         """Returns a distinct name for each value: inputs and captured leaves keep theirs, the others get %0, %1, …."""

@@ -26,6 +26,8 @@ class TensorLike(Protocol):
     @property
     def requires_grad(self) -> bool: ...
 
+    def _leaf_value(self) -> Value: ...
+
 
 class Spec(NamedTuple):
     """The shape and dtype of one output of a node."""

@@ -327,7 +327,7 @@ def _mod(n: Extent, k: Extent) -> Extent:
         for monomial, coefficient in n.terms:
             if len(monomial) == 1 and type(atom := monomial[0]) is Atom and atom.name == "mod":
                 modulus = atom.operands[1]
-                if isinstance(modulus, int) and modulus % k == 0:
+                if isinstance(modulus, int) and coefficient * modulus % k == 0:
                     inner = inner + coefficient * atom.operands[0]
                     continue
             found[monomial] = found.get(monomial, 0) + coefficient
@@ -336,6 +336,10 @@ def _mod(n: Extent, k: Extent) -> Extent:
         reduced = _size({m: c % k for m, c in found.items()})
         if not isinstance(reduced, Size):
             return reduced % k
+        # Of n % k and (-n) % k one is written by the other.
+        first = next(c for m, c in reduced.terms if m)
+        if 2 * first > k or (k == 2 and reduced.terms[0] == ((), 1)):
+            return k - 1 - _mod(-reduced - 1, k)
         n = reduced
     return Size.atom("mod", n, k)
 

@@ -6,7 +6,7 @@ the results follow from the op's own size rule, see `lucid.tracer.Op.sizes`; tho
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,6 +42,7 @@ class Sizes:
         flipped: a guard that gets the opposite outcome.
         leaves: the shape of each leaf with formulas in it.
         unknowns: the value, and its axis, that each size which no rule gives is measured at.
+        calling: the op whose size rule runs.
     """
 
     def __init__(self, tensor: Any, flipped: Guard | None = None, plain_keys: bool = False) -> None:
@@ -54,7 +55,7 @@ class Sizes:
         self.flipped = flipped
         self.leaves: dict[Value, Shape] = {}
         self.unknowns: dict[Atom, tuple[Value, int]] = {}
-        self._calling = ""
+        self.calling = ""
 
     def guard(self, guard: Guard) -> bool:
         """Records a guard, and returns its outcome."""
@@ -65,7 +66,14 @@ class Sizes:
 
     def require(self, left: Any, right: Any) -> None:
         """Records that two sizes are equal, since the op that runs raises an error otherwise."""
-        self.guard(Guard("eq", formula(left), formula(right), True, self._calling, True))
+        self.guard(Guard("eq", formula(left), formula(right), True, self.calling, True))
+
+    def fail(self, op: Op[Any, Any], inputs: Sequence[Any], attrs: dict[str, Any]) -> None:
+        """Records that an op raised an error; if the program catches it, the sizes given decide something."""
+        given = [n for x in inputs if x is not None for n in self._shape(x)]
+        for n in (*given, *_dims_in((*inputs, *attrs.values()))):
+            if type(n) is Dim:
+                n._plain(f"catches an error of {op.name}, which depends on it")
 
     def shape_of(self, value: Value) -> Shape:
         """Returns the shape of a value."""
@@ -101,7 +109,7 @@ class Sizes:
                 formula(attr) is not attr and formula(attr) != attr for attr in attrs.values()
             )
             return [tuple([None] * len(shape)) if varies else shape for shape in actual]
-        self._calling = op.name
+        self.calling = op.name
         more = {"dtypes": [getattr(x, "dtype", None) for x in inputs]} if op.size_rule_needs_dtypes else {}
         found = op.size_rule(*given, **attrs, **more)
         shapes = found if type(found) is list else [found]
@@ -136,6 +144,16 @@ class Sizes:
         return Dim(value.shape[axis], size, self)
 
 
+def _dims_in(tree: Any) -> Iterator[Dim]:
+    if type(tree) is Dim:
+        yield tree
+    elif isinstance(tree, (tuple, list)):
+        for item in tree:
+            yield from _dims_in(item)
+    elif isinstance(tree, slice):
+        yield from _dims_in((tree.start, tree.stop, tree.step))
+
+
 def _fits(numbers: Shape, actual: Shape) -> bool:
     return len(numbers) == len(actual) and all(n is None or n == m for n, m in zip(numbers, actual, strict=True))
 
@@ -161,8 +179,10 @@ def call_symbolic(
     try:
         result = op.forward(*arrays, **plain)
     except LucidError:
+        sizes.fail(op, inputs, attrs)
         raise
     except (ValueError, IndexError, TypeError) as error:
+        sizes.fail(op, inputs, attrs)
         op.explain(arrays, plain, error)
     parts = tuple([np.asarray(part) for part in result]) if type(result) is tuple else (np.asarray(result),)
     shapes = sizes.call(op, inputs, attrs, parts)

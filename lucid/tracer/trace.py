@@ -35,6 +35,7 @@ class Trace:
         reads: what Python read of its tensors.
         answer: what a read gets instead of the elements; the elements themselves if None.
         sizes: what is known of sizes, if the trace is symbolic.
+        trained: whether what requires gradients may change, as inputs do.
     """
 
     def __init__(
@@ -43,8 +44,10 @@ class Trace:
         answer: Answer | None = None,
         limit: float = inf,
         sizes: Sizes | None = None,
+        trained: bool = False,
     ) -> None:
         self.parent = parent
+        self.trained: bool = trained if parent is None else parent.trained
         self.answer = answer
         self.sizes: Sizes | None = sizes if parent is None else parent.sizes
         self.reads: list[Read] = []
@@ -110,10 +113,12 @@ class Trace:
             tensor: the tensor.
         """
         trace = self.owner(tensor)
+        if trace is None and self.trained and tensor.requires_grad:
+            trace = self
         if trace is None:
             return tensor._data
-        assert tensor._value is not None
-        found = Read(how, user_location(), tensor._value, tensor._data, numbers_around(_CODE, PACKAGE))
+        value = tensor._value or tensor._leaf_value()
+        found = Read(how, user_location(), value, tensor._data, numbers_around(_CODE, PACKAGE))
         trace.reads.append(found)
         if self._left is not None:
             self._spend()
@@ -209,6 +214,7 @@ def record(
     shapes: Sequence[Sequence[int | Size]] | None = None,
     flipped: Guard | None = None,
     plain_keys: bool = False,
+    trained: bool = False,
 ) -> Graph:
     """Does what `trace` does; reads may get other answers, the run may be cut off, and sizes may be formulas.
 
@@ -221,6 +227,7 @@ def record(
         shapes: for each input, the formula of each size; the trace is symbolic if they are given.
         flipped: a guard of a symbolic trace that gets the opposite outcome.
         plain_keys: whether sizes have the hashes of their numbers.
+        trained: whether what requires gradients may change, as inputs do.
 
     Raises:
         TraceError: inside another trace, or the function returned no Tensor.
@@ -230,7 +237,7 @@ def record(
         raise TraceError("trace: a trace is already under way here; a traced function cannot start another one")
     leaves, structure = flatten((args, kwargs), _is_tensor)
     sizes = None if shapes is None else Sizes(OPS["add"].tensor, flipped, plain_keys)
-    recording = Trace(None, answer, limit, sizes)
+    recording = Trace(None, answer, limit, sizes, trained)
     if sizes is None:
         fresh = [leaf._alias() for leaf in leaves]
     else:
@@ -273,6 +280,7 @@ def record(
         tuple(recording.reads),
         None if sizes is None else sizes.unknowns,
         sizes,
+        trained,
     )
     recording.forget()
     return graph

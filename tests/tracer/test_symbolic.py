@@ -71,7 +71,7 @@ def test_sizes():
         (lambda x: x[x.shape[0] - 3 :], "[time-bound(time-3, time), batch, 4]"),
         (lambda x: x[: math.ceil(x.shape[0] / 2)], "[min(ceil(time/2), time), batch, 4]"),
         (lambda x: x[: x.shape[0] - x.shape[0] % 7], "[time-time%7, batch, 4]"),
-        (lambda x: nn.functional.pad(x, (0, 0, 0, 0, 0, -x.shape[0] % 8)), "[time+(7*time)%8, batch, 4]"),
+        (lambda x: nn.functional.pad(x, (0, 0, 0, 0, 0, -x.shape[0] % 8)), "[time-(time+7)%8+7, batch, 4]"),
         (lambda x: lucid.zeros(math.prod(x.shape), sum(x.shape[:2])), "[4*batch*time, batch+time]"),
         (lambda x: lucid.zeros(divmod(x.shape[0], 2)), "[time//2, time%2]"),
     ],

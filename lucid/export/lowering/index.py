@@ -86,9 +86,10 @@ def sliced(b: Builder, x: Any, items: Items) -> Any:
 
 def _cut(b: Builder, x: Any, cuts: list[slice], axes: Any) -> Any:
     steps = [1 if cut.step is None else cut.step for cut in cuts]
-    starts = [(LAST if s < 0 else 0) if cut.start is None else cut.start for cut, s in zip(cuts, steps, strict=True)]
-    stops = [(FIRST if s < 0 else LAST) if cut.stop is None else cut.stop for cut, s in zip(cuts, steps, strict=True)]
-    strides = None if all(s == 1 for s in steps) else np.array(steps)
+    back = [always("lt", s, 0) for s in steps]
+    starts = [(LAST if s else 0) if cut.start is None else cut.start for cut, s in zip(cuts, back, strict=True)]
+    stops = [(FIRST if s else LAST) if cut.stop is None else cut.stop for cut, s in zip(cuts, back, strict=True)]
+    strides = None if all(isinstance(s, int) and s == 1 for s in steps) else b.sizes(steps)
     return b.op("Slice", x, b.sizes(starts), b.sizes(stops), np.array(axes), strides)
 
 

@@ -12,6 +12,7 @@ import onnxruntime
 
 from ...errors import FileError, LucidError, RuntimeUnavailableError, ShapeError
 from ...export.exported import Exported
+from ...export.file.metadata import CONDITIONS
 from .arguments import ordered
 from .buffer import OPTIONS, Binding, Buffer
 from .device import Device, find_device, load_libraries, require
@@ -101,6 +102,7 @@ class Session:
         self.output_names = tuple(spec.name for spec in self.outputs)
         self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
         self.conditions = conditions_of(self.metadata)
+        self._proved = CONDITIONS in self.metadata
         self.recurrence = recurrence_of(source.proto)
         self._lengths = [
             (i, spec.name, self.recurrence.lengths[spec.name])
@@ -245,6 +247,9 @@ class Session:
                 steps.
         """
         sizes = check_shapes(self.inputs, shapes, known)
+        if self._proved and 0 in sizes.values():
+            symbol = next(symbol for symbol, n in sizes.items() if n == 0)
+            raise ShapeError(f"axis {symbol!r} is 0: the model was proved for sizes of at least one")
         for condition in self.conditions:
             if compute(condition, sizes) is False:
                 raise ShapeError(
