@@ -107,7 +107,8 @@ def to_onnx(
         converted = convert(lowered, precision, float32_io)
         report = check(converted, lowered, plan, model, example, precision, verify=verify, rtol=rtol, atol=atol)
     exported = Exported(converted, plan, opset, precision, report)
-    stamp(converted, opset, exported.axes, None if report is None else report.as_dict(), metadata)
+    checked = None if report is None else report.as_dict()
+    stamp(converted, opset, exported.axes, checked, exported.streaming.as_dict(), metadata)
     if path is not None:
         exported.save(path, external_data)
     return exported

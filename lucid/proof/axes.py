@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from contextlib import suppress
 from itertools import combinations, permutations
 from typing import Any
@@ -23,6 +23,9 @@ Dynamic = str | None | Mapping[str, Mapping[int, str]]
 
 _MOST_ELEMENTS = 1_000_000
 """The most elements of the inputs in a run at a size that is only probed."""
+
+_MOST_PARTNERS = 4
+"""The most axes of one size that are tried to vary together with another."""
 
 _STEPS = (7, 1, -1, 2)
 """The changes of a size to try: the first one that the model accepts decides whether the axis is free."""
@@ -62,7 +65,7 @@ def prove(function: Callable[..., Any], example: Example, dynamic: Dynamic) -> P
         )
     graph = prover.checked(groups)
     axes = {axis: symbol for symbol, group in groups.items() for axis in group}
-    return Proof(graph, axes, prover.sizes_of(groups), fixed, prover.harmless())
+    return Proof(graph, axes, prover.sizes_of(groups), fixed, prover.harmless(), prover.tight(axes))
 
 
 def prove_at(
@@ -110,6 +113,9 @@ class _Prover(Runs):
         super().__init__(function, example)
         self._probes = probes(function)
         self._steps: dict[Axis, int] = {}
+        # The axes of which the function refused another size, and those of which it accepted one, alone or with others.
+        self._refused: set[Axis] = set()
+        self._accepted: set[Axis] = set()
 
     def all_axes(self) -> list[Axis]:
         return [(name, axis) for name, array in self.example.arrays.items() for axis in range(array.ndim)]
@@ -136,7 +142,10 @@ class _Prover(Runs):
                 graph = self.traced(self.moved(axes, step))
             except Exception as error:  # the user's code may raise anything at an unsupported size
                 why = why or f"the model refuses another size: {error}"
+                if len(axes) == 1:
+                    self._refused.update(axes)
                 continue
+            self._accepted.update(axes)
             try:
                 n = self.size(axes[0])
                 unify([self.base, graph], [{"n": n}, {"n": n + step}])
@@ -145,6 +154,16 @@ class _Prover(Runs):
             self._steps[axes[0]] = step
             return None
         return why or "no other size could be tried"
+
+    def tight(self, free: Container[Axis]) -> frozenset[Axis]:
+        """Returns the axes, other than the free ones, of which the function accepts no other size."""
+        fixed = self._refused - self._accepted
+        return frozenset(
+            axis
+            for axis in fixed
+            # With more partners than `_with_partners` tries, it was not tried to vary all of them together.
+            if axis not in free and sum(self.size(other) == self.size(axis) for other in fixed) <= _MOST_PARTNERS + 1
+        )
 
     def search(self) -> tuple[dict[str, tuple[Axis, ...]], dict[Axis, str]]:
         """Returns the groups of axes that can vary together, and the reason why each other axis cannot."""
@@ -196,7 +215,7 @@ class _Prover(Runs):
 
     def _with_partners(self, axis: Axis, partners: list[Axis]) -> tuple[Axis, ...] | None:
         """Returns an axis with the fewest axes of the same size with which it can vary; None if there are none."""
-        for count in range(1, min(len(partners), 4) + 1):
+        for count in range(1, min(len(partners), _MOST_PARTNERS) + 1):
             for chosen in combinations(partners, count):
                 if self.refusal((axis, *chosen)) is None:
                     return (axis, *chosen)

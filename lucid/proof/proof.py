@@ -21,6 +21,8 @@ class Proof(NamedTuple):
         axes: the symbol of each free axis.
         sizes: the example's size for each symbol.
         fixed: the reason why each other axis is fixed.
+        reads: where Python reads elements of tensors, without any effect on the graph.
+        tight: the fixed axes of which the function accepts no other size.
     """
 
     graph: Graph
@@ -28,6 +30,7 @@ class Proof(NamedTuple):
     sizes: dict[str, int]
     fixed: dict[Axis, str]
     reads: tuple[str, ...] = ()
+    tight: frozenset[Axis] = frozenset()
 
     def pinned(self, symbols: Set[str], reason: str) -> Proof:
         """Returns the proof with some symbols fixed at the example's sizes, for the given reason."""
@@ -37,6 +40,7 @@ class Proof(NamedTuple):
             {symbol: n for symbol, n in self.sizes.items() if symbol not in symbols},
             self.fixed | {axis: reason for axis, symbol in self.axes.items() if symbol in symbols},
             self.reads,
+            self.tight,
         )
 
 

@@ -1,4 +1,4 @@
-"""The metadata of a file: the version that wrote it, its axes, its verification report and its digests."""
+"""The metadata of a file: the version that wrote it, its axes, its verification report, how it streams, its digests."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import onnx_ir as ir
 
 from .layout import lay_out
 
-__all__ = ["AXES", "OPSET", "PREFIX", "REPORT", "VERSION", "check_metadata", "read_json", "stamp"]
+__all__ = ["AXES", "OPSET", "PREFIX", "REPORT", "STREAMING", "VERSION", "check_metadata", "read_json", "stamp"]
 
 PREFIX = "lucid."
 VERSION = "lucid.version"
 OPSET = "lucid.opset"
 AXES = "lucid.axes"
 REPORT = "lucid.verification"
+STREAMING = "lucid.streaming"
 
 
 def check_metadata(metadata: Mapping[str, str] | None) -> dict[str, str]:
@@ -47,6 +48,7 @@ def stamp(
     opset: int,
     axes: Mapping[str, Mapping[int, str]],
     report: Mapping[str, Any] | None,
+    streaming: Mapping[str, Any],
     metadata: Mapping[str, str],
 ) -> None:
     """Writes the metadata into a model; the digests come last, since they cover the rest."""
@@ -61,6 +63,7 @@ def stamp(
             OPSET: str(opset),
             AXES: json.dumps(axes),
             REPORT: json.dumps(report),
+            STREAMING: json.dumps(streaming),
         }
     )
     model.metadata_props.update(lay_out(model).digests().metadata)
