@@ -36,6 +36,7 @@ class Exported:
         parameters: for each input that is a parameter of a trainable model, the model's tensor.
         recurrent: the recurrent ops in the model: "rnn", "lstm", "gru".
         separation: how the model runs on parts of a batch; None if it cannot.
+        streaming: how the pieces of a sequence give what the whole gives, or why they do not.
     """
 
     def __init__(
@@ -48,10 +49,11 @@ class Exported:
         self.path: str | None = None
         self.axes = plan.by_input(plan.axes)
         self.fixed = plan.by_input(plan.fixed)
-        self.conditions = {str(condition): str(condition.where) for condition in plan.conditions}
+        self.conditions = {str(condition): str(condition.where or "the proof") for condition in plan.conditions}
         self.parameters = plan.parameters
         self.recurrent = plan.recurrent
         self.separation = plan.separation
+        self.streaming = plan.streaming
         self._plan: Plan | None = plan
 
     @property

@@ -154,7 +154,15 @@ def export(
         report = check(converted, lowered, plan, model, example, precision, verify=verify, rtol=rtol, atol=atol)
     exported = Exported(converted, plan, opset, precision, report)
     summary = None if report is None else report.as_dict()
-    stamp(converted, opset, exported.axes, list(exported.conditions), summary, metadata or {})
+    stamp(
+        converted,
+        opset,
+        exported.axes,
+        list(exported.conditions),
+        summary,
+        exported.streaming.as_dict(),
+        metadata or {},
+    )
     return exported
 
 

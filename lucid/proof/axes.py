@@ -8,11 +8,13 @@ from typing import Any
 
 from ..errors import ExportError, TraceError
 from ..tracer.agreement import require_agreement
+from ..tracer.dim import Guard
 from ..tracer.graph import Graph
 from ..tracer.size import Size
 from ..tracer.symbolic import resolved
 from .decisions import Decisions
 from .example import Axis, Example
+from .naming import asked_axes, listed, names_of
 from .probes import probes
 from .proof import Condition, Proof
 from .reads import line_of, raised_by_the_user
@@ -62,7 +64,7 @@ def prove(
     prover.require_no_state()
     prover.check_reads(prover.base, {})
     if isinstance(dynamic, Mapping):
-        asked = _asked(dynamic, example)
+        asked = asked_axes(dynamic, example)
         prover.ask(asked)
         prover.fixed |= {
             axis: "it was not asked to be dynamic" for axis in prover.all_axes() if axis not in prover.symbols
@@ -74,11 +76,12 @@ def prove(
     graph = prover.search()
     groups = prover.groups()
     if dynamic == "auto":
-        graph, groups = prover.renamed(graph, _names(graph, groups))
+        graph, groups = prover.renamed(graph, names_of(graph, groups))
     example.note_roles(graph, {symbol: axes[0] for symbol, axes in groups.items()})
     axes = {axis: symbol for symbol, group in groups.items() for axis in group}
     sizes = {symbol: prover.size(group[0]) for symbol, group in groups.items()}
-    return Proof(graph, axes, sizes, prover.fixed, prover.harmless(), tuple(prover.conditions))
+    tight = frozenset(prover.tight())
+    return Proof(graph, axes, sizes, prover.fixed, prover.harmless(), tuple(prover.conditions), tight)
 
 
 class _Prover(SizeRuns):
@@ -96,6 +99,7 @@ class _Prover(SizeRuns):
         self._conditional = conditional
         self._start: dict[str, int] = {}
         self._asked = False
+        self._tight: set[Axis] = set()
         self._taken = {n for node in self.base.nodes for spec in node.outputs for n in spec.shape}
         self._taken |= {n for value in self.base.captured for n in value.shape}
         self._taken |= {n for array in example.arrays.values() for n in array.shape}
@@ -125,17 +129,29 @@ class _Prover(SizeRuns):
             sizes = {self.size(axis) for axis in axes}
             if len(sizes) > 1:
                 raise ExportError(
-                    f"to_onnx: the axes named {symbol!r} have different sizes in the example: {_listed(axes)}"
+                    f"to_onnx: the axes named {symbol!r} have different sizes in the example: {listed(axes)}"
                 )
             if sizes == {0}:
-                raise ExportError(f"to_onnx: {_listed(axes)} cannot be dynamic ({symbol!r}): its size is zero")
+                raise ExportError(f"to_onnx: {listed(axes)} cannot be dynamic ({symbol!r}): its size is zero")
             self.symbols |= dict.fromkeys(axes, symbol)
 
     def groups(self) -> dict[str, tuple[Axis, ...]]:
         """Returns the axes of each symbol."""
         return {symbol: self.axes_of(symbol) for symbol in dict.fromkeys(self.symbols.values())}
 
-    def _fix(self, symbol: str, why: str) -> None:
+    def tight(self) -> set[Axis]:
+        """Returns the axes of which the function accepts no other size."""
+        # An axis of size one may be broadcast, and then fit another size.
+        return {axis for axis in self._tight if self.size(axis) > 1 or all(map(self._rejects, (axis, axis), (2, 3)))}
+
+    def _rejects(self, axis: Axis, size: int) -> bool:
+        try:
+            self.traced({axis: size})
+        except Exception:  # the user's code may raise anything at an unsupported size
+            return True
+        return False
+
+    def _fix(self, symbol: str, why: str, tight: bool = False) -> None:
         """Fixes the axes of a symbol.
 
         Raises:
@@ -143,8 +159,9 @@ class _Prover(SizeRuns):
         """
         axes = self.axes_of(symbol)
         if self._asked:
-            raise ExportError(f"to_onnx: {_listed(axes)} cannot be dynamic ({symbol!r}): {why}")
+            raise ExportError(f"to_onnx: {listed(axes)} cannot be dynamic ({symbol!r}): {why}")
         self.fixed |= dict.fromkeys(axes, why)
+        self._tight.update(axes if tight else ())
         for axis in axes:
             del self.symbols[axis]
         self._start.pop(symbol, None)
@@ -169,6 +186,7 @@ class _Prover(SizeRuns):
             self._require_no_values(graph)
             broken = self._confirm(graph) or self._probe(graph, leaky)
             if not broken:
+                self._try_zero(graph)
                 return graph
             for symbol, why in broken.items():
                 self._fix(symbol, why)
@@ -204,10 +222,10 @@ class _Prover(SizeRuns):
                 if self._asked:
                     axes = (*self.axes_of(str(target)), *self.axes_of(symbol))
                     raise ExportError(
-                        f"to_onnx: {_listed(axes)} must be equal, and so need one name; got {target!s} and {symbol}"
+                        f"to_onnx: {listed(axes)} must be equal, and so need one name; got {target!s} and {symbol}"
                     )
                 continue
-            self._fix(symbol, decisions.reasons.get(symbol, f"it is always {target}"))
+            self._fix(symbol, decisions.reasons.get(symbol, f"it is always {target}"), symbol in decisions.tight)
         for axis, symbol in self.symbols.items():
             target = ties.names.get(symbol, symbol)
             self.symbols[axis] = str(target)
@@ -360,6 +378,13 @@ class _Prover(SizeRuns):
                     return {symbols[0]: why}
         return {}
 
+    def _try_zero(self, graph: Graph) -> None:
+        """Adds a condition for each axis along which the function does something else without any elements."""
+        for symbol in self._start:
+            if self._difference(graph, {**self._start, symbol: 0}) is not None:
+                guard = Guard("ge", Size.symbol(symbol), 1, True)
+                self.conditions.append(Condition(guard, None, False))
+
     def renamed(self, graph: Graph, names: Mapping[str, str]) -> tuple[Graph, dict[str, tuple[Axis, ...]]]:
         """Gives the symbols other names; returns the graph and the groups with these."""
         targets = {old: Size.symbol(new) for old, new in names.items()}
@@ -370,47 +395,3 @@ class _Prover(SizeRuns):
 def _decides(error: Exception) -> bool:
     """Returns whether an error says that the function cannot be exported, rather than that it rejects some sizes."""
     return isinstance(error, ExportError) and not isinstance(error, RefusedError)
-
-
-def _asked(dynamic: Mapping[str, Mapping[int, str]], example: Example) -> dict[str, tuple[Axis, ...]]:
-    """Returns the requested axes, grouped by name.
-
-    Raises:
-        ExportError: there is no such input or axis.
-    """
-    groups: dict[str, list[Axis]] = {}
-    for name, axes in dynamic.items():
-        if name not in example.arrays:
-            raise ExportError(f"to_onnx: dynamic names an input {name!r}; there is {', '.join(example.arrays)}")
-        ndim = example.arrays[name].ndim
-        for axis, symbol in axes.items():
-            # A derived size is named by its formula, such as 2*time, so no axis may have such a name.
-            if not isinstance(symbol, str) or not symbol.isidentifier():
-                raise ExportError(f"to_onnx: an axis is named by a word; got {symbol!r} for axis {axis} of {name}")
-            if not -ndim <= axis < ndim:
-                raise ExportError(f"to_onnx: {name} has {ndim} axes; dynamic asks for axis {axis}")
-            groups.setdefault(symbol, []).append((name, axis % ndim))
-    return {symbol: tuple(axes) for symbol, axes in groups.items()}
-
-
-def _names(graph: Graph, groups: Mapping[str, tuple[Axis, ...]]) -> dict[str, str]:
-    """Returns better names for the symbols: time and batch for the axes of a recurrent op, others after the input."""
-    names: dict[str, str] = {}
-
-    def call(size: Any, name: str) -> None:
-        if isinstance(size, Size) and size.is_symbol and str(size) not in names and name not in names.values():
-            names[str(size)] = name
-
-    for node in graph.nodes:
-        if "lengths" in node.op.inputs:
-            for n, name in zip(node.outputs[0].shape, ("time", "batch"), strict=False):
-                call(n, name)
-        if node.op.name == "scan":
-            call(node.inputs[node.attrs["states"]].shape[0], "time")
-    for symbol in groups:
-        names.setdefault(symbol, symbol)
-    return names
-
-
-def _listed(axes: Iterable[Axis]) -> str:
-    return " and ".join(f"axis {axis} of {name}" for name, axis in axes)

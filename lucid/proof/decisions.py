@@ -62,6 +62,7 @@ class Decisions:
     Attributes:
         conditions: the conditions of the graph.
         reasons: for each symbol that is fixed, why.
+        tight: the symbols of which the function accepts no other size.
         leaky: whether sizes left the trace in another way than by numbers: as text, or as keys of a table.
     """
 
@@ -81,6 +82,7 @@ class Decisions:
         # The sizes of the run in which each further guard was met.
         self._contexts: dict[Guard, Mapping[str, int]] = {}
         self._harmless: list[Guard] = []
+        self.tight: set[str] = set(ties.fixed)
         for symbol, guard in ties.fixed.items():
             self.reasons[symbol] = _reason(guard, self._places[guard])
         while self._waiting:
@@ -129,6 +131,7 @@ class Decisions:
                 self.conditions.append(Condition(guard, where, False))
             else:
                 self._fix(symbols, original, where)
+                self.tight |= symbols if found.refused and not (found.agreed or found.decides) else set()
         elif not found.agreed:
             self.conditions.append(Condition(guard, where, True))
             self._ties.assume(guard)

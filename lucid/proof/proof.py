@@ -41,6 +41,7 @@ class Proof(NamedTuple):
         fixed: the reason why each other axis is fixed.
         reads: where Python reads elements of tensors, without any effect on the graph.
         conditions: what sizes must satisfy.
+        tight: the fixed axes of which the function accepts no other size.
     """
 
     graph: Graph
@@ -49,6 +50,7 @@ class Proof(NamedTuple):
     fixed: dict[Axis, str]
     reads: tuple[str, ...] = ()
     conditions: tuple[Condition, ...] = ()
+    tight: frozenset[Axis] = frozenset()
 
     def pinned(self, symbols: Set[str], reason: str) -> Proof:
         """Returns the proof with some symbols fixed at the example's sizes, for the given reason."""
@@ -60,4 +62,5 @@ class Proof(NamedTuple):
             self.fixed | {axis: reason for axis, symbol in self.axes.items() if symbol in symbols},
             self.reads,
             tuple([c._replace(guard=c.guard.renamed(numbers)) for c in self.conditions]),
+            self.tight,
         )

@@ -12,7 +12,7 @@ from ..tracer.node import Node, Value
 from ..tracer.size import Size, symbols_of
 from .placement import RULES, InseparableError, Placement, Step
 
-__all__ = ["Joint", "Separation", "separate", "with_totals"]
+__all__ = ["Joint", "Separation", "counts", "place_input", "place_results", "separate", "with_totals"]
 
 _ZERO = Placement(over=None)
 _SIZED = frozenset({"fill", "expand_to", "reshape_to", "slice_add", "sum_to", "index_add"})
@@ -88,14 +88,18 @@ def _placements(graph: Graph, symbol: str) -> dict[Value, Placement]:
     """Returns the placement of each value."""
     found: dict[Value, Placement] = dict.fromkeys(graph.captured, Placement())
     for value in graph.inputs.values():
-        found[value] = _placed(value.shape, symbol)
+        found[value] = place_input(value.shape, symbol)
     for node in graph.nodes:
-        found.update(zip(map(node.value, range(len(node.outputs))), _results(node, found, symbol), strict=True))
+        found.update(zip(map(node.value, range(len(node.outputs))), place_results(node, found, symbol), strict=True))
     return found
 
 
-def _placed(shape: tuple[Any, ...], symbol: str) -> Placement:
-    """Returns the placement of an input, which may have the batch as one whole axis."""
+def place_input(shape: tuple[Any, ...], symbol: str) -> Placement:
+    """Returns the placement of an input, which may have the batch as one whole axis.
+
+    Raises:
+        InseparableError: it has the batch in it more than once.
+    """
     found = [(axis, size) for axis, size in enumerate(shape) if symbol in symbols_of((size,))]
     if not found:
         return Placement()
@@ -104,11 +108,26 @@ def _placed(shape: tuple[Any, ...], symbol: str) -> Placement:
     return Placement("shard", found[0][0])
 
 
-def _results(node: Node, found: Mapping[Value, Placement], symbol: str) -> list[Placement]:
+def counts(node: Node, symbol: str) -> bool:
+    """Returns whether a node computes with the size of the batch, other than in the shape of its result."""
     if any(symbol in symbols_of(x) for x in node.inputs if type(x) is not Value):
+        return True
+    return node.op.name not in _SIZED and symbol in symbols_of(tuple(node.attrs.values()))
+
+
+def place_results(node: Node, found: Mapping[Value, Placement], symbol: str) -> list[Placement]:
+    """Returns the placements of a node's results.
+
+    Args:
+        node: the node.
+        found: the placements of the values that it reads.
+        symbol: the symbol of the batch size.
+
+    Raises:
+        InseparableError: they do not follow from parts of the batch, or no rule says how.
+    """
+    if counts(node, symbol):
         raise InseparableError("the size of the batch is computed with")
-    if node.op.name not in _SIZED and symbol in symbols_of(tuple(node.attrs.values())):
-        raise InseparableError("an attribute depends on the size of the batch")
     given = [found[x] if type(x) is Value else _ZERO if x == 0 else Placement() for x in node.inputs]
     sized = any(symbol in symbols_of(spec.shape) for spec in node.outputs)
     if not sized and all(place in (Placement(), _ZERO) for place in given):

@@ -84,8 +84,6 @@ class Size:
     Example:
         >>> from lucid.tracer.size import Size
         >>> time = Size.symbol("time")
-        >>> (time + 1) * 2 - time
-        time+2
         >>> (2 * time + 1) // 2
         time
         >>> ((-time) % 8).at({"time": 5})

@@ -146,7 +146,7 @@ class Tagger(nn.Module):
     def forward(self, x: Any, a: Any, scale: Any, b: Any) -> Any:
         x, a = self.first(x, a)
         x, b = self.second(x, b)
-        return {"y": self.head(x) * scale, "b_next": b, "a_next": a, "mean": x.mean()}
+        return {"y": self.head(x) * scale, "b_next": b, "a_next": a, "mean": x.mean(-1)}
 
 
 def test_states_named_by_the_user() -> None:
@@ -164,6 +164,8 @@ def test_states_named_by_the_user() -> None:
     pieces = [stream(piece, scale) for piece in cut(x, [1, 2, 7])]
     np.testing.assert_allclose(np.concatenate([p["y"] for p in pieces]), expected["y"].numpy(), rtol=0, atol=1e-6)
     assert pieces[0].names == ("y", "mean")
+    means = np.concatenate([p["mean"] for p in pieces])
+    np.testing.assert_allclose(means, expected["mean"].numpy(), rtol=0, atol=1e-6)
     state = stream.state
     np.testing.assert_allclose(state["a"], expected["a_next"].numpy(), rtol=0, atol=1e-6)
     np.testing.assert_allclose(state["b"], expected["b_next"].numpy(), rtol=0, atol=1e-6)

@@ -1,4 +1,4 @@
-"""The metadata of a file: the version that wrote it, its axes, its verification report and its digests."""
+"""The metadata of a file: the version that wrote it, its axes, its verification report, how it streams, its digests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,18 @@ import onnx_ir as ir
 
 from .layout import lay_out
 
-__all__ = ["AXES", "CONDITIONS", "OPSET", "PREFIX", "REPORT", "VERSION", "check_metadata", "read_json", "stamp"]
+__all__ = [
+    "AXES",
+    "CONDITIONS",
+    "OPSET",
+    "PREFIX",
+    "REPORT",
+    "STREAMING",
+    "VERSION",
+    "check_metadata",
+    "read_json",
+    "stamp",
+]
 
 PREFIX = "lucid."
 VERSION = "lucid.version"
@@ -18,6 +29,7 @@ OPSET = "lucid.opset"
 AXES = "lucid.axes"
 CONDITIONS = "lucid.conditions"
 REPORT = "lucid.verification"
+STREAMING = "lucid.streaming"
 
 
 def check_metadata(metadata: Mapping[str, str] | None) -> dict[str, str]:
@@ -49,6 +61,7 @@ def stamp(
     axes: Mapping[str, Mapping[int, str]],
     conditions: Sequence[str],
     report: Mapping[str, Any] | None,
+    streaming: Mapping[str, Any],
     metadata: Mapping[str, str],
 ) -> None:
     """Writes the metadata into a model; the digests come last, since they cover the rest."""
@@ -64,6 +77,7 @@ def stamp(
             AXES: json.dumps(axes),
             CONDITIONS: json.dumps(conditions),
             REPORT: json.dumps(report),
+            STREAMING: json.dumps(streaming),
         }
     )
     model.metadata_props.update(lay_out(model).digests().metadata)

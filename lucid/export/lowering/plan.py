@@ -11,6 +11,7 @@ from ...errors import ExportError
 from ...proof.example import Axis, check_names
 from ...proof.proof import Condition, Proof
 from ...proof.separation import Separation, separate, with_totals
+from ...proof.streaming import Streaming, prove_streaming, single_steps
 from ...tensor import Tensor
 from ...tracer.graph import Graph
 from ...tracer.node import Node, Value
@@ -22,6 +23,12 @@ Lowering = Literal["auto", "rnn", "unrolled", "scan", "columns"]
 
 _OPERATOR_OUTPUTS = {"rnn": 2, "lstm": 3, "gru": 2}
 """The ops with a choice of lowerings, and how many of their outputs ONNX's operator returns."""
+
+
+_QUANTIZED = Streaming(
+    why="with precision='int8', the scale of a product depends on all steps of a piece, so pieces give other numbers; "
+    "use precision='float16'"
+)
 
 
 class Plan(NamedTuple):
@@ -36,6 +43,7 @@ class Plan(NamedTuple):
         separation: how the model runs on parts of a batch; None if it cannot.
         reads: where Python reads elements of tensors, without any effect on the graph.
         conditions: what sizes must satisfy.
+        streaming: how the pieces of a sequence give what the whole gives.
     """
 
     graph: Graph
@@ -46,6 +54,7 @@ class Plan(NamedTuple):
     separation: Separation | None = None
     reads: tuple[str, ...] = ()
     conditions: tuple[Condition, ...] = ()
+    streaming: Streaming = Streaming()
 
     @property
     def recurrent(self) -> frozenset[str]:
@@ -55,7 +64,8 @@ class Plan(NamedTuple):
     def for_parts(self) -> Plan:
         """Returns the plan of the model for parts of a batch: its last outputs are the totals that weight the parts."""
         assert self.separation is not None
-        return self._replace(graph=with_totals(self.graph, self.separation.totals), separation=None)
+        graph = with_totals(self.graph, self.separation.totals)
+        return self._replace(graph=graph, separation=None, streaming=Streaming(why="it is a part of a batch"))
 
     def by_input(self, facts: dict[Axis, str]) -> dict[str, dict[int, str]]:
         """Groups facts about axes by input, in the order of the inputs."""
@@ -99,12 +109,25 @@ def make_plan(
     if output_names is not None:
         graph = _with_output_names(graph, output_names)
     proof = proof._replace(graph=graph)
+    # Unrolled layers take pieces of one length, of which this holds as well.
+    streaming = prove_streaming(proof) if precision != "int8" else _QUANTIZED
     if precision == "int8" and lowering == "auto":
         lowering = "scan"  # the operators have no int8 form
     proof, strategies = _with_strategies(proof, lowering, time_is_asked, made_up)
+    streaming = streaming._replace(steps=single_steps(proof))
     # Dynamic quantization gives other numbers for a whole batch than for its parts.
     separation = separate(proof.graph, proof.axes) if precision is None else None
-    return Plan(proof.graph, proof.axes, proof.fixed, strategies, parameters, separation, proof.reads, proof.conditions)
+    return Plan(
+        proof.graph,
+        proof.axes,
+        proof.fixed,
+        strategies,
+        parameters,
+        separation,
+        proof.reads,
+        proof.conditions,
+        streaming,
+    )
 
 
 def _with_parameters(graph: Graph) -> tuple[Graph, dict[str, Tensor]]:

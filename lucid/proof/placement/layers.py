@@ -44,6 +44,17 @@ def _(step: Step) -> Placement:
     return x
 
 
+@places("convolved")
+def _(step: Step) -> Placement:
+    """Along its positions, only a kernel of size one takes each by itself."""
+    step.require_plain()
+    step.require_replicated(1, 2)
+    placement = step.placements[0]
+    if placement.kind == "shard" and placement.axis != 0:
+        step.require(placement.axis == 2, step.shape(1)[2] == step.stride == 1, step.padding == (0, 0))
+    return placement
+
+
 @places("weight_gradient")
 def _(step: Step) -> Placement:
     dz, x = step.placements

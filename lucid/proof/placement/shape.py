@@ -78,6 +78,22 @@ def _(step: Step) -> Placement:
     return placement
 
 
+@places("pad_with")
+def _(step: Step) -> Placement:
+    step.require_plain()
+    placement = step.placements[0]
+    step.require(placement.kind != "shard" or step.before[placement.axis] == step.after[placement.axis] == 0)
+    return placement
+
+
+@places("ordered")
+def _(step: Step) -> list[Placement]:
+    step.require_plain()
+    placement = step.placements[0]
+    step.require(placement.kind != "shard" or placement.axis != step.dim % step.ndim)
+    return [placement] * 2
+
+
 @places("split_to")
 def _(step: Step) -> list[Placement]:
     placement = step.placements[0]

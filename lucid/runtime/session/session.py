@@ -12,12 +12,12 @@ import onnxruntime
 
 from ...errors import FileError, LucidError, RuntimeUnavailableError, ShapeError
 from ...export.exported import Exported
-from ...export.file.metadata import CONDITIONS
 from .arguments import ordered
 from .buffer import OPTIONS, Binding, Buffer
 from .device import Device, find_device, load_libraries, require
 from .formula import compute, conditions_of
 from .outputs import Outputs
+from .pieces import streaming_of
 from .recurrence import recurrence_of
 from .source import Source, read_model
 from .spec import Shape, as_array, check_shapes, evaluate, resolve, sample, specs_of
@@ -55,6 +55,7 @@ class Session:
         outputs: the same for each output.
         metadata: the metadata in the file.
         conditions: what sizes must satisfy, such as ``time >= 2``.
+        streaming: how the pieces of a sequence give what the whole gives, or why they do not.
 
     Raises:
         FileError: the file does not exist, is damaged, is not a model, or refers to data outside its folder.
@@ -102,8 +103,8 @@ class Session:
         self.output_names = tuple(spec.name for spec in self.outputs)
         self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
         self.conditions = conditions_of(self.metadata)
-        self._proved = CONDITIONS in self.metadata
         self.recurrence = recurrence_of(source.proto)
+        self.streaming = streaming_of(source)
         self._lengths = [
             (i, spec.name, self.recurrence.lengths[spec.name])
             for i, spec in enumerate(self.inputs)
@@ -212,6 +213,9 @@ class Session:
     def stream(self, batch: int | None = None, state: Mapping[str, str] | None = None) -> Stream:
         """Returns a `Stream`, which runs sequences piece by piece and keeps the recurrent state on the device.
 
+        It was proved at export that pieces give what the whole gives. For a file that lucid did not write, or that was
+        not verified, it is proved from the nodes.
+
         Args:
             batch: the number of sequences that run side by side; 1 if None.
             state: for each input that is a state, the output that is its next value, such as ``{"h": "h_n"}``. If None,
@@ -220,8 +224,8 @@ class Session:
         Raises:
             ValueError: the model has no such states.
             ShapeError: its batch is fixed at another size.
-            LucidError: pieces would not give the results of the whole: a layer reads time backwards, or has a state
-                that is not carried over.
+            LucidError: pieces would not give the results of the whole, or this was not proved: something mixes the
+                steps of a sequence, or a layer has a state that is not carried over. The message names the op.
 
         Example:
             >>> rnn = nn.RNN(3, 4)
@@ -247,9 +251,6 @@ class Session:
                 steps.
         """
         sizes = check_shapes(self.inputs, shapes, known)
-        if self._proved and 0 in sizes.values():
-            symbol = next(symbol for symbol, n in sizes.items() if n == 0)
-            raise ShapeError(f"axis {symbol!r} is 0: the model was proved for sizes of at least one")
         for condition in self.conditions:
             if compute(condition, sizes) is False:
                 raise ShapeError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +12,7 @@ import onnx
 from ...errors import VerificationError
 from ...export.exported import Exported
 from ...export.file.digest import GRAPH, TENSORS, WEIGHTS, digests, messages
-from ...export.file.metadata import PREFIX
+from ...export.file.metadata import PREFIX, STREAMING
 from ...export.file.read import folder_of, parse, read
 from ...export.file.tensors import Contents
 
@@ -25,11 +26,13 @@ class Source(NamedTuple):
         name: its name in messages.
         proto: the model; external data is not read.
         model: what onnxruntime loads: the bytes, or the path if there is external data.
+        streaming: the record of how it streams that lucid wrote; None if there is none, or if it was not verified.
     """
 
     name: str
     proto: onnx.ModelProto
     model: bytes | str
+    streaming: str | None = None
 
 
 def read_model(model: str | os.PathLike[str] | Exported | bytes, verify: bool = True) -> Source:
@@ -46,7 +49,8 @@ def read_model(model: str | os.PathLike[str] | Exported | bytes, verify: bool = 
     """
     if isinstance(model, Exported):
         data = model.serialize()
-        return Source("the exported model", onnx.ModelProto.FromString(data), data)
+        streaming = json.dumps(model.streaming.as_dict())
+        return Source("the exported model", onnx.ModelProto.FromString(data), data, streaming)
     if isinstance(model, (bytes, bytearray, memoryview)):
         name, folder, data = "the model", Path(), bytes(model)
         proto = parse(data, name)
@@ -55,18 +59,18 @@ def read_model(model: str | os.PathLike[str] | Exported | bytes, verify: bool = 
         proto, data = read(model), b""
     else:
         raise TypeError(f"expected the path of a model, an Exported or bytes; got {type(model).__name__}")
-    if verify:
-        _verify(proto, folder, name)
+    written = _verified(proto, folder, name) if verify else {}
     if not data and _stands_alone(proto):
         # onnxruntime does not read it again from its path, so it runs what was checked.
         data = proto.SerializeToString()
-    return Source(name, proto, data or os.path.abspath(name))
+    return Source(name, proto, data or os.path.abspath(name), written.get(STREAMING))
 
 
-def _verify(proto: onnx.ModelProto, folder: Path, name: str) -> None:
+def _verified(proto: onnx.ModelProto, folder: Path, name: str) -> dict[str, str]:
+    """Checks a file against its digests and returns its metadata; nothing if lucid did not write it."""
     recorded = {entry.key: entry.value for entry in proto.metadata_props}
     if not any(key.startswith(PREFIX) for key in recorded):
-        return
+        return {}
     found = digests(proto, Contents(folder))
     parts = []
     if recorded.get(WEIGHTS) != found.weights or recorded.get(TENSORS) != found.metadata[TENSORS]:
@@ -78,6 +82,7 @@ def _verify(proto: onnx.ModelProto, folder: Path, name: str) -> None:
             f"{name} is not as lucid wrote it: {' and '.join(parts)} do not fit the digests in it; "
             "Session(..., verify=False) runs a model that was altered on purpose"
         )
+    return recorded
 
 
 def _stands_alone(proto: onnx.ModelProto) -> bool:

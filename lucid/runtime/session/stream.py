@@ -11,7 +11,8 @@ from ...errors import LucidError, ShapeError
 from .arguments import ordered
 from .buffer import Binding, Buffer
 from .outputs import Outputs
-from .spec import Shape, as_array, resolve
+from .pieces import check_pieces
+from .spec import Shape, as_array, check_shapes, evaluate, resolve
 from .states import batch_of, check_whole, pair
 
 if TYPE_CHECKING:
@@ -28,18 +29,24 @@ _KEPT = 8
 class Stream:
     """Runs sequences piece by piece; made by `Session.stream`. Any division into pieces gives the results of the whole.
 
+    Sequences are cut along `time`. An input without that axis is given with every piece, and must be the same each
+    time. A sequence with a length may end in its last piece alone.
+
     The state stays on the device: each call reads it from one buffer and writes it to another, and the next call swaps
     the two. A stream is for one thread; several streams of a session can run at once.
 
     Attributes:
         pairs: for each input that is a state, the output that is its next value.
         batch: the number of sequences that run side by side.
+        time: the name of the axis along which sequences are cut; None if each call is one step.
     """
 
     def __init__(self, session: Session, batch: int | None = None, state: Mapping[str, str] | None = None) -> None:
         self.session = session
         self.pairs = pair(session.inputs, session.outputs, state)
         check_whole(session.recurrence, self.pairs)
+        check_pieces(session.streaming, self.pairs, session.inputs)
+        self.time = session.streaming.time
         states = [spec for spec in session.inputs if spec.name in self.pairs]
         self._inputs = [spec for spec in session.inputs if spec.name not in self.pairs]
         self._names = tuple(name for name in session.output_names if name not in self.pairs.values())
@@ -51,6 +58,8 @@ class Stream:
             spec.name: [Buffer(session.device, self._shapes[spec.name], spec.dtype) for _ in range(2)]
             for spec in states
         }
+        # The rows that ended in the last piece: their lengths were below its number of steps.
+        self._ended: set[int] = set()
         self._turn = False
         self._kept: dict[tuple[Shape, ...], _Pieces] = {}
         self._pieces = _Pieces((), ())
@@ -68,6 +77,7 @@ class Stream:
         Raises:
             TypeError: an input is missing, given twice or unknown.
             ShapeError, DtypeError: an input does not fit, or has another batch size.
+            LucidError: a sequence ended in the last piece, and was not reset.
         """
         pieces = self._pieces
         if len(args) == 1 and pieces.only is not None and not kwargs:
@@ -89,13 +99,13 @@ class Stream:
         shapes = tuple([array.shape for array in arrays])
         if shapes != pieces.shapes or not pieces.bindings:
             self._pieces = pieces = self._kept.get(shapes) or self._bind(shapes)
-        if self.session.recurrence.lengths:
-            self.session.check_lengths(self._all(arrays))
+        ended = self._check_lengths(arrays) if self.session.recurrence.lengths else set()
         try:
             results = pieces.bindings[self._turn](arrays)
         except Exception as error:  # onnxruntime raises its own exception types
             raise _failed(shapes, error) from error
         self._turn = not self._turn
+        self._ended = ended
         return Outputs.of(results, self._names)
 
     @property
@@ -119,6 +129,7 @@ class Stream:
                 raise ShapeError(f"state {name!r} must have shape {self._shapes[name]}; got {arrays[name].shape}")
         for name, array in arrays.items():
             self._states[name][self._turn].put(array)
+        self._ended = set()
 
     def reset(self, rows: Sequence[int] | None = None) -> None:
         """Resets the states of all sequences to zero, or of some, given by their positions in the batch.
@@ -135,6 +146,25 @@ class Stream:
             else:
                 np.moveaxis(array, self._axes[name], 0)[chosen] = 0
             self._states[name][self._turn].put(array)
+        self._ended -= {row % self.batch for row in chosen}
+
+    def _check_lengths(self, arrays: Sequence[Array]) -> set[int]:
+        """Checks the lengths of a piece's sequences; returns the rows that end in it."""
+        session = self.session
+        session.check_lengths(self._all(arrays))
+        if self._ended:
+            raise LucidError(
+                f"stream: the sequences of rows {sorted(self._ended)} ended in the last piece: their lengths were "
+                "below its number of steps; before other sequences take their place, call stream.reset(rows=...)"
+            )
+        shapes = [array.shape for array in self._all(arrays)]
+        sizes = check_shapes(session.inputs, shapes)
+        ended: set[int] = set()
+        for spec, array in zip(self._inputs, arrays, strict=True):
+            if spec.name in session.recurrence.lengths:
+                steps = evaluate(session.recurrence.lengths[spec.name], sizes)
+                ended.update(np.flatnonzero(array < steps if steps is not None else array > 0).tolist())
+        return ended
 
     def _ordered(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
         for name in self.pairs.keys() & kwargs.keys():

@@ -1,0 +1,57 @@
+"""Pieces: whether the pieces of a sequence give what the whole gives, as proved at export or from the file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ...errors import FileError, LucidError
+from ...export.file.metadata import read_json
+from ...proof.streaming import Streaming
+from .foreign import prove_file
+from .source import Source
+from .spec import Spec
+
+__all__ = ["check_pieces", "streaming_of"]
+
+
+def streaming_of(source: Source) -> Streaming:
+    """Returns what was proved at export; for a file of other origin, what its nodes prove.
+
+    Raises:
+        FileError: its record is not one that lucid wrote.
+    """
+    if source.streaming is None:
+        return prove_file(source.proto)
+    try:
+        return Streaming.of(read_json(source.streaming))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise FileError(f"{source.name} has metadata that lucid did not write: {error}") from error
+
+
+def check_pieces(streaming: Streaming, pairs: Mapping[str, str], inputs: Sequence[Spec]) -> None:
+    """Checks that pieces of a sequence give the same results as the whole, if these states are carried over.
+
+    Raises:
+        LucidError: they do not, or it was not proved; the message gives the reason.
+    """
+    if streaming.time is None:
+        # Without a time axis, a call is one step.
+        states = {size for spec in inputs if spec.name in pairs for size in spec.shape}
+        others = [spec for spec in inputs if spec.name not in pairs]
+        free = {size for spec in others for size in spec.shape if not isinstance(size, int)}
+        if all(spec.name in streaming.steps for spec in others) and free <= states:
+            return
+        raise LucidError(f"stream: it is not proved that pieces give what the whole gives: {streaming.why}")
+    for name, output in pairs.items():
+        wanted = streaming.states.get(name, ())
+        if output not in wanted:
+            found = f"its next value is {' or '.join(wanted)}" if wanted else "no layer starts from it"
+            raise LucidError(
+                f"stream: {output!r} is not the next value of {name!r}: {found}, so pieces would not give what the "
+                "whole gives"
+            )
+    if missing := [name for name in streaming.states if name not in pairs]:
+        raise LucidError(
+            f"stream: a layer starts from {missing[0]!r}, which is none of the states {', '.join(pairs)}, so it would "
+            f"start again with every piece; name it, too: {missing[0]!r}: {streaming.states[missing[0]][0]!r}"
+        )
