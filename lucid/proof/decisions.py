@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from ..errors import ExportError, TraceError
 from ..tracer.agreement import require_agreement
 from ..tracer.bounds import always
-from ..tracer.dim import Guard
+from ..tracer.dim import OPPOSITE, Guard
 from ..tracer.graph import Graph
 from ..tracer.location import Location
 from ..tracer.size import Atom, Real, Size, symbols_of, unknowns_of
@@ -78,10 +78,12 @@ class Decisions:
         self._start = start
         self._conditional = conditional
         self._places: dict[Guard, Location | None] = dict(trace.sizes.guards)
-        self._waiting: list[Guard] = list(ties.rest)
+        # What makes plain numbers of sizes fixes them, without any run.
+        self._waiting: list[Guard] = sorted(ties.rest, key=lambda guard: guard.required or not guard.how)
         # The sizes of the run in which each further guard was met.
         self._contexts: dict[Guard, Mapping[str, int]] = {}
         self._harmless: list[Guard] = []
+        self._assumed: list[Condition] = []
         self.tight: set[str] = set(ties.fixed)
         for symbol, guard in ties.fixed.items():
             self.reasons[symbol] = _reason(guard, self._places[guard])
@@ -91,8 +93,9 @@ class Decisions:
                 self._judge_pairs()
         # An axis that a later guard fixed is a number now.
         names = {symbol: target for symbol, target in ties.names.items() if type(symbol) is str}
-        named = [condition._replace(guard=condition.guard.renamed(names)) for condition in self.conditions]
-        self.conditions = [c for c in named if not _is_certain(c.guard)]
+        kept = [c for c in self.conditions if c in self._assumed or not _is_certain(c.guard.renamed(ties.names))]
+        named = [c._replace(guard=_simplest(c.guard.renamed(names))) for c in kept]
+        self.conditions = list({c.guard: c for c in named if not _is_certain(c.guard)}.values())
 
     @property
     def graph(self) -> Graph:
@@ -134,7 +137,8 @@ class Decisions:
                 self.tight |= symbols if found.refused and not (found.agreed or found.decides) else set()
         elif not found.agreed:
             self.conditions.append(Condition(guard, where, True))
-            self._ties.assume(guard)
+            if self._ties.assume(guard):
+                self._assumed.append(self.conditions[-1])
         else:
             self._harmless.append(original)
 
@@ -252,6 +256,30 @@ def _is_certain(guard: Guard) -> bool:
     return always(guard.kind, guard.left, guard.right) is guard.outcome
 
 
+def _simplest(guard: Guard) -> Guard:
+    """Returns a guard on one symbol as a comparison of that symbol with a number, and as one that is true."""
+    kind = guard.kind if guard.outcome else OPPOSITE[guard.kind]
+    plain = Guard(kind, guard.left, guard.right, True)
+    if kind in ("eq", "ne") or any(isinstance(x, (Real, float)) for x in (guard.left, guard.right)):
+        return plain
+    difference = guard.left - guard.right
+    product = difference.factors() if isinstance(difference, Size) else None
+    rest = 0
+    if isinstance(difference, Size) and product is None and len(difference.terms) == 2 and difference.terms[0][0] == ():
+        rest = difference.terms[0][1]
+        product = (difference - rest).factors()  # type: ignore[union-attr]
+    if product is None or abs(product[0]) != 1 or len(product[1]) != 1:
+        return plain
+    # symbol + rest < 0, or -symbol + rest < 0
+    number, turned = (-rest, kind) if product[0] == 1 else (rest, _TURNED[kind])
+    if turned in ("lt", "gt"):
+        number, turned = (number - 1, "le") if turned == "lt" else (number + 1, "ge")
+    return Guard(turned, Size.symbol(product[1][0]), number, True)
+
+
+_TURNED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
+
+
 def _is_number(guard: Guard) -> bool:
     """Returns whether a guard says that a size is a certain number."""
     if not guard.is_equality or any(isinstance(x, (Real, float)) for x in (guard.left, guard.right)):
@@ -273,6 +301,8 @@ def _numbers(tree: Any) -> set[int]:
 
 
 def _reason(guard: Guard, where: Location | None) -> str:
+    if guard.required and not guard.is_equality:
+        return f"{guard.how} at {where} needs {_simplest(guard)}"
     if guard.required:
         other = guard.right if not isinstance(guard.right, Size) else guard.left
         return f"{guard.how} at {where} needs it to be {other}" if not isinstance(other, Size) else _needs(guard, where)

@@ -56,20 +56,24 @@ class Ties:
             self.fixed[symbol] = guard
             self._put(symbol, self._sizes[symbol])
 
-    def assume(self, guard: Guard) -> None:
-        """Makes use of a condition: what it says of a remainder, a minimum and so on takes the place of that."""
+    def assume(self, guard: Guard) -> bool:
+        """Makes use of a condition: what it says of a remainder, a minimum and so on takes the place of that.
+
+        Returns:
+            Whether it says any such thing.
+        """
         if not guard.is_equality or any(isinstance(x, (Real, float)) for x in (guard.left, guard.right)):
-            return
+            return False
         difference = guard.left - guard.right
         if not isinstance(difference, Size) or difference.divisor != 1:
-            return
+            return False
         if len(difference.terms) == 1:
             # Symbols are at least one, so the other factor is zero.
             atoms = [atom for atom in difference.atoms() if type(atom) is Atom]
             if len(atoms) == 1:
                 self._put(atoms[0], 0)
-            return
-        self._solve(difference)
+            return len(atoms) == 1
+        return self._solve(difference)
 
     def _solve(self, difference: Size) -> bool:
         """Replaces a part of a formula, once it is known that the formula is zero."""

@@ -19,7 +19,7 @@ import numpy as np
 
 from .size import Real, Size, evaluate, real, rounded
 
-__all__ = ["Dim", "Guard", "concrete", "formula", "has_dim"]
+__all__ = ["OPPOSITE", "Dim", "Guard", "concrete", "formula", "has_dim"]
 
 
 class Guard(NamedTuple):
@@ -60,11 +60,11 @@ class Guard(NamedTuple):
         return (self.kind, self.outcome) in (("eq", True), ("ne", False))
 
     def __str__(self) -> str:
-        kind = self.kind if self.outcome else _OPPOSITE[self.kind]
+        kind = self.kind if self.outcome else OPPOSITE[self.kind]
         return f"{self.left} {_SIGNS[kind]} {self.right}"
 
 
-_OPPOSITE = {"lt": "ge", "le": "gt", "eq": "ne", "ne": "eq", "gt": "le", "ge": "lt"}
+OPPOSITE = {"lt": "ge", "le": "gt", "eq": "ne", "ne": "eq", "gt": "le", "ge": "lt"}
 _SIGNS = {"lt": "<", "le": "<=", "eq": "==", "ne": "!=", "gt": ">", "ge": ">="}
 
 

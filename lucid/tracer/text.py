@@ -36,11 +36,12 @@ def text_of_size(size: Any) -> str:
 
 def _quotient(size: Any) -> str | None:
     """Returns the text of ``n // k`` if it is one."""
-    for monomial, coefficient in size.terms:
-        if coefficient == -1 and len(monomial) == 1 and getattr(monomial[0], "name", "") == "mod":
+    for monomial, _ in size.terms:
+        if len(monomial) == 1 and getattr(monomial[0], "name", "") == "mod":
             n, k = monomial[0].operands
-            if k == size.divisor and n - type(size)(((monomial, 1),), 1) == size * k:
-                return f"{_grouped(n)}//{k}"
+            for more in (0, size.divisor - 1):
+                if k == size.divisor and (n + more) // k == size:
+                    return f"{_grouped(n + more)}//{k}"
     return None
 
 

@@ -67,7 +67,7 @@ def test_sizes():
         (lambda x: x[0, :, 0], "[batch]"),
         (lambda x: lucid.zeros(3), "[3]"),
         (lambda x: x[: x.shape[0] // 2], "[time//2, batch, 4]"),
-        (lambda x: x[::2], "[(time+time%2)//2, batch, 4]"),
+        (lambda x: x[::2], "[(time+1)//2, batch, 4]"),
         (lambda x: x[x.shape[0] - 3 :], "[time-bound(time-3, time), batch, 4]"),
         (lambda x: x[: math.ceil(x.shape[0] / 2)], "[min(ceil(time/2), time), batch, 4]"),
         (lambda x: x[: x.shape[0] - x.shape[0] % 7], "[time-time%7, batch, 4]"),
