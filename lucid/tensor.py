@@ -13,6 +13,7 @@ from .hookable import Hookable
 from .methods import Methods
 from .readout import Readout
 from .tracer.backward import backward as _backward
+from .tracer.dim import has_dim
 from .tracer.mode import MODE, GradMode
 from .tracer.node import Value
 from .tracer.op import FUNCTIONS, OPS, Array, Op, declare
@@ -339,6 +340,9 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
                 copied = OPS["astype"](copied, dtype=np.dtype(dtype))
             return copied.requires_grad_() if requires_grad else copied
         data = data._data
+    elif (trace := MODE.get().trace) is not None and trace.sizes is not None and has_dim(data):
+        made = _of_sizes(data, dtype)
+        return made.requires_grad_() if requires_grad else made
     keeps = isinstance(data, (np.ndarray, np.generic))
     try:
         array = np.array(data, dtype=dtype)
@@ -349,6 +353,19 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     if array.dtype.kind not in "fiub":
         raise DtypeError(f"tensor: elements must be numbers or bools; got {array.dtype}")
     return Tensor(array, requires_grad)
+
+
+def _of_sizes(data: Any, dtype: Any) -> Tensor:
+    """Returns a tensor of sizes of a symbolic trace, and of other numbers beside them."""
+    if isinstance(data, (tuple, list)):
+        parts = [_of_sizes(item, dtype) for item in data]
+        if any(part.is_floating_point() for part in parts):
+            parts = [part if part.is_floating_point() else part.astype(np.float32) for part in parts]
+        stacked: Tensor = FUNCTIONS["stack"](parts)
+        return stacked
+    kind = np.dtype(dtype if dtype is not None else np.int64 if isinstance(data, int) else np.float32)
+    filled: Tensor = OPS["fill"](shape=(), value=data, dtype=kind)
+    return filled
 
 
 def as_tensor(data: Any, dtype: Any = None) -> Tensor:

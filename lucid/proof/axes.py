@@ -366,7 +366,7 @@ class _Prover(SizeRuns):
 
     def _probe(self, graph: Graph, leaky: bool) -> dict[str, str]:
         """Runs at sizes that no run has seen; returns the axis that makes the function do something else, and what."""
-        found = probes(self.function, leaky)
+        found = probes(self.reach, leaky)
         for symbol in self._start:
             for n in found.alone:
                 if (why := self._difference(graph, {**self._start, symbol: n})) is not None:

@@ -13,11 +13,11 @@ __all__ = ["Snapshot", "isolated"]
 
 
 @contextmanager
-def isolated(function: Callable[..., Any], evaluation: bool = False) -> Iterator[None]:
+def isolated(function: Callable[..., Any] | Reach, evaluation: bool = False) -> Iterator[None]:
     """Restores at exit what a function can reach: see `Snapshot`.
 
     Args:
-        function: a Module or another callable.
+        function: a Module or another callable, or what it reaches.
         evaluation: whether all modules are in evaluation mode inside.
     """
     snapshot = Snapshot(function)
@@ -39,14 +39,14 @@ class Snapshot:
     other objects, files, the environment and the elements of arrays are not watched.
 
     Args:
-        function: a Module or another callable.
+        function: a Module or another callable, or what it reaches.
 
     Attributes:
         modules: the modules that it reaches.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        reach = Reach(function)
+    def __init__(self, function: Callable[..., Any] | Reach) -> None:
+        reach = function if isinstance(function, Reach) else Reach(function)
         self.modules = reach.modules
         self._caches = reach.caches
         self._random = get_rng_state()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -40,17 +40,16 @@ class Probes(NamedTuple):
     together: tuple[tuple[int, ...], ...] = ()
 
 
-def probes(function: Callable[..., Any], leaky: bool) -> Probes:
+def probes(reach: Reach, leaky: bool) -> Probes:
     """Returns sizes to try beside the example's: one, and primes.
 
     If no function that can be reached reads a size, it is one alone: lucid's own ops and layers are right at all sizes.
 
     Args:
-        function: the function.
+        reach: what the function reaches.
         leaky: whether sizes left the trace in a way that shows no decision, such as the keys of a table, or as text.
             Then there are the numbers in the user's code, in tables and in texts as well, with their neighbours.
     """
-    reach = Reach(function)
     functions = reach.functions
     if not leaky:
         reads = any(_READ & set(_names(f.__code__)) for f in functions)

@@ -30,6 +30,10 @@ _INSTALLED = (
 """The folders of lucid, the standard library and installed packages."""
 
 
+_WITHOUT_STATE = frozenset({"lucid", "numpy", "builtins"})
+"""The packages whose classes and functions are not followed."""
+
+
 class Reach:
     """What a function can reach through attributes of modules, closures, global variables and containers.
 
@@ -57,7 +61,7 @@ class Reach:
         # The things themselves are kept, so that no other thing gets their identity.
         self._seen: dict[int, Any] = {}
         modules = function.modules() if isinstance(function, Module) else ()
-        self._own = {_package(thing) for thing in (function, *map(type, modules))} - {"lucid", "numpy"}
+        self._own = {_package(thing) for thing in (function, *map(type, modules))} - _WITHOUT_STATE
         self._visit(function)
 
     def _visit(self, thing: Any) -> None:
@@ -99,6 +103,8 @@ class Reach:
 
     def _class(self, cls: type) -> None:
         for base in cls.__mro__:
+            if _package(base) in _WITHOUT_STATE:
+                continue
             for thing in vars(base).values():
                 if isinstance(thing, property):
                     self._visit(thing.fget)

@@ -17,6 +17,7 @@ from ..tracer.trace import record
 from ..tracer.tree import flatten
 from .example import Axis, Example
 from .isolation import Snapshot, isolated
+from .reach import Reach
 from .reads import ReadCheck, line_of
 
 __all__ = ["RefusedError", "Runs"]
@@ -33,6 +34,7 @@ class Runs:
         function: the function.
         example: its arguments.
         trained: whether what requires gradients may change, as inputs do.
+        reach: what the function reaches.
         base: the trace at the example's own sizes.
         changed: the names of what the last run changed before it was restored.
         reads: what Python reads, without any effect on the graph.
@@ -41,6 +43,8 @@ class Runs:
     def __init__(self, function: Callable[..., Any], example: Example, trained: bool = False) -> None:
         self.function = function
         self.trained = trained
+        # Runs restore what they change, so that it stays the same.
+        self.reach = Reach(function)
         self.example = example
         self.changed: list[str] = []
         self.reads: dict[Key, Read] = {}
@@ -83,9 +87,10 @@ class Runs:
             ExportError: NumPy writes into a traced tensor.
         """
         args, kwargs = self.example.arguments(arrays)
-        snapshot = Snapshot(self.function)
+        snapshot = Snapshot(self.reach)
         try:
-            graph = record(self.function, args, kwargs, answer, limit, trained=self.trained, **symbolic)
+            names = self.example.names
+            graph = record(self.function, args, kwargs, answer, limit, names, trained=self.trained, **symbolic)
             self.changed = snapshot.changed()
         except ValueError as error:
             if "read-only" not in str(error) or isinstance(error, LucidError):
@@ -96,7 +101,6 @@ class Runs:
             ) from error
         finally:
             snapshot.restore()
-        graph.inputs = dict(zip(self.example.names, graph.inputs.values(), strict=True))
         return graph
 
     def traced(self, sizes: Mapping[Axis, int]) -> Graph:
@@ -125,10 +129,10 @@ class Runs:
         alone: list[tuple[dict[str, Any], list[Any]]] = []
         for proposed in ((example,), self.example.perturbations(), (larger,)):
             for arrays in proposed:
-                with isolated(self.function), suppress(Exception):  # the user's own code may raise anything
+                with isolated(self.reach), suppress(Exception):  # the user's own code may raise anything
                     alone.append((arrays, self.results(arrays)))
                     break
-        with isolated(self.function):
+        with isolated(self.reach):
             for arrays, expected in [*alone, *alone]:
                 found = None
                 with suppress(Exception):

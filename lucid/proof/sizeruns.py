@@ -138,7 +138,7 @@ class SizeRuns(Runs):
         """Returns whether graph and function give the same numbers; None if the function raises an error."""
         with np.errstate(all="ignore"):
             try:
-                with isolated(self.function):
+                with isolated(self.reach):
                     expected = self.results(arrays)
             except Exception:  # the user's code may reject numbers that are made up
                 return None

@@ -211,6 +211,7 @@ def record(
     kwargs: dict[str, Any],
     answer: Answer | None = None,
     limit: float = inf,
+    names: Sequence[str] | None = None,
     shapes: Sequence[Sequence[int | Size]] | None = None,
     flipped: Guard | None = None,
     plain_keys: bool = False,
@@ -224,6 +225,7 @@ def record(
         kwargs: its keyword arguments.
         answer: what each read gets instead of the elements.
         limit: the most ops and reads.
+        names: a name for each input, in place of those of the function's parameters.
         shapes: for each input, the formula of each size; the trace is symbolic if they are given.
         flipped: a guard of a symbolic trace that gets the opposite outcome.
         plain_keys: whether sizes have the hashes of their numbers.
@@ -244,7 +246,7 @@ def record(
         fresh = [sizes.leaf(leaf, sizes.dims(leaf, shape)) for leaf, shape in zip(leaves, shapes or (), strict=True)]
     values = [tensor._leaf_value() for tensor in fresh]
     recording.inputs.update(values)
-    names = input_names(function, args, kwargs)
+    names = names or input_names(function, args, kwargs)
     is_module = hasattr(function, "named_parameters")
     if is_module:
         nested = next((True for path, _ in function.named_modules() if path), False)  # type: ignore[attr-defined]

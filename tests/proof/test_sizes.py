@@ -13,6 +13,7 @@ from lucid import nn
 from lucid.errors import ExportError
 from lucid.export import to_onnx
 from lucid.proof.probes import Probes, probes
+from lucid.proof.reach import Reach
 from tests.proof.case import Case, Cases, rand, verdict
 
 SIZES = (1, 2, 3, 4, 6, 7, 8, 12, 13, 16, 17, 20, 21, 31, 32, 33, 64, 100, 129, 257, 300)
@@ -179,18 +180,18 @@ def test_no_tensor_of_a_trace_stays_in_a_cache() -> None:
 
 
 def test_layers_of_lucids_own_are_probed_at_size_one_alone() -> None:
-    assert probes(nn.RNN(3, 4), False) == Probes((1,))
-    assert probes(nn.Sequential(nn.Linear(3, 4), nn.Tanh()), False) == Probes((1,))
-    assert probes(lambda x: x * 2, False) == Probes((1,))
-    assert probes(lambda x: x * x.shape[0], False) == Probes((1, 2, 61, 257))
+    assert probes(Reach(nn.RNN(3, 4)), False) == Probes((1,))
+    assert probes(Reach(nn.Sequential(nn.Linear(3, 4), nn.Tanh())), False) == Probes((1,))
+    assert probes(Reach(lambda x: x * 2), False) == Probes((1,))
+    assert probes(Reach(lambda x: x * x.shape[0]), False) == Probes((1, 2, 61, 257))
 
 
 def test_numbers_of_the_program_are_probed_if_sizes_leak() -> None:
-    found = probes(functools.partial(a_branch_beyond_the_sizes_tried).func, True)
+    found = probes(Reach(functools.partial(a_branch_beyond_the_sizes_tried).func), True)
     assert {19, 20, 21, 257} <= set(found.alone)
-    assert {39, 40, 41} <= set(probes(a_branch_in_another_function, True).alone)
-    assert {29, 30, 31} <= set(probes(ABranchInAMethod(), True).alone)
-    assert {6, 7, 8} <= set(probes(whole_weeks, True).alone)
+    assert {39, 40, 41} <= set(probes(Reach(a_branch_in_another_function), True).alone)
+    assert {29, 30, 31} <= set(probes(Reach(ABranchInAMethod()), True).alone)
+    assert {6, 7, 8} <= set(probes(Reach(whole_weeks), True).alone)
 
 
 def test_compiled_modules_are_right_at_sizes_that_decide() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import ExportError
+from ...tracer.bounds import always, largest
 from ...tracer.size import Size
 from .builder import Builder
 from .operands import call, in_shape, out_dtype, out_shape, values
@@ -134,20 +135,29 @@ def _(b: Builder, x: Any, before: tuple[Any, ...], after: tuple[Any, ...], value
 def padded(
     b: Builder, x: Any, before: Sequence[Any], after: Sequence[Any], value: np.ndarray[Any, Any] | None = None
 ) -> Any:
-    """Emits Pad, and Slice for negative amounts: onnxruntime 1.22's Pad gets these wrong if nothing is left."""
-    cut = [i for i, (m, n) in enumerate(zip(before, after, strict=True)) if _is_negative(m) or _is_negative(n)]
+    """Emits Pad, then Slice for negative amounts: onnxruntime 1.22's Pad gets these wrong if nothing is left.
+
+    What is cut off may be what was added, where an axis is short.
+    """
+    amounts = [largest(n, 0) for n in (*before, *after)]
+    if not all(isinstance(n, int) and n == 0 for n in amounts):
+        x = b.op("Pad", x, b.sizes(amounts), value)
+    pairs = enumerate(zip(before, after, strict=True))
+    cut = [i for i, (m, n) in pairs if not (always("ge", m, 0) and always("ge", n, 0))]
     if cut:
-        starts = [-before[i] if _is_negative(before[i]) else 0 for i in cut]
-        stops = [after[i] if _is_negative(after[i]) else LAST for i in cut]
-        x = b.op("Slice", x, np.array(starts), np.array(stops), np.array(cut))
-    amounts = [0 if _is_negative(n) else n for n in (*before, *after)]
-    if all(isinstance(n, int) and n == 0 for n in amounts):
-        return x
-    return b.op("Pad", x, b.sizes(amounts), value)
+        starts = [largest(-before[i], 0) for i in cut]
+        x = b.op("Slice", x, b.sizes(starts), joined(b, [_end(b, after[i]) for i in cut]), np.array(cut))
+    return x
 
 
-def _is_negative(n: Any) -> bool:
-    return isinstance(n, int) and n < 0
+def _end(b: Builder, amount: Any) -> Any:
+    """Returns where a slice ends that cuts off a negative amount, and nothing if it is positive."""
+    if always("ge", amount, 0):
+        return LAST
+    if always("lt", amount, 0):
+        return amount
+    negative = b.op("Less", b.size(amount), np.array([0]), dtype=np.bool_)
+    return b.op("Where", negative, b.size(amount), np.array([LAST]), dtype=np.int64)
 
 
 @lowers("tril")
