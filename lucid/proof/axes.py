@@ -315,7 +315,7 @@ class _Prover(SizeRuns):
             why = None
             attempts = 0
             for other in self._others(symbol, n):
-                sizes = {**self._start, symbol: other}
+                sizes = self._settled({**self._start, symbol: other}, symbol)
                 if not self._allowed(sizes) or self.too_large(sizes):
                     continue
                 attempts += 1
@@ -350,6 +350,16 @@ class _Prover(SizeRuns):
         chosen = primes[rank % max(1, len(primes)) :] or [n + 7]
         return [chosen[0], *(n + step for step in (1, 2, -1, 3, 4) if n + step > 1), 2 * n, 3 * n, 8 * n, *chosen[1:3]]
 
+    def _settled(self, sizes: dict[str, int], moved: str) -> dict[str, int]:
+        """Returns sizes that satisfy conditions, by those of other symbols than the one that was moved."""
+        for condition in self.conditions:
+            for symbol in sizes if not condition.guard.holds(sizes) else ():
+                n = condition.guard.solved(symbol, sizes) if symbol != moved else None
+                if n is not None:
+                    sizes = {**sizes, symbol: n}
+                    break
+        return sizes
+
     def _allowed(self, sizes: Mapping[str, int]) -> bool:
         return all(condition.guard.holds(sizes) for condition in self.conditions)
 
@@ -369,7 +379,7 @@ class _Prover(SizeRuns):
         found = probes(self.reach, leaky)
         for symbol in self._start:
             for n in found.alone:
-                if (why := self._difference(graph, {**self._start, symbol: n})) is not None:
+                if (why := self._difference(graph, self._settled({**self._start, symbol: n}, symbol))) is not None:
                     return {symbol: why}
         for sizes in found.together:
             for symbols in permutations(self._start, len(sizes)):

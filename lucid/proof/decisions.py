@@ -125,7 +125,17 @@ class Decisions:
             # What the program does with a plain number is not seen.
             self._fix(symbols, original, where)
             return
+        if guard.required and not _is_number(guard):
+            # An op raises an error otherwise, or broadcasts.
+            self._demand(guard, where)
+            return
         self._judge_by_runs(original, guard, symbols, where)
+
+    def _demand(self, guard: Guard, where: Location | None) -> None:
+        """Makes a guard a condition of the program."""
+        self.conditions.append(Condition(guard, where, True))
+        if self._ties.assume(guard):
+            self._assumed.append(self.conditions[-1])
 
     def _judge_by_runs(self, original: Guard, guard: Guard, symbols: set[str], where: Location | None) -> None:
         found = self._tried([guard], self._contexts.get(original, self._start))
@@ -136,9 +146,7 @@ class Decisions:
                 self._fix(symbols, original, where)
                 self.tight |= symbols if found.refused and not (found.agreed or found.decides) else set()
         elif not found.agreed:
-            self.conditions.append(Condition(guard, where, True))
-            if self._ties.assume(guard):
-                self._assumed.append(self.conditions[-1])
+            self._demand(guard, where)
         else:
             self._harmless.append(original)
 

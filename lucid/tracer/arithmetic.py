@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["ATOMS", "REAL"]
+__all__ = ["ATOMS", "REAL", "key_of"]
 
 REAL: dict[str, Callable[..., Any]] = {
     "add": lambda x, y: x + y,
@@ -31,3 +31,15 @@ ATOMS: dict[str, Callable[..., Any]] = {
     "round": round,
     "trunc": math.trunc,
 }
+
+
+_PRIME = 2**61 - 1
+
+
+def key_of(*parts: Any) -> int:
+    """Returns a number that stands for a sequence of texts and numbers, the same in every process."""
+    key = len(parts)
+    for part in parts:
+        own = int.from_bytes(part.encode(), "big") if type(part) is str else hash(part)
+        key = (key * 1000003 + own) % _PRIME
+    return key

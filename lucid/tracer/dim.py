@@ -19,7 +19,7 @@ import numpy as np
 
 from .size import Real, Size, evaluate, real, rounded
 
-__all__ = ["OPPOSITE", "Dim", "Guard", "concrete", "formula", "has_dim"]
+__all__ = ["OPPOSITE", "Dim", "Guard", "concrete", "formula", "has_dim", "made_of"]
 
 
 class Guard(NamedTuple):
@@ -53,6 +53,12 @@ class Guard(NamedTuple):
         except ArithmeticError:  # there is no such number at these sizes
             return False
         return bool(compare(left, right)) is self.outcome
+
+    def solved(self, symbol: str, sizes: Any) -> int | None:
+        """Returns the size of a symbol with which an equality holds, given the others; None if none is found."""
+        if not self.is_equality or isinstance(self.left, (Real, float)) or isinstance(self.right, (Real, float)):
+            return None
+        return next((n for n in range(1, _MOST_TRIED) if self.holds({**sizes, symbol: n})), None)
 
     @property
     def is_equality(self) -> bool:
@@ -117,8 +123,8 @@ def _binary(name: str, plain: Callable[[Any, Any], Any], symbolic: Callable[[Any
         n = plain(x, y)
         a, b = formula(left), formula(right)
         if symbolic is not None and type(x) is not float and type(y) is not float:
-            return _made(n, symbolic(a, b), owner)
-        return _made(n, real(name, a, b), owner)
+            return made_of(n, symbolic(a, b), owner)
+        return made_of(n, real(name, a, b), owner)
 
     def method(self: Dim, other: Any) -> Any:
         number = _number(other)
@@ -131,8 +137,11 @@ def _binary(name: str, plain: Callable[[Any, Any], Any], symbolic: Callable[[Any
     return method, reflected
 
 
-def _made(n: Any, found: Any, owner: Any) -> Any:
-    return Dim(n, found, owner) if isinstance(found, (Size, Real)) else n
+def made_of(n: Any, found: Any, owner: Any) -> Any:
+    if not isinstance(found, (Size, Real)):
+        return n
+    made = Dim(n, found, owner)
+    return made if found.weight <= _HEAVIEST else made._plain("computes a formula of it that is too long")
 
 
 def _number(x: Any) -> Any:
@@ -205,7 +214,7 @@ class Dim:
         return other // self, other % self
 
     def __neg__(self) -> Any:
-        return _made(-self.n, real("neg", self.formula) if type(self.n) is float else -self.formula, self.owner)
+        return made_of(-self.n, real("neg", self.formula) if type(self.n) is float else -self.formula, self.owner)
 
     def __pos__(self) -> Dim:
         return self
@@ -213,7 +222,7 @@ class Dim:
     def __abs__(self) -> Any:
         if type(self.n) is float:
             return abs(self._plain("computes with it"))
-        return _made(abs(self.n), rounded("max", self.formula, -self.formula), self.owner)
+        return made_of(abs(self.n), rounded("max", self.formula, -self.formula), self.owner)
 
     def __rshift__(self, other: Any) -> Any:
         return self // (1 << operator.index(other))
@@ -229,7 +238,7 @@ class Dim:
     # --- rounding
 
     def _rounded(self, name: str, n: int) -> Any:
-        return self if type(self.n) is int else _made(n, rounded(name, self.formula), self.owner)
+        return self if type(self.n) is int else made_of(n, rounded(name, self.formula), self.owner)
 
     def __floor__(self) -> Any:
         return self._rounded("floor", math.floor(self.n))
@@ -318,6 +327,12 @@ class Dim:
     def __reduce__(self) -> Any:
         return int, (self._plain("pickles it"),)
 
+
+_MOST_TRIED = 1000
+"""The largest size that is tried for an equality."""
+
+_HEAVIEST = 200
+"""The most parts of a formula."""
 
 _LARGEST_POWER = 8
 """The largest exponent for which a power becomes products."""

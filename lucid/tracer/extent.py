@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 
 from .bounds import always, begin, largest, smallest
-from .dim import Dim, Guard, concrete, formula, has_dim
-from .size import Real, Size
+from .dim import Dim, Guard, concrete, formula, has_dim, made_of
 
 __all__ = [
     "beginning",
@@ -68,7 +67,7 @@ def _chosen(plain: Any, symbolic: Any, m: Any, n: Any) -> Any:
     if owner is None:
         return number
     found = symbolic(formula(m), formula(n))
-    return Dim(number, found, owner) if isinstance(found, (Size, Real)) else found
+    return made_of(number, found, owner)
 
 
 def is_negative(n: Any) -> bool:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-from .arithmetic import ATOMS, REAL
+from .arithmetic import ATOMS, REAL, key_of
+from .operation import Atom, Operation
 from .text import text_of_real, text_of_size
 
 __all__ = [
@@ -29,28 +30,10 @@ __all__ = [
 ]
 
 
-class Atom(NamedTuple):
-    """A part of a formula that no polynomial describes.
+class Real(Operation):
+    """A floating-point number computed from sizes."""
 
-    Attributes:
-        name: "mod", "floordiv", "min", "max", "floor", "ceil", "round" or "trunc"; "bound" for where
-            a slice begins that is given the first operand, of as many elements as the second; or "unknown" for a size
-            that no rule gives.
-        operands: numbers, `Size`s and `Real`s; for "unknown" what identifies the size.
-    """
-
-    name: str
-    operands: tuple[Any, ...]
-
-
-class Real:
-    """A floating-point number computed from sizes: the name of an operation and its operands."""
-
-    __slots__ = ("name", "operands")
-
-    def __init__(self, name: str, operands: tuple[Any, ...]) -> None:
-        self.name = name
-        self.operands = operands
+    __slots__ = ()
 
     def at(self, sizes: Mapping[Any, int]) -> Any:
         """Returns its value for given sizes of the symbols."""
@@ -59,12 +42,6 @@ class Real:
     def renamed(self, names: Mapping[Any, Any]) -> Any:
         """Returns the same number with symbols replaced by others, by sizes or by numbers."""
         return real(self.name, *(_renamed(x, names) for x in self.operands))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Real) and self.name == other.name and self.operands == other.operands
-
-    def __hash__(self) -> int:
-        return hash((self.name, self.operands))
 
     def __repr__(self) -> str:
         return text_of_real(self)
@@ -80,6 +57,8 @@ class Size:
     Attributes:
         terms: the coefficient of each product of symbols and atoms.
         divisor: what the polynomial is divided by.
+        key: a number by which sizes are sorted, the same in every process.
+        weight: the number of parts.
 
     Example:
         >>> from lucid.tracer.size import Size
@@ -90,11 +69,13 @@ class Size:
         3
     """
 
-    __slots__ = ("_hash", "divisor", "terms")
+    __slots__ = ("_hash", "divisor", "key", "terms", "weight")
 
     def __init__(self, terms: tuple[tuple[Monomial, int], ...], divisor: int) -> None:
         self.terms = terms
         self.divisor = divisor
+        self.key = key_of(divisor, *(part for m, c in terms for part in (c, *(getattr(a, "key", a) for a in m))))
+        self.weight: int = sum(1 + sum(getattr(atom, "weight", 1) for atom in m) for m, _ in terms)
         self._hash = hash((terms, divisor))
 
     @staticmethod
@@ -297,8 +278,8 @@ def _size(terms: Terms, divisor: int = 1) -> Extent:
     return Size(tuple(sorted(kept.items(), key=lambda term: [_order(a) for a in term[0]])), divisor)
 
 
-def _order(atom: Any) -> str:
-    return atom if type(atom) is str else f"~{atom!r}"
+def _order(atom: Any) -> tuple[bool, str, int]:
+    return (False, atom, 0) if type(atom) is str else (True, "", atom.key)
 
 
 def _divided(x: Extent, divisor: int) -> Extent:
@@ -310,8 +291,8 @@ def _divided(x: Extent, divisor: int) -> Extent:
 
 def _mod(n: Extent, k: Extent) -> Extent:
     if not isinstance(k, int):
-        # A product with k has no remainder.
-        return 0 if _exact(n, k) is not None else Size.atom("mod", n, k)
+        shorter = _cancelled(n, k)
+        return _mod(shorter[0], shorter[1]) * shorter[2] if shorter is not None else Size.atom("mod", n, k)
     if not isinstance(n, Size):
         return n % k
     if k < 0:
@@ -349,16 +330,16 @@ def _floordiv(n: Extent, k: Extent) -> Extent:
         if k < 0:
             return _floordiv(-n, -k)
         return _divided(n - _mod(n, k), k)
-    exact = _exact(n, k)
-    return exact if exact is not None else Size.atom("floordiv", n, k)
+    shorter = _cancelled(n, k)
+    return _floordiv(shorter[0], shorter[1]) if shorter is not None else Size.atom("floordiv", n, k)
 
 
-def _exact(n: Extent, k: Size) -> Extent | None:
-    """Returns n / k if k is a product that divides each term of n; None otherwise."""
+def _cancelled(n: Extent, k: Size) -> tuple[Extent, int, Extent] | None:
+    """Returns n and k without the symbols of k, and these, if k is a product and each term of n has its symbols."""
     if n == k:
-        return 1
+        return 1, 1, k
     if len(k.terms) != 1 or k.divisor != 1 or not isinstance(n, Size):
-        return 0 if n == 0 else None
+        return (0, 1, k) if n == 0 else None
     ((monomial, coefficient),) = k.terms
     found: Terms = {}
     for m, c in n.terms:
@@ -368,9 +349,7 @@ def _exact(n: Extent, k: Size) -> Extent | None:
                 return None
             left.remove(atom)
         found[tuple(left)] = c
-    if any(c % (coefficient * n.divisor) for c in found.values()):
-        return None
-    return _size({m: c // coefficient for m, c in found.items()}, n.divisor)
+    return _size(found, n.divisor), coefficient, Size(((monomial, 1),), 1)
 
 
 # --- atoms
@@ -420,7 +399,7 @@ def rounded(name: str, *operands: Any) -> Any:
     if not any(isinstance(x, (Size, Real)) for x in operands):
         return ATOMS[name](*operands)
     if name in ("min", "max"):
-        x, y = sorted(operands, key=str)
+        x, y = sorted(operands, key=lambda n: (isinstance(n, Size), n.key if isinstance(n, Size) else n))
         return x if x == y else Size.atom(name, x, y)
     return operands[0] if name != "bound" and isinstance(operands[0], Size) else Size.atom(name, *operands)
 

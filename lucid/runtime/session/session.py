@@ -254,7 +254,8 @@ class Session:
         for condition in self.conditions:
             if compute(condition, sizes) is False:
                 raise ShapeError(
-                    f"the model is for {condition}, since the program that it was exported from demands it; got {sizes}"
+                    f"the model is for {condition}: the program that it was exported from fails or differs elsewhere; "
+                    f"got {sizes}"
                 )
         for steps in self.recurrence.time:
             # onnxruntime's RNN would return zeros for the state, and its Scan fails.
