@@ -49,7 +49,7 @@ class StateDictError(LucidError, RuntimeError):
 
 
 class TraceError(LucidError, RuntimeError):
-    """A function that cannot be traced, or two traces of it that cannot be unified into one graph."""
+    """A function that cannot be traced, or a run of it that does something else than a graph says."""
 
 
 class ExportError(LucidError, RuntimeError):

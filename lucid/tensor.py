@@ -288,7 +288,8 @@ def op(
 ) -> Any:
     """Declares an op: makes a NumPy function callable on Tensors, with a gradient rule to be added by `vjp`.
 
-    Parameters before ``/`` (or ``*args``) are inputs, all others are attributes; see `lucid.tracer.Op`.
+    Parameters before ``/`` (or ``*args``) are inputs, all others are attributes; see `lucid.tracer.Op`. `sizes` adds a
+    rule for the shapes of the results; without one an exported file measures them.
 
     Args:
         no_gradient: why the op has no gradient, if it has none.

@@ -41,9 +41,10 @@ def to_onnx(
 ) -> Exported:
     """Exports a model, or any function of Tensors, to ONNX, and compares the two before it returns.
 
-    The model runs at the example's sizes and again at others, in evaluation mode unless it is trainable. The runs are
-    unified into one graph; values that were frozen into the graph by accident are rejected. The model, its gradients
-    and the random state are restored afterwards.
+    The model is traced once with a symbol for each size, and runs many times with other sizes and other numbers, in
+    evaluation mode unless it is trainable. Where it decides by a size, the axis is fixed or the file has a condition;
+    where it decides by a value, the export fails. What the model can reach, its gradients and the random state are
+    restored after each run.
 
     Args:
         model: a Module, or a function of Tensors.
@@ -52,8 +53,8 @@ def to_onnx(
         path: the file to write; it is written as a whole or not at all, and only after verification.
         input_names: names for the inputs, in place of those of the model's arguments.
         output_names: names for the outputs.
-        dynamic: "auto" frees every axis that can vary; None fixes all; a mapping such as ``{"x": {0: "time", 1:
-            "batch"}}`` requests axes and names them.
+        dynamic: "auto" frees every axis that can vary, and `fixed` of the result says why the others cannot; None fixes
+            all; a mapping such as ``{"x": {0: "time", 1: "batch"}}`` requests axes and names them.
         lowering: how recurrent layers are lowered: "rnn" (one ONNX RNN, LSTM or GRU per layer), "unrolled" (MatMul, Add
             and the activations for each step; the time axis is fixed), "scan" (one Scan per layer), "columns" (the
             same, but in an LSTM sequences are the columns of all matrices: for weights that are inputs, and from some
@@ -79,7 +80,8 @@ def to_onnx(
             them; `report.rounding` says where that was needed.
 
     Raises:
-        ExportError: something cannot be exported, or a requested axis is not free; the message gives the user's line.
+        ExportError: something cannot be exported, a value or an earlier call decides what the model does, or a
+            requested axis is not free; the message gives the user's line.
         VerificationError: the exported model differs from the eager one.
         ValueError, TypeError: an option is invalid.
 

@@ -43,7 +43,7 @@ def prove(
     conditional: bool = False,
     trained: bool = False,
 ) -> Proof:
-    """Finds the free axes, or checks the requested ones, and returns a graph that holds at all their sizes.
+    """Finds the free axes, or checks the requested ones; returns a graph that holds at all sizes its conditions allow.
 
     Args:
         function: the function.
@@ -54,7 +54,7 @@ def prove(
         trained: whether what requires gradients may change from call to call, as inputs do.
 
     Raises:
-        ExportError: a value computed from the inputs was frozen into the graph, or a requested axis is not free.
+        ExportError: a value, or an earlier call, decides what the function does, or a requested axis is not free.
     """
     if dynamic is not None and dynamic != "auto" and not isinstance(dynamic, Mapping):
         raise ValueError(

@@ -76,7 +76,7 @@ class Example:
         """Finds the inputs of a graph that hold sequence lengths, and what they count.
 
         Args:
-            graph: a trace, or several unified.
+            graph: a trace, with formulas for sizes or without.
             axes: for each symbol in the graph, an axis of that size.
         """
         inputs = {value: name for name, value in graph.inputs.items()}

@@ -42,7 +42,7 @@ class Op(Generic[P, R]):
     - the name of an input (the starred name: all of those) or of an attribute: its value.
 
     The rule returns one gradient per input, or None where there is none. Shapes and dtypes need not match the inputs:
-    the engine sums over broadcast axes and casts promoted dtypes back.
+    the engine sums over broadcast axes and casts promoted dtypes back. `sizes` declares the sizes of the results.
     """
 
     def __init__(
@@ -122,11 +122,11 @@ class Op(Generic[P, R]):
     def sizes(self, rule: Callable[..., Any]) -> Callable[..., Any]:
         """Declares how the sizes of the results follow from those of the inputs. Used as a decorator.
 
-        The rule gets the shape of each input, None for one that is omitted, and the attributes. It returns the shape
-        of the result, or a list of shapes, with None for a size that depends on elements; and, if it has a parameter
-        `dtypes`, the dtype of each input. Sizes are numbers or, in a
-        proof, formulas: the rule computes with them, and compares them by the helpers in `lucid.ops.sizes`. Without a
-        rule, a proof knows the sizes of the results as little as those of `nonzero`.
+        The rule gets the shape of each input, None for one that is omitted, and the attributes; and, if it has a
+        parameter `dtypes`, the dtype of each input. It returns the shape of the result, or a list of shapes, with None
+        for a size that depends on elements. Sizes are numbers or, in a proof, formulas: the rule computes with them,
+        and compares them by the helpers in `lucid.tracer.extent`. Without a rule, a file measures the sizes of the
+        results, as those of `nonzero`, and the proof of an export knows nothing about them.
         """
         self.size_rule = rule
         self.size_rule_needs_dtypes = "dtypes" in rule.__code__.co_varnames

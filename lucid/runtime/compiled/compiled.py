@@ -17,12 +17,13 @@ __all__ = ["Compiled", "compile"]
 def compile(model: Module, device: str = "cpu", *, threads: int | None = None) -> Compiled:
     """Returns a drop-in replacement for a model in evaluation mode that runs in onnxruntime.
 
-    The first call exports the model, with every axis free that can vary, and compares it with the eager model. When a
-    parameter, a buffer, a submodule or a plain attribute has changed, the next call exports it again. Shapes form a
-    class if their sizes agree up to the next power of two. For each class, the model is traced once and compared with
-    the export; the lowerings of recurrent layers are timed, and the fastest is used from then on. If the sequences of a
-    batch are proved to be independent, batches split into parts, one for each core, are timed as well. Results record
-    no gradients.
+    The first call exports the model, with every axis free that can vary, and compares it with the eager model. Where
+    the model decides by a size, an export is for sizes with the same outcome; a call at others exports it again, and
+    raises the model's own error if it rejects them. When a parameter, a buffer, a submodule or a plain attribute has
+    changed, the next call exports it again, too. Shapes form a class if their sizes agree up to the next power of two.
+    For each class, the lowerings of recurrent layers are timed, and the fastest is used from then on. If the sequences
+    of a batch are proved to be independent, batches split into parts, one for each core, are timed as well. Results
+    record no gradients.
 
     Args:
         model: a Module.
@@ -34,8 +35,8 @@ def compile(model: Module, device: str = "cpu", *, threads: int | None = None) -
         TypeError: it is not a Module.
         RuntimeUnavailableError: there is no such device.
         LucidError: at the call, the model is in training mode.
-        ExportError: at the call, the model cannot be exported, or a branch on a size makes it compute something else at
-            these shapes; it never falls back to the eager model.
+        ExportError: at the call, the model cannot be exported, such as one that decides by a value, or fixed axes would
+            need too many exports; it never falls back to the eager model.
         GradientError: at the call, an input requires gradients.
 
     Example:

@@ -22,10 +22,11 @@ def compile_backward(model: Module, device: str = "cpu", *, threads: int | None 
     The model returns the tensor to differentiate, or several tensors of which that is the first. A call adds the
     gradients to the `grad` of the parameters that require them, and returns the model's results, without gradients; the
     optimizer steps as usual. Parameters are inputs of the graph, so only the first call exports it, with every axis of
-    the other inputs free that can vary, and compares it with the eager model. When a buffer, a submodule, a mode, a
-    plain attribute or a parameter's `requires_grad` has changed, the next call exports it again. Shapes form a class if
-    their sizes agree up to the next power of two. For each class, the model is traced once and compared with the
-    export; the lowerings of recurrent layers are timed, and the fastest is used from then on. If the gradients are
+    the other inputs free that can vary, and compares it with the eager model. Where the model decides by a size, an
+    export is for sizes with the same outcome; a call at others exports it again, and raises the model's own error if it
+    rejects them. When a buffer, a submodule, a mode, a plain attribute or a parameter's `requires_grad` has changed,
+    the next call exports it again, too. Shapes form a class if their sizes agree up to the next power of two. For each
+    class, the lowerings of recurrent layers are timed, and the fastest is used from then on. If the gradients are
     proved to be sums or means over the sequences of a batch, batches split into parts, one for each core, are timed as
     well, otherwise a single thread.
 
@@ -38,8 +39,8 @@ def compile_backward(model: Module, device: str = "cpu", *, threads: int | None 
     Raises:
         TypeError: it is not a Module.
         RuntimeUnavailableError: there is no such device.
-        ExportError: at the call, the model cannot be exported, or a branch on a size makes it compute something else at
-            these shapes; it never falls back to the eager model.
+        ExportError: at the call, the model cannot be exported, such as one that decides by a value or a parameter, or
+            fixed axes would need too many exports; it never falls back to the eager model.
         GradientError: at the call, gradients are disabled, no parameter requires any, the result depends on none of
             them, or the incoming gradient is missing or has another shape than the result.
 

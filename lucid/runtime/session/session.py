@@ -37,9 +37,9 @@ _SMALL = 1 << 15
 class Session:
     """An ONNX model, ready to run; safe to call from several threads at once.
 
-    Inputs are checked before onnxruntime sees them. From the second call with the same shapes on, small inputs and
-    outputs, and all on a GPU, use buffers that are bound to onnxruntime once, one set for each concurrent thread. No
-    call overwrites the results of an earlier one.
+    Inputs, and the conditions on their sizes, are checked before onnxruntime sees them. From the second call with the
+    same shapes on, small inputs and outputs, and all on a GPU, use buffers that are bound to onnxruntime once, one set
+    for each concurrent thread. No call overwrites the results of an earlier one.
 
     Args:
         model: the path of a model, the result of `lucid.export.to_onnx`, or the bytes of a file.
@@ -54,7 +54,7 @@ class Session:
         inputs: name, dtype and shape of each input; a free size is a name.
         outputs: the same for each output.
         metadata: the metadata in the file.
-        conditions: what sizes must satisfy, such as ``time >= 2``.
+        conditions: what sizes must satisfy, such as ``time >= 2``; a call raises ShapeError where one does not hold.
         streaming: how the pieces of a sequence give what the whole gives, or why they do not.
 
     Raises:
