@@ -21,23 +21,37 @@ __all__ = ["Traced"]
 class Traced(Tensor):
     """A tensor in a symbolic trace: its shape has a `Dim` for each size that follows from those of the inputs."""
 
-    __slots__ = ("_shape", "_sizes")
+    __slots__ = ("_held", "_shape", "_sizes")
 
+    _held: np.ndarray[Any, Any]
     _shape: tuple[Any, ...]
     _sizes: Sizes
 
     @staticmethod
     def _of(data: np.ndarray[Any, Any], value: Value | None, shape: tuple[Any, ...], sizes: Sizes) -> Traced:
         result = object.__new__(Traced)
-        result._data, result.grad = data, None
+        result._held, result.grad = data, None
         result._value = value
         result._requires_grad = value is not None and value.requires_grad
         result._shape, result._sizes = shape, sizes
         return result
 
     @property
+    def _data(self) -> np.ndarray[Any, Any]:
+        if MODE.get().trace is None and not self._sizes.done:
+            raise TraceError(
+                f"{user_location()}: a tensor of a trace is used in another thread, unseen by the trace; use it in the "
+                "thread of the function"
+            )
+        return self._held
+
+    @_data.setter
+    def _data(self, data: np.ndarray[Any, Any]) -> None:
+        self._held = data
+
+    @property
     def shape(self) -> tuple[int, ...]:
-        return self._data.shape if self._sizes.done else self._shape
+        return self._held.shape if self._sizes.done else self._shape
 
     def numel(self) -> int:
         count: int = total(self.shape)
@@ -57,13 +71,7 @@ class Traced(Tensor):
         return sample
 
     def _read(self, how: str) -> np.ndarray[Any, Any]:
-        if self._sizes.done:
-            return self._data
-        if MODE.get().trace is None:
-            raise TraceError(
-                f"{how} at {user_location()}: a tensor of a trace is read in another thread, unseen by the trace"
-            )
-        if any(type(n) is Dim for n in self._shape):
+        if not self._sizes.done and any(type(n) is Dim for n in self._shape):
             self._sizes.leaked = True
         return super()._read(how)
 

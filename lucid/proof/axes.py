@@ -196,6 +196,8 @@ class _Prover(SizeRuns):
         while True:
             try:
                 trace = self.symbolic(self._start)
+            except TraceError as error:
+                raise ExportError(f"to_onnx: {error}") from error
             except ExportError:
                 raise
             except Exception as error:  # code that works with plain numbers alone

@@ -14,8 +14,14 @@ __all__ = ["always", "begin", "largest", "smallest"]
 Bound = int | float
 """A number, or an infinity."""
 
-_DEPTH = 4
+_DEPTH = 3
 """How many minima and maxima of a formula are resolved."""
+
+_LIGHT = 60
+"""The most parts of a formula in which they are."""
+
+_DEGREE = 6
+"""The most factors of a product whose bounds are computed."""
 
 
 def smallest(x: Extent, y: Extent) -> Any:
@@ -91,7 +97,7 @@ def _no_less(x: Extent, y: Extent) -> bool:
 def _never_negative(d: Size, depth: int) -> bool:
     if range_of(d)[0] >= 0:
         return True
-    if not depth:
+    if not depth or d.weight > _LIGHT:
         return False
     for monomial, coefficient in d.terms:
         if len(monomial) != 1 or type(monomial[0]) is not Atom:
@@ -129,6 +135,8 @@ def range_of(x: Any) -> tuple[Bound, Bound]:
 def _range(x: Size) -> tuple[Bound, Bound]:
     low: Bound = 0
     high: Bound = 0
+    if any(len(monomial) > _DEGREE for monomial, _ in x.terms):
+        return -inf, inf
     for monomial, coefficient in _shifted(x).items():
         ends: tuple[Bound, Bound] = (coefficient, coefficient)
         for atom in monomial:

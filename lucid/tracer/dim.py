@@ -331,7 +331,7 @@ class Dim:
 _MOST_TRIED = 1000
 """The largest size that is tried for an equality."""
 
-_HEAVIEST = 200
+_HEAVIEST = 100
 """The most parts of a formula."""
 
 _LARGEST_POWER = 8

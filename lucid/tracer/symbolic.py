@@ -6,6 +6,7 @@ the results follow from the op's own size rule, see `lucid.tracer.Op.sizes`; tho
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -89,9 +90,10 @@ class Sizes:
 
     def leaf(self, tensor: Any, shape: Shape) -> Any:
         """Returns a new leaf with the data of a tensor, whose shape has formulas in it."""
-        fresh = self.tensor._traced._of(tensor._data, None, shape, self)
-        fresh._requires_grad = tensor._requires_grad
-        self.leaves[fresh._leaf_value()] = shape
+        value = Value(tensor._data.shape, tensor._data.dtype, tensor._requires_grad)
+        fresh = self.tensor._traced._of(tensor._data, value, shape, self)
+        value.leaf = weakref.ref(fresh)
+        self.leaves[value] = shape
         return fresh
 
     def wrap(self, data: np.ndarray[Any, Any], value: Value | None = None) -> Any:

@@ -27,7 +27,9 @@ def text_of_size(size: Any) -> str:
             text += f"{coefficient:+d}"
             continue
         factors = [] if abs(coefficient) == 1 else [str(abs(coefficient))]
-        product = "*".join([*factors, *(_of_atom(atom, len(monomial) > 1 or bool(factors)) for atom in monomial)])
+        # A sign in front binds more tightly than %.
+        inside = len(monomial) > 1 or bool(factors) or (coefficient < 0 and not text)
+        product = "*".join([*factors, *(_of_atom(atom, inside) for atom in monomial)])
         text += ("-" if coefficient < 0 else "+" if text else "") + product
     if size.divisor == 1:
         return text

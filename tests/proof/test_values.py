@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -495,3 +496,20 @@ def test_numpy_of_a_traced_tensor_is_read_only() -> None:
 
     to_onnx(looks, rand(3))
     assert (found > 0).all()  # writeable in the eager runs of the comparison
+
+
+def test_a_tensor_is_not_used_in_another_thread() -> None:
+    def read(x: Any) -> Any:
+        with ThreadPoolExecutor(1) as pool:
+            positive = pool.submit(lambda: float(x.sum()) > -1e9).result()
+        return x * 2 if positive else x * 3
+
+    def computed(x: Any) -> Any:
+        with ThreadPoolExecutor(1) as pool:
+            return x + pool.submit(lambda: x * 0 + 1).result()
+
+    for function in (read, computed):
+        with pytest.raises(
+            ExportError, match=r"test_values.py:\d+ .*: a tensor of a trace is used in another"
+        ):
+            to_onnx(function, rand(5, 3))
