@@ -509,7 +509,5 @@ def test_a_tensor_is_not_used_in_another_thread() -> None:
             return x + pool.submit(lambda: x * 0 + 1).result()
 
     for function in (read, computed):
-        with pytest.raises(
-            ExportError, match=r"test_values.py:\d+ .*: a tensor of a trace is used in another"
-        ):
+        with pytest.raises(ExportError, match=r"test_values.py:\d+ .*: a tensor of a trace is used in another"):
             to_onnx(function, rand(5, 3))
