@@ -210,11 +210,8 @@ class Decisions:
         try:
             require_agreement(graph, resolved(other, self._ties.names))
         except TraceError:
-            return sizes is not None and self._runs.same_numbers(graph, self._named(sizes))
+            return sizes is not None and self._runs.same_numbers(graph, sizes)
         return True
-
-    def _named(self, sizes: Mapping[str, int]) -> dict[str, int]:
-        return dict(sizes)
 
     def _add(self, guards: Mapping[Guard, Location | None], sizes: Mapping[str, int]) -> None:
         """Adds the guards that a run at other sizes met first."""
