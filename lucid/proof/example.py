@@ -17,7 +17,7 @@ from ..tracer.node import Value
 from ..tracer.size import Size
 from ..tracer.trace import input_names
 from ..tracer.tree import flatten, unflatten
-from .perturb import Arrays, difference, distinct, perturbations
+from .perturb import Arrays, difference, distinct, perturbations, quietly
 from .resize import Axis, proposals
 
 __all__ = ["Arrays", "Axis", "Example", "check_names"]
@@ -103,12 +103,12 @@ class Example:
 
     def proposals(self, sizes: Mapping[Axis, int], seed: int = 0) -> Iterator[Arrays]:
         """Yields the arrays with some axes at other sizes, in several ways: a program may check its integers."""
-        return distinct(proposals(self.arrays, sizes, self.sequence_lengths, seed))
+        return quietly(distinct(proposals(self.arrays, sizes, self.sequence_lengths, seed)))
 
     def perturbations(self, arrays: Arrays | None = None) -> Iterator[Arrays]:
         """Yields other values in the shapes of arrays, the example's if not given, in several ways."""
         given = self.arrays if arrays is None else arrays
-        return distinct(perturbations(given, self.sequence_lengths), given)
+        return quietly(distinct(perturbations(given, self.sequence_lengths), given))
 
     def made_up(self, arrays: Arrays) -> str:
         """Says which integers of a run are not the user's; empty if there are none."""

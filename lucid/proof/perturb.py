@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Arrays", "difference", "distinct", "perturbations"]
+__all__ = ["Arrays", "difference", "distinct", "perturbations", "quietly"]
 
 Array = np.ndarray[Any, Any]
 Arrays = dict[str, Array]
@@ -35,6 +35,16 @@ def _key(arrays: Arrays) -> tuple[Any, ...]:
     # Proposals never differ in a few floats alone.
     sampled = [a.reshape(-1)[:: max(1, a.size // 4096) if a.dtype.kind == "f" else 1] for a in arrays.values()]
     return tuple((a.shape, sample.tobytes()) for a, sample in zip(arrays.values(), sampled, strict=True))
+
+
+def quietly(several: Iterator[Arrays]) -> Iterator[Arrays]:
+    """Yields proposals without warnings: an example may have infinities and NaN in it."""
+    while True:
+        with np.errstate(all="ignore"):
+            arrays = next(several, None)
+        if arrays is None:
+            return
+        yield arrays
 
 
 def difference(arrays: Arrays, example: Arrays) -> str:

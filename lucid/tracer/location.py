@@ -25,8 +25,10 @@ _INSTALLED = ("site-packages", "dist-packages")
 @functools.lru_cache(maxsize=4096)
 def is_foreign(file: str) -> bool:
     """Returns whether a file is lucid's, the standard library's, NumPy's or that of a compiled module."""
-    return file.startswith((PACKAGE, _LIBRARIES[1])) or file.endswith(".pyx") or (
-        file.startswith(_LIBRARIES[0]) and not any(name in file for name in _INSTALLED)
+    return (
+        file.startswith((PACKAGE, _LIBRARIES[1]))
+        or file.endswith(".pyx")
+        or (file.startswith(_LIBRARIES[0]) and not any(name in file for name in _INSTALLED))
     )
 
 
