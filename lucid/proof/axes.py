@@ -100,6 +100,7 @@ class _Prover(SizeRuns):
         self._start: dict[str, int] = {}
         self._asked = False
         self._tight: set[Axis] = set()
+        self._trace = self.base
         self._taken = {n for node in self.base.nodes for spec in node.outputs for n in spec.shape}
         self._taken |= {n for value in self.base.captured for n in value.shape}
         self._taken |= {n for array in example.arrays.values() for n in array.shape}
@@ -178,6 +179,7 @@ class _Prover(SizeRuns):
         self._grow()
         while True:
             graph, leaky = self._traced()
+            self._check_counted()
             if (why := self._difference(graph, self._start)) is not None:
                 if self.plain_keys or not leaky:
                     self._fix_all(why)  # the function asks for the type of a size, or the like
@@ -195,7 +197,7 @@ class _Prover(SizeRuns):
         """Traces the function with formulas, until no further axis is fixed; returns the graph, and if sizes leaked."""
         while True:
             try:
-                trace = self.symbolic(self._start)
+                trace = self._trace = self.symbolic(self._start)
             except TraceError as error:
                 raise ExportError(f"to_onnx: {error}") from error
             except ExportError:
@@ -211,6 +213,20 @@ class _Prover(SizeRuns):
                 continue
             self.conditions = decisions.conditions
             return decisions.graph, decisions.leaky
+
+    def _check_counted(self) -> None:
+        """Checks reads of what follows from sizes, without any element of an input.
+
+        Raises:
+            ExportError: one decides what the function does.
+        """
+        keys = {
+            read.key for read in self._trace.reads if not self._trace.depends(read.value) and _is_counted(read.value)
+        }
+        if not keys <= self.counted:
+            self.counted |= keys
+            self.reads = {key: read for key, read in self.reads.items() if key not in keys}
+            self.check_reads(self.base, {})
 
     def _own(self, symbol: str) -> int:
         return self.size(self.axes_of(symbol)[0])
@@ -379,8 +395,10 @@ class _Prover(SizeRuns):
     def _probe(self, graph: Graph, leaky: bool) -> dict[str, str]:
         """Runs at sizes that no run has seen; returns the axis that makes the function do something else, and what."""
         found = probes(self.reach, leaky)
+        # A size may be compared with another one where it is a key.
+        others = sorted(n for n in self._taken if 0 < n < 2000)[:_ATTEMPTS] if leaky else []
         for symbol in self._start:
-            for n in found.alone:
+            for n in dict.fromkeys((*found.alone, *others)):
                 if (why := self._difference(graph, self._settled({**self._start, symbol: n}, symbol))) is not None:
                     return {symbol: why}
         for sizes in found.together:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from ..errors import ExportError, TraceError
 from ..tracer.agreement import require_agreement
 from ..tracer.bounds import always
-from ..tracer.dim import OPPOSITE, Guard
+from ..tracer.dim import DIVISION, OPPOSITE, Guard
 from ..tracer.graph import Graph
 from ..tracer.location import Location
 from ..tracer.size import Atom, Real, Size, symbols_of, unknowns_of
@@ -125,7 +125,7 @@ class Decisions:
             # What the program does with a plain number is not seen.
             self._fix(symbols, original, where)
             return
-        if guard.required and not _is_number(guard):
+        if guard.required and guard.how != DIVISION and not _is_number(guard):
             # An op raises an error otherwise, or broadcasts.
             self._demand(guard, where)
             return
@@ -139,6 +139,8 @@ class Decisions:
 
     def _judge_by_runs(self, original: Guard, guard: Guard, symbols: set[str], where: Location | None) -> None:
         found = self._tried([guard], self._contexts.get(original, self._start))
+        if guard.how == DIVISION and not (found.decides or found.agreed or found.refused):
+            return  # no size is known that is divided by zero
         if found.decides or not (found.agreed or found.refused) or (not found.agreed and _is_number(guard)):
             if self._conditional and not guard.is_equality:
                 self.conditions.append(Condition(guard, where, False))

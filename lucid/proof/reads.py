@@ -8,7 +8,7 @@ what the example happened to do.
 from __future__ import annotations
 
 import dis
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from itertools import combinations, product
 from types import TracebackType
 from typing import Any
@@ -17,12 +17,15 @@ import numpy as np
 
 from ..errors import ExportError, TraceError
 from ..tracer.agreement import require_agreement
-from ..tracer.graph import Graph
+from ..tracer.dim import formula
+from ..tracer.graph import Graph, walk
 from ..tracer.location import PACKAGE, is_foreign
+from ..tracer.node import Value
 from ..tracer.read import Answer, Key, Read
+from ..tracer.size import symbols_of
 from ..tracer.trace import EndlessRunError
 
-__all__ = ["ReadCheck", "answers", "line_of", "raised_by_the_user"]
+__all__ = ["ReadCheck", "answers", "is_counted", "line_of", "raised_by_the_user"]
 
 Array = np.ndarray[Any, Any]
 Run = Callable[[Answer, float], Graph]
@@ -44,11 +47,13 @@ class ReadCheck:
     Args:
         run: traces the function at the example's sizes.
         sizes: the sizes of the inputs: a program may compare a value with them.
+        counted: the reads of what follows from sizes.
     """
 
-    def __init__(self, run: Run, sizes: Sequence[int]) -> None:
+    def __init__(self, run: Run, sizes: Sequence[int], counted: Container[Key] = ()) -> None:
         self._run = run
         self._sizes = frozenset(sizes)
+        self._counted = counted
         self._left = _RUNS
         self.harmless: dict[Key, Read] = {}
 
@@ -70,7 +75,7 @@ class ReadCheck:
         """Returns the reads that depend on inputs, by line."""
         lines: dict[Key, list[Read]] = {}
         for read in graph.reads:
-            if read.data.size and graph.depends(read.value):
+            if read.data.size and (read.key in self._counted or graph.depends(read.value)):
                 lines.setdefault(read.key, []).append(read)
         return lines
 
@@ -222,3 +227,17 @@ def line_of(error: BaseException) -> str:
             found = f"{code.co_filename}:{at.tb_lineno} ({code.co_name})"
         at = at.tb_next
     return found
+
+
+def is_counted(value: Value) -> bool:
+    """Returns whether a value of a symbolic trace was computed from sizes."""
+    for node in walk([value]):
+        sized = node.op.name == "size" and any(type(x) is Value and symbols_of(formula(_shape(x))) for x in node.inputs)
+        if sized or symbols_of(formula((*node.inputs, *node.attrs.values()))):
+            return True
+    return False
+
+
+def _shape(value: Value) -> tuple[Any, ...]:
+    node = value.node
+    return value.shape if node is None or node.sizes is None else node.sizes[value.index]

@@ -38,6 +38,7 @@ class Runs:
         base: the trace at the example's own sizes.
         changed: the names of what the last run changed before it was restored.
         reads: what Python reads, without any effect on the graph.
+        counted: the reads of what follows from sizes.
     """
 
     def __init__(self, function: Callable[..., Any], example: Example, trained: bool = False) -> None:
@@ -48,6 +49,7 @@ class Runs:
         self.example = example
         self.changed: list[str] = []
         self.reads: dict[Key, Read] = {}
+        self.counted: set[Key] = set()
         self._arrays: dict[tuple[tuple[Axis, int], ...], dict[str, Any]] = {}
         self.base = self.run({})
         example.note_roles(self.base, {})
@@ -162,6 +164,7 @@ class Runs:
         check = ReadCheck(
             lambda answer, limit: self.run_on(arrays, answer, limit),
             [n for array in arrays.values() for n in array.shape],
+            self.counted,
         )
         check.check(graph)
         self.reads |= {read.key: read for read in graph.reads}

@@ -19,7 +19,7 @@ import numpy as np
 
 from .size import Real, Size, evaluate, real, rounded
 
-__all__ = ["OPPOSITE", "Dim", "Guard", "concrete", "formula", "has_dim", "made_of"]
+__all__ = ["DIVISION", "OPPOSITE", "Dim", "Guard", "concrete", "formula", "has_dim", "made_of"]
 
 
 class Guard(NamedTuple):
@@ -110,6 +110,9 @@ def has_dim(tree: Any) -> bool:
     return kind is Dim or (kind is slice and has_dim((tree.start, tree.stop, tree.step)))
 
 
+DIVISION = "a division"
+"""What a guard requires whose size is divided by."""
+
 _DIVISIONS = ("div", "floordiv", "mod")
 
 
@@ -119,7 +122,7 @@ def _binary(name: str, plain: Callable[[Any, Any], Any], symbolic: Callable[[Any
     def compute(left: Any, right: Any, owner: Any) -> Any:
         x, y = concrete(left), concrete(right)
         if name in _DIVISIONS and type(right) is Dim:
-            right._guard("ne", 0, y != 0, "")  # by zero, Python raises an error
+            right.owner.guard(Guard("ne", right.formula, 0, y != 0, DIVISION, True))  # by zero, Python raises an error
         n = plain(x, y)
         a, b = formula(left), formula(right)
         if symbolic is not None and type(x) is not float and type(y) is not float:
