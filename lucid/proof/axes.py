@@ -17,7 +17,7 @@ from .example import Axis, Example
 from .naming import asked_axes, listed, names_of
 from .probes import probes
 from .proof import Condition, Proof
-from .reads import line_of, raised_by_the_user
+from .reads import is_counted, line_of, raised_by_the_user
 from .runs import RefusedError
 from .sizeruns import SizeRuns
 from .states import parameter_states
@@ -221,7 +221,7 @@ class _Prover(SizeRuns):
             ExportError: one decides what the function does.
         """
         keys = {
-            read.key for read in self._trace.reads if not self._trace.depends(read.value) and _is_counted(read.value)
+            read.key for read in self._trace.reads if not self._trace.depends(read.value) and is_counted(read.value)
         }
         if not keys <= self.counted:
             self.counted |= keys

@@ -102,12 +102,23 @@ def _never_negative(d: Size, depth: int) -> bool:
     for monomial, coefficient in d.terms:
         if len(monomial) != 1 or type(monomial[0]) is not Atom:
             continue
-        # A bound of an atom that depends on other sizes may cancel them.
+        # A bound of an atom that depends on other sizes may cancel them; the atom must occur here alone.
+        if any(_has(other, monomial[0]) for m, _ in d.terms if m != monomial for other in m):
+            continue
         for bound in _replacements(monomial[0], coefficient):
             simpler = d.renamed({monomial[0]: bound})
             if simpler >= 0 if isinstance(simpler, int) else _never_negative(simpler, depth - 1):
                 return True
     return False
+
+
+def _has(part: Any, atom: Atom) -> bool:
+    """Returns whether an atom occurs in a part of a formula."""
+    if part == atom:
+        return True
+    if isinstance(part, Size):
+        return any(_has(inner, atom) for inner in part.atoms())
+    return isinstance(part, (Atom, Real)) and any(_has(inner, atom) for inner in part.operands)
 
 
 def _replacements(atom: Atom, coefficient: int) -> Iterator[Extent]:
