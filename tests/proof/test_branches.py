@@ -394,7 +394,7 @@ def the_other_axis_decides(x):
     return x * 2 if x.shape[1] == 3 and len(x.shape) == 2 else x * 3
 
 
-@pytest.mark.parametrize("case", HONEST, ids=str)
+@pytest.mark.parametrize("case", thinned(HONEST, 3), ids=str)
 def test_it_is_right_at_every_size_or_refused(case: Case) -> None:
     found = verdict(case)
     assert found.startswith(("right", "refused")), found
