@@ -173,11 +173,15 @@ class Decisions:
                 other = self._runs.symbolic(sizes)
             except Exception:  # code that works with plain numbers alone
                 return _Tried(agreed, refused, True)
-            if not self._agrees(other, sizes):
+            if not self._agrees(other, sizes) or (other.sizes.hashed and self._finds_a_key(sizes)):
                 return _Tried(agreed, refused, True)
             agreed += 1
             self._add(other.sizes.guards, sizes)
         return _Tried(agreed, refused, False)
+
+    def _finds_a_key(self, sizes: Mapping[str, int]) -> bool:
+        """Returns whether the function does something else where a size is the key of a table, as in a plain run."""
+        return self._runs.difference(self.graph, sizes, self._start) is not None
 
     def _judge_unknown(self, original: Guard, guard: Guard, where: Location | None) -> None:
         """Judges a guard on a size that depends on elements: the outcome may be another one at any sizes.

@@ -303,8 +303,7 @@ class Dim:
         # A table that is keyed by a size must not contain what another run put there: caches are filled anew.
         if self.owner.done:
             return hash(self.n)
-        self.owner.hashed = True
-        if self.owner.plain_keys:
+        if self.owner.plain_keys or not self.owner.looks_up(self):
             return hash(self._plain("uses it as a key"))
         return hash((id(self.owner), self.formula))
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from types import CodeType
+from types import CodeType, FrameType
 from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["PACKAGE", "Location", "is_foreign", "user_location"]
+__all__ = ["PACKAGE", "Location", "is_foreign", "user_frame", "user_location"]
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 """The folder of lucid's own files."""
@@ -48,11 +48,17 @@ def _is_generated(code: CodeType) -> bool:
     return code.co_filename == "<string>" and code.co_name.startswith("__")
 
 
+def user_frame() -> FrameType | None:
+    """Returns the innermost frame outside lucid, the standard library and NumPy."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and (is_foreign(frame.f_code.co_filename) or _is_generated(frame.f_code)):
+        frame = frame.f_back
+    return frame
+
+
 def user_location() -> Location | None:
     """Returns the innermost line being executed outside lucid, the standard library and NumPy."""
-    frame = sys._getframe(1)
-    while frame is not None and (is_foreign(frame.f_code.co_filename) or _is_generated(frame.f_code)):
-        frame = frame.f_back  # type: ignore[assignment]
+    frame = user_frame()
     if frame is None:
         return None
     return Location(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)

@@ -16,6 +16,7 @@ from ..errors import LucidError, ShapeError
 from .dim import Dim, Guard, concrete, formula
 from .graph import Graph
 from .location import Location, user_location
+from .lookup import keys_in_sight
 from .node import Node, Spec, Value
 from .size import Atom, Size, unknown
 
@@ -64,6 +65,18 @@ class Sizes:
             return guard.outcome
         self.guards.setdefault(guard, user_location())
         return not guard.outcome if guard == self.flipped else guard.outcome
+
+    def looks_up(self, size: Dim) -> bool:
+        """Records that Python took the hash of a size; returns whether it is known what this may be compared with.
+
+        Each number among the keys in sight is a guard.
+        """
+        self.hashed = True
+        keys = keys_in_sight()
+        for key in keys or ():
+            if key is not size:
+                _ = size == key
+        return keys is not None
 
     def require(self, left: Any, right: Any) -> None:
         """Records that two sizes are equal, since the op that runs raises an error otherwise."""

@@ -156,6 +156,20 @@ def test_programs_true_at_every_size(program):
             np.testing.assert_allclose(result, reference.detach().numpy(), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("place", range(4))
+def test_an_axis_expanded_to_nothing(place):
+    def program(x):
+        shape = [*x.shape]
+        shape.insert(place, 0)
+        return x.unsqueeze(place).expand(*shape) * 2
+
+    exported = to_onnx(program, lucid.randn(6, 3, 4))
+    assert exported.axes == {"x": {0: "x_dim_0", 1: "x_dim_1", 2: "x_dim_2"}}
+    for shape in ((6, 3, 4), (1, 1, 1), (2, 9, 4)):
+        x = lucid.randn(*shape)
+        assert run(exported, x=x.numpy())[0].shape == program(x).shape
+
+
 # --- fixed axes and refused programs, with the reason and the line
 
 

@@ -11,6 +11,7 @@ from ...errors import ExportError
 from ...tracer.bounds import always, largest
 from ...tracer.size import Size
 from .builder import Builder
+from .creation import filled
 from .operands import call, in_shape, out_dtype, out_shape, values
 from .reduce import axes_of
 from .registry import lowers
@@ -60,6 +61,9 @@ def transposed(b: Builder, x: Any, perm: list[int]) -> Any:
 
 def expanded(b: Builder, x: Any, before: tuple[Any, ...], after: tuple[Any, ...]) -> Any:
     """Broadcasts `x` from shape `before` to shape `after`. Expand keeps the size of an axis whose target is 1."""
+    if any(isinstance(n, int) and n == 0 for n in after):
+        # onnxruntime drops an Expand to a constant target of zeros and ones if it does not know the other sizes.
+        return filled(b, after, 0, out_dtype(b))
     extra = len(after) - len(before)
     target = [1 if i >= extra and before[i - extra] == n else n for i, n in enumerate(after)]
     if not extra and all(isinstance(n, int) and n == 1 for n in target):
