@@ -35,7 +35,7 @@ _WITHOUT_STATE = frozenset({"lucid", "numpy", "builtins"})
 
 
 class Reach:
-    """What a function can reach through attributes of modules, closures, global variables and containers.
+    """What a function can reach through attributes of modules, closures, defaults, global variables and containers.
 
     The standard library and installed packages are not followed, apart from the package of the function itself.
 
@@ -124,6 +124,8 @@ class Reach:
                 continue
             self.cells.append((name, cell))
             self._visit(content)
+        for default in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
+            self._visit(default)
         space = function.__globals__
         names = _names(function.__code__)
         for name in names & space.keys():

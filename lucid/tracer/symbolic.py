@@ -16,7 +16,6 @@ from ..errors import LucidError, ShapeError
 from .dim import Dim, Guard, concrete, formula
 from .graph import Graph
 from .location import Location, user_location
-from .lookup import keys_in_sight
 from .node import Node, Spec, Value
 from .size import Atom, Size, unknown
 
@@ -71,6 +70,8 @@ class Sizes:
 
         Each number among the keys in sight is a guard.
         """
+        from .lookup import keys_in_sight  # it loads a parser of Python, which few programs need
+
         self.hashed = True
         keys = keys_in_sight()
         for key in keys or ():
