@@ -17,6 +17,7 @@ from .tracer.dim import has_dim
 from .tracer.mode import MODE, GradMode
 from .tracer.node import Value
 from .tracer.op import FUNCTIONS, OPS, Array, Op, declare
+from .tracer.writes import WRITES, Written
 
 __all__ = ["Parameter", "Tensor", "as_tensor", "from_numpy", "op", "tensor"]
 
@@ -32,7 +33,10 @@ class Tensor(Methods, Readout, Hookable):
         grad: the gradient that `backward` accumulated, or None.
     """
 
-    __slots__ = ("__weakref__", "_data", "_requires_grad", "_value", "grad")
+    __slots__ = ("__weakref__", "_data", "_requires_grad", "_value", "_written", "grad")
+
+    _written: Written
+    """Its memory as one that was overwritten; set by the first write, since most tensors never see one."""
 
     _traced: ClassVar[type[Any]]
     """The class of tensors in symbolic traces."""
@@ -217,9 +221,9 @@ class Tensor(Methods, Readout, Hookable):
 
     def _replace(self, data: np.ndarray[Any, Any]) -> None:
         """Replaces the data, possibly with another dtype. Graphs recorded before no longer reach the tensor."""
+        self._touch()
         before, self._data, self._value = self._value, data, None
         if before is not None:
-            before.version += 1
             before.leaf = None
             self._leaf_value().hooks = before.hooks
 
@@ -229,9 +233,16 @@ class Tensor(Methods, Readout, Hookable):
         self._touch()
 
     def _touch(self) -> None:
-        """Marks the elements as overwritten in place."""
+        """Marks the elements as overwritten in place, also for graphs that know them by another tensor."""
         if self._value is not None:
             self._value.version += 1
+        try:
+            written = self._written
+        except AttributeError:
+            written = None
+        if written is None or written.data() is not self._data:
+            written = self._written = WRITES.of(self._data)
+        WRITES.add(written)
 
 
 class Parameter(Tensor):
