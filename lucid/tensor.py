@@ -17,8 +17,9 @@ from .tracer.dim import has_dim
 from .tracer.mode import MODE, GradMode
 from .tracer.node import Value
 from .tracer.op import FUNCTIONS, OPS, Array, Op, declare
+from .tracer.writes import WRITES, Written
 
-__all__ = ["Parameter", "Tensor", "as_tensor", "from_numpy", "op", "tensor"]
+__all__ = ["Parameter", "Tensor", "as_tensor", "from_numpy", "op", "tensor", "touch"]
 
 P = ParamSpec("P")
 
@@ -32,7 +33,10 @@ class Tensor(Methods, Readout, Hookable):
         grad: the gradient that `backward` accumulated, or None.
     """
 
-    __slots__ = ("__weakref__", "_data", "_requires_grad", "_value", "grad")
+    __slots__ = ("__weakref__", "_data", "_requires_grad", "_value", "_written", "grad")
+
+    _written: Written
+    """Its memory as one that was overwritten; set by the first write, since most tensors never see one."""
 
     _traced: ClassVar[type[Any]]
     """The class of tensors in symbolic traces."""
@@ -217,21 +221,16 @@ class Tensor(Methods, Readout, Hookable):
 
     def _replace(self, data: np.ndarray[Any, Any]) -> None:
         """Replaces the data, possibly with another dtype. Graphs recorded before no longer reach the tensor."""
+        touch(self)
         before, self._data, self._value = self._value, data, None
         if before is not None:
-            before.version += 1
             before.leaf = None
             self._leaf_value().hooks = before.hooks
 
     def _assign(self, data: np.ndarray[Any, Any]) -> None:
         """Overwrites the elements in place; a backward pass that needs the old ones then raises an error."""
         np.copyto(self._data, data)
-        self._touch()
-
-    def _touch(self) -> None:
-        """Marks the elements as overwritten in place."""
-        if self._value is not None:
-            self._value.version += 1
+        touch(self)
 
 
 class Parameter(Tensor):
@@ -244,6 +243,22 @@ class Parameter(Tensor):
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
+
+
+def touch(*tensors: Tensor) -> None:
+    """Marks the elements of tensors as overwritten in place, also for graphs that know them by other tensors."""
+    memory = []
+    for tensor in tensors:
+        if tensor._value is not None:
+            tensor._value.version += 1
+        try:
+            written = tensor._written
+        except AttributeError:
+            written = None
+        if written is None or written.data() is not tensor._data:
+            written = tensor._written = WRITES.of(tensor._data)
+        memory.append(written)
+    WRITES.add(memory)
 
 
 def _rebuilt(kind: type[Tensor], data: np.ndarray[Any, Any], requires_grad: bool, grad: Tensor | None) -> Tensor:

@@ -321,7 +321,11 @@ class Module:
             if name not in state_dict:
                 continue
             given = state_dict[name]
-            array = given._data if isinstance(given, Tensor) else np.asarray(given)
+            try:
+                array = given._data if isinstance(given, Tensor) else np.asarray(given)
+            except ValueError:  # lists of different lengths
+                problems.append(f"{name}: expected shape {tensor.shape}, got {type(given).__name__}")
+                continue
             if array.shape != tensor.shape:
                 problems.append(f"{name}: expected shape {tensor.shape}, got {array.shape}")
             elif not _fits(array.dtype, tensor.dtype):

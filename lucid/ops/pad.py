@@ -11,6 +11,7 @@ from ..errors import ShapeError
 from ..tensor import Tensor, op
 from ..tracer.extent import whole
 from ..tracer.op import Array, function
+from .conversion import clone
 from .shape import cat, expand_to, flip
 
 __all__ = ["pad"]
@@ -24,7 +25,7 @@ def pad_with(x: Array, /, before: tuple[int, ...], after: tuple[int, ...], value
     if min(sizes, default=0) < 0:
         raise ValueError(f"axes cannot have the sizes {tuple(sizes)}")
     if max(*before, *after, 0, 0) == 0:
-        return x[inner]
+        return x[inner].copy()
     out = np.full(sizes, value, x.dtype)
     out[tuple(slice(max(b, 0), n - max(a, 0)) for b, a, n in zip(before, after, sizes, strict=True))] = x[inner]
     return out
@@ -94,7 +95,7 @@ def _filled(x: Tensor, axis: int, before: int, after: int, mode: str) -> Tensor:
     pieces.append(part(-before if before < 0 else None, after if after < 0 else None))
     if after > 0:
         pieces.append(_edge(x, part, axis, mode, after, False))
-    return cat(pieces, axis) if len(pieces) > 1 else pieces[0]
+    return cat(pieces, axis) if len(pieces) > 1 else clone(pieces[0])
 
 
 def _edge(

@@ -209,12 +209,12 @@ def movedim(x: Tensor, source: Any, destination: Any) -> Tensor:
 
 @op
 def flip(x: Array, /, dims: Dims) -> Array:
-    """Reverses the elements along `dims`.
+    """Reverses the elements along `dims`; the result is a copy, as in PyTorch.
 
     >>> lucid.flip(lucid.arange(3), 0)
     tensor([2, 1, 0])
     """
-    return np.flip(x, tuple(dims) if isinstance(dims, list) else dims)
+    return np.flip(x, tuple(dims) if isinstance(dims, list) else dims).copy()
 
 
 @flip.vjp
@@ -338,10 +338,16 @@ def split_to(x: Array, /, sizes: tuple[int, ...], dim: int = 0) -> Array:
 
 
 @split_to.vjp
-def _(g: Any, out: Any, dim: int) -> Any:
+def _(g: Any, shapes: Any, sizes: tuple[int, ...], dim: int) -> Any:
     gradients = (g,) if isinstance(g, Tensor) else g
-    outs = (out,) if isinstance(out, Tensor) else out
-    return concat(*[o * 0 if p is None else p for p, o in zip(gradients, outs, strict=True)], dim=dim)
+    dtype = next(p.dtype for p in gradients if p is not None)
+    axis = dim % len(shapes[0])
+
+    def zeros(n: int) -> Any:
+        return OPS["fill"](shape=(*shapes[0][:axis], n, *shapes[0][axis + 1 :]), value=0, dtype=dtype)
+
+    parts = [zeros(n) if p is None else p for p, n in zip(gradients, sizes, strict=True)]
+    return concat(*parts, dim=dim)
 
 
 @function

@@ -45,7 +45,8 @@ class Session:
         model: the path of a model, the result of `lucid.export.to_onnx`, or the bytes of a file.
         device: "cpu", "cuda", "cuda:1" and so on, or "auto": CUDA if it starts, otherwise the CPU.
         threads: the number of threads per operator; if None, onnxruntime's default.
-        verify: whether to check a file that lucid wrote against its digests.
+        verify: whether to check a file that lucid wrote against its digests, and to refuse more nodes than onnxruntime
+            loads in minutes. A file of another writer has no digests.
         arena: whether onnxruntime keeps the CPU memory of a call for the next one, as much as the largest call needed;
             otherwise all of it is freed.
 
@@ -59,7 +60,7 @@ class Session:
 
     Raises:
         FileError: the file does not exist, is damaged, is not a model, or refers to data outside its folder.
-        VerificationError: it was altered after lucid wrote it.
+        VerificationError: it was altered after lucid wrote it, or lost its digests.
         RuntimeUnavailableError: there is no such device.
 
     Example:
@@ -201,6 +202,7 @@ class Session:
 
         Raises:
             ValueError: there is no free axis of that name.
+            ShapeError: an input is declared to be larger than any array.
         """
         unknown = sizes.keys() - self.axes
         if unknown:
@@ -333,6 +335,8 @@ def _load(source: Source, device: Device, threads: int | None, arena: bool) -> A
         options.intra_op_num_threads = threads
     options.enable_cpu_mem_arena = options.enable_mem_pattern = arena
     said = load_libraries(device)
+    if source.weights:
+        options.add_external_initializers(list(source.weights), list(source.weights.values()))
     try:
         session = onnxruntime.InferenceSession(source.model, options, providers=device.providers)
     except Exception as error:  # onnxruntime raises its own exception types
