@@ -8,6 +8,7 @@ from ..errors import ShapeError
 from ..ops.creation import zeros
 from ..ops.linalg import linear
 from ..tensor import Parameter, Tensor
+from ..tracer.described import described
 from . import init
 from .module import Module
 
@@ -55,6 +56,8 @@ class Linear(Module):
             init.uniform_(parameter, -bound, bound)
 
     def forward(self, input: Tensor) -> Tensor:
+        if isinstance(input, tuple):
+            raise TypeError(f"Linear: input must be a Tensor; got {described(input)}")
         if input.ndim == 0 or input.shape[-1] != self.in_features:
             raise ShapeError(
                 f"Linear: input has {input.shape[-1] if input.ndim else 'no'} features in its last axis, but "

@@ -151,6 +151,18 @@ class _Prover(SizeRuns):
             return True
         return False
 
+    def _unasked(self, symbol: str) -> str:
+        """Returns which other axes of the same size were not asked for; one of them may have to vary as well."""
+        size = self.size(self.axes_of(symbol)[0])
+        others = [axis for axis in self.all_axes() if axis not in self.symbols and self.size(axis) == size != 1]
+        return (
+            f"; if it is also {listed(others)}, name it there, too: dynamic={{..., "
+            + ", ".join(f"{name!r}: {{{axis}: {symbol!r}}}" for name, axis in others)
+            + "}"
+            if others
+            else ""
+        )
+
     def _fix(self, symbol: str, why: str, tight: bool = False) -> None:
         """Fixes the axes of a symbol.
 
@@ -159,7 +171,7 @@ class _Prover(SizeRuns):
         """
         axes = self.axes_of(symbol)
         if self._asked:
-            raise ExportError(f"to_onnx: {listed(axes)} cannot be dynamic ({symbol!r}): {why}")
+            raise ExportError(f"to_onnx: {listed(axes)} cannot be dynamic ({symbol!r}): {why}{self._unasked(symbol)}")
         self.fixed |= dict.fromkeys(axes, why)
         self._tight.update(axes if tight else ())
         for axis in axes:

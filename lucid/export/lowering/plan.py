@@ -10,6 +10,7 @@ import numpy as np
 from ...errors import ExportError
 from ...proof.example import Axis, check_names
 from ...proof.proof import Condition, Proof
+from ...proof.ranges import Range, find_ranges
 from ...proof.separation import Separation, separate, with_totals
 from ...proof.streaming import Streaming, prove_streaming, single_steps
 from ...tensor import Tensor
@@ -44,6 +45,7 @@ class Plan(NamedTuple):
         reads: where Python reads elements of tensors, without any effect on the graph.
         conditions: what sizes must satisfy.
         streaming: how the pieces of a sequence give what the whole gives.
+        ranges: the elements that inputs may hold.
     """
 
     graph: Graph
@@ -55,6 +57,7 @@ class Plan(NamedTuple):
     reads: tuple[str, ...] = ()
     conditions: tuple[Condition, ...] = ()
     streaming: Streaming = Streaming()
+    ranges: tuple[Range, ...] = ()
 
     @property
     def recurrent(self) -> frozenset[str]:
@@ -127,6 +130,7 @@ def make_plan(
         proof.reads,
         proof.conditions,
         streaming,
+        find_ranges(proof.graph),
     )
 
 

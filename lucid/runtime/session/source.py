@@ -12,9 +12,10 @@ import onnx
 from ...errors import VerificationError
 from ...export.exported import Exported
 from ...export.file.digest import GRAPH, TENSORS, WEIGHTS, digests, messages
-from ...export.file.metadata import PREFIX, STREAMING
+from ...export.file.metadata import PREFIX, RANGES, STREAMING
 from ...export.file.read import folder_of, parse, read
 from ...export.file.tensors import Contents
+from ...proof.ranges import listed
 
 __all__ = ["Source", "read_model"]
 
@@ -27,12 +28,14 @@ class Source(NamedTuple):
         proto: the model; external data is not read.
         model: what onnxruntime loads: the bytes, or the path if there is external data.
         streaming: the record of how it streams that lucid wrote; None if there is none, or if it was not verified.
+        ranges: the record of the elements that inputs may hold.
     """
 
     name: str
     proto: onnx.ModelProto
     model: bytes | str
     streaming: str | None = None
+    ranges: str = "[]"
 
 
 def read_model(model: str | os.PathLike[str] | Exported | bytes, verify: bool = True) -> Source:
@@ -50,7 +53,8 @@ def read_model(model: str | os.PathLike[str] | Exported | bytes, verify: bool = 
     if isinstance(model, Exported):
         data = model.serialize()
         streaming = json.dumps(model.streaming.as_dict())
-        return Source("the exported model", onnx.ModelProto.FromString(data), data, streaming)
+        ranges = json.dumps(listed(model.ranges))
+        return Source("the exported model", onnx.ModelProto.FromString(data), data, streaming, ranges)
     if isinstance(model, (bytes, bytearray, memoryview)):
         name, folder, data = "the model", Path(), bytes(model)
         proto = parse(data, name)
@@ -63,7 +67,8 @@ def read_model(model: str | os.PathLike[str] | Exported | bytes, verify: bool = 
     if not data and _stands_alone(proto):
         # onnxruntime does not read it again from its path, so it runs what was checked.
         data = proto.SerializeToString()
-    return Source(name, proto, data or os.path.abspath(name), written.get(STREAMING))
+    ranges = next((entry.value for entry in proto.metadata_props if entry.key == RANGES), "[]")
+    return Source(name, proto, data or os.path.abspath(name), written.get(STREAMING), ranges)
 
 
 def _verified(proto: onnx.ModelProto, folder: Path, name: str) -> dict[str, str]:
