@@ -17,6 +17,7 @@ from .tracer.dim import has_dim
 from .tracer.mode import MODE, GradMode
 from .tracer.node import Value
 from .tracer.op import FUNCTIONS, OPS, Array, Op, declare
+from .tracer.run import RUN
 from .tracer.writes import WRITES, Written
 
 __all__ = ["Parameter", "Tensor", "as_tensor", "from_numpy", "op", "tensor", "touch"]
@@ -167,10 +168,13 @@ class Tensor(Methods, Readout, Hookable):
         # A rule may pass its incoming gradient on unchanged, so several leaves may receive the same one.
         shared = {first}
         keeps_graph = create_graph or MODE.get().trace is not None
+        run = RUN.get()
         for value, g in found.items():
             leaf = value.leaf() if value.leaf is not None else None
             if leaf is None:
                 continue
+            if run is not None:
+                run.gradients.append(leaf)
             if leaf.grad is not None:
                 with GradMode(create_graph):
                     leaf.grad = OPS["add"](leaf.grad, g)

@@ -40,6 +40,7 @@ class Exported:
         recurrent: the recurrent ops in the model: "rnn", "lstm", "gru".
         separation: how the model runs on parts of a batch; None if it cannot.
         streaming: how the pieces of a sequence give what the whole gives, or why they do not.
+        ranges: the elements that inputs may hold, such as those of class indices; a `Session` checks them.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Exported:
         self.recurrent = plan.recurrent
         self.separation = plan.separation
         self.streaming = plan.streaming
+        self.ranges = plan.ranges
         # Only `part` needs it, and it holds the weights as they were before they were converted or rearranged.
         self._plan = plan if plan.separation is not None and plan.separation.totals else None
 

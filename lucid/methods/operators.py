@@ -79,10 +79,11 @@ class Operators:
     # --- comparison
 
     def __eq__(self, other: Any) -> Tensor:  # type: ignore[override]
-        return F["eq"](self, other)
+        # As for any object, None equals nothing; ``x == None`` is found in ported code.
+        return NotImplemented if other is None else F["eq"](self, other)
 
     def __ne__(self, other: Any) -> Tensor:  # type: ignore[override]
-        return F["ne"](self, other)
+        return NotImplemented if other is None else F["ne"](self, other)
 
     def __lt__(self, other: Any) -> Tensor:
         return F["lt"](self, other)

@@ -1,4 +1,5 @@
-"""Random tensors. All draws come from one `numpy.random.Generator`, seeded by `manual_seed`."""
+"""Random tensors. All draws come from one `numpy.random.Generator`, seeded by `manual_seed`; those of an export's runs
+from a copy of it."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ import numpy as np
 from ..errors import ShapeError
 from ..tensor import Tensor, op
 from ..tracer.op import Array, function
+from ..tracer.run import RUN, Run
 from .shape import sizes_of
 
 __all__ = [
@@ -28,9 +30,24 @@ __all__ = [
 
 
 @functools.cache
-def _generator() -> np.random.Generator:
+def _shared() -> np.random.Generator:
     """Creates the generator on first use: numpy.random takes a while to load, and NumPy itself loads it lazily."""
     return np.random.Generator(np.random.PCG64())
+
+
+def _generator() -> np.random.Generator:
+    """Returns the generator; inside a run of an export, a copy that belongs to the run."""
+    run = RUN.get()
+    return _shared() if run is None else _of_run(run)
+
+
+def _of_run(run: Run) -> np.random.Generator:
+    generator: np.random.Generator = run.random
+    if generator is None:
+        source = _shared() if run.around is None else _of_run(run.around)
+        generator = run.random = np.random.Generator(np.random.PCG64())
+        generator.bit_generator.state = source.bit_generator.state
+    return generator
 
 
 _RANDOM = "it draws random numbers, so an exported model would not agree with the eager one"

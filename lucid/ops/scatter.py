@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import AxisError, DtypeError, ShapeError
 from ..tensor import Tensor, as_tensor, op
+from ..tracer.dim import concrete
 from ..tracer.extent import same_shape
 from ..tracer.op import Array, function
 from .creation import full
@@ -85,8 +86,11 @@ def _checked(name: str, x: Tensor, dim: int, index: Any) -> tuple[Tensor, int]:
             f"{name}: index must not be larger than the tensor, except along axis {dim}; got shapes {indices.shape} "
             f"and {x.shape}"
         )
-    if indices._data.size and int(indices._data.min()) < 0:
-        raise AxisError(f"{name}: indices must not be negative; got {indices._data.min()}")
+    data, size = indices._data, concrete(x.shape[axis])
+    if data.size and int(data.min()) < 0:
+        raise AxisError(f"{name}: indices must not be negative; got {data.min()}")
+    if data.size and int(data.max()) >= size:
+        raise AxisError(f"{name}: indices must be from 0 to {size - 1} along axis {dim}; got {data.max()}")
     return indices, axis
 
 

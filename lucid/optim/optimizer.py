@@ -13,6 +13,7 @@ from ..errors import ShapeError, StateDictError, TraceError
 from ..tensor import Tensor, touch
 from ..tracer.mode import MODE, enable_grad
 from ..tracer.op import Array
+from ..tracer.run import RUN
 from .joined import Joined
 from .program import Program, Settings
 
@@ -119,9 +120,12 @@ class Optimizer:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drops the gradients of all parameters, or sets them to zero."""
+        run = RUN.get()
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is not None:
+                    if run is not None:
+                        run.gradients.append(p)
                     p.grad = None if set_to_none else Tensor(np.zeros_like(p.grad._data))
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DtypeError, LucidError
+from .described import described
 from .mode import MODE
 from .node import Node, Spec, Value
 from .symbolic import call_symbolic
@@ -224,7 +225,7 @@ def _as_array(op: Op[Any, Any], x: Any) -> Any:
     if isinstance(x, (np.ndarray, np.generic)):
         # A NumPy scalar takes part in dtype promotion, as in NumPy 2; a Python number does not.
         return np.asarray(x)
-    raise DtypeError(f"{op.name}: expected Tensors, arrays or numbers; got {type(x).__name__}")
+    raise DtypeError(f"{op.name}: expected Tensors, arrays or numbers; got {described(x)}")
 
 
 def _as_arrays(result: Any) -> Any:

@@ -89,6 +89,10 @@ def parse(data: bytes, name: str = "the model", folder: Path | None = None) -> o
     """
     if not data:
         raise FileError(f"{name} is empty")
+    if data[4:8] == b"ORTM":
+        raise FileError(
+            f"{name} is in onnxruntime's own format, which cannot be checked; use the ONNX file that it was made from"
+        )
     try:
         proto = onnx.ModelProto.FromString(data)
     except DecodeError as error:

@@ -10,6 +10,7 @@ import numpy as np
 from ...errors import ExportError
 from ...proof.example import Axis, check_names
 from ...proof.proof import Condition, Proof
+from ...proof.ranges import Range, find_ranges
 from ...proof.separation import Separation, separate, with_totals
 from ...proof.streaming import Streaming, prove_streaming, single_steps
 from ...tensor import Tensor
@@ -45,6 +46,7 @@ class Plan(NamedTuple):
         conditions: what sizes must satisfy.
         streaming: how the pieces of a sequence give what the whole gives.
         ties: whether a weight that is used as it is and transposed is stored once.
+        ranges: the elements that inputs may hold.
     """
 
     graph: Graph
@@ -57,6 +59,7 @@ class Plan(NamedTuple):
     conditions: tuple[Condition, ...] = ()
     streaming: Streaming = Streaming()
     ties: bool = True
+    ranges: tuple[Range, ...] = ()
 
     @property
     def recurrent(self) -> frozenset[str]:
@@ -130,6 +133,7 @@ def make_plan(
         proof.conditions,
         streaming,
         precision != "int8",  # a product with a transposed table would not be quantized
+        find_ranges(proof.graph),
     )
 
 

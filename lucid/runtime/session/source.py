@@ -14,8 +14,10 @@ from ...errors import FileError
 from ...export.exported import Exported
 from ...export.file.claims import check_digests
 from ...export.file.count import MOST_NODES, MOST_NODES_OF_LUCID, count_nodes
-from ...export.file.metadata import STREAMING
+from ...export.file.digest import messages
+from ...export.file.metadata import RANGES, STREAMING
 from ...export.file.read import folder_of, parse, read
+from ...proof.ranges import listed
 from .weights import Weights
 
 __all__ = ["Source", "read_model"]
@@ -30,6 +32,8 @@ class Source(NamedTuple):
         model: the bytes that onnxruntime loads.
         weights: the external weights, as onnxruntime takes them.
         streaming: the record of how it streams that lucid wrote; None if there is none, or if it was not verified.
+        ranges: the record of the elements that inputs may hold.
+        files: the files that it was read from: the model's own and those of external weights.
     """
 
     name: str
@@ -37,6 +41,20 @@ class Source(NamedTuple):
     model: bytes
     weights: Mapping[str, Any] = {}
     streaming: str | None = None
+    ranges: str = "[]"
+    files: tuple[str, ...] = ()
+
+    def written(self) -> list[tuple[int, int] | None]:
+        """Returns the time and the size of each file, as it is now; None for one that is gone."""
+        found: list[tuple[int, int] | None] = []
+        for file in self.files:
+            try:
+                status = os.stat(file)
+            except OSError:
+                found.append(None)
+            else:
+                found.append((status.st_mtime_ns, status.st_size))
+        return found
 
 
 def read_model(model: str | os.PathLike[str] | Exported | bytes, verify: bool = True) -> Source:
@@ -55,21 +73,31 @@ def read_model(model: str | os.PathLike[str] | Exported | bytes, verify: bool = 
     if isinstance(model, Exported):
         data = model.serialize()
         streaming = json.dumps(model.streaming.as_dict())
-        return Source("the exported model", onnx.ModelProto.FromString(data), data, {}, streaming)
+        ranges = json.dumps(listed(model.ranges))
+        return Source("the exported model", onnx.ModelProto.FromString(data), data, {}, streaming, ranges)
+    files: tuple[str, ...] = ()
     if isinstance(model, (bytes, bytearray, memoryview)):
         name, folder = "the model", Path()
         proto = parse(bytes(model), name)
     elif isinstance(model, (str, os.PathLike)):
         name, folder = os.fspath(model), folder_of(model)
         proto = read(model)
+        files = (name, *(str(folder / place) for place in _places(proto)))
     else:
         raise TypeError(f"expected the path of a model, an Exported or bytes; got {type(model).__name__}")
     weights = Weights(proto, folder)
     written = check_digests(proto, weights, name, "Session(..., verify=False) runs") if verify else {}
     if verify:
         _check_count(proto, name, MOST_NODES_OF_LUCID if written else MOST_NODES)
+    ranges = next((entry.value for entry in proto.metadata_props if entry.key == RANGES), "[]")
     # onnxruntime does not read it again from its path, so it runs what was checked.
-    return Source(name, proto, proto.SerializeToString(), weights.take(), written.get(STREAMING))
+    return Source(name, proto, proto.SerializeToString(), weights.take(), written.get(STREAMING), ranges, files)
+
+
+def _places(proto: onnx.ModelProto) -> list[str]:
+    """Returns the names of the files of external weights."""
+    tensors = [m for m in messages(proto) if isinstance(m, onnx.TensorProto)]
+    return sorted({entry.value for t in tensors for entry in t.external_data if entry.key == "location"})
 
 
 def _check_count(proto: onnx.ModelProto, name: str, most: int) -> None:

@@ -74,6 +74,8 @@ def as_array(x: Any, spec: Spec) -> Array:
         array = x
     elif isinstance(x, (list, tuple, int, float)):
         return _from_list(x, spec)
+    elif isinstance(x, dict):
+        raise TypeError(f"input {spec.name!r} is a dict; give inputs by name as session(**inputs)")
     else:
         array = np.asarray(x)
     if array.dtype != spec.dtype:
