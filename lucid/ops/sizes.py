@@ -115,6 +115,7 @@ _ELEMENTWISE = [
     "ne",
     "neg",
     "pow",
+    "product_or_zero",
     "reciprocal",
     "relu",
     "remainder",

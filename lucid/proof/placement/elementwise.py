@@ -53,6 +53,12 @@ def _(step: Step) -> Placement:
     return _product(step, step.product_over(0, 1))
 
 
+@places("product_or_zero")
+def _(step: Step) -> Placement:
+    step.require_plain(1)
+    return _product(step, step.placements[0].over)
+
+
 @places("div")
 def _(step: Step) -> Placement:
     top, bottom = step.placements

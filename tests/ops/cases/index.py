@@ -266,6 +266,23 @@ NAMES: list[Case] = [
         descending=False,
         torch=None,
     ),
+    row(
+        "nonzero",
+        np.array([[0, 3], [4, 0]]),
+        ref=lambda x, as_tuple: np.nonzero(x),
+        as_tuple=True,
+        note="tuple",
+        derivative=False,
+    ),
+    row(
+        "nonzero",
+        np.array(2.0),
+        ref=lambda x, as_tuple: np.array([0]),
+        as_tuple=True,
+        note="no_axes",
+        derivative=False,
+        dynamic=False,
+    ),
     row("sort", floats(3, 4), ref=lambda x: order(x, -1)),
     row(
         "sort", floats(3, 4), ref=lambda x, dim, descending: order(-x, 0, sign=-1), dim=0, descending=True, note="down"
