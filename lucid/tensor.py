@@ -42,9 +42,6 @@ class Tensor(Methods, Readout, Hookable):
     _traced: ClassVar[type[Any]]
     """The class of tensors in symbolic traces."""
 
-    # NumPy leaves mixed expressions such as ``array + tensor`` to the Tensor.
-    __array_ufunc__ = None
-
     def __init__(self, data: np.ndarray[Any, Any], requires_grad: bool = False) -> None:
         self._data = data if type(data) is np.ndarray else _plain(data)
         self._value: Value | None = None
@@ -337,10 +334,11 @@ def op(
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Returns a tensor with a copy of `data` (torch.tensor).
 
-    Python floats become float32 unless a dtype is given; arrays keep theirs.
+    Python floats become float32 unless a dtype is given. Arrays keep theirs, and so do tables and other objects that
+    bring an array of their own.
 
     Args:
-        data: a number, nested sequences of numbers, a NumPy array or a Tensor.
+        data: a number, nested sequences of numbers, a NumPy array or what converts to one, or a Tensor.
         dtype: a NumPy dtype or its name.
         requires_grad: record gradients for it.
 
@@ -363,16 +361,28 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     elif (trace := MODE.get().trace) is not None and trace.sizes is not None and has_dim(data):
         made = _of_sizes(data, dtype)
         return made.requires_grad_() if requires_grad else made
-    keeps = isinstance(data, (np.ndarray, np.generic))
     try:
         array = np.array(data, dtype=dtype)
     except (ValueError, TypeError) as error:
         raise DtypeError(f"tensor: {error}") from error
-    if dtype is None and not keeps and array.dtype == np.float64:
+    if dtype is None and array.dtype == np.float64 and not _brings_array(data):
         array = array.astype(np.float32)
     if array.dtype.kind not in "fiub":
         raise DtypeError(f"tensor: elements must be numbers or bools; got {array.dtype}")
     return Tensor(array, requires_grad)
+
+
+def _brings_array(data: Any) -> bool:
+    """Returns whether an object has a dtype of its own: an array, a table or its column, a buffer."""
+    if isinstance(data, (list, tuple, float, int)) and not isinstance(data, np.generic):
+        return False
+    if any(hasattr(data, name) for name in ("__array__", "__array_interface__", "__array_struct__", "__dataframe__")):
+        return True
+    try:
+        memoryview(data)
+    except TypeError:
+        return False
+    return True
 
 
 def _of_sizes(data: Any, dtype: Any) -> Tensor:

@@ -12,6 +12,7 @@ from ..errors import ShapeError
 from ..tensor import Tensor, op
 from ..tracer.op import Array, function
 from ..tracer.run import RUN, Run
+from .elementwise import astype
 from .shape import sizes_of
 
 __all__ = [
@@ -164,8 +165,10 @@ def randint(low: int, high: Any = None, size: Any = None, *, dtype: Any = None) 
         low, high, size = 0, low, high
     if high <= low:
         raise ShapeError(f"randint: high must be greater than low; got low={low}, high={high}")
-    made: Tensor = integers(shape=sizes_of((size,)), low=low, high=high, dtype=np.dtype(dtype or np.int64))
-    return made
+    kind = np.dtype(dtype or np.int64)
+    drawn = np.dtype(np.int64) if kind.kind == "f" else kind
+    made: Tensor = integers(shape=sizes_of((size,)), low=low, high=high, dtype=drawn)
+    return made if kind == drawn else astype(made, kind)
 
 
 def randperm(n: int) -> Tensor:
@@ -200,6 +203,10 @@ def multinomial(x: Array, /, num_samples: int, replacement: bool = False) -> Arr
     """
     if not 1 <= x.ndim <= 2:
         raise ValueError("the weights must be one row, or several")
+    if x.dtype.kind != "f":
+        raise TypeError(f"the weights must be floating-point numbers; got {x.dtype}")
+    if num_samples < 1:
+        raise ValueError(f"expected at least one draw; got {num_samples}")
     if not np.isfinite(x).all() or (x < 0).any() or (x.sum(-1) <= 0).any():
         raise ValueError("weights must be finite and not negative, and not all 0")
     if not replacement and num_samples > np.count_nonzero(x, axis=-1).min(initial=num_samples):

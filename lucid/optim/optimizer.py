@@ -55,7 +55,7 @@ class Optimizer:
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         if isinstance(params, (Tensor, np.ndarray, Mapping)):
             raise TypeError(f"params must be an iterable of Tensors or of dicts; got {type(params).__name__}")
-        self.defaults = defaults
+        self.defaults = {name: _number(value) for name, value in defaults.items()}
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
         self._joined: dict[Tensor, Joined] = {}
@@ -114,7 +114,7 @@ class Optimizer:
             if p in known:
                 raise ValueError(f"a parameter may be given only once; the one of shape {p.shape} comes again")
             known.add(p)
-        group = {"params": params, **self.defaults, **{k: v for k, v in param_group.items() if k != "params"}}
+        group = {"params": params, **self.defaults, **{k: _number(v) for k, v in param_group.items() if k != "params"}}
         self.check(self.options(group))
         self.param_groups.append(group)
 
@@ -386,6 +386,11 @@ def _fit(
         else:
             state[name] = Tensor(np.array(array, p.dtype, order="C"))
     return state
+
+
+def _number(option: Any) -> Any:
+    """Returns an option; a tensor without axes, which PyTorch takes for `lr`, as a number."""
+    return option.item() if isinstance(option, Tensor) and not option.ndim else option
 
 
 def at_least(low: float, options: Mapping[str, Any], *names: str) -> None:

@@ -76,6 +76,8 @@ def _demands(node: Node) -> Iterator[tuple[Any, str, Any, Any, int | None]]:
         yield from _indices(inputs[1], "scatter_add", attrs["shape"][attrs["dim"]])
     elif name == "index_at":
         yield from _indexed(node, shapes[0])
+    elif name == "is_class":
+        yield from _indices(inputs[0], "one_hot", attrs["n"])
     elif name == "surprise":
         yield inputs[0], "binary_cross_entropy", 0, 1, None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from lucid.export import to_onnx
 from lucid.runtime import Session
 from lucid.tracer.described import described
 
+ONES: Any = lucid.ones(3)
 X = np.ones((5, 2, 3), np.float32)
 ANY: Any = nn.Linear(3, 2)
 EXPORT: Any = to_onnx
@@ -37,6 +39,13 @@ def session() -> Any:
         (lambda: EXPORT(ANY, X, opset_version=17), r"it is opset="),
         (lambda: EXPORT(ANY, (X,)), r"got tuple of 1; give the Tensor itself"),
         (lambda: ANY(nn.LSTM(5, 3)(lucid.ones(4, 2, 5))), r"Linear: .* got tuple of 2; .*output, state = rnn\(x\)"),
+        (lambda: np.sqrt(ONES), r"np.sqrt would lose the graph of a Tensor; write lucid.sqrt, or np.sqrt of x.detach"),
+        (lambda: np.absolute(ONES), r"write lucid.abs, or np.absolute of x.detach\(\).numpy\(\)$"),
+        (lambda: np.arctan(ONES), r"; write np.arctan of x.detach\(\).numpy\(\)$"),
+        (lambda: np.add(ONES, X), r"write lucid.add, or"),
+        (lambda: np.add.reduce(ONES), r"write lucid.add, or"),
+        (lambda: np.add(X, ONES, out=X), r"write array = array \+ tensor, not array \+= tensor"),
+        (lambda: operator.iadd(X, ONES), r"write array = array \+ tensor, not array \+= tensor"),
         (lambda: nn.LSTM(3, 4)(X), r"LSTM: input must be a Tensor .*got ndarray; convert it, as in lucid.tensor\(x\)"),
     ],
 )

@@ -45,6 +45,7 @@ LOSSES: dict[str, tuple[Callable[[Any, Any], Any], Any, list[int]]] = {
     "gather": (lambda z, y: lucid.gather(z, 1, y.unsqueeze(1)).sum(), AxisError, [-1, CLASSES]),
     "scatter": (lambda z, y: lucid.scatter(z, 1, y.unsqueeze(1), 0.0).sum(), AxisError, [-1, CLASSES]),
     "scatter_add": (lambda z, y: lucid.scatter_add(z, 1, y.unsqueeze(1), z).sum(), AxisError, [-1, CLASSES]),
+    "one_hot": (lambda z, y: (z * functional.one_hot(y, CLASSES)).sum(), AxisError, [-1, CLASSES]),
     "indexed": (lambda z, y: z[:, y].sum(), IndexError, [-1 - CLASSES, CLASSES]),
     "rows": (lambda z, y: z[y].sum(), IndexError, [-5, 4]),
 }
