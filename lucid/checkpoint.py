@@ -5,25 +5,31 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
-from .errors import FileError, StateDictError
-from .io import read, write
+from .errors import FileError, LucidError, StateDictError
+from .io import open_file, write
 from .ops.random import get_rng_state, set_rng_state
 from .tensor import Tensor
 
 __all__ = ["load_checkpoint", "save_checkpoint"]
 
 _FORMAT = "lucid_checkpoint"
-_VERSION = 1
+_VERSION = 2
+"""Version 1 had no digest."""
+
+_WRONG = (AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
+"""What an entry of the wrong type or the wrong form leads to."""
 
 
 def save_checkpoint(path: str | os.PathLike[str], *, random_state: bool = True, **parts: Any) -> None:
     """Writes the state of a training run to one safetensors file, atomically.
 
-    A run that is killed at any moment resumes from the file with bit-identical results.
+    A run that is killed at any moment resumes from the file with bit-identical results. The file has a digest of all
+    that is in it, and no longer loads if any bit of it has changed.
 
     Args:
         path: the file; an existing one is replaced.
@@ -72,50 +78,72 @@ def load_checkpoint(path: str | os.PathLike[str], *, random_state: bool = True, 
 
     Raises:
         FileNotFoundError: there is no such file.
-        FileError: it is truncated, or not a checkpoint.
+        FileError: it is truncated, was altered after it was written, or is not a checkpoint.
         StateDictError: a part is not in the file, or does not fit.
     """
-    arrays, metadata = read(path)
+    file = os.fspath(path)
+    contents = open_file(path)
+    arrays, metadata = contents.arrays, contents.metadata
     if _FORMAT not in metadata:
-        raise FileError(f"{os.fspath(path)} is not a checkpoint; lucid.load reads its tensors")
+        raise FileError(f"{file} is not a checkpoint; lucid.load reads its tensors")
     try:
         state = json.loads(metadata[_FORMAT])
-        if state["version"] != _VERSION:
-            raise FileError(f"{os.fspath(path)} is a checkpoint of version {state['version']}, not {_VERSION}")
+        version = state["version"]
+        if version not in (1, _VERSION):
+            raise FileError(f"{file} is a checkpoint of version {version}; this lucid reads version {_VERSION} and 1")
+        if version != 1 and contents.digest is None:
+            raise FileError(f"{file} was altered after lucid wrote it: a checkpoint has a digest, and it has none")
         saved = {name: _decode(entry, arrays) for name, entry in state["parts"].items()}
         values = {name: _decode(entry, arrays) for name, entry in state["values"].items()}
         random = _decode(state["random"], arrays) if "random" in state else None
     except FileError:
         raise
-    except (KeyError, TypeError, ValueError) as error:
-        raise FileError(f"{os.fspath(path)} is damaged: its state does not fit its tensors ({error!r})") from error
+    except _WRONG as error:
+        raise FileError(f"{file} is damaged: its state does not fit its tensors ({error!r})") from error
     for name, part in parts.items():
         if not hasattr(part, "load_state_dict"):
             raise TypeError(f"load_checkpoint: {name} has no load_state_dict; values are returned, not passed")
         if name not in saved:
-            raise StateDictError(f"{os.fspath(path)} has no part {name!r}; it has {', '.join(saved) or 'none'}")
-    _load(parts, saved)
-    if random_state and random is not None:
-        set_rng_state(random)
+            raise StateDictError(f"{file} has no part {name!r}; it has {', '.join(saved) or 'none'}")
+    _load(parts, saved, random if random_state else None, file)
     return values
 
 
-def _load(parts: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
-    """Loads every part, or none."""
+def _load(parts: Mapping[str, Any], saved: Mapping[str, Any], random: Any, file: str) -> None:
+    """Loads every part and the random state, or nothing."""
+    generator = get_rng_state()
     before: list[tuple[Any, Any]] = []
-    random = get_rng_state()
     try:
+        copies = [(part, _copied(name, part.state_dict())) for name, part in parts.items()]
+        if random is not None:
+            try:
+                set_rng_state(random)
+            except _WRONG as error:
+                raise FileError(f"{file} is damaged: its random state is none ({error!r})") from error
+            random = get_rng_state()
+        before = copies
         for name, part in parts.items():
-            kept: dict[str, np.ndarray[Any, Any]] = {}
-            encoded = _encode(part.state_dict(), name, kept)
-            before.append((part, _decode(encoded, {key: array.copy() for key, array in kept.items()})))
-            part.load_state_dict(saved[name])
+            try:
+                part.load_state_dict(saved[name])
+            except LucidError:
+                raise
+            except (AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError) as error:
+                raise StateDictError(f"{file} does not fit: part {name!r} cannot load its state ({error!r})") from error
     except BaseException:
-        for part, state in before:
-            part.load_state_dict(state)
+        for part, state in reversed(before):
+            with suppress(Exception):  # the others must be restored, too, and the first error is the one to see
+                part.load_state_dict(state)
+        random = None
         raise
     finally:
-        set_rng_state(random)
+        set_rng_state(generator if random is None else random)
+
+
+def _copied(name: str, state: Any) -> Any:
+    """Returns a copy of a state that shares no memory with it."""
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    encoded = _encode(state, name, arrays)
+    return _decode(encoded, {key: array.copy() for key, array in arrays.items()})
 
 
 def _encode(value: Any, path: str, arrays: dict[str, np.ndarray[Any, Any]]) -> Any:

@@ -17,8 +17,10 @@ from .tracer.dim import has_dim
 from .tracer.mode import MODE, GradMode
 from .tracer.node import Value
 from .tracer.op import FUNCTIONS, OPS, Array, Op, declare
+from .tracer.run import RUN
+from .tracer.writes import WRITES, Written
 
-__all__ = ["Parameter", "Tensor", "as_tensor", "from_numpy", "op", "tensor"]
+__all__ = ["Parameter", "Tensor", "as_tensor", "from_numpy", "op", "tensor", "touch"]
 
 P = ParamSpec("P")
 
@@ -32,13 +34,13 @@ class Tensor(Methods, Readout, Hookable):
         grad: the gradient that `backward` accumulated, or None.
     """
 
-    __slots__ = ("__weakref__", "_data", "_requires_grad", "_value", "grad")
+    __slots__ = ("__weakref__", "_data", "_requires_grad", "_value", "_written", "grad")
+
+    _written: Written
+    """Its memory as one that was overwritten; set by the first write, since most tensors never see one."""
 
     _traced: ClassVar[type[Any]]
     """The class of tensors in symbolic traces."""
-
-    # NumPy leaves mixed expressions such as ``array + tensor`` to the Tensor.
-    __array_ufunc__ = None
 
     def __init__(self, data: np.ndarray[Any, Any], requires_grad: bool = False) -> None:
         self._data = data if type(data) is np.ndarray else _plain(data)
@@ -163,10 +165,13 @@ class Tensor(Methods, Readout, Hookable):
         # A rule may pass its incoming gradient on unchanged, so several leaves may receive the same one.
         shared = {first}
         keeps_graph = create_graph or MODE.get().trace is not None
+        run = RUN.get()
         for value, g in found.items():
             leaf = value.leaf() if value.leaf is not None else None
             if leaf is None:
                 continue
+            if run is not None:
+                run.gradients.append(leaf)
             if leaf.grad is not None:
                 with GradMode(create_graph):
                     leaf.grad = OPS["add"](leaf.grad, g)
@@ -217,21 +222,16 @@ class Tensor(Methods, Readout, Hookable):
 
     def _replace(self, data: np.ndarray[Any, Any]) -> None:
         """Replaces the data, possibly with another dtype. Graphs recorded before no longer reach the tensor."""
+        touch(self)
         before, self._data, self._value = self._value, data, None
         if before is not None:
-            before.version += 1
             before.leaf = None
             self._leaf_value().hooks = before.hooks
 
     def _assign(self, data: np.ndarray[Any, Any]) -> None:
         """Overwrites the elements in place; a backward pass that needs the old ones then raises an error."""
         np.copyto(self._data, data)
-        self._touch()
-
-    def _touch(self) -> None:
-        """Marks the elements as overwritten in place."""
-        if self._value is not None:
-            self._value.version += 1
+        touch(self)
 
 
 class Parameter(Tensor):
@@ -244,6 +244,22 @@ class Parameter(Tensor):
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
+
+
+def touch(*tensors: Tensor) -> None:
+    """Marks the elements of tensors as overwritten in place, also for graphs that know them by other tensors."""
+    memory = []
+    for tensor in tensors:
+        if tensor._value is not None:
+            tensor._value.version += 1
+        try:
+            written = tensor._written
+        except AttributeError:
+            written = None
+        if written is None or written.data() is not tensor._data:
+            written = tensor._written = WRITES.of(tensor._data)
+        memory.append(written)
+    WRITES.add(memory)
 
 
 def _rebuilt(kind: type[Tensor], data: np.ndarray[Any, Any], requires_grad: bool, grad: Tensor | None) -> Tensor:
@@ -318,10 +334,11 @@ def op(
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Returns a tensor with a copy of `data` (torch.tensor).
 
-    Python floats become float32 unless a dtype is given; arrays keep theirs.
+    Python floats become float32 unless a dtype is given. Arrays keep theirs, and so do tables and other objects that
+    bring an array of their own.
 
     Args:
-        data: a number, nested sequences of numbers, a NumPy array or a Tensor.
+        data: a number, nested sequences of numbers, a NumPy array or what converts to one, or a Tensor.
         dtype: a NumPy dtype or its name.
         requires_grad: record gradients for it.
 
@@ -344,16 +361,28 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     elif (trace := MODE.get().trace) is not None and trace.sizes is not None and has_dim(data):
         made = _of_sizes(data, dtype)
         return made.requires_grad_() if requires_grad else made
-    keeps = isinstance(data, (np.ndarray, np.generic))
     try:
         array = np.array(data, dtype=dtype)
     except (ValueError, TypeError) as error:
         raise DtypeError(f"tensor: {error}") from error
-    if dtype is None and not keeps and array.dtype == np.float64:
+    if dtype is None and array.dtype == np.float64 and not _brings_array(data):
         array = array.astype(np.float32)
     if array.dtype.kind not in "fiub":
         raise DtypeError(f"tensor: elements must be numbers or bools; got {array.dtype}")
     return Tensor(array, requires_grad)
+
+
+def _brings_array(data: Any) -> bool:
+    """Returns whether an object has a dtype of its own: an array, a table or its column, a buffer."""
+    if isinstance(data, (list, tuple, float, int)) and not isinstance(data, np.generic):
+        return False
+    if any(hasattr(data, name) for name in ("__array__", "__array_interface__", "__array_struct__", "__dataframe__")):
+        return True
+    try:
+        memoryview(data)
+    except TypeError:
+        return False
+    return True
 
 
 def _of_sizes(data: Any, dtype: Any) -> Tensor:

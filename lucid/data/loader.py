@@ -136,15 +136,17 @@ class DataLoader:
             raise StateDictError(
                 f"DataLoader: expected the keys epoch, done, sampler; got {', '.join(map(str, state_dict))}"
             )
-        done = int(state_dict["done"])
+        epoch, done, start = (state_dict[name] for name in ("epoch", "done", "sampler"))
+        if not isinstance(epoch, int) or not isinstance(done, int) or not isinstance(start, Mapping):
+            raise StateDictError("DataLoader: epoch and done must be integers, and sampler a mapping")
         if hasattr(self.batch_sampler, "__len__") and not 0 <= done <= len(self):
             raise StateDictError(
                 f"DataLoader: {done} batches are done, but a pass has {len(self)}; is the dataset the same?"
             )
-        start = dict(state_dict["sampler"])
+        start = dict(start)
         if hasattr(self.batch_sampler, "load_state_dict"):
             self.batch_sampler.load_state_dict(start)
         elif start:
             raise StateDictError(f"{type(self.batch_sampler).__name__} has no state; got {', '.join(map(str, start))}")
-        self.epoch, self._done, self._start = int(state_dict["epoch"]), done, start
+        self.epoch, self._done, self._start = epoch, done, start
         self._resumed, self._pass = True, None

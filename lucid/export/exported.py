@@ -23,6 +23,9 @@ __all__ = ["Exported"]
 class Exported:
     """An exported ONNX model, its free axes and its verification report.
 
+    It has its own copy of the weights, so no later change of the model reaches it. While it lives, the weights take
+    memory twice. Those of a trainable model are inputs, and not stored.
+
     Attributes:
         model: the model, in onnx_ir's representation.
         path: the file that it was written to; None if it was not written.
@@ -37,6 +40,7 @@ class Exported:
         recurrent: the recurrent ops in the model: "rnn", "lstm", "gru".
         separation: how the model runs on parts of a batch; None if it cannot.
         streaming: how the pieces of a sequence give what the whole gives, or why they do not.
+        ranges: the elements that inputs may hold, such as those of class indices; a `Session` checks them.
     """
 
     def __init__(
@@ -54,7 +58,9 @@ class Exported:
         self.recurrent = plan.recurrent
         self.separation = plan.separation
         self.streaming = plan.streaming
-        self._plan: Plan | None = plan
+        self.ranges = plan.ranges
+        # Only `part` needs it, and it holds the weights as they were before they were converted or rearranged.
+        self._plan = plan if plan.separation is not None and plan.separation.totals else None
 
     @property
     def proto(self) -> onnx.ModelProto:
@@ -91,7 +97,7 @@ class Exported:
             raise ExportError("the model was not proved to be separable: what it gives depends on the batch as a whole")
         if not self.separation.totals:
             return self
-        assert self._plan is not None  # a copy that lost its plan lost its separation, too
+        assert self._plan is not None  # a copy, which lost its plan lost its separation, too
         plan = self._plan.for_parts()
         return Exported(lower(plan, self.opset), plan, self.opset)
 

@@ -248,7 +248,7 @@ def _quantized(model: ir.Model) -> ir.Model:
             )
         except Exception as error:  # onnxruntime raises its own exception types
             raise ExportError(f"to_onnx: onnxruntime cannot quantize the model: {error}") from error
-        quantized = load(target)
+        quantized = load(target, verify=False)
         ir.external_data.load_to_model(quantized)
     operators = {node.op_type for graph in quantized.graphs() for node in graph}
     if not operators & {"MatMulInteger", "DequantizeLinear"}:

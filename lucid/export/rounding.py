@@ -55,15 +55,15 @@ _SUMS = _named(
 """Ops whose results are sums of products of their operands."""
 
 _ELEMENTWISE = _named(
-    "add cos div erf exp expm1 floor_divide leaky_relu log log1p log2 mul norm2 pow prod reciprocal remainder rsqrt "
-    "sigmoid sin sqrt square sub tanh"
+    "add cos div erf exp expm1 floor_divide leaky_relu log log1p log2 mul norm2 pow prod product_or_zero reciprocal "
+    "remainder rsqrt sigmoid sin sqrt square sub tanh"
 )
 """Ops that round to a few units of their results."""
 
 _CURVES = _named("elu gelu_erf gelu_slope gelu_tanh logaddexp silu softplus surprise")
 """The same, but of their operands: small results are differences of larger numbers."""
 
-_SCALED = frozenset({"div", "mul", *(_EXACT - {"maximum", "minimum"})})
+_SCALED = frozenset({"div", "mul", "product_or_zero", *(_EXACT - {"maximum", "minimum"})})
 """Ops that scale their operands, or only move them."""
 
 

@@ -10,6 +10,8 @@ from typing import Any, get_args
 from ..proof.axes import Dynamic, prove
 from ..proof.example import Example
 from ..proof.isolation import isolated
+from ..proof.ranges import listed
+from .calling import explained
 from .exported import Exported
 from .file.metadata import check_metadata, stamp
 from .lowering.graph import lower
@@ -21,6 +23,7 @@ from .precision import PRECISIONS, Precision, convert
 __all__ = ["export", "to_onnx"]
 
 
+@explained
 def to_onnx(
     model: Callable[..., Any],
     *example_inputs: Any,
@@ -43,8 +46,9 @@ def to_onnx(
 
     The model is traced once with a symbol for each size, and runs many times with other sizes and other numbers, in
     evaluation mode unless it is trainable. Where it decides by a size, the axis is fixed or the file has a condition;
-    where it decides by a value, the export fails. What the model can reach, its gradients and the random state are
-    restored after each run.
+    where it decides by a value, the export fails. After each run, what it changed is restored: what the model can
+    reach, and its gradients. Evaluation mode and random numbers are those of the run: other threads may use and train
+    the model meanwhile.
 
     Args:
         model: a Module, or a function of Tensors.
@@ -163,6 +167,7 @@ def export(
         list(exported.conditions),
         summary,
         exported.streaming.as_dict(),
+        listed(exported.ranges),
         metadata or {},
     )
     return exported

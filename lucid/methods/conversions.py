@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Conversions"]
 
+# The class has a method named `bool`.
+bool_ = bool
+
 
 class Conversions:
     """Mixin: dtype conversions and copies. A method that has a function of the same name is documented there."""
@@ -22,8 +25,10 @@ class Conversions:
     def astype(self, dtype: Any) -> Tensor:
         return F["astype"](self, dtype)
 
-    def to(self, dtype: Any) -> Tensor:
-        return F["to"](self, dtype)
+    def to(
+        self, *target: Any, dtype: Any = None, device: Any = None, non_blocking: bool_ = False, copy: bool_ = False
+    ) -> Tensor:
+        return F["to"](self, *target, dtype=dtype, device=device, non_blocking=non_blocking, copy=copy)
 
     def type_as(self, other: Tensor) -> Tensor:
         """Converts to the dtype of another tensor."""

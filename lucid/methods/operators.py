@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .table import F
 
 if TYPE_CHECKING:
@@ -11,11 +13,49 @@ if TYPE_CHECKING:
 
 __all__ = ["Operators"]
 
+_REFLECTED = {
+    "add": "__radd__",
+    "subtract": "__rsub__",
+    "multiply": "__rmul__",
+    "divide": "__rtruediv__",
+    "floor_divide": "__rfloordiv__",
+    "remainder": "__rmod__",
+    "power": "__rpow__",
+    "matmul": "__rmatmul__",
+    "bitwise_and": "__rand__",
+    "bitwise_or": "__ror__",
+    "bitwise_xor": "__rxor__",
+    "equal": "__eq__",
+    "not_equal": "__ne__",
+    "less": "__gt__",
+    "less_equal": "__ge__",
+    "greater": "__lt__",
+    "greater_equal": "__le__",
+}
+"""By NumPy's function for an operator, the method that computes ``array + tensor`` and the like."""
+
+_NAMES = {"absolute": "abs", "arctan2": "atan2", "power": "pow", "subtract": "sub", "multiply": "mul", "divide": "div"}
+"""lucid's names of functions that NumPy names otherwise."""
+
 
 class Operators:
     """Mixin: Python's operators."""
 
     __slots__ = ()
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Tensor:
+        """Computes ``array + tensor`` and the like; refuses NumPy's functions, which would lose the graph."""
+        name = ufunc.__name__
+        if method == "__call__" and name in _REFLECTED and inputs[-1] is self is not inputs[0]:
+            if not options:
+                reflected: Tensor = getattr(self, _REFLECTED[name])(inputs[0])
+                return reflected
+            raise TypeError(
+                f"np.{name} cannot write a Tensor into an array; write array = array + tensor, not array += tensor"
+            )
+        own = _NAMES.get(name, name)
+        advice = f"lucid.{own}, or np.{name} of x.detach().numpy()" if own in F else f"np.{name} of x.detach().numpy()"
+        raise TypeError(f"np.{name} would lose the graph of a Tensor; write {advice}")
 
     # --- arithmetic
 
@@ -79,10 +119,11 @@ class Operators:
     # --- comparison
 
     def __eq__(self, other: Any) -> Tensor:  # type: ignore[override]
-        return F["eq"](self, other)
+        # As for any object, None equals nothing; ``x == None`` is found in ported code.
+        return NotImplemented if other is None else F["eq"](self, other)
 
     def __ne__(self, other: Any) -> Tensor:  # type: ignore[override]
-        return F["ne"](self, other)
+        return NotImplemented if other is None else F["ne"](self, other)
 
     def __lt__(self, other: Any) -> Tensor:
         return F["lt"](self, other)

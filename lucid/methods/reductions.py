@@ -54,10 +54,14 @@ class Reductions:
     def all(self, dim: Dims = None, keepdim: bool = False) -> Tensor:
         return F["all"](self, dim, keepdim)
 
-    def var(self, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: float = 1) -> Tensor:
+    def var(
+        self, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: float | None = 1
+    ) -> Tensor:
         return F["var"](self, dim, unbiased, keepdim, correction=correction)
 
-    def std(self, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: float = 1) -> Tensor:
+    def std(
+        self, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: float | None = 1
+    ) -> Tensor:
         return F["std"](self, dim, unbiased, keepdim, correction=correction)
 
     def norm(self, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Tensor:

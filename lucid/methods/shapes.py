@@ -123,8 +123,8 @@ class Shapes:
     def masked_select(self, mask: Any) -> Tensor:
         return F["masked_select"](self, mask)
 
-    def nonzero(self) -> Tensor:
-        return F["nonzero"](self)
+    def nonzero(self, *, as_tuple: bool = False) -> Any:
+        return F["nonzero"](self, as_tuple=as_tuple)
 
     # --- new tensors
 

@@ -11,10 +11,11 @@ from ..ops.attention import scaled_dot_product_attention
 from ..ops.creation import arange, zeros
 from ..ops.elementwise import astype, gt, le, where
 from ..ops.linalg import linear, matmul
+from ..ops.pad import pad
 from ..ops.random import dropout
 from ..ops.reduce import any as any_of
 from ..ops.reduce import softmax
-from ..ops.shape import reshape, split, squeeze, transpose, unsqueeze
+from ..ops.shape import cat, expand, reshape, split, squeeze, transpose, unsqueeze
 from ..tensor import Parameter, Tensor, as_tensor
 from . import init
 from .linear import Linear
@@ -39,6 +40,8 @@ class MultiheadAttention(Module):
         dtype: the dtype of the parameters.
         kdim: the number of features of a key; E if None.
         vdim: the number of features of a value; E if None.
+        add_bias_kv: append a learned key and value, `bias_k` and `bias_v`, to those given.
+        add_zero_attn: append a key and a value of zeros.
 
     Shape:
         query: (L, N, E); key, value: (S, N, E), or kdim and vdim for E; with the batch first if batch_first, and
@@ -46,6 +49,7 @@ class MultiheadAttention(Module):
         are not averaged.
         in_proj_weight: (3 E, E), drawn by Xavier's rule; in_proj_bias: (3 E,), zeros. If kdim or vdim differs from E,
         there are q_proj_weight: (E, E), k_proj_weight: (E, kdim) and v_proj_weight: (E, vdim) instead.
+        bias_k, bias_v: (1, 1, E), drawn by Xavier's rule. The weights have a column for each appended key.
         out_proj.weight: (E, E); out_proj.bias: (E,), zeros.
 
     Raises:
@@ -72,6 +76,8 @@ class MultiheadAttention(Module):
         *,
         kdim: int | None = None,
         vdim: int | None = None,
+        add_bias_kv: bool = False,
+        add_zero_attn: bool = False,
     ) -> None:
         super().__init__()
         self.kdim = embed_dim if kdim is None else kdim
@@ -98,6 +104,9 @@ class MultiheadAttention(Module):
             for name, width in (("q", embed_dim), ("k", self.kdim), ("v", self.vdim)):
                 self.register_parameter(f"{name}_proj_weight", Parameter(zeros(embed_dim, width, dtype=dtype)))
         self.register_parameter("in_proj_bias", Parameter(zeros(3 * embed_dim, dtype=dtype)) if bias else None)
+        for name in ("bias_k", "bias_v"):
+            self.register_parameter(name, Parameter(zeros(1, 1, embed_dim, dtype=dtype)) if add_bias_kv else None)
+        self.add_zero_attn = add_zero_attn
         self.out_proj = Linear(embed_dim, embed_dim, bias, dtype)
         self.reset_parameters()
 
@@ -105,6 +114,9 @@ class MultiheadAttention(Module):
         """Reinitializes the parameters."""
         for weight in self._in_proj() if self.in_proj_weight is None else (self.in_proj_weight,):
             init.xavier_uniform_(weight)
+        for row in (self.bias_k, self.bias_v):
+            if row is not None:
+                init.xavier_normal_(row)
         self.out_proj.reset_parameters()
         for bias in (self.in_proj_bias, self.out_proj.bias):
             if bias is not None:
@@ -144,6 +156,8 @@ class MultiheadAttention(Module):
             )
         q, k, v = self._heads(query, key, value)
         mask = self._mask(q, k, key_padding_mask, attn_mask, is_causal, batched)
+        if self.bias_k is not None or self.add_zero_attn:
+            k, v, mask = self._appended(k, v, mask)
         rate = self.dropout if self.training else 0.0
         if need_weights:
             weights = _weights(q, k, mask)
@@ -182,6 +196,18 @@ class MultiheadAttention(Module):
         biases = (None,) * 3 if self.in_proj_bias is None else split(self.in_proj_bias, self.embed_dim)
         maps = (linear(x, weight, bias) for x, weight, bias in zip(inputs, weights, biases, strict=True))
         return tuple(transpose(reshape(y, (*y.shape[:2], self.num_heads, self.head_dim)), 1, 2) for y in maps)
+
+    def _appended(self, k: Tensor, v: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Appends the keys and values that every query may attend to."""
+        shape = (k.shape[0], self.num_heads, 1, self.head_dim)
+        keys, values = [k], [v]
+        if self.bias_k is not None:
+            keys.append(expand(reshape(self.bias_k, (1, *shape[1:])), shape))
+            values.append(expand(reshape(self.bias_v, (1, *shape[1:])), shape))
+        if self.add_zero_attn:
+            keys.append(zeros(shape, dtype=k.dtype))
+            values.append(zeros(shape, dtype=v.dtype))
+        return cat(keys, 2), cat(values, 2), None if mask is None else pad(mask, (0, len(keys) - 1))
 
     def _mask(
         self, q: Tensor, k: Tensor, key_padding_mask: Any, attn_mask: Any, is_causal: bool, batched: bool

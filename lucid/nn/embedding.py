@@ -7,7 +7,7 @@ from typing import Any
 from ..errors import AxisError, ShapeError
 from ..ops.creation import zeros
 from ..ops.embedding import embedding
-from ..tensor import Parameter, Tensor
+from ..tensor import Parameter, Tensor, touch
 from . import init
 from .module import Module
 
@@ -73,7 +73,7 @@ class Embedding(Module):
         init.normal_(self.weight)
         if self.padding_idx is not None:
             self.weight._data[self.padding_idx] = 0
-            self.weight._touch()
+            touch(self.weight)
 
     def forward(self, input: Any) -> Tensor:
         return embedding(input, self.weight, self.padding_idx)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..ops.random import normal, uniform
-from ..tensor import Tensor
+from ..tensor import Tensor, touch
 
 __all__ = [
     "calculate_gain",
@@ -58,7 +58,7 @@ def constant_(tensor: Tensor, val: float) -> Tensor:
     tensor([0.3, 0.3])
     """
     tensor._data.fill(val)
-    tensor._touch()
+    touch(tensor)
     return tensor
 
 

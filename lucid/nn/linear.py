@@ -8,6 +8,7 @@ from ..errors import ShapeError
 from ..ops.creation import zeros
 from ..ops.linalg import linear
 from ..tensor import Parameter, Tensor
+from ..tracer.described import described
 from . import init
 from .module import Module
 
@@ -55,7 +56,11 @@ class Linear(Module):
             init.uniform_(parameter, -bound, bound)
 
     def forward(self, input: Tensor) -> Tensor:
-        if input.ndim == 0 or input.shape[-1] != self.in_features:
+        try:
+            fits = input.ndim > 0 and input.shape[-1] == self.in_features
+        except AttributeError:  # asked beforehand, the type would cost as much as the rest of this function
+            raise TypeError(f"Linear: input must be a Tensor; got {described(input)}") from None
+        if not fits:
             raise ShapeError(
                 f"Linear: input has {input.shape[-1] if input.ndim else 'no'} features in its last axis, but "
                 f"in_features is {self.in_features}; got shape {input.shape}, expected (*, {self.in_features})"

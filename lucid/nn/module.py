@@ -8,9 +8,10 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from ..errors import StateDictError
-from ..tensor import Parameter, Tensor, as_tensor
+from ..tensor import Parameter, Tensor
 from ..tracer.mode import MODE
-from ..tracer.tree import LEAF, Structure, flatten, unflatten
+from ..tracer.run import RUN
+from .call import summary_of
 
 __all__ = ["Module"]
 
@@ -38,7 +39,6 @@ class Module:
         (3, 1)
     """
 
-    training: bool
     _parameters: dict[str, Parameter | None]
     _buffers: dict[str, Tensor | None]
     _modules: dict[str, Module | None]
@@ -63,12 +63,32 @@ class Module:
         if trace is not None:
             with trace.module(self):
                 return self.forward(*args, **kwargs)
-        self.__dict__["_last_call"] = _summary(args, kwargs)
+        if RUN.get() is None:
+            self.__dict__["_last_call"] = summary_of(args, kwargs)
         return self.forward(*args, **kwargs)
 
     # --- attributes
 
+    @property
+    def training(self) -> bool:
+        """Whether it is in training mode; inside the runs of an export, that of the run."""
+        try:
+            own: bool = self.__dict__["training"]
+        except KeyError:
+            raise AttributeError(f"call super().__init__() in {type(self).__name__}.__init__ first") from None
+        run = RUN.get()
+        return own if run is None else run.mode(self, own)
+
+    @training.setter
+    def training(self, mode: bool) -> None:
+        run = RUN.get()
+        if run is not None and "training" in self.__dict__:
+            run.set_mode(self, mode)
+        else:
+            self.__dict__["training"] = mode
+
     def __setattr__(self, name: str, value: Any) -> None:
+        _note(self, name)
         own = self.__dict__
         if isinstance(value, (Parameter, Module)) and "_parameters" not in own:
             raise AttributeError(f"call super().__init__() in {type(self).__name__}.__init__ before assigning {name!r}")
@@ -94,9 +114,11 @@ class Module:
             entries = self.__dict__.get(table)
             if entries is not None and name in entries:
                 return entries[name]
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        hint = f": {_INSTEAD[name]}" if name in _INSTEAD else ""
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
 
     def __delattr__(self, name: str) -> None:
+        _note(self, name)
         if not self._forget(name):
             object.__delattr__(self, name)
 
@@ -111,6 +133,7 @@ class Module:
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Registers a parameter under a name; None reserves the name for an absent parameter."""
         self._check_name(name, "_parameters")
+        _note(self, name)
         if param is not None and not isinstance(param, Parameter):
             raise TypeError(f"cannot register {type(param).__name__} as parameter {name!r}; expected Parameter or None")
         self._parameters[name] = param
@@ -118,6 +141,8 @@ class Module:
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Registers a tensor that is not trained; it belongs to the state dict unless `persistent` is False."""
         self._check_name(name, "_buffers")
+        _note(self, name)
+        _note(self, "_transient")
         if tensor is not None and not isinstance(tensor, Tensor):
             raise TypeError(f"cannot register {type(tensor).__name__} as buffer {name!r}; expected Tensor or None")
         self._buffers[name] = tensor
@@ -126,6 +151,7 @@ class Module:
     def add_module(self, name: str, module: Module | None) -> None:
         """Registers a submodule under a name."""
         self._check_name(name, "_modules")
+        _note(self, name)
         if module is not None and not isinstance(module, Module):
             raise TypeError(f"{type(module).__name__} is not a Module")
         self._modules[name] = module
@@ -237,7 +263,10 @@ class Module:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drops the gradients of all parameters, or sets them to zero."""
+        run = RUN.get()
         for parameter in self.parameters():
+            if run is not None:
+                run.gradients.append(parameter)
             if set_to_none or parameter.grad is None:
                 parameter.grad = None
             else:
@@ -254,6 +283,8 @@ class Module:
         """Converts all floating-point parameters and buffers to a dtype, in place; ignores the device "cpu"."""
         if isinstance(dtype, str) and dtype == "cpu":
             return self
+        if isinstance(dtype, str) and dtype.partition(":")[0] in ("cuda", "mps"):
+            raise ValueError(f"a module is in the CPU's memory; got {dtype!r}: {_INSTEAD['cuda']}")
         dtype = np.dtype(dtype)
         if dtype.kind != "f":
             raise TypeError(f"a module can be converted to floating-point dtypes only; got {dtype}")
@@ -321,7 +352,11 @@ class Module:
             if name not in state_dict:
                 continue
             given = state_dict[name]
-            array = given._data if isinstance(given, Tensor) else np.asarray(given)
+            try:
+                array = given._data if isinstance(given, Tensor) else np.asarray(given)
+            except ValueError:  # lists of different lengths
+                problems.append(f"{name}: expected shape {tensor.shape}, got {type(given).__name__}")
+                continue
             if array.shape != tensor.shape:
                 problems.append(f"{name}: expected shape {tensor.shape}, got {array.shape}")
             elif not _fits(array.dtype, tensor.dtype):
@@ -348,10 +383,26 @@ class Module:
         return "\n  ".join([f"{type(self).__name__}({extra}", *lines]) + "\n)"
 
 
+def _note(module: Module, name: str) -> None:
+    """Notes that the current run, if there is one, assigns or deletes an attribute."""
+    run = RUN.get()
+    if run is not None:
+        run.attributes.append((module, name))
+
+
 def _fits(given: np.dtype[Any], own: np.dtype[Any]) -> bool:
     """Returns whether elements may be copied to another dtype: precision may change, the kind of number may not."""
     return (given.kind == "f") == (own.kind == "f") and given.kind in "fiub" and np.can_cast(given, own, "same_kind")
 
+
+_INSTEAD = {
+    "cuda": "a model runs on a GPU in onnxruntime, see lucid.compile(model, 'cuda')",
+    "compile": "lucid.compile(model) runs it in onnxruntime",
+    "fit": "write the loop: loss = ...; loss.backward(); optimizer.step()",
+    "predict": "call the model: model(x)",
+    "summary": "print(model) shows its modules",
+}
+"""Attributes of PyTorch's and Keras' models, and what to write instead."""
 
 _TABLES = (
     ("_parameters", Parameter, "parameter"),
@@ -372,50 +423,3 @@ class _Missing:
 
 
 _MISSING = _Missing()
-
-
-class CallSummary:
-    """The shapes and dtypes of a call's tensors, enough to make an example of it; integers are kept as they were."""
-
-    __slots__ = ("leaves", "structure")
-
-    def __init__(self, leaves: tuple[Any, ...], structure: Structure) -> None:
-        self.leaves = leaves
-        self.structure = structure
-
-
-def _summary(args: tuple[Any, ...], kwargs: dict[str, Any]) -> CallSummary:
-    if not kwargs and len(args) == 1 and isinstance(args[0], Tensor):
-        leaves: Any = args
-        structure = _ONE
-    else:
-        leaves, structure = flatten((args, kwargs), _is_tensor)
-    return CallSummary(
-        tuple([x._data if x._data.dtype.kind != "f" else (x._data.shape, x._data.dtype) for x in leaves]), structure
-    )
-
-
-_ONE = Structure(tuple, None, (Structure(tuple, None, (LEAF,)), Structure(dict, (), ())))
-
-
-def _is_tensor(x: Any) -> bool:
-    return isinstance(x, Tensor)
-
-
-def example_of(module: Module) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-    """Returns arguments like those of the module's last call; None if it was never called."""
-    summary: CallSummary | None = module.__dict__.get("_last_call")
-    if summary is None:
-        return None
-    rng = np.random.default_rng(0)
-
-    def tensors() -> Iterator[Tensor]:
-        for leaf in summary.leaves:
-            if isinstance(leaf, np.ndarray):
-                yield as_tensor(leaf)
-            else:
-                shape, dtype = leaf
-                yield Tensor(rng.standard_normal(shape).astype(dtype))
-
-    args, kwargs = unflatten(summary.structure, tensors())
-    return args, kwargs

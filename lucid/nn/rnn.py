@@ -17,6 +17,7 @@ from ..ops.random import dropout
 from ..ops.recurrent import rnn
 from ..ops.shape import cat, split, squeeze, transpose, unsqueeze
 from ..tensor import Parameter, Tensor
+from ..tracer.described import described
 from ..tracer.mode import current_trace
 from . import init
 from .module import Module
@@ -153,7 +154,7 @@ class RNNBase(Module):
     def _check_input(self, x: Any, packed: bool) -> None:
         name = type(self).__name__
         if not isinstance(x, Tensor):
-            raise TypeError(f"{name}: input must be a Tensor or a PackedSequence; got {type(x).__name__}")
+            raise TypeError(f"{name}: input must be a Tensor or a PackedSequence; got {described(x)}")
         if x.ndim not in ((3,) if packed else (2, 3)):
             raise ShapeError(f"{name}: input must have {'3' if packed else '2 or 3'} axes; got shape {x.shape}")
         leading = (

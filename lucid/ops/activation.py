@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import ShapeError
 from ..tensor import Tensor, op
 from ..tracer.op import Array, function
-from .elementwise import exp, gt, le, sigmoid, tanh, where
+from .elementwise import exp, floating, gt, le, sigmoid, tanh, where
 from .erf import erf_array
 from .shape import split
 
@@ -68,6 +68,8 @@ def silu(x: Array, /) -> Array:
     >>> lucid.nn.functional.silu(lucid.tensor([-1.0, 2.0]))
     tensor([-0.2689,  1.7616])
     """
+    if type(x) is np.ndarray and x.dtype.kind != "f":
+        x = floating(x)
     y = np.exp(-x)
     y += 1
     return x / y
@@ -176,7 +178,17 @@ def hardtanh(x: Array, /, min_val: float = -1.0, max_val: float = 1.0) -> Array:
     >>> lucid.nn.functional.hardtanh(lucid.tensor([-2.0, 0.5]))
     tensor([-1. ,  0.5])
     """
+    if min_val > max_val:
+        raise ValueError("min_val must not be greater than max_val")
+    if type(x) is np.ndarray and x.dtype.kind in "iu":
+        min_val, max_val = integer_limits(x.dtype, min_val, max_val)
     return np.minimum(np.maximum(x, min_val), max_val)
+
+
+def integer_limits(dtype: np.dtype[Any], *limits: float) -> list[int]:
+    """Rounds limits towards 0, to integers of a dtype, as PyTorch does."""
+    info = np.iinfo(dtype)
+    return [int(min(max(limit, info.min), info.max)) for limit in limits]
 
 
 @hardtanh.vjp
@@ -206,6 +218,8 @@ def glu(x: Tensor, dim: int = -1) -> Tensor:
     >>> lucid.nn.functional.glu(lucid.tensor([3.0, 0.0]))
     tensor([1.5])
     """
+    if not x.ndim:
+        raise ShapeError("glu: a tensor without axes has no halves")
     if x.shape[dim] % 2:
         raise ShapeError(f"glu: axis {dim} must have an even size; got shape {x.shape}")
     value, gate = split(x, x.shape[dim] // 2, dim)

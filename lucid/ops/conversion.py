@@ -40,18 +40,36 @@ def detach(x: Array, /) -> Array:
 
 
 @function
-def to(x: Tensor, dtype: Any) -> Tensor:
+def to(
+    x: Tensor, *target: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False, copy: bool = False
+) -> Tensor:
     """Converts to another dtype (torch.Tensor.to).
 
     It returns the tensor itself if the dtype is the same, or if it is sent to the device "cpu".
 
+    Args:
+        x: the tensor.
+        target: a dtype, a tensor whose dtype is taken, or the device "cpu", which a dtype may follow; then
+            `non_blocking` and `copy`, as in PyTorch.
+        dtype: the dtype, by name.
+        device: "cpu".
+        non_blocking: has no effect.
+        copy: return a copy in any case.
+
     >>> lucid.ones(2).to("float64")
     tensor([1., 1.], dtype=float64)
     """
-    if isinstance(dtype, str) and dtype == "cpu":
-        return x
-    try:
-        dtype = np.dtype(dtype)
-    except TypeError:
-        raise DtypeError(f"to: expected a dtype, or the device 'cpu'; got {dtype!r}") from None
-    return x if x.dtype == dtype else astype(x, dtype)
+    if target and isinstance(target[-1], bool):
+        copy = copy or (isinstance(target[-2], bool) and target[-1])
+        target = tuple([item for item in target if not isinstance(item, bool)])
+    kind = x.dtype
+    for item in (*target, device, dtype):
+        if item is None or (isinstance(item, str) and item == "cpu"):
+            continue
+        try:
+            kind = item.dtype if isinstance(item, Tensor) else np.dtype(item)
+        except TypeError:
+            raise DtypeError(f"to: expected a dtype, or the device 'cpu'; got {item!r}") from None
+    if x.dtype != kind:
+        return astype(x, kind)
+    return clone(x) if copy else x

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DtypeError
+from ..errors import DtypeError, ShapeError
 from ..tensor import Tensor, op
-from ..tracer.extent import greater
+from ..tracer.extent import greater, is_negative
 from ..tracer.op import Array, function
-from .elementwise import astype, eq
+from .elementwise import astype, eq, lt, where
 from .shape import sizes_of, unsqueeze
 
 __all__ = [
@@ -132,8 +132,13 @@ def arange(start: Any, end: Any = None, step: Any = 1, dtype: Any = None, requir
     if end is None:
         start, end = 0, start
     start, end, step = number(start), number(end), number(step)
+    if type(step) in (int, float) and not step:
+        raise ShapeError("arange: step must not be 0")
     if dtype is None:
         dtype = np.int64 if all(isinstance(n, int) for n in (start, end, step)) else np.float32
+    elif np.dtype(dtype).kind in "iu":
+        # As in PyTorch: the bounds are of the dtype, too.
+        start, end, step = [int(n) if type(n) is float else n for n in (start, end, step)]
     return _made(count(start=start, stop=end, step=step, dtype=np.dtype(dtype)), requires_grad)
 
 
@@ -143,9 +148,20 @@ def linspace(start: Any, end: Any, steps: int, dtype: Any = None, requires_grad:
     >>> lucid.linspace(0, 1, 5)
     tensor([0.  , 0.25, 0.5 , 0.75, 1.  ])
     """
-    start, end = float(number(start)), float(number(end))
     dtype = np.dtype(dtype or np.float32)
+    if isinstance(steps, float):
+        raise DtypeError(f"linspace: steps must be an integer; got {steps}")
+    if is_negative(steps):
+        raise ShapeError(f"linspace: steps must not be negative; got {steps}")
+    start, end = number(start), number(end)
     places = astype(arange(steps), np.dtype(np.float64))
+    if dtype.kind in "iu":
+        # As in PyTorch: between the integers of both ends, and rounded towards 0.
+        start, end = int(start), int(end)
+        step = (end - start) / greater(steps - 1, 1)
+        upper = end - (steps - 1 - places) * step
+        return astype(where(lt(places, greater(steps // 2, 1)), start + places * step, upper), dtype)
+    start, end = float(start), float(end)
     # Interpolated between both ends, so that both are exact.
     share = places / greater(steps - 1, 1)
     return _made(astype((1 - share) * start + share * end, dtype), requires_grad)
@@ -158,6 +174,8 @@ def eye(n: int, m: int | None = None, dtype: Any = None, requires_grad: bool = F
     tensor([[1., 0.],
             [0., 1.]])
     """
+    if is_negative(n) or (m is not None and is_negative(m)):
+        raise ShapeError(f"eye: the sizes must not be negative; got {n} and {n if m is None else m}")
     same = eq(unsqueeze(arange(n), 1), arange(n if m is None else m))
     return _made(astype(same, np.dtype(dtype or np.float32)), requires_grad)
 

@@ -10,13 +10,16 @@ from ..errors import AxisError, DtypeError, ShapeError
 from ..tensor import Tensor, as_tensor, op
 from ..tracer.dim import concrete
 from ..tracer.op import Array, function
-from .elementwise import astype, ne, where
+from .elementwise import astype, eq, ne, where
 from .loss import Reduction, reduced
 from .reduce import below_top, log_softmax, size, sum
 from .scatter import gather_at
 from .shape import reshape, squeeze, unsqueeze
 
 __all__ = ["cross_entropy", "nll_loss"]
+
+# PyTorch computes inf and nan silently; so do these.
+_quiet = np.errstate(all="ignore")
 
 
 @op
@@ -52,11 +55,28 @@ def _(g: Any, target: Tensor, out: Any, dim: int, ignore_index: int) -> Any:
     gx = None
     if g_loss is not None:
         slope = less_one_at(shares, target, dim=dim, ignore_index=ignore_index)
-        gx = slope * unsqueeze(g_loss * weights, dim)
+        # If all are ignored, their mean is 0 / 0, with a gradient that is not finite.
+        gx = slope * unsqueeze(product_or_zero(g_loss, weights), dim)
     if g_softmax is not None:
         more = shares * (g_softmax - sum(g_softmax * shares, dim, True))
         gx = more if gx is None else gx + more
     return gx, None, None
+
+
+@op
+@_quiet
+def product_or_zero(x: Array, weight: Array, /) -> Array:
+    """Computes ``x * weight``, which is 0 where the weight is 0, whatever `x` is."""
+    return np.where(weight == 0, 0, x * weight)
+
+
+@product_or_zero.vjp
+def _(g: Tensor, x: Tensor, weight: Tensor, needs: tuple[bool, ...]) -> Any:
+    gw = where(eq(weight, 0), 0.0, g * x) if needs[1] else None
+    return product_or_zero(g, weight) if needs[0] else None, gw
+
+
+product_or_zero.keep_for(x="weight")
 
 
 @op
@@ -111,6 +131,7 @@ def nll_loss(
     target = as_tensor(target)
     dim = 1 if input.ndim > 1 else 0
     _check_indices("nll_loss", input, target, ignore_index, dim)
+    weight = _checked_weight("nll_loss", input, weight, dim)
     return _picked(input, target, weight, ignore_index, reduction, dim)
 
 
@@ -133,6 +154,18 @@ def _check_indices(name: str, input: Tensor, target: Tensor, ignore_index: int, 
             )
 
 
+def _checked_weight(name: str, input: Tensor, weight: Any, dim: int) -> Tensor | None:
+    """Returns the weights of the classes as a tensor, None if there are none."""
+    if weight is None:
+        return None
+    given = as_tensor(weight)
+    if given.ndim != 1 or given.shape[0] != input.shape[dim]:
+        raise ShapeError(
+            f"{name}: weight must have the shape ({input.shape[dim]},), one for each class; got {given.shape}"
+        )
+    return given
+
+
 def _picked(logs: Tensor, target: Tensor, weight: Any, ignore_index: int, reduction: Reduction, dim: int) -> Tensor:
     """Computes the loss of each target's class."""
     kept = ne(target, ignore_index)
@@ -144,8 +177,8 @@ def _picked(logs: Tensor, target: Tensor, weight: Any, ignore_index: int, reduct
     return loss.sum() / weights.sum() if reduction == "mean" else reduced("nll_loss", loss, reduction)
 
 
-def _weights(weight: Any, kept: Tensor, index: Tensor, logs: Tensor) -> Tensor:
-    return where(kept, as_tensor(weight)[index], 0.0)
+def _weights(weight: Tensor, kept: Tensor, index: Tensor, logs: Tensor) -> Tensor:
+    return where(kept, weight[index], 0.0)
 
 
 @function
@@ -184,12 +217,16 @@ def cross_entropy(
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing must be in [0, 1]; got {label_smoothing}")
     dim = 1 if input.ndim > 1 else 0
+    if not input.ndim:
+        raise ShapeError("cross_entropy: input must have an axis of classes; got shape ()")
+    weight = _checked_weight("cross_entropy", input, weight, dim)
     if target.is_floating_point():
+        if ignore_index >= 0:
+            raise ValueError(f"cross_entropy: ignore_index is for class indices, not probabilities; got {ignore_index}")
         return _against_probabilities(input, target, weight, reduction, label_smoothing, dim)
     _check_indices("cross_entropy", input, target, ignore_index, dim)
     if label_smoothing == 0:
-        given = None if weight is None else as_tensor(weight)
-        loss, weights, _ = class_losses(input, target, given, dim=dim, ignore_index=ignore_index)
+        loss, weights, _ = class_losses(input, target, weight, dim=dim, ignore_index=ignore_index)
         return loss.sum() / weights.detach().sum() if reduction == "mean" else reduced("cross_entropy", loss, reduction)
     logs = log_softmax(input, dim)
     hard = _picked(logs, target, weight, ignore_index, reduction, dim)
@@ -223,5 +260,5 @@ def _against_probabilities(
     return reduced("cross_entropy", loss, reduction)
 
 
-def _per_class(weight: Any, logs: Tensor, dim: int) -> Tensor:
-    return reshape(as_tensor(weight), [-1 if i == dim else 1 for i in range(logs.ndim)])
+def _per_class(weight: Tensor, logs: Tensor, dim: int) -> Tensor:
+    return reshape(weight, [-1 if i == dim else 1 for i in range(logs.ndim)])

@@ -44,6 +44,16 @@ _quiet = np.errstate(all="ignore")
 _BOOLEAN = "the result is bool"
 
 
+def not_half(function: Any, x: Any, y: Any) -> Any:
+    """Returns a result of float16 where that is wanted, and one of float32 where NumPy chose it for small integers."""
+    return y if np.asarray(x).dtype.kind == "f" else function(np.asarray(x, np.float32))
+
+
+def floating(x: Array) -> Array:
+    """Converts bools and integers to the floats that functions of them return."""
+    return x.astype(np.float32 if x.itemsize <= 2 else np.float64)
+
+
 @op
 def add(x: Array, y: Array, /) -> Array:
     """Computes ``x + y``.
@@ -112,7 +122,7 @@ def _(g: Tensor, out: Tensor, y: Any, needs: tuple[bool, ...]) -> Any:
 @op
 @_quiet
 def pow(x: Array, y: Array, /) -> Array:
-    """Computes ``x ** y``. The gradient of `y` is 0 where `x` is 0, as in PyTorch.
+    """Computes ``x ** y``. The gradient of `y` is 0 where `x` is 0 and `y` is not negative, and NaN below.
 
     >>> lucid.pow(lucid.tensor([1.0, 2.0]), 3)
     tensor([1., 8.])
@@ -128,8 +138,9 @@ def _(g: Tensor, x: Any, y: Any, out: Tensor, needs: tuple[bool, ...]) -> Any:
         lower = where(eq(y, 0), 1, y - 1) if isinstance(y, Tensor) else y - 1 if y else 1
         gx = g * (y * x**lower)
     if needs[1]:
-        positive = gt(x, 0)
-        gy = g * where(positive, out * log(where(positive, x, 1.0)), 0.0)
+        # 0 ** y is flat, but its logarithm is not finite.
+        flat = eq(x, 0) & ge(y, 0)
+        gy = g * where(flat, 0.0, out * log(where(flat, 1.0, x)))
     return gx, gy
 
 
@@ -170,7 +181,12 @@ def sign(x: Array, /) -> Array:
     >>> lucid.sign(lucid.tensor([3.0, 0.0, -2.0]))
     tensor([ 1.,  0., -1.])
     """
-    return np.sign(x)
+    try:
+        return np.sign(x)
+    except TypeError:
+        if np.asarray(x).dtype != np.bool_:
+            raise
+        return np.array(x)
 
 
 @sign.vjp
@@ -186,7 +202,8 @@ def exp(x: Array, /) -> Array:
     >>> lucid.exp(lucid.tensor([0.0, 1.0]))
     tensor([1.    , 2.7183])
     """
-    return np.exp(x)
+    y = np.exp(x)
+    return y if y.itemsize > 2 else not_half(np.exp, x, y)
 
 
 @exp.vjp
@@ -202,7 +219,8 @@ def log(x: Array, /) -> Array:
     >>> lucid.log(lucid.tensor([1.0, 10.0]))
     tensor([0.    , 2.3026])
     """
-    return np.log(x)
+    y = np.log(x)
+    return y if y.itemsize > 2 else not_half(np.log, x, y)
 
 
 @log.vjp
@@ -218,7 +236,8 @@ def sqrt(x: Array, /) -> Array:
     >>> lucid.sqrt(lucid.tensor([4.0, 9.0]))
     tensor([2., 3.])
     """
-    return np.sqrt(x)
+    y = np.sqrt(x)
+    return y if y.itemsize > 2 else not_half(np.sqrt, x, y)
 
 
 @sqrt.vjp
@@ -233,7 +252,8 @@ def tanh(x: Array, /) -> Array:
     >>> lucid.tanh(lucid.tensor([0.0, 1.0]))
     tensor([0.    , 0.7616])
     """
-    return np.tanh(x)
+    y = np.tanh(x)
+    return y if y.itemsize > 2 else not_half(np.tanh, x, y)
 
 
 @tanh.vjp
@@ -249,6 +269,8 @@ def sigmoid(x: Array, /) -> Array:
     >>> lucid.sigmoid(lucid.tensor([0.0, 1.0]))
     tensor([0.5   , 0.7311])
     """
+    if type(x) is np.ndarray and x.dtype.kind != "f":
+        x = floating(x)
     y = np.exp(-x)
     y += 1
     return 1 / y

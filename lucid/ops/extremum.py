@@ -8,6 +8,7 @@ import numpy as np
 
 from ..tensor import Tensor, op
 from ..tracer.op import Array, function
+from .conversion import clone
 from .elementwise import astype, eq, maximum, minimum
 from .reduce import Dims, axes, restore, sum
 from .scatter import gather
@@ -111,6 +112,6 @@ def min(x: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
 
 def _along(x: Tensor, indices: Tensor, dim: int, keepdim: bool) -> Extremum:
     if not x.ndim:
-        return Extremum(x, indices)
+        return Extremum(clone(x), indices)
     values = gather(x, dim, indices)
     return Extremum(values, indices) if keepdim else Extremum(squeeze(values, dim), squeeze(indices, dim))

@@ -116,5 +116,11 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     return slice_at(x, index=tuple(basic))
 
 
+@op(no_gradient="the result is an index")
+def nonzero(x: Array, /) -> Array:
+    """Returns the indices of the nonzero elements, one row each (ONNX NonZero)."""
+    return np.argwhere(x)
+
+
 def _bound(bound: Any) -> int | None:
     return None if bound is None else whole(bound)

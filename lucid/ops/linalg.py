@@ -23,7 +23,7 @@ def matmul(x: Array, y: Array, /) -> Array:
     >>> lucid.matmul(lucid.ones(2, 3), lucid.ones(3, 4)).shape
     (2, 4)
     """
-    if type(x) is np.ndarray and x.ndim > 2 and type(y) is np.ndarray and y.ndim == 2:
+    if type(x) is np.ndarray and x.ndim > 2 and type(y) is np.ndarray and y.ndim == 2 and x.size:
         # One product of two matrices is several times faster than one for each leading index.
         return np.matmul(x.reshape(-1, x.shape[-1]), y).reshape(*x.shape[:-1], y.shape[1])
     return np.matmul(x, y)
@@ -61,7 +61,7 @@ def linear(x: Array, weight: Array, bias: Array = None, /) -> Array:
     >>> lucid.nn.functional.linear(lucid.ones(2, 3), lucid.ones(4, 3)).shape
     (2, 4)
     """
-    if x.ndim > 2:
+    if x.ndim > 2 and x.size:
         # As in `matmul`.
         y = np.matmul(x.reshape(-1, x.shape[-1]), weight.T).reshape(*x.shape[:-1], weight.shape[0])
     else:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..tensor import Tensor, op
 from ..tracer.op import Array, function
-from .elementwise import astype, exp, le, lt, ne, sigmoid, where
+from .elementwise import astype, exp, le, lt, ne, not_half, sigmoid, where
 from .elementwise import div as true_divide
 from .erf import erf_array
 
@@ -48,7 +48,8 @@ def expm1(x: Array, /) -> Array:
     >>> lucid.expm1(lucid.tensor([0.0, 1e-8]))
     tensor([0.e+00, 1.e-08])
     """
-    return np.expm1(x)
+    y = np.expm1(x)
+    return y if y.itemsize > 2 else not_half(np.expm1, x, y)
 
 
 @expm1.vjp
@@ -64,7 +65,8 @@ def log1p(x: Array, /) -> Array:
     >>> lucid.log1p(lucid.tensor([0.0, 1e-8]))
     tensor([0.e+00, 1.e-08])
     """
-    return np.log1p(x)
+    y = np.log1p(x)
+    return y if y.itemsize > 2 else not_half(np.log1p, x, y)
 
 
 @log1p.vjp
@@ -80,7 +82,8 @@ def log2(x: Array, /) -> Array:
     >>> lucid.log2(lucid.tensor([1.0, 8.0]))
     tensor([0., 3.])
     """
-    return np.log2(x)
+    y = np.log2(x)
+    return y if y.itemsize > 2 else not_half(np.log2, x, y)
 
 
 @log2.vjp
@@ -96,7 +99,13 @@ def logaddexp(x: Array, y: Array, /) -> Array:
     >>> lucid.logaddexp(lucid.tensor([0.0]), lucid.tensor([0.0]))
     tensor([0.6931])
     """
-    return np.logaddexp(x, y)
+    result = np.logaddexp(x, y)
+    return result if result.itemsize > 2 else _not_half_of_two(x, y, result)
+
+
+def _not_half_of_two(x: Any, y: Any, result: Any) -> Any:
+    wanted = any(np.asarray(part).dtype == np.float16 for part in (x, y))
+    return result if wanted else np.logaddexp(np.asarray(x, np.float32), y)
 
 
 @logaddexp.vjp
@@ -112,7 +121,8 @@ def rsqrt(x: Array, /) -> Array:
     >>> lucid.rsqrt(lucid.tensor([4.0, 16.0]))
     tensor([0.5 , 0.25])
     """
-    return 1 / np.sqrt(x)
+    y = np.sqrt(x)
+    return 1 / (y if y.itemsize > 2 else not_half(np.sqrt, x, y))
 
 
 @rsqrt.vjp
@@ -143,7 +153,9 @@ def square(x: Array, /) -> Array:
     >>> lucid.square(lucid.tensor([3.0, -2.0]))
     tensor([9., 4.])
     """
-    return np.square(x)
+    y = np.square(x)
+    # NumPy makes int8 of bools.
+    return y if y.itemsize > 1 or np.asarray(x).dtype != np.bool_ else y.astype(np.int64)
 
 
 @square.vjp
@@ -159,7 +171,8 @@ def sin(x: Array, /) -> Array:
     >>> lucid.sin(lucid.tensor([0.0, 1.0]))
     tensor([0.    , 0.8415])
     """
-    return np.sin(x)
+    y = np.sin(x)
+    return y if y.itemsize > 2 else not_half(np.sin, x, y)
 
 
 @sin.vjp
@@ -175,7 +188,8 @@ def cos(x: Array, /) -> Array:
     >>> lucid.cos(lucid.tensor([0.0, 1.0]))
     tensor([1.    , 0.5403])
     """
-    return np.cos(x)
+    y = np.cos(x)
+    return y if y.itemsize > 2 else not_half(np.cos, x, y)
 
 
 @cos.vjp

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..tensor import Tensor, op
 from ..tracer.op import Array, function
-from .elementwise import abs, astype, eq, maximum, ne, sqrt, where
+from .elementwise import abs, eq, maximum, ne, sign, sqrt, where
 from .extremum import amax, amin
 from .math import square
 from .reduce import Dims, axes, mean, restore, size, sum
@@ -17,7 +17,9 @@ __all__ = ["norm", "std", "var"]
 
 
 @function
-def var(x: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: float = 1) -> Tensor:
+def var(
+    x: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: float | None = 1
+) -> Tensor:
     """Computes the variance, ``sum((x - mean)²) / (n - correction)`` (torch.var).
 
     Args:
@@ -25,7 +27,7 @@ def var(x: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False,
         dim: an axis, several, or None for all.
         unbiased: True for ``correction=1``, False for ``correction=0``; `correction` applies if not given.
         keepdim: keep the reduced axes, with size one.
-        correction: the number of degrees of freedom to subtract; the result is NaN if none is left.
+        correction: the number of degrees of freedom to subtract; the result is NaN if none is left. None means 1.
 
     >>> lucid.var(lucid.tensor([1.0, 2.0, 3.0]))
     tensor(1.)
@@ -34,13 +36,17 @@ def var(x: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False,
         dim, unbiased = None, dim
     if unbiased is not None:
         correction = int(unbiased)
+    if correction is None:
+        correction = 1
     spread = sum(square(x - mean(x, dim, True)), dim, keepdim)
     freedom = size(x, dim=dim)
     return spread / (maximum(freedom - correction, 0.0) if correction else freedom)
 
 
 @function
-def std(x: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: float = 1) -> Tensor:
+def std(
+    x: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: float | None = 1
+) -> Tensor:
     """Computes the standard deviation, the square root of `var` (torch.std).
 
     >>> lucid.std(lucid.tensor([1.0, 2.0, 3.0]))
@@ -52,6 +58,8 @@ def std(x: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False,
 @op
 def norm2(x: Array, /, dim: Dims = None, keepdim: bool = False) -> Array:
     """Computes ``sqrt(sum(x²))``, with gradient 0 at 0 (ONNX ReduceL2)."""
+    if x.dtype.kind != "f":
+        x = x.astype(np.float64)
     return np.sqrt(np.sum(np.square(x), axis=axes(dim), keepdims=keepdim))
 
 
@@ -79,7 +87,8 @@ def norm(x: Tensor, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Tenso
     if p == float("-inf"):
         return amin(abs(x), dim, keepdim)
     if p == 0:
-        return sum(astype(ne(x, 0), x.dtype), dim, keepdim)
+        # The gradient of the sign is 0.
+        return sum(where(ne(x, 0), 1.0, sign(x)), dim, keepdim)
     size_of = abs(x)
     if p == 1:
         return sum(size_of, dim, keepdim)

@@ -9,7 +9,10 @@ import numpy as np
 from ..errors import AxisError, ShapeError
 from ..tensor import Tensor, op
 from ..tracer.op import Array, function
+from .conversion import clone
+from .creation import zeros
 from .scatter import gather_sum
+from .shape import reshape_to
 
 __all__ = ["argsort", "sort", "topk"]
 
@@ -45,11 +48,14 @@ def _(g: Any, out: Any, dim: int, shapes: Any) -> Any:
 
 
 def _axis(name: str, x: Tensor, dim: int) -> int:
-    if not x.ndim:
-        raise ShapeError(f"{name}: a tensor without axes has no order")
     if not -x.ndim <= dim < x.ndim:
         raise AxisError(f"{name}: axis {dim} is out of range for a tensor with {x.ndim} axes")
     return dim % x.ndim
+
+
+def _alone(found: Ordered) -> Ordered:
+    """Returns the one element, without axes."""
+    return Ordered(*[reshape_to(part, shape=()) for part in found])
 
 
 @function
@@ -61,6 +67,8 @@ def sort(x: Tensor, dim: int = -1, descending: bool = False, stable: bool = True
     >>> lucid.sort(lucid.tensor([3.0, 1.0, 2.0])).indices
     tensor([1, 2, 0])
     """
+    if not x.ndim:
+        return _alone(sort(reshape_to(x, shape=(1,)), dim))
     axis = _axis("sort", x, dim)
     return Ordered(*ordered(x, k=x.shape[axis], dim=axis, descending=bool(descending)))
 
@@ -85,6 +93,10 @@ def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = 
     >>> lucid.topk(lucid.tensor([3.0, 1.0, 2.0]), 2).values
     tensor([3., 2.])
     """
+    if not x.ndim:
+        found = topk(reshape_to(x, shape=(1,)), k, dim)
+        # As in PyTorch: none of one is the one.
+        return _alone(found) if k else Ordered(clone(x), zeros(dtype=np.int64))
     axis = _axis("topk", x, dim)
     if not 0 <= k <= x.shape[axis]:
         raise ShapeError(f"topk: k must be from 0 to {x.shape[axis]}, the size of axis {dim}; got {k}")

@@ -11,6 +11,7 @@ from ..errors import ShapeError
 from ..tensor import Tensor, op
 from ..tracer.extent import whole
 from ..tracer.op import Array, function
+from .conversion import clone
 from .shape import cat, expand_to, flip
 
 __all__ = ["pad"]
@@ -24,7 +25,7 @@ def pad_with(x: Array, /, before: tuple[int, ...], after: tuple[int, ...], value
     if min(sizes, default=0) < 0:
         raise ValueError(f"axes cannot have the sizes {tuple(sizes)}")
     if max(*before, *after, 0, 0) == 0:
-        return x[inner]
+        return x[inner].copy()
     out = np.full(sizes, value, x.dtype)
     out[tuple(slice(max(b, 0), n - max(a, 0)) for b, a, n in zip(before, after, sizes, strict=True))] = x[inner]
     return out
@@ -77,13 +78,20 @@ def pad(
 
 def _filled(x: Tensor, axis: int, before: int, after: int, mode: str) -> Tensor:
     """Pads an axis with its own elements."""
+    ahead = (slice(None),) * axis
+    if before < 0 or after < 0:
+        cut = (*ahead, slice(-before if before < 0 else None, after if after < 0 else None))
+        before, after = 0 if before < 0 else before, 0 if after < 0 else after
+        if mode == "circular":
+            # As in PyTorch: what is left fills the other end. In the other modes the whole axis does.
+            return _filled(x[cut], axis, before, after, mode)
+        return _filled(x, axis, before, after, mode)[cut]
     n = x.shape[axis]
     most = {"reflect": n - 1, "circular": n, "replicate": max(before, after) if n else 0}[mode]
     if max(before, after) > most:
         raise ShapeError(
             f"pad: mode {mode!r} has at most {most} elements for axis {axis}; got {(before, after)} for {x.shape}"
         )
-    ahead = (slice(None),) * axis
 
     def part(start: int | None, stop: int | None) -> Tensor:
         return x[(*ahead, slice(start, stop))]
@@ -91,10 +99,10 @@ def _filled(x: Tensor, axis: int, before: int, after: int, mode: str) -> Tensor:
     pieces = []
     if before > 0:
         pieces.append(_edge(x, part, axis, mode, before, True))
-    pieces.append(part(-before if before < 0 else None, after if after < 0 else None))
+    pieces.append(x)
     if after > 0:
         pieces.append(_edge(x, part, axis, mode, after, False))
-    return cat(pieces, axis) if len(pieces) > 1 else pieces[0]
+    return cat(pieces, axis) if len(pieces) > 1 else clone(pieces[0])
 
 
 def _edge(

@@ -1,4 +1,5 @@
-"""Random tensors. All draws come from one `numpy.random.Generator`, seeded by `manual_seed`."""
+"""Random tensors. All draws come from one `numpy.random.Generator`, seeded by `manual_seed`; those of an export's runs
+from a copy of it."""
 
 from __future__ import annotations
 
@@ -10,6 +11,8 @@ import numpy as np
 from ..errors import ShapeError
 from ..tensor import Tensor, op
 from ..tracer.op import Array, function
+from ..tracer.run import RUN, Run
+from .elementwise import astype
 from .shape import sizes_of
 
 __all__ = [
@@ -28,9 +31,24 @@ __all__ = [
 
 
 @functools.cache
-def _generator() -> np.random.Generator:
+def _shared() -> np.random.Generator:
     """Creates the generator on first use: numpy.random takes a while to load, and NumPy itself loads it lazily."""
     return np.random.Generator(np.random.PCG64())
+
+
+def _generator() -> np.random.Generator:
+    """Returns the generator; inside a run of an export, a copy that belongs to the run."""
+    run = RUN.get()
+    return _shared() if run is None else _of_run(run)
+
+
+def _of_run(run: Run) -> np.random.Generator:
+    generator: np.random.Generator = run.random
+    if generator is None:
+        source = _shared() if run.around is None else _of_run(run.around)
+        generator = run.random = np.random.Generator(np.random.PCG64())
+        generator.bit_generator.state = source.bit_generator.state
+    return generator
 
 
 _RANDOM = "it draws random numbers, so an exported model would not agree with the eager one"
@@ -147,8 +165,10 @@ def randint(low: int, high: Any = None, size: Any = None, *, dtype: Any = None) 
         low, high, size = 0, low, high
     if high <= low:
         raise ShapeError(f"randint: high must be greater than low; got low={low}, high={high}")
-    made: Tensor = integers(shape=sizes_of((size,)), low=low, high=high, dtype=np.dtype(dtype or np.int64))
-    return made
+    kind = np.dtype(dtype or np.int64)
+    drawn = np.dtype(np.int64) if kind.kind == "f" else kind
+    made: Tensor = integers(shape=sizes_of((size,)), low=low, high=high, dtype=drawn)
+    return made if kind == drawn else astype(made, kind)
 
 
 def randperm(n: int) -> Tensor:
@@ -183,6 +203,10 @@ def multinomial(x: Array, /, num_samples: int, replacement: bool = False) -> Arr
     """
     if not 1 <= x.ndim <= 2:
         raise ValueError("the weights must be one row, or several")
+    if x.dtype.kind != "f":
+        raise TypeError(f"the weights must be floating-point numbers; got {x.dtype}")
+    if num_samples < 1:
+        raise ValueError(f"expected at least one draw; got {num_samples}")
     if not np.isfinite(x).all() or (x < 0).any() or (x.sum(-1) <= 0).any():
         raise ValueError("weights must be finite and not negative, and not all 0")
     if not replacement and num_samples > np.count_nonzero(x, axis=-1).min(initial=num_samples):

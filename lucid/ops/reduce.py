@@ -14,7 +14,7 @@ import numpy as np
 from ..tensor import Tensor, op
 from ..tracer.op import Array
 from .creation import eye
-from .elementwise import eq, where
+from .elementwise import eq, floating, where
 from .shape import expand_to, flip, permute, reshape_to, unsqueeze
 
 __all__ = ["all", "any", "cumsum", "log_softmax", "logsumexp", "mean", "prod", "softmax", "sum"]
@@ -36,7 +36,10 @@ _both: Any = np.logical_and.reduce
 
 def axes(dim: Dims) -> Any:
     """Converts `dim` to NumPy's `axis`; no axes at all mean all of them, as in PyTorch."""
-    return (tuple(dim) or None) if isinstance(dim, (tuple, list)) else dim
+    if isinstance(dim, (tuple, list)):
+        # NumPy takes 0 and -1 for an array without axes, but no tuple of them.
+        return tuple(dim) if len(dim) > 1 else dim[0] if dim else None
+    return dim
 
 
 def _leading(dim: Dims) -> int:
@@ -107,6 +110,8 @@ def mean(x: Array, /, dim: Dims = None, keepdim: bool = False, dtype: Any = None
     tensor([1.5, 3.5])
     """
     if dtype is not None:
+        if np.dtype(dtype).kind != "f":
+            raise TypeError(f"the dtype of a mean must be floating-point; got {np.dtype(dtype)}")
         x = x.astype(dtype, copy=False)
     # Sums of float16 need more precision.
     work = None if x.dtype.kind == "f" and x.itemsize > 2 else np.float32 if x.dtype.kind == "f" else np.float64
@@ -131,7 +136,7 @@ def size(x: Array, /, dim: Dims = None) -> Array:
     tensor(3.)
     """
     reduced = axes(dim)
-    if reduced is None:
+    if reduced is None or not x.ndim:
         return np.asarray(x.size, x.dtype)
     count = 1
     for d in reduced if isinstance(reduced, tuple) else (reduced,):
@@ -219,7 +224,9 @@ def cumsum(x: Array, /, dim: int, dtype: Any = None) -> Array:
     >>> lucid.cumsum(lucid.tensor([1.0, 2.0, 3.0]), dim=0)
     tensor([1., 3., 6.])
     """
-    return np.cumsum(x, axis=dim, dtype=dtype) if x.ndim else x
+    if x.ndim:
+        return np.cumsum(x, axis=dim, dtype=dtype)
+    return add_up(x, axis=dim, dtype=dtype)
 
 
 @cumsum.vjp
@@ -272,6 +279,9 @@ def below_top(x: Array, dim: int, dtype: Any) -> Array:
         x = x.astype(dtype, copy=False)
     elif x.dtype.kind != "f":
         x = x.astype(np.float64)
+    if not x.ndim:
+        with np.errstate(invalid="ignore"):
+            return np.asarray(x - _largest(x, axis=dim))
     if not x.shape[dim]:
         return x.copy()
     with np.errstate(invalid="ignore"):
@@ -286,11 +296,13 @@ def logsumexp(x: Array, /, dim: Dims = None, keepdim: bool = False) -> Array:
     tensor(0.6931)
     """
     reduced = axes(dim)
+    if x.dtype.kind != "f":
+        x = floating(x)
     top = np.amax(x, axis=reduced, keepdims=True, initial=-np.inf)
     with np.errstate(invalid="ignore", divide="ignore"):
         top = np.where(np.isfinite(top), top, 0)
         result = np.log(np.sum(np.exp(x - top), axis=reduced, keepdims=True)) + top
-    return result if keepdim else np.squeeze(result, axis=reduced)
+    return result if keepdim or not x.ndim else np.squeeze(result, axis=reduced)
 
 
 @logsumexp.vjp

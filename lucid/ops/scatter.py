@@ -9,11 +9,13 @@ import numpy as np
 
 from ..errors import AxisError, DtypeError, ShapeError
 from ..tensor import Tensor, as_tensor, op
+from ..tracer.dim import concrete
 from ..tracer.extent import same_shape
 from ..tracer.op import Array, function
 from .creation import full
 from .elementwise import astype
 from .index import added
+from .shape import reshape_to
 
 __all__ = ["gather", "scatter", "scatter_add"]
 
@@ -85,8 +87,11 @@ def _checked(name: str, x: Tensor, dim: int, index: Any) -> tuple[Tensor, int]:
             f"{name}: index must not be larger than the tensor, except along axis {dim}; got shapes {indices.shape} "
             f"and {x.shape}"
         )
-    if indices._data.size and int(indices._data.min()) < 0:
-        raise AxisError(f"{name}: indices must not be negative; got {indices._data.min()}")
+    data, size = indices._data, concrete(x.shape[axis])
+    if data.size and int(data.min()) < 0:
+        raise AxisError(f"{name}: indices must not be negative; got {data.min()}")
+    if data.size and int(data.max()) >= size:
+        raise AxisError(f"{name}: indices must be from 0 to {size - 1} along axis {dim}; got {data.max()}")
     return indices, axis
 
 
@@ -104,8 +109,16 @@ def gather(x: Tensor, dim: int, index: Any) -> Tensor:
     tensor([[2.],
             [3.]])
     """
+    index = as_tensor(index)
+    if not (x.ndim and index.ndim):
+        return reshape_to(gather(_as_row(x), dim, _as_row(index)), shape=index.shape)
     indices, axis = _checked("gather", x, dim, index)
     return gather_at(x, indices, dim=axis)
+
+
+def _as_row(x: Tensor) -> Tensor:
+    """Returns a tensor without axes as one with a single element along its axis."""
+    return x if x.ndim else reshape_to(x, shape=(1,))
 
 
 @function
@@ -125,6 +138,10 @@ def scatter(x: Tensor, dim: int, index: Any, src: Any) -> Tensor:
     >>> lucid.scatter(lucid.zeros(1, 3), 1, lucid.tensor([[2, 0]]), lucid.tensor([[5.0, 6.0]]))
     tensor([[6., 0., 5.]])
     """
+    index = as_tensor(index)
+    if not (x.ndim and index.ndim):
+        given = src if isinstance(src, (bool, int, float)) else _as_row(as_tensor(src))
+        return reshape_to(scatter(_as_row(x), dim, _as_row(index), given), shape=x.shape)
     indices, axis = _checked("scatter", x, dim, index)
     if isinstance(src, (bool, int, float)):
         source = full(indices.shape, src, dtype=x.dtype)
@@ -149,6 +166,9 @@ def scatter_add(x: Tensor, dim: int, index: Any, src: Any) -> Tensor:
     >>> lucid.scatter_add(lucid.zeros(1, 3), 1, lucid.tensor([[2, 2]]), lucid.tensor([[5.0, 6.0]]))
     tensor([[ 0.,  0., 11.]])
     """
+    index = as_tensor(index)
+    if not (x.ndim and index.ndim):
+        return reshape_to(scatter_add(_as_row(x), dim, _as_row(index), _as_row(as_tensor(src))), shape=x.shape)
     indices, axis = _checked("scatter_add", x, dim, index)
     return x + gather_sum(_source("scatter_add", src, indices), indices, dim=axis, shape=x.shape)
 

@@ -12,10 +12,11 @@ from ..tracer.dim import concrete
 from ..tracer.extent import broadcast
 from ..tracer.op import Array, function
 from .creation import arange
-from .elementwise import astype, eq, where
+from .elementwise import astype, where
 from .extremum import amax
 from .index import getitem
-from .shape import broadcast_to, reshape_to, unsqueeze
+from .index import nonzero as places_of
+from .shape import broadcast_to, reshape_to, unbind, unsqueeze
 
 __all__ = ["index_select", "masked_fill", "masked_select", "nonzero", "take", "tril", "triu"]
 
@@ -31,6 +32,8 @@ def index_select(x: Tensor, dim: int, index: Any) -> Tensor:
     indices = as_tensor(index)
     if indices.ndim > 1 or indices.dtype.kind not in "iu":
         raise ShapeError(f"index_select: index must be one row of integers; got {indices.dtype}{list(indices.shape)}")
+    if not x.ndim:
+        return reshape_to(index_select(reshape_to(x, shape=(1,)), dim, indices), shape=())
     if not -x.ndim <= dim < x.ndim:
         raise AxisError(f"index_select: axis {dim} is out of range for a tensor with {x.ndim} axes")
     return getitem(x, (*(slice(None),) * (dim % x.ndim), indices if indices.ndim else reshape_to(indices, shape=(1,))))
@@ -77,15 +80,19 @@ def masked_select(x: Tensor, mask: Any) -> Tensor:
     return getitem(broadcast_to(x, shape), broadcast_to(chosen, shape))
 
 
-@op(no_gradient="the result is an index")
-def nonzero(x: Array, /) -> Array:
-    """Returns the indices of the nonzero elements, one row each (torch.nonzero, ONNX NonZero).
+@function
+def nonzero(x: Tensor, *, as_tuple: bool = False) -> Any:
+    """Returns the indices of the nonzero elements, one row each, or one tensor for each axis (torch.nonzero).
 
     >>> lucid.nonzero(lucid.tensor([0, 3, 4]))
     tensor([[1],
             [2]])
+    >>> lucid.nonzero(lucid.tensor([0, 3, 4]), as_tuple=True)
+    (tensor([1, 2]),)
     """
-    return np.argwhere(x)
+    if not as_tuple:
+        return places_of(x)
+    return unbind(places_of(x if x.ndim else reshape_to(x, shape=(1,))), 1)
 
 
 @function
@@ -112,7 +119,13 @@ def one_hot(x: Tensor, num_classes: int = -1) -> Tensor:
         num_classes = int(amax(x)) + 1 if x._data.size else 0
     if x._data.size and not (int(x._data.min()) >= 0 and int(x._data.max()) < concrete(num_classes)):
         raise AxisError(f"one_hot: classes must be from 0 to {num_classes - 1}; got {x._data.min()} to {x._data.max()}")
-    return astype(eq(unsqueeze(x, -1), arange(num_classes)), np.dtype(np.int64))
+    return astype(is_class(unsqueeze(x, -1), arange(num_classes), n=num_classes), np.dtype(np.int64))
+
+
+@op(no_gradient="the result is bool")
+def is_class(x: Array, classes: Array, /, n: int) -> Array:
+    """Computes ``x == classes``, where `x` holds indices of `n` classes: an export knows their range by that."""
+    return np.equal(x, classes)
 
 
 @op
@@ -123,6 +136,7 @@ def tril(x: Array, /, diagonal: int = 0) -> Array:
     tensor([[1., 0.],
             [1., 1.]])
     """
+    _check_matrix(x)
     return np.tril(x, diagonal)
 
 
@@ -134,7 +148,14 @@ def triu(x: Array, /, diagonal: int = 0) -> Array:
     tensor([[1., 1.],
             [0., 1.]])
     """
+    _check_matrix(x)
     return np.triu(x, diagonal)
+
+
+def _check_matrix(x: Array) -> None:
+    # NumPy would make a matrix of one axis.
+    if x.ndim < 2:
+        raise ValueError(f"expected at least two axes; got {x.ndim}")
 
 
 @tril.vjp

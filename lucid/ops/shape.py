@@ -42,11 +42,12 @@ def sizes_of(shape: tuple[Any, ...]) -> tuple[int, ...]:
     return tuple([whole(n) for n in sizes])
 
 
-def _normal(dim: int, ndim: int) -> int:
-    """Returns a non-negative axis number."""
-    if not -ndim <= dim < ndim:
+def _normal(dim: int, ndim: int, scalar: bool = False) -> int:
+    """Returns a non-negative axis number; with `scalar`, a tensor without axes counts as one with a single axis."""
+    span = 1 if scalar and not ndim else ndim
+    if not -span <= dim < span:
         raise AxisError(f"axis {dim} is out of range for a tensor with {ndim} axes")
-    return dim % ndim
+    return dim % span
 
 
 # --- reshape
@@ -113,6 +114,10 @@ def squeeze(x: Array, /, dim: Dims = None) -> Array:
     if dim is None:
         return np.squeeze(x)
     dims = tuple(dim) if isinstance(dim, (tuple, list)) else (dim,)
+    if not x.ndim:
+        for d in dims:
+            _normal(d, 0, scalar=True)
+        return x
     return np.squeeze(x, axis=tuple(d for d in dims if x.shape[d] == 1))
 
 
@@ -162,8 +167,9 @@ def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
     (4, 3, 2)
     """
     dims = list(range(x.ndim))
-    a, b = _normal(dim0, x.ndim), _normal(dim1, x.ndim)
-    dims[a], dims[b] = dims[b], dims[a]
+    a, b = _normal(dim0, x.ndim, scalar=True), _normal(dim1, x.ndim, scalar=True)
+    if dims:
+        dims[a], dims[b] = dims[b], dims[a]
     return permute(x, dims=tuple(dims))
 
 
@@ -200,7 +206,11 @@ def movedim(x: Tensor, source: Any, destination: Any) -> Tensor:
     tos = [destination] if isinstance(destination, int) else list(destination)
     if len(froms) != len(tos):
         raise AxisError(f"movedim: as many destinations as sources; got {source} and {destination}")
-    froms, tos = [_normal(d, x.ndim) for d in froms], [_normal(d, x.ndim) for d in tos]
+    froms, tos = [_normal(d, x.ndim, scalar=True) for d in froms], [_normal(d, x.ndim, scalar=True) for d in tos]
+    if len(set(froms)) < len(froms) or len(set(tos)) < len(tos):
+        raise ShapeError(f"movedim: an axis can be moved once, and to a place of its own; got {source}, {destination}")
+    if not x.ndim:
+        return permute(x, dims=())
     order = [d for d in range(x.ndim) if d not in froms]
     for to, axis in sorted(zip(tos, froms, strict=True)):
         order.insert(to, axis)
@@ -209,12 +219,16 @@ def movedim(x: Tensor, source: Any, destination: Any) -> Tensor:
 
 @op
 def flip(x: Array, /, dims: Dims) -> Array:
-    """Reverses the elements along `dims`.
+    """Reverses the elements along `dims`; the result is a copy, as in PyTorch.
 
     >>> lucid.flip(lucid.arange(3), 0)
     tensor([2, 1, 0])
     """
-    return np.flip(x, tuple(dims) if isinstance(dims, list) else dims)
+    if not x.ndim and dims is not None:
+        for d in dims if isinstance(dims, (tuple, list)) else (dims,):
+            _normal(d, 0, scalar=True)
+        return x.copy()
+    return np.flip(x, tuple(dims) if isinstance(dims, list) else dims).copy()
 
 
 @flip.vjp
@@ -306,6 +320,9 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """
     if not len(tensors):
         raise ShapeError("cat: expected at least one tensor; got none")
+    if len({x.ndim for x in tensors}) > 1:
+        # As in PyTorch: a tensor of shape (0,) fits any other.
+        tensors = [x for x in tensors if x.ndim != 1 or x.shape[0] != 0]
     return concat(*tensors, dim=dim)
 
 
@@ -338,10 +355,16 @@ def split_to(x: Array, /, sizes: tuple[int, ...], dim: int = 0) -> Array:
 
 
 @split_to.vjp
-def _(g: Any, out: Any, dim: int) -> Any:
+def _(g: Any, shapes: Any, sizes: tuple[int, ...], dim: int) -> Any:
     gradients = (g,) if isinstance(g, Tensor) else g
-    outs = (out,) if isinstance(out, Tensor) else out
-    return concat(*[o * 0 if p is None else p for p, o in zip(gradients, outs, strict=True)], dim=dim)
+    dtype = next(p.dtype for p in gradients if p is not None)
+    axis = dim % len(shapes[0])
+
+    def zeros(n: int) -> Any:
+        return OPS["fill"](shape=(*shapes[0][:axis], n, *shapes[0][axis + 1 :]), value=0, dtype=dtype)
+
+    parts = [zeros(n) if p is None else p for p, n in zip(gradients, sizes, strict=True)]
+    return concat(*parts, dim=dim)
 
 
 @function

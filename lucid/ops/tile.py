@@ -11,6 +11,7 @@ from ..errors import ShapeError
 from ..tensor import Tensor, op
 from ..tracer.extent import is_negative
 from ..tracer.op import Array, function
+from .conversion import clone
 from .reduce import sum
 from .shape import cat, expand_to, flatten, reshape_to, sizes_of, unsqueeze
 
@@ -76,7 +77,8 @@ def repeat_interleave(x: Tensor, repeats: int, dim: int | None = None) -> Tensor
     axis = dim % x.ndim
     shape = x.shape
     copies = expand_to(unsqueeze(x, axis + 1), shape=(*shape[: axis + 1], repeats, *shape[axis + 1 :]))
-    return flatten(copies, axis, axis + 1)
+    # Merged as it is, a single copy of each element would be a view of the input.
+    return flatten(clone(copies), axis, axis + 1)
 
 
 @function
@@ -94,10 +96,11 @@ def roll(x: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] | Non
     axes = (dims,) if isinstance(dims, int) else tuple(dims)
     if len(steps) != len(axes):
         raise ShapeError(f"roll: as many shifts as dims; got shifts={shifts} and dims={dims}")
+    rolled = x
     for step, axis in zip(steps, axes, strict=True):
         n = x.shape[axis]
         step = step % n if n != 0 else 0
         if type(step) is not int or step:
             before = (slice(None),) * (axis % x.ndim)
-            x = cat([x[(*before, slice(n - step, None))], x[(*before, slice(None, n - step))]], axis)
-    return x
+            rolled = cat([rolled[(*before, slice(n - step, None))], rolled[(*before, slice(None, n - step))]], axis)
+    return clone(x) if rolled is x else rolled

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError, StateDictError, TraceError
-from ..tensor import Tensor
+from ..tensor import Tensor, touch
 from ..tracer.mode import MODE, enable_grad
 from ..tracer.op import Array
+from ..tracer.run import RUN
 from .joined import Joined
 from .program import Program, Settings
 
@@ -54,7 +55,7 @@ class Optimizer:
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         if isinstance(params, (Tensor, np.ndarray, Mapping)):
             raise TypeError(f"params must be an iterable of Tensors or of dicts; got {type(params).__name__}")
-        self.defaults = defaults
+        self.defaults = {name: _number(value) for name, value in defaults.items()}
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
         self._joined: dict[Tensor, Joined] = {}
@@ -113,15 +114,18 @@ class Optimizer:
             if p in known:
                 raise ValueError(f"a parameter may be given only once; the one of shape {p.shape} comes again")
             known.add(p)
-        group = {"params": params, **self.defaults, **{k: v for k, v in param_group.items() if k != "params"}}
+        group = {"params": params, **self.defaults, **{k: _number(v) for k, v in param_group.items() if k != "params"}}
         self.check(self.options(group))
         self.param_groups.append(group)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drops the gradients of all parameters, or sets them to zero."""
+        run = RUN.get()
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is not None:
+                    if run is not None:
+                        run.gradients.append(p)
                     p.grad = None if set_to_none else Tensor(np.zeros_like(p.grad._data))
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -205,10 +209,10 @@ class Optimizer:
         step = self._run(arrays, states[0], settings)
         if joined is not None:
             joined.scatter()
-        for p, state in zip(batch, states, strict=True):
+        for state in states:
             if "step" in state:
                 state["step"] = step
-            p._touch()
+        touch(*batch)
 
     def _join(self, batch: list[Tensor], states: list[dict[str, Any]]) -> Joined:
         """Joins the parameters of a batch, and caches the result: the next step usually has the same batches."""
@@ -293,6 +297,8 @@ class Optimizer:
                 f"expected the keys 'state' and 'param_groups'; got {', '.join(map(repr, state_dict))}"
             )
         saved_groups, saved_state = state_dict["param_groups"], state_dict["state"]
+        if wrong := _malformed(saved_groups, saved_state):
+            raise StateDictError(f"state dict does not fit {type(self).__name__}: {wrong}")
         have, given = ([len(g["params"]) for g in groups] for groups in (self.param_groups, saved_groups))
         if have != given:
             raise StateDictError(
@@ -310,6 +316,8 @@ class Optimizer:
             new = {**saved, "params": group["params"]}
             for name, default in self.defaults.items():
                 if isinstance(default, tuple):
+                    if not isinstance(new[name], (tuple, list)) or len(new[name]) != len(default):
+                        raise StateDictError(f"group {number}: {name} must be {len(default)} numbers; got {new[name]}")
                     new[name] = tuple(new[name])
             options = self.options(new)
             self.check(options)
@@ -338,6 +346,18 @@ class Optimizer:
         return "\n".join([*lines, ")"])
 
 
+def _malformed(groups: Any, state: Any) -> str:
+    """Returns which part of a state dict has the wrong type; nothing if none has."""
+    if not isinstance(groups, (list, tuple)) or not all(isinstance(group, Mapping) for group in groups):
+        return f"param_groups must be a list of dicts; got {type(groups).__name__}"
+    for number, group in enumerate(groups):
+        if not isinstance(numbers := group.get("params"), (list, tuple)) or any(type(n) is not int for n in numbers):
+            return f"the params of group {number} must be a list of numbers"
+    if not isinstance(state, Mapping) or not all(isinstance(entries, Mapping) for entries in state.values()):
+        return "state must be a dict of dicts"
+    return ""
+
+
 def _fit(
     entries: Mapping[str, Any], p: Tensor, slots: Mapping[str, float], where: str, problems: list[str]
 ) -> dict[str, Any]:
@@ -353,8 +373,12 @@ def _fit(
         if name not in entries:
             continue
         entry = entries[name]
-        array = entry._data if isinstance(entry, Tensor) else np.asarray(entry)
         shape = () if name == "step" else p.shape
+        try:
+            array = entry._data if isinstance(entry, Tensor) else np.asarray(entry)
+        except ValueError:  # lists of different lengths
+            problems.append(f"{where}: {name} should have shape {shape}, got {type(entry).__name__}")
+            continue
         if array.shape != shape or array.dtype.kind not in "fiu":
             problems.append(f"{where}: {name} should have shape {shape}, got {array.dtype}{list(array.shape)}")
         elif name == "step":
@@ -362,6 +386,11 @@ def _fit(
         else:
             state[name] = Tensor(np.array(array, p.dtype, order="C"))
     return state
+
+
+def _number(option: Any) -> Any:
+    """Returns an option; a tensor without axes, which PyTorch takes for `lr`, as a number."""
+    return option.item() if isinstance(option, Tensor) and not option.ndim else option
 
 
 def at_least(low: float, options: Mapping[str, Any], *names: str) -> None:

@@ -160,7 +160,7 @@ class _Prover(SizeRuns):
         """
         axes = self.axes_of(symbol)
         if self._asked:
-            raise ExportError(f"to_onnx: {listed(axes)} cannot be dynamic ({symbol!r}): {why}")
+            raise ExportError(f"to_onnx: {listed(axes)} cannot be dynamic ({symbol!r}): {why}{self.unasked(symbol)}")
         self.fixed |= dict.fromkeys(axes, why)
         self._tight.update(axes if tight else ())
         for axis in axes:

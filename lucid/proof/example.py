@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import ExportError
-from ..nn.module import Module, example_of
+from ..nn.call import example_of
+from ..nn.module import Module
 from ..nn.rnn import RNNBase
 from ..tensor import Tensor, as_tensor
 from ..tracer.graph import Graph

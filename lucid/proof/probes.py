@@ -55,7 +55,7 @@ def probes(reach: Reach, leaky: bool) -> Probes:
         reads = any(_READ & set(_names(f.__code__)) for f in functions)
         return Probes((1, *_PRIMES) if reads else (1,))
     things: list[Any] = [thing for f in functions for thing in _things(f)]
-    things += [key for table in reach.containers for key in table]
+    things += [key for table in (*reach.containers, *(table for _, table in reach.tables)) for key in table]
     things += [name for module in reach.modules for name in vars(module)]
     groups = {group for thing in things if (group := tuple(n for n in _numbers(thing) if 1 <= n <= _LARGEST))}
     numbers = sorted({n for group in groups for n in group})[:_NUMBERS]

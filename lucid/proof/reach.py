@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import os
 import sysconfig
 import types
@@ -34,6 +35,15 @@ _WITHOUT_STATE = frozenset({"lucid", "numpy", "builtins"})
 """The packages whose classes and functions are not followed."""
 
 
+_STORES = frozenset(f"{what}_{where}" for what in ("STORE", "DELETE") for where in ("ATTR", "DEREF", "GLOBAL", "NAME"))
+
+_INDIRECT = frozenset(
+    {"__dict__", "__setattr__", "__delattr__", "_buffers", "_modules", "_parameters"}
+    | {"delattr", "exec", "globals", "setattr", "vars"}
+)
+"""The names that code mentions where it assigns attributes or variables by other means than a statement."""
+
+
 class Reach:
     """What a function can reach through attributes of modules, closures, defaults, global variables and containers.
 
@@ -44,15 +54,19 @@ class Reach:
 
     Attributes:
         modules: the modules.
+        tables: the tables of their parameters, buffers and submodules, each with the module.
         functions: the user's functions and methods.
         containers: dicts, lists and sets.
         caches: functions with a `functools.lru_cache`.
         cells: the variables of closures, by name.
         globals: global variables with plain values, tensors or containers: (namespace, name).
+        stored: the names of variables and attributes that the user's code assigns or deletes; None if it assigns some
+            by other means, such as `globals` or `__dict__`.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.modules: list[Module] = []
+        self.tables: list[tuple[Module, dict[str, Any]]] = []
         self.functions: list[types.FunctionType] = []
         self.containers: list[Any] = []
         self.caches: list[Any] = []
@@ -63,6 +77,7 @@ class Reach:
         modules = function.modules() if isinstance(function, Module) else ()
         self._own = {_package(thing) for thing in (function, *map(type, modules))} - _WITHOUT_STATE
         self._visit(function)
+        self.stored = _stored(self.functions)
 
     def _visit(self, thing: Any) -> None:
         if id(thing) in self._seen:
@@ -94,7 +109,7 @@ class Reach:
         self.modules.append(module)
         own = module.__dict__
         for table in ("_parameters", "_buffers", "_modules"):
-            self.containers.append(own[table])
+            self.tables.append((module, own[table]))
             self._seen[id(own[table])] = own[table]
         for name, value in own.items():
             if name not in module._notes:
@@ -155,6 +170,22 @@ class Reach:
 
 def _package(thing: Any) -> str:
     return (getattr(thing, "__module__", None) or "").partition(".")[0]
+
+
+def _stored(functions: Iterable[types.FunctionType]) -> frozenset[str] | None:
+    """Returns the names that code assigns or deletes, apart from local variables; None if it may be any name."""
+    stored: set[str] = set()
+    left = [function.__code__ for function in functions]
+    for code in left:
+        if not _INDIRECT.isdisjoint(code.co_names):
+            return None
+        left += [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
+        stored.update(
+            step.argval
+            for step in dis.get_instructions(code)
+            if step.opname in _STORES and isinstance(step.argval, str)
+        )
+    return frozenset(stored)
 
 
 def _names(code: types.CodeType) -> set[str]:

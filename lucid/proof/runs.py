@@ -16,7 +16,7 @@ from ..tracer.read import Answer, Key, Read
 from ..tracer.trace import record
 from ..tracer.tree import flatten
 from .example import Axis, Example
-from .isolation import Snapshot, isolated
+from .isolation import isolated
 from .reach import Reach
 from .reads import ReadCheck, line_of
 
@@ -89,11 +89,11 @@ class Runs:
             ExportError: NumPy writes into a traced tensor.
         """
         args, kwargs = self.example.arguments(arrays)
-        snapshot = Snapshot(self.reach)
         try:
-            names = self.example.names
-            graph = record(self.function, args, kwargs, answer, limit, names, trained=self.trained, **symbolic)
-            self.changed = snapshot.changed()
+            with isolated(self.reach) as snapshot:
+                names = self.example.names
+                graph = record(self.function, args, kwargs, answer, limit, names, trained=self.trained, **symbolic)
+                self.changed = snapshot.changed()
         except ValueError as error:
             if "read-only" not in str(error) or isinstance(error, LucidError):
                 raise
@@ -101,8 +101,6 @@ class Runs:
                 f"to_onnx: {line_of(error)}: NumPy writes into the elements of a traced tensor, and no graph records "
                 "that; compute with tensors, as with lucid.where"
             ) from error
-        finally:
-            snapshot.restore()
         return graph
 
     def traced(self, sizes: Mapping[Axis, int]) -> Graph:

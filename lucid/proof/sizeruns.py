@@ -19,6 +19,7 @@ from ..tracer.size import Size, evaluate
 from ..tracer.symbolic import resolved
 from .example import Arrays, Axis, Example
 from .isolation import isolated
+from .naming import listed
 from .runs import Runs
 
 __all__ = ["SizeRuns"]
@@ -59,6 +60,18 @@ class SizeRuns(Runs):
     def axes_of(self, symbol: str) -> tuple[Axis, ...]:
         """Returns the axes that have a symbol."""
         return tuple([axis for axis, own in self.symbols.items() if own == symbol])
+
+    def unasked(self, symbol: str) -> str:
+        """Returns which other axes of the same size were not asked for; one of them may have to vary as well."""
+        size = self.size(self.axes_of(symbol)[0])
+        others = [axis for axis in self.all_axes() if axis not in self.symbols and self.size(axis) == size != 1]
+        return (
+            f"; if it is also {listed(others)}, name it there, too: dynamic={{..., "
+            + ", ".join(f"{name!r}: {{{axis}: {symbol!r}}}" for name, axis in others)
+            + "}"
+            if others
+            else ""
+        )
 
     def sized(self, sizes: Mapping[str, int]) -> dict[Axis, int]:
         """Returns the size of each axis, given those of the symbols."""

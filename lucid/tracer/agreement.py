@@ -141,7 +141,9 @@ class _Agreement:
         if self.graph.measured and unknowns_of(attr) - self.sizes.keys():
             return  # the other run did not record what it is measured at
         if not _equal(number, actual):
-            raise self._error(f"{what} changed ({number} and {actual}) with {self._changed()}")
+            kept = "; if it is a state that a call keeps on an object, take it as an input, and return it"
+            state = kept if what == "a constant" and "values" in self._changed() else ""
+            raise self._error(f"{what} changed ({number} and {actual}) with {self._changed()}{state}")
 
     def _changed(self) -> str:
         """Describes what changed between the runs."""

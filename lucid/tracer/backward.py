@@ -6,6 +6,7 @@ Un-broadcasting, casting, accumulation, freeing and all checks are done here, on
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from .graph import walk
 from .mode import GradMode, current_trace
 from .node import FREED, Node, TensorLike, Value
 from .op import OPS
+from .writes import WRITES
 
 __all__ = ["backward"]
 
@@ -133,17 +135,11 @@ def _run_rule(node: Node, gradients: list[Any], wrap: Wrap, create_graph: bool) 
             "or say why there is none, with @lucid.op(no_gradient=...)"
         )
     kept, outputs, shapes = node.saved
-    stamp = 0
-    for i in kept:
-        input = node.inputs[i]
-        if type(input) is Value:
-            stamp += input.owner().version
-    if node.stamp != stamp:
-        leaves = [v.owner() for i in kept if type(v := node.inputs[i]) is Value and v.owner().is_leaf]
+    if node.stamp != WRITES.now and (gone := WRITES.since(node.stamp, chain(kept.values(), outputs))):
         raise GradientError(
-            f"backward: a tensor that the gradient of {op.name} needs was overwritten after the forward pass (one of "
-            f"{', '.join(f'{v.dtype}{list(v.shape)}' for v in leaves)}); run the forward pass again, or change "
-            "parameters only after backward"
+            f"backward: a tensor that the gradient of {op.name} needs was overwritten after the forward pass ("
+            f"{', '.join(f'{array.dtype}{list(array.shape)}' for array in gone)}); run the forward pass again, or "
+            "change parameters and buffers only after backward"
         )
     link = create_graph or node.trace is not None
     args: list[Any] = []

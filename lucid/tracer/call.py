@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DtypeError, LucidError
+from .described import described
 from .mode import MODE
 from .node import Node, Spec, Value
 from .symbolic import call_symbolic
+from .writes import WRITES
 
 if TYPE_CHECKING:
     from .op import Op
@@ -57,11 +59,11 @@ def _call({parameters}):
 {edges}
     else:
 {captured}
-    _kept, _stamp, _saved = {{}}, 0, None
+    _kept, _saved = {{}}, None
     if _needs:
 {keep}
         _saved = (_kept, {out}, {shapes})
-    return _recorded(_op, {values}, {first}, {attrs}, _result, _saved, _stamp, _trace)
+    return _recorded(_op, {values}, {attrs}, _result, _saved, _trace)
 """
 """Names with a leading underscore belong to the template; all others are inputs and attributes."""
 
@@ -76,12 +78,6 @@ else:
 
 _EDGE = "({x}._value or {x}._leaf_value()) if _isinstance({x}, _Tensor) and {x}._requires_grad else _number({x})"
 """Outside a trace, a node's inputs are values that gradients flow to, numbers, or None for everything else."""
-
-_KEEP = """\
-_kept[{i}] = {array}
-if _type({value}) is _Value:
-    _stamp += {value}.version if {value}.node is None else {value}.owner().version
-"""
 
 # A named tuple's own constructor takes three times as long.
 _spec = functools.partial(tuple.__new__, Spec)
@@ -105,12 +101,11 @@ def call_of(op: Op[Any, Any]) -> Callable[..., Any]:
         "_new": object.__new__,
         # Builtins too: an input may be called `type`.
         "_ERRORS": (ValueError, IndexError, TypeError),
-        **{f"_{builtin.__name__}": builtin for builtin in (enumerate, isinstance, tuple, type, zip)},
+        **{f"_{builtin.__name__}": builtin for builtin in (enumerate, isinstance, tuple, type)},
         "_MODE": MODE,
         "_as_array": _as_array,
         "_as_arrays": _as_arrays,
         "_number": _number,
-        "_first": _first,
         "_captured": _captured,
         "_recorded": _recorded,
         "_symbolic": call_symbolic,
@@ -158,7 +153,7 @@ def source_of(op: Op[Any, Any]) -> str:
     shapes = [f"{array}.shape if _type({array}) is _ndarray else ()" for array in arrays]
     keep = []
     for i in op.keeps_inputs:
-        kept = _KEEP.format(i=i, array=arrays[i], value=values[i])
+        kept = f"_kept[{i}] = {arrays[i]}"
         if i in op.partners:
             other = values[op.partners[i]]
             kept = f"if _type({other}) is _Value and {other}.requires_grad:\n{indent(kept, '    ')}"
@@ -170,11 +165,9 @@ def source_of(op: Op[Any, Any]) -> str:
         captured.append(f"_values = [_captured(_op, _x, _trace) for _x in {star}]")
         shapes.append("*[_a.shape if _type(_a) is _ndarray else () for _a in _arrays]")
         if op.keeps_star:
-            keep.append(f"for _i, (_a, _v) in _enumerate(_zip(_arrays, _values), {len(fixed)}):")
-            keep.append(indent(_KEEP.format(i="_i", array="_a", value="_v"), "    "))
+            keep.append(f"_kept.update(_enumerate(_arrays, {len(fixed)}))")
         arrays.append("*_arrays")
         values.append("*_values")
-    first = "_a0" if fixed else "_first(_arrays)" if op.variadic else "None"
     return _CALL.format(
         parameters=", ".join(_parameters(op, fixed)),
         take=_block(take, 1),
@@ -189,7 +182,6 @@ def source_of(op: Op[Any, Any]) -> str:
         out="(_result if _type(_result) is _tuple else (_result,))" if op.keeps_out else "()",
         shapes=_row(shapes) if op.keeps_shapes else "()",
         values=_row(values),
-        first=first,
     )
 
 
@@ -233,7 +225,7 @@ def _as_array(op: Op[Any, Any], x: Any) -> Any:
     if isinstance(x, (np.ndarray, np.generic)):
         # A NumPy scalar takes part in dtype promotion, as in NumPy 2; a Python number does not.
         return np.asarray(x)
-    raise DtypeError(f"{op.name}: expected Tensors, arrays or numbers; got {type(x).__name__}")
+    raise DtypeError(f"{op.name}: expected Tensors, arrays or numbers; got {described(x)}")
 
 
 def _as_arrays(result: Any) -> Any:
@@ -243,10 +235,6 @@ def _as_arrays(result: Any) -> Any:
 
 def _number(x: Any) -> Any:
     return x if type(x) in _NUMBERS else None
-
-
-def _first(arrays: list[Any]) -> Any:
-    return arrays[0] if arrays else None
 
 
 def _captured(op: Op[Any, Any], x: Any, trace: Trace) -> Any:
@@ -259,11 +247,9 @@ def _captured(op: Op[Any, Any], x: Any, trace: Trace) -> Any:
 def _recorded(
     op: Op[Any, Any],
     inputs: tuple[Any, ...],
-    first: Any,
     attrs: dict[str, Any],
     result: Any,
     saved: Any,
-    stamp: int,
     trace: Trace | None,
 ) -> Any:
     """Records a node and returns the op's results as Tensors.
@@ -271,28 +257,24 @@ def _recorded(
     Args:
         op: the op that ran.
         inputs: its inputs as the node stores them: values, numbers or None.
-        first: the first input, as an array, a number or None.
         attrs: its attributes.
         result: the array that it returned, or a tuple of them.
         saved: what the gradient rule needs; None if no gradients are recorded.
-        stamp: the sum of the versions of the kept inputs.
         trace: the active trace, if any.
     """
-    needs = saved is not None
+    needs, stamp = saved is not None, WRITES.now
     results: Any
     if type(result) is tuple:
         node = Node(op, inputs, attrs, tuple([_spec((part.shape, part.dtype)) for part in result]), needs, saved, stamp)
-        results, shown = tuple([op.tensor._wrap(part, node.value(i)) for i, part in enumerate(result)]), result[0]
+        results = tuple([op.tensor._wrap(part, node.value(i)) for i, part in enumerate(result)])
     else:
         # The same for one result, inlined: the calls would take as long as everything else here.
         shape, dtype = spec = _spec((result.shape, result.dtype))
         node = Node(op, inputs, attrs, (spec,), needs, saved, stamp)
-        results, shown = object.__new__(op.tensor), result
+        results = object.__new__(op.tensor)
         results._data, results.grad = result, None
         results._requires_grad = needs = needs and dtype.kind == "f"
         results._value = Value(shape, dtype, needs, node)
-    if shown.base is not None and inputs and type(inputs[0]) is Value:
-        node.views = np.may_share_memory(shown, first)
     if trace is not None:
         trace.record(node)
     return results

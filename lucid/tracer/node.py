@@ -68,13 +68,6 @@ class Value:
         """Whether gradients stop here: no node produced it, or one that was recorded for a trace only."""
         return self.node is None or not self.node.needs_grad
 
-    def owner(self) -> Value:
-        """Returns the value that owns the memory: this one, or the one that it is a view of."""
-        value = self
-        while value.node is not None and value.node.views:
-            value = value.node.inputs[0]
-        return value
-
     def hook_table(self) -> Hooks:
         """Returns the hooks on its gradient, created on first use."""
         if self.is_leaf:
@@ -115,8 +108,7 @@ class Node:
         inputs: one entry per input: a Value, a Python number, or None for an input that was omitted or that, outside a
             trace, receives no gradient.
         saved: what the gradient rule needs: (arrays of inputs by position, arrays of outputs, shapes of inputs).
-        stamp: the sum of the versions of the kept leaves; if one of them is overwritten, the sum changes.
-        views: whether the outputs are views of the first input, and so change when it is overwritten.
+        stamp: the time at which it was recorded: the number of writes in place until then.
         hooks: the hooks on the gradient of each output, if any.
         needs_grad: whether gradients flow through; False for a node that was recorded for a trace only.
         trace: the trace that recorded this node, if any; `scope` and `location` are known only then.
@@ -137,7 +129,6 @@ class Node:
         "sizes",
         "stamp",
         "trace",
-        "views",
     )
 
     def __init__(
@@ -157,7 +148,6 @@ class Node:
         self.needs_grad = needs_grad
         self.saved = saved
         self.stamp = stamp
-        self.views = False
         self.hooks: dict[int, Hooks] | None = None
         self.trace: Any = None
         self.sizes: tuple[tuple[Any, ...], ...] | None = None

@@ -18,6 +18,7 @@ from .graph import Graph
 from .location import Location, user_location
 from .node import Node, Spec, Value
 from .size import Atom, Size, unknown
+from .writes import WRITES
 
 if TYPE_CHECKING:
     from .op import Op
@@ -204,11 +205,9 @@ def call_symbolic(
     shapes = sizes.call(op, inputs, attrs, parts)
     needs = grad and op.no_gradient is None and any(isinstance(x, tensor) and x._requires_grad for x in inputs)
     values = tuple([_operand(op, x, trace) for x in inputs])
-    saved, stamp = _saved(op, inputs, arrays, values, parts, sizes) if needs else (None, 0)
-    node = Node(op, values, attrs, tuple([Spec(part.shape, part.dtype) for part in parts]), needs, saved, stamp)
+    saved = _saved(op, inputs, arrays, values, parts, sizes) if needs else None
+    node = Node(op, values, attrs, tuple([Spec(part.shape, part.dtype) for part in parts]), needs, saved, WRITES.now)
     node.sizes = sizes.measured(shapes, node)
-    if parts[0].base is not None and values and type(values[0]) is Value:
-        node.views = np.may_share_memory(parts[0], arrays[0])
     trace.record(node)
     made = [tensor._traced._of(part, node.value(i), node.sizes[i], sizes) for i, part in enumerate(parts)]
     return tuple(made) if type(result) is tuple else made[0]
@@ -220,21 +219,15 @@ def _operand(op: Op[Any, Any], x: Any, trace: Trace) -> Any:
     return trace.value_of(x if isinstance(x, op.tensor) else op.tensor(np.asarray(x)))
 
 
-def _saved(
-    op: Op[Any, Any], inputs: Any, arrays: Any, values: Any, parts: Any, sizes: Sizes
-) -> tuple[tuple[Any, ...], int]:
-    """Returns what the gradient rule needs, and the sum of the versions of what is kept."""
+def _saved(op: Op[Any, Any], inputs: Any, arrays: Any, values: Any, parts: Any, sizes: Sizes) -> tuple[Any, ...]:
+    """Returns what the gradient rule needs."""
     kept: dict[int, Any] = {}
-    stamp = 0
     for i in (*op.keeps_inputs, *(range(len(op.inputs) - 1, len(inputs)) if op.keeps_star else ())):
-        value = values[i]
         if i in op.partners and not (type(other := values[op.partners[i]]) is Value and other.requires_grad):
             continue
         kept[i] = inputs[i] if type(inputs[i]) is Dim else arrays[i]
-        if type(value) is Value:
-            stamp += value.owner().version
     shapes = tuple([sizes.shape_of(v) if type(v) is Value else () for v in values]) if op.keeps_shapes else ()
-    return (kept, parts if op.keeps_out else (), shapes), stamp
+    return kept, parts if op.keeps_out else (), shapes
 
 
 def resolved(graph: Graph, names: dict[Any, Any]) -> Graph:

@@ -48,6 +48,10 @@ def test_every_dtype_as_in_numpy(case, dtype):
         with np.errstate(all="ignore"):
             wanted = case.ref(*arrays)
     except (TypeError, ValueError):
+        if case.name == "sign":
+            # As in PyTorch, bools are their own signs.
+            np.testing.assert_array_equal(run(case, wrapped(arrays))[0].numpy(), arrays[0])
+            return
         with pytest.raises((TypeError, ValueError)):
             run(case, wrapped(arrays))
         return
@@ -55,6 +59,11 @@ def test_every_dtype_as_in_numpy(case, dtype):
     if case.name in ("floor", "ceil", "trunc", "rint") and not dtype.startswith("float"):
         # As in PyTorch, and in NumPy from 2.1 on: rounding returns integers unchanged.
         wanted = arrays[0]
+    if wanted.dtype == np.float16 and dtype != "float16":
+        # As in PyTorch: no function of bools or small integers falls to half precision.
+        wanted = case.ref(*[x.astype(np.float32) for x in arrays])
+    if case.name == "square" and dtype == "bool":
+        wanted = wanted.astype(np.int64)
     assert found.dtype == wanted.dtype
     np.testing.assert_allclose(found.numpy(), wanted, rtol=1e-3 if wanted.dtype == np.float16 else 1e-6)
 

@@ -41,7 +41,7 @@ PLACE = {part: place for place, parts in enumerate(ORDER) for part in parts}
 WITHIN = {
     "proof": (
         ("placement", "reach", "reads", "perturb", "ties"),
-        ("isolation", "probes", "separation", "states", "resize"),
+        ("isolation", "probes", "ranges", "separation", "states", "resize"),
         ("example",),
         ("proof", "runs", "naming"),
         ("sizeruns",),
@@ -49,7 +49,14 @@ WITHIN = {
         ("axes", "carried"),
         ("streaming",),
     ),
-    "export": (("file",), ("lowering",), ("precision", "rounding"), ("parity",), ("exported",), ("to_onnx",)),
+    "export": (
+        ("file",),
+        ("lowering",),
+        ("calling", "precision", "rounding"),
+        ("parity",),
+        ("exported",),
+        ("to_onnx",),
+    ),
     "runtime": (("session",), ("compiled",)),
 }
 # Third-party packages other than NumPy, and the first part, if any, that may import each at the top of a file.

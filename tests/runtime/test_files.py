@@ -86,6 +86,7 @@ def test_a_bit_flipped_in_a_file_without_digests(data: bytes, tmp_path: Path) ->
     """The model may run with wrong numbers, but the process must not crash."""
     model = onnx.ModelProto.FromString(data)
     del model.metadata_props[:]
+    model.producer_name = "another"
     path = tmp_path / "model.onnx"
     path.write_bytes(model.SerializeToString())
     code = """

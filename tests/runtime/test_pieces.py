@@ -372,6 +372,7 @@ def foreign(exported: Any) -> bytes:
     """Returns a file without lucid's metadata."""
     proto = exported.proto
     del proto.metadata_props[:]
+    proto.producer_name = "another"
     return bytes(proto.SerializeToString())
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import array
+import collections
 import copy
 import math
 import pickle
@@ -38,6 +40,51 @@ def test_dtype_of_new_tensors(data, dtype):
     made = lucid.tensor(data)
     assert made.dtype == dtype
     np.testing.assert_array_equal(made.numpy(), np.asarray(data).astype(dtype))
+
+
+class Table:
+    """What brings an array of its own, as tables of pandas and pyarrow do."""
+
+    def __init__(self, *columns):
+        self.columns = columns
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.columns, dtype)
+
+
+class Described:
+    """What describes its memory."""
+
+    def __init__(self, column):
+        self.column, self.__array_interface__ = column, column.__array_interface__
+
+
+MINUTE = 1_700_000_040.0
+"""A time in seconds: float32 holds it to two minutes."""
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "float16", "bool"])
+def test_what_brings_its_own_array_keeps_its_dtype(dtype):
+    values = np.array([0, 1, 1], dtype)
+    column = np.array([0.0, 1.0, 1.0]).astype(dtype)
+    for data in (Described(column), memoryview(column), Table(*column)):
+        for made in (lucid.tensor(data), lucid.as_tensor(data)):
+            assert made.dtype == (dtype if not isinstance(data, Table) else np.asarray(data).dtype)
+            np.testing.assert_array_equal(made.numpy(), values)
+
+
+def test_a_column_of_times_keeps_its_minutes():
+    for data in (Table(MINUTE), array.array("d", [MINUTE])):
+        assert lucid.tensor(data).tolist() == [MINUTE]
+    assert lucid.tensor(Table(MINUTE), dtype="float32").dtype == np.float32
+    assert lucid.tensor(collections.deque([1.5])).dtype == np.float32
+
+
+def test_tables_of_pandas():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"time": [MINUTE, MINUTE + 60], "value": [1.0, 2.0]})
+    assert lucid.tensor(frame).tolist() == [[MINUTE, 1.0], [MINUTE + 60, 2.0]]
+    assert lucid.tensor(frame["time"]).dtype == np.float64
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -152,7 +199,27 @@ def test_numpy_and_gradients():
 
 def test_arrays_and_tensors_mix():
     array, x = np.array([1.0, 2.0], np.float32), lucid.tensor([3.0, 4.0])
-    for mixed, expected in ((array + x, [4, 6]), (x - array, [2, 2]), (array @ x, 11.0), (array / x, [1 / 3, 0.5])):
+    ints, bits = np.array([5, 6]), lucid.tensor([3, 4])
+    for mixed, expected in (
+        (array + x, [4, 6]),
+        (array - x, [-2, -2]),
+        (x - array, [2, 2]),
+        (array * x, [3, 8]),
+        (array @ x, 11.0),
+        (array / x, [1 / 3, 0.5]),
+        (array // x, [0, 0]),
+        (array % x, [1, 2]),
+        (array**x, [1, 16]),
+        (ints & bits, [1, 4]),
+        (ints | bits, [7, 6]),
+        (ints ^ bits, [6, 2]),
+        (array == x, [0, 0]),
+        (array != x, [1, 1]),
+        (array < x - 1, [1, 1]),
+        (array <= x - 2, [1, 1]),
+        (array > x - 2, [0, 0]),
+        (array >= x - 2, [1, 1]),
+    ):
         assert isinstance(mixed, lucid.Tensor)
         np.testing.assert_allclose(mixed.numpy(), np.float32(expected))
 

@@ -1,4 +1,5 @@
-"""The metadata of a file: the version that wrote it, its axes, its verification report, how it streams, its digests."""
+"""The metadata of a file: the version that wrote it, its axes, its verification report, how it streams, the
+ranges of its inputs, its digests."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ __all__ = [
     "CONDITIONS",
     "OPSET",
     "PREFIX",
+    "RANGES",
     "REPORT",
     "STREAMING",
     "VERSION",
@@ -30,6 +32,7 @@ AXES = "lucid.axes"
 CONDITIONS = "lucid.conditions"
 REPORT = "lucid.verification"
 STREAMING = "lucid.streaming"
+RANGES = "lucid.ranges"
 
 
 def check_metadata(metadata: Mapping[str, str] | None) -> dict[str, str]:
@@ -62,6 +65,7 @@ def stamp(
     conditions: Sequence[str],
     report: Mapping[str, Any] | None,
     streaming: Mapping[str, Any],
+    ranges: Sequence[Mapping[str, Any]],
     metadata: Mapping[str, str],
 ) -> None:
     """Writes the metadata into a model; the digests come last, since they cover the rest."""
@@ -78,6 +82,7 @@ def stamp(
             CONDITIONS: json.dumps(conditions),
             REPORT: json.dumps(report),
             STREAMING: json.dumps(streaming),
+            RANGES: json.dumps(ranges),
         }
     )
     model.metadata_props.update(lay_out(model).digests().metadata)

@@ -17,25 +17,38 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
 from ...errors import FileError
+from .claims import check_digests
 from .digest import messages
 from .layout import LIMIT
-from .tensors import check_tensor
+from .tensors import Contents, check_tensor
 from .wiring import check_wiring
 
 __all__ = ["folder_of", "load", "parse", "read"]
 
 
-def load(path: str | os.PathLike[str]) -> ir.Model:
-    """Reads a model; external data is read when it is used.
+def load(path: str | os.PathLike[str], *, verify: bool = True) -> ir.Model:
+    """Reads a model, and checks it against its digests if lucid wrote it.
+
+    Args:
+        path: the model.
+        verify: whether to check the digests, and to read external data now; if not, it is read when it is used.
 
     Raises:
         FileError: it cannot be read, is not an ONNX model, is damaged, or refers to files that are not its own.
+        VerificationError: it was altered after lucid wrote it, or lost its digests.
     """
     proto = read(path)
     try:
         check_wiring(proto)
+    except FileError as error:
+        raise FileError(f"{os.fspath(path)} is damaged: {error}") from error
+    if verify:
+        check_digests(proto, Contents(folder_of(path)), os.fspath(path), "load(..., verify=False) reads")
+    try:
         model = ir.from_proto(proto)
         ir.external_data.set_base_dir(model.graph, folder_of(path))
+        if verify:
+            ir.external_data.load_to_model(model)
     except Exception as error:  # onnx_ir raises many exception types for invalid models
         raise FileError(f"{os.fspath(path)} is damaged: {error}") from error
     return model
@@ -76,6 +89,10 @@ def parse(data: bytes, name: str = "the model", folder: Path | None = None) -> o
     """
     if not data:
         raise FileError(f"{name} is empty")
+    if data[4:8] == b"ORTM":
+        raise FileError(
+            f"{name} is in onnxruntime's own format, which cannot be checked; use the ONNX file that it was made from"
+        )
     try:
         proto = onnx.ModelProto.FromString(data)
     except DecodeError as error:

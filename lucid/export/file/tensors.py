@@ -45,7 +45,7 @@ class _Place(NamedTuple):
 
 
 class Contents:
-    """Returns the elements of the tensors of a checked model; external data is mapped into memory, not read.
+    """Returns the elements of the tensors of a checked model; external data is read, one tensor at a time.
 
     Args:
         folder: the folder of the model.
@@ -64,7 +64,7 @@ class Contents:
             dtype = _dtype(tensor)
             place = _place(tensor)
             if dtype.bitwidth < 8 or not place.length:
-                raw = self._bytes(place).tobytes()
+                raw = self.raw(tensor)
                 return elements(onnx.TensorProto(dims=tensor.dims, data_type=tensor.data_type, raw_data=raw))
             numpy = dtype.numpy()
             # The dtypes that NumPy lacks have no byte order, and no machine that supports them is big-endian.
@@ -73,10 +73,16 @@ class Contents:
         except Exception as error:  # onnx_ir raises many exception types for invalid models
             raise FileError(f"tensor {tensor.name!r} cannot be read: {error}") from error
 
+    def raw(self, tensor: onnx.TensorProto) -> bytes:
+        """Returns the bytes of an external tensor."""
+        return self._bytes(_place(tensor)).tobytes()
+
     def _bytes(self, place: _Place) -> np.ndarray[Any, Any]:
-        if not place.length:
-            return np.empty(0, np.uint8)
-        return np.memmap(self.folder / place.location, np.uint8, "r", place.offset, (place.length,))
+        # Not mapped: to read a file that is cut off meanwhile would end the process.
+        read = np.fromfile(self.folder / place.location, np.uint8, place.length, offset=place.offset)
+        if read.size != place.length:
+            raise FileError(f"{place.location!r} ends early: it was changed while it was read")
+        return read
 
 
 def elements(tensor: onnx.TensorProto) -> np.ndarray[Any, Any]:
@@ -164,7 +170,9 @@ def _check_place(tensor: onnx.TensorProto, size: int, folder: Path | None) -> No
         try:
             status = path.lstat()
         except OSError as error:
-            raise FileError(f"{what}, which cannot be read: {error.strerror}") from error
+            raise FileError(
+                f"{what}, which cannot be read: {error.strerror}; a model and its data file must be copied together"
+            ) from error
         if stat.S_ISLNK(status.st_mode):
             raise FileError(f"{what}, which is a link; only plain files are read")
     if not stat.S_ISREG(status.st_mode):

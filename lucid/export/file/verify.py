@@ -94,18 +94,20 @@ def verify(path: str | os.PathLike[str]) -> Verified:
     if parts:
         raise VerificationError(f"{name} was altered after it was written: {' and '.join(parts)}")
     try:
+        report = read_json(metadata[REPORT])
+        _compared(report)
         return Verified(
             name,
             metadata[VERSION],
             int(metadata[OPSET]),
             {input: {int(axis): s for axis, s in free.items()} for input, free in read_json(metadata[AXES]).items()},
-            read_json(metadata[REPORT]),
+            report,
             found.weights,
             found.graph,
             len(found.tensors),
             {key: value for key, value in metadata.items() if not key.startswith(PREFIX)},
         )
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, LookupError, OverflowError) as error:
         raise VerificationError(f"{name} has metadata that lucid did not write: {error}") from error
 
 

@@ -18,6 +18,7 @@ from .builder import Builder
 from .plan import Plan, strategy_of
 from .prune import all_nodes, without_dead
 from .registry import LOWERINGS
+from .ties import tied
 
 __all__ = ["lower", "lower_body"]
 
@@ -63,6 +64,8 @@ def lower(plan: Plan, opset: int) -> ir.Model:
     nodes, outputs = without_dead(b.nodes, outputs)
     used = {v for node in all_nodes(nodes) for v in node.inputs if v is not None}
     initializers = [v for v in b.initializers.values() if v in used]
+    if plan.ties:
+        nodes, initializers = tied(b, nodes, initializers)
     # A weight that was folded into another constant is gone, so its name is free again.
     names = {v.name for v in initializers} | {v.name for v in inputs}
     for constant in initializers:

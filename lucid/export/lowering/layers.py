@@ -62,8 +62,10 @@ def _(
     b: Builder, x: Any, weight: Any, bias: Any, stride: int, padding: tuple[int, int], dilation: int, groups: int
 ) -> Any:
     dtype = out_dtype(b)
-    x, weight = b.cast(x, dtype), b.cast(weight, dtype)
-    bias = None if bias is None else b.cast(bias, dtype)
+    # MatMul and Pad have no kernels for small integers.
+    kernel_dtype = np.dtype(np.int32) if dtype.kind != "f" and dtype.itemsize < 4 else dtype
+    x, weight = b.cast(x, kernel_dtype), b.cast(weight, kernel_dtype)
+    bias = None if bias is None else b.cast(bias, kernel_dtype)
     if dtype == np.float32:
         return b.op("Conv", x, weight, bias, strides=[stride], pads=list(padding), dilations=[dilation], group=groups)
     # onnxruntime has Conv only in float32; for other dtypes, one matrix product per group.
@@ -74,7 +76,7 @@ def _(
     rows = b.op("Reshape", taps, joined(b, [batch, groups, inner * size, -1]))
     kernel = b.op("Reshape", weight, np.array([groups, outputs // groups, inner * size]))
     out = b.op("Reshape", b.op("MatMul", kernel, rows), joined(b, [batch, outputs, -1]))
-    return out if bias is None else b.op("Add", out, b.op("Unsqueeze", bias, np.array([1])))
+    return b.cast(out if bias is None else b.op("Add", out, b.op("Unsqueeze", bias, np.array([1]))), dtype)
 
 
 @lowers("windows")
@@ -137,6 +139,14 @@ def _(b: Builder, x: Any, target: Any, weight: Any, dim: int, ignore_index: int)
         return loss, b.cast(kept, dtype), shares
     weights = b.op("Where", kept, b.op("Gather", b.cast(weight, dtype), index, axis=0), zero, dtype=dtype)
     return b.op("Mul", loss, weights), weights, shares
+
+
+@lowers("product_or_zero")
+def _(b: Builder, x: Any, weight: Any) -> Any:
+    dtype = out_dtype(b)
+    zero = np.zeros((), dtype)
+    none = b.op("Equal", b.cast(weight, dtype), zero, dtype=np.bool_)
+    return b.op("Where", none, zero, call(b, "Mul", x, weight), dtype=dtype)
 
 
 @lowers("less_one_at")

@@ -108,6 +108,11 @@ for _name, _op_type in {
     _comparison(_name, _op_type)
 
 
+@lowers("is_class")
+def _(b: Builder, x: Any, classes: Any, n: Any) -> Any:
+    return compared(b, "Equal", x, classes)
+
+
 @lowers("ne")
 def _(b: Builder, x: Any, y: Any) -> Any:
     return b.op("Not", compared(b, "Equal", x, y))

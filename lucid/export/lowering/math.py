@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ...ops.activation import integer_limits
 from ...ops.erf import BEYOND, CENTRE, FAR, NEAR, WITHIN
 from .builder import Builder
 from .operands import call, out_dtype
@@ -166,6 +167,8 @@ def _(b: Builder, x: Any, low: Any, high: Any) -> Any:
 
 @lowers("hardtanh")
 def _(b: Builder, x: Any, min_val: float, max_val: float) -> Any:
+    if out_dtype(b).kind in "iu":
+        min_val, max_val = integer_limits(out_dtype(b), min_val, max_val)
     return call(b, "Clip", x, min_val, max_val)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from ...errors import ExportError
 from ...proof.example import Axis, check_names
 from ...proof.proof import Condition, Proof
+from ...proof.ranges import Range, find_ranges
 from ...proof.separation import Separation, separate, with_totals
 from ...proof.streaming import Streaming, prove_streaming, single_steps
 from ...tensor import Tensor
@@ -44,6 +45,8 @@ class Plan(NamedTuple):
         reads: where Python reads elements of tensors, without any effect on the graph.
         conditions: what sizes must satisfy.
         streaming: how the pieces of a sequence give what the whole gives.
+        ties: whether a weight that is used as it is and transposed is stored once.
+        ranges: the elements that inputs may hold.
     """
 
     graph: Graph
@@ -55,6 +58,8 @@ class Plan(NamedTuple):
     reads: tuple[str, ...] = ()
     conditions: tuple[Condition, ...] = ()
     streaming: Streaming = Streaming()
+    ties: bool = True
+    ranges: tuple[Range, ...] = ()
 
     @property
     def recurrent(self) -> frozenset[str]:
@@ -118,7 +123,7 @@ def make_plan(
     # Dynamic quantization gives other numbers for a whole batch than for its parts.
     separation = separate(proof.graph, proof.axes) if precision is None else None
     return Plan(
-        proof.graph,
+        _owned(proof.graph),
         proof.axes,
         proof.fixed,
         strategies,
@@ -127,6 +132,8 @@ def make_plan(
         proof.reads,
         proof.conditions,
         streaming,
+        precision != "int8",  # a product with a transposed table would not be quantized
+        find_ranges(proof.graph),
     )
 
 
@@ -138,6 +145,20 @@ def _with_parameters(graph: Graph) -> tuple[Graph, dict[str, Tensor]]:
     captured = {value: tensor for value, tensor in graph.captured.items() if value not in trained}
     parameters = {names[value]: tensor for value, tensor in trained.items()}
     return graph._replace(inputs=inputs, captured=captured), parameters
+
+
+def _owned(graph: Graph) -> Graph:
+    """Returns the graph with copies of its constants, which no later change of the model reaches."""
+    copies: dict[Any, np.ndarray[Any, Any]] = {}
+    captured: dict[Value, Any] = {}
+    for value, tensor in graph.captured.items():
+        data = tensor._data
+        # What is tied stays tied.
+        place = (data.__array_interface__["data"][0], data.shape, data.strides, data.dtype)
+        if place not in copies:
+            copies[place] = data.copy(order="K")
+        captured[value] = Tensor(copies[place], tensor.requires_grad)
+    return graph._replace(captured=captured)
 
 
 def _with_output_names(graph: Graph, names: Sequence[str]) -> Graph:

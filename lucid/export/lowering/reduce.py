@@ -75,6 +75,8 @@ def _(b: Builder, x: Any, dim: Dims, keepdim: bool) -> Any:
 
 @lowers("norm2")
 def _(b: Builder, x: Any, dim: Dims, keepdim: bool) -> Any:
+    if not in_shape(b):
+        return call(b, "Abs", x)
     return _lower_reduction(b, "ReduceL2", x, dim, keepdim)
 
 
@@ -107,7 +109,7 @@ def _(b: Builder, x: Any, shape: tuple[Any, ...]) -> Any:
 def _(b: Builder, x: Any, dim: Dims) -> Any:
     shape = in_shape(b)
     axes = axes_of(dim, len(shape))
-    taken = range(len(shape)) if axes is None else axes
+    taken = range(len(shape)) if axes is None or not shape else axes
     dtype = out_dtype(b)
     whole = product([shape[axis] for axis in taken])
     if whole is not None:
@@ -190,9 +192,17 @@ def _(b: Builder, x: Any, dim: int, dtype: Any) -> Any:
 
 @lowers("softmax")
 def _(b: Builder, x: Any, dim: int, dtype: Any) -> Any:
-    return call(b, "Softmax", x, axis=dim)
+    return _along(b, "Softmax", x, dim)
 
 
 @lowers("log_softmax")
 def _(b: Builder, x: Any, dim: int, dtype: Any) -> Any:
-    return call(b, "LogSoftmax", x, axis=dim)
+    return _along(b, "LogSoftmax", x, dim)
+
+
+def _along(b: Builder, op_type: str, x: Any, dim: int) -> Any:
+    """Emits an operator that needs an axis; a value without axes gets one for it."""
+    if in_shape(b):
+        return call(b, op_type, x, axis=dim)
+    row = call(b, op_type, b.op("Unsqueeze", x, np.array([0])), axis=0)
+    return b.op("Squeeze", row, np.array([0]))

@@ -79,7 +79,7 @@ def _(b: Builder, x: Any, shape: tuple[Any, ...]) -> Any:
 @lowers("squeeze")
 def _(b: Builder, x: Any, dim: Any) -> Any:
     shape = in_shape(b)
-    axes = axes_of(dim, len(shape)) if dim is not None else list(range(len(shape)))
+    axes = axes_of(dim, len(shape)) if dim is not None and shape else list(range(len(shape)))
     return squeezed(b, x, [axis for axis in axes or [] if isinstance(shape[axis], int) and shape[axis] == 1])
 
 
@@ -97,7 +97,7 @@ def _(b: Builder, x: Any, dims: tuple[int, ...]) -> Any:
 def _(b: Builder, x: Any, dims: Any) -> Any:
     rank = len(in_shape(b))
     axes = list(range(rank)) if dims is None else axes_of(dims, rank) or []
-    if not axes:
+    if not axes or not rank:
         return x
     n = len(axes)
     return b.op("Slice", x, np.full(n, LAST), np.full(n, FIRST), np.array(axes), np.full(n, -1))

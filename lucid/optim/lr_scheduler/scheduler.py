@@ -103,6 +103,9 @@ class LRScheduler:
             problems = [f"missing: {', '.join(missing)}"] if missing else []
             problems += [f"unexpected: {', '.join(unexpected)}"] if unexpected else []
             raise StateDictError(f"state dict does not fit {type(self).__name__}: {'; '.join(problems)}")
+        wrong = [name for name, value in own.items() if not _alike(value, state_dict[name])]
+        if wrong:
+            raise StateDictError(f"state dict does not fit {type(self).__name__}: {', '.join(wrong)} of another type")
         if len(state_dict["base_lrs"]) != len(self.base_lrs):
             raise StateDictError(
                 f"state dict does not fit {type(self).__name__}: it is for {len(state_dict['base_lrs'])} parameter "
@@ -110,6 +113,15 @@ class LRScheduler:
             )
         taken = {name: value for name, value in state_dict.items() if name not in self._unsaved}
         vars(self).update({name: list(v) if isinstance(v, list) else v for name, v in taken.items()})
+
+
+def _alike(own: Any, given: Any) -> bool:
+    """Returns whether a value can take the place of another: a number for a number, a list for a list."""
+    if isinstance(own, (list, tuple)):
+        return isinstance(given, (list, tuple))
+    if isinstance(own, (int, float)):
+        return isinstance(given, (int, float))
+    return own is None or given is None or isinstance(given, type(own))
 
 
 def for_each_group(optimizer: Optimizer, name: str, value: Any) -> list[Any]:

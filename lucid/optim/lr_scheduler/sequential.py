@@ -100,7 +100,9 @@ class SequentialLR(LRScheduler):
         return {**super().state_dict(), "schedulers": [scheduler.state_dict() for scheduler in self.schedulers]}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        parts = state_dict.get("schedulers", ())
+        parts = state_dict.get("schedulers", ()) if isinstance(state_dict, Mapping) else ()
+        if not isinstance(parts, (list, tuple)):
+            raise StateDictError(f"state dict does not fit SequentialLR: schedulers is {type(parts).__name__}, no list")
         if len(parts) != len(self.schedulers):
             raise StateDictError(
                 f"state dict does not fit SequentialLR: it is for {len(parts)} schedulers, not {len(self.schedulers)}"
@@ -110,7 +112,7 @@ class SequentialLR(LRScheduler):
             for scheduler, part in zip(self.schedulers, parts, strict=True):
                 scheduler.load_state_dict(part)
             super().load_state_dict(state_dict)
-        except StateDictError:
+        except BaseException:
             for scheduler, part in zip(self.schedulers, before, strict=True):
                 scheduler.load_state_dict(part)
             raise

@@ -12,7 +12,7 @@ from .placement import RULES, Placement, Step, places
     *("pow", "abs", "sign", "exp", "log", "sqrt", "tanh", "sigmoid", "relu", "maximum", "minimum"),
     *("eq", "ne", "lt", "le", "gt", "ge", "leaky_relu", "elu", "silu", "softplus", "gelu_erf", "gelu_slope"),
     *("gelu_tanh", "hardtanh", "expm1", "log1p", "log2", "logaddexp", "rsqrt", "reciprocal", "square", "sin", "cos"),
-    *("erf", "floor", "ceil", "trunc", "rint", "floor_divide", "remainder", "clip", "surprise"),
+    *("erf", "floor", "ceil", "trunc", "rint", "floor_divide", "remainder", "clip", "surprise", "is_class"),
     *("logical_and", "logical_or", "logical_xor", "logical_not", "isnan", "isinf", "isfinite"),
     *("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not"),
 )
@@ -51,6 +51,12 @@ def _(step: Step) -> Placement:
 @places("mul")
 def _(step: Step) -> Placement:
     return _product(step, step.product_over(0, 1))
+
+
+@places("product_or_zero")
+def _(step: Step) -> Placement:
+    step.require_plain(1)
+    return _product(step, step.placements[0].over)
 
 
 @places("div")

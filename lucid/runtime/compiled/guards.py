@@ -64,7 +64,7 @@ class Guards:
     def training(self) -> Module | None:
         """Returns the first module that is in training mode; None if there is none."""
         for module in self.modules:
-            if module.training:
+            if module.__dict__["training"]:
                 return module
         return None
 

@@ -15,6 +15,7 @@ from ...tensor import Tensor
 from ...tracer.mode import Mode
 from ...tracer.tree import Structure, flatten
 from ..session.device import Device, find_device
+from ..session.fork import watch
 from .candidate import Candidate
 from .dispatch import Signature, Tuned
 from .flattened import Flattened, is_tensor, key_of
@@ -54,6 +55,11 @@ class CompiledModule(ABC):
         self._cache = Cache(Guards(model, self.trains), {}, {})
         # Kept when parameters change: none of it depends on them.
         self._tuned: dict[Any, Tuned] = {}
+        watch(self)
+
+    def _forked(self) -> None:
+        """Replaces the lock, which a thread of the parent may have held; sessions and workers replace themselves."""
+        self._lock = threading.RLock()
 
     @property
     @abstractmethod

@@ -5,8 +5,10 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from queue import SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any, Generic, TypeVar
+
+from ..session.fork import watch
 
 __all__ = ["Answer", "Workers"]
 
@@ -31,7 +33,7 @@ class Answer(Generic[R]):
 
 
 class Workers:
-    """A minimal thread pool, whose threads end with this object.
+    """A minimal thread pool, whose threads start with the first task and end with this object.
 
     Unlike `concurrent.futures.ThreadPoolExecutor`, it has no futures: their locks and conditions take a tenth of a call
     of half a millisecond.
@@ -42,13 +44,33 @@ class Workers:
     """
 
     def __init__(self, count: int, name: str) -> None:
+        self._count = count
+        self._name = name
         self._tasks: SimpleQueue[Any] = SimpleQueue()
-        for _ in range(count):
-            Thread(target=_work, args=(self._tasks,), name=name, daemon=True).start()
-        weakref.finalize(self, _end, self._tasks, count)
+        self._lock = Lock()
+        self._end: Any = None
+        watch(self)
+
+    def _begin(self) -> None:
+        """Starts the threads, if there are none in this process."""
+        with self._lock:
+            if self._end is None:
+                for _ in range(self._count):
+                    Thread(target=_work, args=(self._tasks,), name=self._name, daemon=True).start()
+                self._end = weakref.finalize(self, _end, self._tasks, self._count)
+
+    def _forked(self) -> None:
+        """Forgets the threads: they did not survive the fork, and one may have held the lock."""
+        if self._end is not None:
+            self._end.detach()
+        self._end = None
+        self._tasks = SimpleQueue()
+        self._lock = Lock()
 
     def start(self, function: Callable[..., R], *args: Any) -> Answer[R]:
         """Calls a function on the next idle thread."""
+        if self._end is None:
+            self._begin()
         answer: Answer[R] = Answer()
         self._tasks.put((function, args, answer))
         return answer

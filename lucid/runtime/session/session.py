@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime
@@ -15,9 +15,11 @@ from ...export.exported import Exported
 from .arguments import ordered
 from .buffer import OPTIONS, Binding, Buffer
 from .device import Device, find_device, load_libraries, require
+from .fork import Unloaded, keep, watch
 from .formula import compute, conditions_of
 from .outputs import Outputs
 from .pieces import streaming_of
+from .ranges import ranges_of
 from .recurrence import recurrence_of
 from .source import Source, read_model
 from .spec import Shape, as_array, check_shapes, evaluate, resolve, sample, specs_of
@@ -27,6 +29,16 @@ __all__ = ["Session"]
 
 Array = np.ndarray[Any, Any]
 
+_INSTEAD = {
+    "get_inputs": "session.inputs has the name, dtype and shape of each input",
+    "get_outputs": "session.outputs has the name, dtype and shape of each output",
+    "get_modelmeta": "session.metadata is a dict",
+    "get_providers": "session.device is where it runs",
+    "predict": "call the session: session(x)",
+    "run_with_iobinding": "small inputs are bound from the second call on, and all on a GPU",
+}
+"""Attributes of onnxruntime's and Keras' models, and what to write instead."""
+
 _KEPT = 8
 """The number of different input shapes for which buffers are kept."""
 
@@ -35,7 +47,7 @@ _SMALL = 1 << 15
 
 
 class Session:
-    """An ONNX model, ready to run; safe to call from several threads at once.
+    """An ONNX model, ready to run; safe to call from several threads at once. A forked child loads it anew.
 
     Inputs, and the conditions on their sizes, are checked before onnxruntime sees them. From the second call with the
     same shapes on, small inputs and outputs, and all on a GPU, use buffers that are bound to onnxruntime once, one set
@@ -45,7 +57,8 @@ class Session:
         model: the path of a model, the result of `lucid.export.to_onnx`, or the bytes of a file.
         device: "cpu", "cuda", "cuda:1" and so on, or "auto": CUDA if it starts, otherwise the CPU.
         threads: the number of threads per operator; if None, onnxruntime's default.
-        verify: whether to check a file that lucid wrote against its digests.
+        verify: whether to check a file that lucid wrote against its digests, and to refuse more nodes than onnxruntime
+            loads in minutes. A file of another writer has no digests.
         arena: whether onnxruntime keeps the CPU memory of a call for the next one, as much as the largest call needed;
             otherwise all of it is freed.
 
@@ -56,10 +69,11 @@ class Session:
         metadata: the metadata in the file.
         conditions: what sizes must satisfy, such as ``time >= 2``; a call raises ShapeError where one does not hold.
         streaming: how the pieces of a sequence give what the whole gives, or why they do not.
+        ranges: the elements that inputs may hold, if they are indices, classes or probabilities.
 
     Raises:
         FileError: the file does not exist, is damaged, is not a model, or refers to data outside its folder.
-        VerificationError: it was altered after lucid wrote it.
+        VerificationError: it was altered after lucid wrote it, or lost its digests.
         RuntimeUnavailableError: there is no such device.
 
     Example:
@@ -97,6 +111,9 @@ class Session:
                 raise
             self.device = Device("cpu")
             self._session = _load(source, self.device, threads, arena)
+        self._model = bytes(model) if isinstance(model, (bytearray, memoryview)) else model
+        self._written = source.written()
+        self._options = verify, threads, arena
         self.inputs = specs_of(self._session.get_inputs(), "input")
         self.outputs = specs_of(self._session.get_outputs(), "output")
         self.input_names = tuple(spec.name for spec in self.inputs)
@@ -105,6 +122,8 @@ class Session:
         self.conditions = conditions_of(self.metadata)
         self.recurrence = recurrence_of(source.proto)
         self.streaming = streaming_of(source)
+        self.ranges = ranges_of(source, self.inputs)
+        self._ranged = len(self.ranges) > 0
         self._lengths = [
             (i, spec.name, self.recurrence.lengths[spec.name])
             for i, spec in enumerate(self.inputs)
@@ -115,6 +134,7 @@ class Session:
         self._lock = threading.Lock()
         # Whether the shapes of outputs are those that the model declares.
         self._known = True
+        watch(self)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Outputs:
         """Runs the model.
@@ -126,6 +146,7 @@ class Session:
         Raises:
             TypeError: an input is missing, given twice or unknown.
             ShapeError, DtypeError: an input does not fit; the message names it and the axis at fault.
+            AxisError, RangeError: an input that the model takes as indices, classes or probabilities is out of range.
         """
         given = args if not kwargs and len(args) == len(self.inputs) else ordered(self.inputs, args, kwargs)
         arrays = [as_array(x, spec) for x, spec in zip(given, self.inputs, strict=True)]
@@ -141,12 +162,20 @@ class Session:
         Raises:
             ShapeError: an input does not fit; the message names it and the axis at fault.
         """
-        kept = self._bindings.get(shapes)
+        try:
+            kept = self._bindings.get(shapes)
+        except TypeError as error:  # a dict is not hashable
+            raise TypeError(
+                "Session: the inputs are arguments, by position or by name, and the outputs have names: "
+                "session(**feeds)['output'], in place of onnxruntime's session.run(['output'], feeds)[0]"
+            ) from error
         new = kept is None and shapes not in self._bindings
         if new:
             self.check(shapes)
         if self._lengths:
             self.check_lengths(arrays)
+        if self._ranged:
+            self.check_ranges(arrays)
         try:
             results = self._run(arrays) if kept is None else self._run_bound(shapes, arrays, kept)
         except Exception as error:  # onnxruntime raises its own exception types
@@ -201,6 +230,7 @@ class Session:
 
         Raises:
             ValueError: there is no free axis of that name.
+            ShapeError: an input is declared to be larger than any array.
         """
         unknown = sizes.keys() - self.axes
         if unknown:
@@ -208,7 +238,7 @@ class Session:
             raise ValueError(f"there is no free axis {', '.join(sorted(unknown))}; there is {names}")
         whole = dict.fromkeys(self.axes, 1) | sizes
         lengths = {name: evaluate(steps, whole) or 1 for _, name, steps in self._lengths}
-        return sample(self.inputs, whole, lengths)
+        return self.ranges.clipped(sample(self.inputs, whole, lengths))
 
     def stream(self, batch: int | None = None, state: Mapping[str, str] | None = None) -> Stream:
         """Returns a `Stream`, which runs sequences piece by piece and keeps the recurrent state on the device.
@@ -284,6 +314,15 @@ class Session:
                 limit = "the number of steps" if most is None else most
                 raise ShapeError(f"input {name!r} must hold lengths from 1 to {limit}; got {values.tolist()}")
 
+    def check_ranges(self, arrays: Sequence[Array]) -> None:
+        """Checks indices, classes and probabilities: onnxruntime would count from the end, or give NaN.
+
+        Raises:
+            AxisError: an index or a class is out of range. RangeError: a probability is.
+        """
+        sizes = check_shapes(self.inputs, [array.shape for array in arrays]) if self.ranges.sized else {}
+        self.ranges.check(arrays, sizes)
+
     def _remember(self, shapes: tuple[Shape, ...], size: int) -> None:
         """Enables buffers for further calls with these shapes; on a CPU, only if they are small enough to pay off."""
         with self._lock:
@@ -320,6 +359,44 @@ class Session:
             buffers[spec.name] = Buffer(self.device, shape or (), spec.dtype) if known else None
         return buffers
 
+    def _forked(self) -> None:
+        """Drops what does not work in a forked child; the first call there loads the model anew."""
+        if not isinstance(self._session, Unloaded):
+            keep(self._session)
+            self._session = Unloaded(self)
+        self._bindings = {}
+        self._lock = threading.Lock()
+
+    def _loaded(self) -> Any:
+        """Loads the model in a forked child, unless it is loaded, and returns onnxruntime's session.
+
+        Raises:
+            LucidError: it ran on CUDA, or its file has changed.
+        """
+        with self._lock:
+            if isinstance(self._session, Unloaded):
+                if self.device.kind != "cpu":
+                    raise LucidError(
+                        f"Session: a session on {self.device} does not survive a fork; create it in the child, or "
+                        "start processes with multiprocessing.get_context('spawn')"
+                    )
+                verify, threads, arena = self._options
+                source = read_model(self._model, verify)
+                if source.written() != self._written:
+                    raise LucidError(
+                        f"Session: {source.name} has changed since this session was created, and a forked process must "
+                        "read it again; create the session in the child"
+                    )
+                self._session = _load(source, self.device, threads, arena)
+            return self._session
+
+    # Type checkers would assume that every attribute exists.
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            hint = _INSTEAD.get(name)
+            raise AttributeError(f"'Session' object has no attribute {name!r}" + (f"; {hint}" if hint else ""))
+
     def __repr__(self) -> str:
         inputs, outputs = (", ".join(map(str, specs)) for specs in (self.inputs, self.outputs))
         return f"Session on {self.device}: ({inputs}) -> ({outputs})"
@@ -333,6 +410,8 @@ def _load(source: Source, device: Device, threads: int | None, arena: bool) -> A
         options.intra_op_num_threads = threads
     options.enable_cpu_mem_arena = options.enable_mem_pattern = arena
     said = load_libraries(device)
+    if source.weights:
+        options.add_external_initializers(list(source.weights), list(source.weights.values()))
     try:
         session = onnxruntime.InferenceSession(source.model, options, providers=device.providers)
     except Exception as error:  # onnxruntime raises its own exception types

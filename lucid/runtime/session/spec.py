@@ -74,6 +74,8 @@ def as_array(x: Any, spec: Spec) -> Array:
         array = x
     elif isinstance(x, (list, tuple, int, float)):
         return _from_list(x, spec)
+    elif isinstance(x, dict):
+        raise TypeError(f"input {spec.name!r} is a dict; give inputs by name as session(**inputs)")
     else:
         array = np.asarray(x)
     if array.dtype != spec.dtype:
@@ -163,15 +165,21 @@ def sample(specs: Sequence[Spec], sizes: Mapping[str, int], lengths: Mapping[str
         specs: the inputs.
         sizes: the sizes of free axes; those not named are 1.
         lengths: for each input that holds lengths, the length to fill in.
+
+    Raises:
+        ShapeError: an input is larger than the memory, or than any array.
     """
     rng = np.random.default_rng(0)
     arrays = []
     for spec in specs:
         shape = tuple(1 if (size := evaluate(n, sizes)) is None else size for n in spec.shape)
-        if spec.name in (lengths or {}):
-            arrays.append(np.full(shape, (lengths or {})[spec.name], spec.dtype))
-        elif spec.dtype.kind == "f":
-            arrays.append(rng.standard_normal(shape).astype(spec.dtype))
-        else:
-            arrays.append(np.zeros(shape, spec.dtype))
+        try:
+            if spec.name in (lengths or {}):
+                arrays.append(np.full(shape, (lengths or {})[spec.name], spec.dtype))
+            elif spec.dtype.kind == "f":
+                arrays.append(rng.standard_normal(shape).astype(spec.dtype))
+            else:
+                arrays.append(np.zeros(shape, spec.dtype))
+        except (ValueError, OverflowError, MemoryError) as error:
+            raise ShapeError(f"input {spec.name!r} of shape {shape} cannot be made up: {error}") from error
     return arrays

@@ -10,6 +10,7 @@ import numpy as np
 from ...errors import LucidError, ShapeError
 from .arguments import ordered
 from .buffer import Binding, Buffer
+from .fork import watch
 from .outputs import Outputs
 from .pieces import check_pieces
 from .spec import Shape, as_array, check_shapes, evaluate, resolve
@@ -63,6 +64,7 @@ class Stream:
         self._turn = False
         self._kept: dict[tuple[Shape, ...], _Pieces] = {}
         self._pieces = _Pieces((), ())
+        watch(self)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Outputs:
         """Runs the next piece of all sequences.
@@ -100,6 +102,8 @@ class Stream:
         if shapes != pieces.shapes or not pieces.bindings:
             self._pieces = pieces = self._kept.get(shapes) or self._bind(shapes)
         ended = self._check_lengths(arrays) if self.session.recurrence.lengths else set()
+        if self.session.ranges:
+            self.session.check_ranges(self._all(arrays))
         try:
             results = pieces.bindings[self._turn](arrays)
         except Exception as error:  # onnxruntime raises its own exception types
@@ -193,8 +197,13 @@ class Stream:
             bindings.append(session.bind(inputs, outputs, read, written))
         while len(self._kept) >= _KEPT:
             self._kept.pop(next(iter(self._kept)))
-        self._kept[shapes] = pieces = _Pieces(shapes, tuple(bindings))
+        self._kept[shapes] = pieces = _Pieces(shapes, tuple(bindings), fast=not session.ranges)
         return pieces
+
+    def _forked(self) -> None:
+        """Drops the bindings, which do not work in a forked child; the states are there, so the stream goes on."""
+        self._kept = {}
+        self._pieces = _Pieces((), ())
 
     def __repr__(self) -> str:
         states = ", ".join(f"{name} -> {output}" for name, output in self.pairs.items())
@@ -207,17 +216,17 @@ class _Pieces:
     Attributes:
         shapes: the shapes of the inputs.
         bindings: the two bindings.
-        only: if there is one input and one output, and both are on a CPU: shape, dtype and memory of the input, memory
-            of the output, and the functions that run the bindings.
+        only: if there is one input and one output, both are on a CPU, and no element is to be checked: shape, dtype and
+            memory of the input, memory of the output, and the functions that run the bindings.
     """
 
     __slots__ = ("bindings", "only", "shapes")
 
-    def __init__(self, shapes: tuple[Shape, ...], bindings: tuple[Binding, ...]) -> None:
+    def __init__(self, shapes: tuple[Shape, ...], bindings: tuple[Binding, ...], fast: bool = False) -> None:
         self.shapes = shapes
         self.bindings = bindings
         self.only: tuple[Shape, np.dtype[Any], Array, Array, list[Callable[[], None]]] | None = None
-        if bindings and (memory := bindings[0].memory) and len(memory[0]) == len(memory[1]) == 1:
+        if fast and bindings and (memory := bindings[0].memory) and len(memory[0]) == len(memory[1]) == 1:
             (x,), (y,) = memory
             self.only = x.shape, x.dtype, x, y, [binding.run for binding in bindings]
 

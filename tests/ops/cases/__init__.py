@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.ops.case import Case
 
-from . import ctc, elementwise, index, linalg, loss, nn, reduce, shape
+from . import ctc, elementwise, index, linalg, loss, nn, reduce, scalars, shape
 
 CASES: list[Case] = [
     case
@@ -17,6 +17,7 @@ CASES: list[Case] = [
         nn,
         loss,
         ctc,
+        scalars,
     )
     for case in module.NAMES
 ]

@@ -266,6 +266,23 @@ NAMES: list[Case] = [
         descending=False,
         torch=None,
     ),
+    row(
+        "nonzero",
+        np.array([[0, 3], [4, 0]]),
+        ref=lambda x, as_tuple: np.nonzero(x),
+        as_tuple=True,
+        note="tuple",
+        derivative=False,
+    ),
+    row(
+        "nonzero",
+        np.array(2.0),
+        ref=lambda x, as_tuple: np.array([0]),
+        as_tuple=True,
+        note="no_axes",
+        derivative=False,
+        dynamic=False,
+    ),
     row("sort", floats(3, 4), ref=lambda x: order(x, -1)),
     row(
         "sort", floats(3, 4), ref=lambda x, dim, descending: order(-x, 0, sign=-1), dim=0, descending=True, note="down"
@@ -344,6 +361,7 @@ NAMES: list[Case] = [
     ),
     row("masked_select", floats(2, 3), np.array([True, False, True]), ref=lambda x, m: x[:, m].ravel()),
     row("nonzero", bools(3, 4), ref=np.argwhere),
+    row("is_class", ints(4, 2, 1), np.arange(4), ref=lambda x, classes, n: x == classes, n=4, torch=None),
     row("one_hot", ints(4, 2, 3), ref=lambda x, num_classes: np.eye(4, dtype=I64)[x], num_classes=4),
     *(
         row(

@@ -61,6 +61,8 @@ NAMES: list[Case] = [
         )
     ),
     row("matmul", floats(2, 0), floats(0, 3), ref=np.matmul, note="empty"),
+    row("matmul", floats(2, 3, 0), floats(0, 4), ref=np.matmul, note="empty_sum", dynamic=False),
+    row("matmul", floats(2, 0, 3), floats(3, 4), ref=np.matmul, note="empty_rows", dynamic=False),
     row("matmul", ints(9, 2, 3), ints(9, 3, 4), ref=np.matmul, note="ints"),
     row("linear", floats(2, 3), floats(4, 3), floats(4), ref=lambda x, w, b: x @ w.T + b),
     row("linear", floats(2, 5, 3), floats(4, 3), floats(4), ref=lambda x, w, b: x @ w.T + b, note="three_axes"),
@@ -91,6 +93,15 @@ NAMES: list[Case] = [
         )
         for steps in (5, 1)
         for given in (True, False)
+    ),
+    row(
+        "linear",
+        floats(2, 3, 0),
+        floats(4, 0),
+        floats(4),
+        ref=lambda x, w, b: x @ w.T + b,
+        note="empty_sum",
+        dynamic=False,
     ),
     row("bmm", floats(2, 3, 4), floats(2, 4, 5), ref=np.matmul),
     row("mm", floats(3, 4), floats(4, 5), ref=np.matmul),

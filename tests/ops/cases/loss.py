@@ -100,6 +100,16 @@ NAMES: list[Case] = [
         torch=None,
         note="weights",
     ),
+    row("product_or_zero", floats(4), fixed(4), ref=np.multiply, torch=None),
+    row(
+        "product_or_zero",
+        np.array([np.inf, np.nan, 2.0]),
+        np.array([0.0, 0.0, 3.0]),
+        ref=lambda x, w: np.array([0.0, 0.0, 6.0]),
+        torch=None,
+        note="zero",
+        derivative=False,
+    ),
     row("less_one_at", floats(4, 3), ints(3, 4), ref=less_one_at, dim=1, ignore_index=-100, torch=None, dynamic=False),
     row(
         "less_one_at",
@@ -219,6 +229,20 @@ NAMES: list[Case] = [
         ref=lambda x, t, label_smoothing: smoothed(x, t, 0.1),
         label_smoothing=0.1,
         note="smoothed_positions",
+    ),
+    *(
+        row(
+            name,
+            floats(2, 3),
+            np.array([0, 0]),
+            *weight,
+            ref=lambda *_, **__: np.nan,
+            attrs={"ignore_index": 0, **attrs},
+            note=f"all_ignored_{len(weight)}{len(attrs)}",
+            derivative=False,
+        )
+        for name, attrs in (("cross_entropy", {}), ("cross_entropy", {"label_smoothing": 0.1}), ("nll_loss", {}))
+        for weight in ((), (fixed(3),))
     ),
     row("cross_entropy", floats(4, 3), unit(4, 3), ref=lambda x, t: probabilities(x, t).mean(), note="probabilities"),
     row(

@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 
-from tests.ops.case import Case, floats, positive, row
+from tests.ops.case import Case, floats, ints, positive, row
 from tests.ops.cases.reduce import softmax
 
 
@@ -208,6 +208,25 @@ NAMES: list[Case] = [
         ref=lambda x, w: conv1d(x[None], w)[0],
         note="no_batch",
         dynamic={"input_0": {1: "time"}},
+    ),
+    row(
+        "conv1d",
+        ints(9, 2, 3, 6),
+        ints(9, 4, 3, 3),
+        ref=lambda *xs, padding: conv1d(*xs, padding=padding).astype(int),
+        padding=2,
+        note="ints",
+        dynamic=False,
+    ),
+    row(
+        "conv1d",
+        np.arange(12, dtype=np.int8).reshape(1, 2, 6),
+        np.ones((1, 2, 3), np.int8),
+        ref=lambda *xs, padding: conv1d(*xs, padding=padding).astype(np.int8),
+        padding=2,
+        note="int8",
+        torch=None,
+        dynamic=False,
     ),
     row("scaled_dot_product_attention", floats(2, 3, 4), floats(2, 5, 4), floats(2, 5, 2), ref=attention),
     row(

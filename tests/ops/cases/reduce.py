@@ -153,6 +153,8 @@ NAMES: list[Case] = [
         note="keepdim",
     ),
     row("var", floats(5), ref=lambda x, correction: x.var(ddof=2), correction=2, note="correction"),
+    row("var", floats(5), ref=lambda x, correction: x.var(ddof=1), correction=None, note="no_correction", torch=None),
+    row("std", floats(5), ref=lambda x, correction: x.std(ddof=1), correction=None, note="no_correction", torch=None),
     row("std", floats(2, 3, 4), ref=lambda x, dim: x.std(dim, ddof=1), dim=-1),
     row("std", floats(5), ref=lambda x, correction: x.std(), correction=0, note="correction"),
     *reductions(

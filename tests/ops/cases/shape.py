@@ -88,6 +88,15 @@ NAMES: list[Case] = [
         note="promoted",
         stays=False,
     ),
+    row(
+        "cat",
+        floats(0),
+        floats(2, 3),
+        ref=lambda x, y: y,
+        call=lambda f, *xs: f(xs, dim=1),
+        note="nothing",
+        dynamic=False,
+    ),
     row("stack", floats(2, 3), floats(2, 3), ref=lambda *xs: np.stack(xs), call=lambda f, *xs: f(xs)),
     row(
         "stack",
@@ -171,6 +180,18 @@ NAMES: list[Case] = [
         ref=lambda x: np.pad(x[:, 1:], ((0, 0), (0, 2))),
         call=lambda f, x: f(x, (-1, 2)),
         note="cut",
+    ),
+    *(
+        row("pad", floats(1, 4), ref=ref, pad=amounts, mode=mode, note=f"{mode}_cut_{i}")
+        for i, (mode, amounts, ref) in enumerate(
+            (
+                ("circular", (-1, 2), lambda x, **_: x[:, [1, 2, 3, 1, 2]]),
+                ("circular", (2, -1), lambda x, **_: x[:, [1, 2, 0, 1, 2]]),
+                ("reflect", (-1, 3), lambda x, **_: x[:, [1, 2, 3, 2, 1, 0]]),
+                ("reflect", (2, -3), lambda x, **_: x[:, [2, 1, 0]]),
+                ("replicate", (2, -3), lambda x, **_: x[:, [0, 0, 0]]),
+            )
+        )
     ),
     # --- creation: no inputs, so no gradients and no dynamic axes
     row(
