@@ -9,6 +9,7 @@ import numpy as np
 from ..errors import AxisError, DtypeError, ShapeError
 from ..tensor import Tensor, as_tensor, op
 from ..tracer.dim import concrete
+from ..tracer.mode import note
 from ..tracer.op import Array, function
 from .elementwise import astype, ne, where
 from .loss import Reduction, reduced
@@ -110,6 +111,7 @@ def nll_loss(
     """
     target = as_tensor(target)
     dim = 1 if input.ndim > 1 else 0
+    note(input, *("batch",)[:dim])
     _check_indices("nll_loss", input, target, ignore_index, dim)
     return _picked(input, target, weight, ignore_index, reduction, dim)
 
@@ -184,6 +186,7 @@ def cross_entropy(
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing must be in [0, 1]; got {label_smoothing}")
     dim = 1 if input.ndim > 1 else 0
+    note(input, *("batch",)[:dim])
     if target.is_floating_point():
         return _against_probabilities(input, target, weight, reduction, label_smoothing, dim)
     _check_indices("cross_entropy", input, target, ignore_index, dim)

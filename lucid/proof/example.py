@@ -28,6 +28,7 @@ class Example:
 
     Attributes:
         arrays: the example's own arrays.
+        axis_names: the names of the axes that a data loader made.
         sequence_lengths: for each input that holds sequence lengths, the axis of the steps that they count, or the
             number of steps if it depends on no free axis.
         synthetic: whether the sizes are made up, since there was neither an example nor an earlier call.
@@ -50,6 +51,11 @@ class Example:
             check_names("input_names", names, len(self.names))
             self.names = list(names)
         self.arrays: Arrays = {name: leaf._data for name, leaf in zip(self.names, leaves, strict=True)}
+        self.axis_names = {
+            (name, axis): axis_name
+            for name, leaf in zip(self.names, leaves, strict=True)
+            for axis, axis_name in enumerate(getattr(leaf, "_axes", ()))
+        }
         self.sequence_lengths: dict[str, Axis | int] = {}
 
     def _without_arguments(self, module: Module) -> tuple[tuple[Any, ...], dict[str, Any]]:
