@@ -37,6 +37,7 @@ class Exported:
         recurrent: the recurrent ops in the model: "rnn", "lstm", "gru".
         separation: how the model runs on parts of a batch; None if it cannot.
         streaming: how the pieces of a sequence give what the whole gives, or why they do not.
+        interface: which inputs are lengths, which are states, and which states may be left out.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Exported:
         self.recurrent = plan.recurrent
         self.separation = plan.separation
         self.streaming = plan.streaming
+        self.interface = plan.interface
         self._plan: Plan | None = plan
 
     @property

@@ -1,4 +1,4 @@
-"""The metadata of a file: the version that wrote it, its axes, its verification report, how it streams, its digests."""
+"""The metadata of a file: the version that wrote it, its axes, lengths and states, its report, its digests."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from .layout import lay_out
 __all__ = [
     "AXES",
     "CONDITIONS",
+    "INTERFACE",
     "OPSET",
     "PREFIX",
     "REPORT",
@@ -30,6 +31,7 @@ AXES = "lucid.axes"
 CONDITIONS = "lucid.conditions"
 REPORT = "lucid.verification"
 STREAMING = "lucid.streaming"
+INTERFACE = "lucid.interface"
 
 
 def check_metadata(metadata: Mapping[str, str] | None) -> dict[str, str]:
@@ -62,6 +64,7 @@ def stamp(
     conditions: Sequence[str],
     report: Mapping[str, Any] | None,
     streaming: Mapping[str, Any],
+    interface: Mapping[str, Any],
     metadata: Mapping[str, str],
 ) -> None:
     """Writes the metadata into a model; the digests come last, since they cover the rest."""
@@ -78,6 +81,7 @@ def stamp(
             CONDITIONS: json.dumps(conditions),
             REPORT: json.dumps(report),
             STREAMING: json.dumps(streaming),
+            INTERFACE: json.dumps(interface),
         }
     )
     model.metadata_props.update(lay_out(model).digests().metadata)

@@ -12,12 +12,12 @@ import onnxruntime
 
 from ...errors import FileError, LucidError, RuntimeUnavailableError, ShapeError
 from ...export.exported import Exported
-from .arguments import ordered
+from .arguments import filled, ordered
 from .buffer import OPTIONS, Binding, Buffer
 from .device import Device, find_device, load_libraries, require
 from .formula import compute, conditions_of
 from .outputs import Outputs
-from .pieces import streaming_of
+from .pieces import interface_of, streaming_of
 from .recurrence import recurrence_of
 from .source import Source, read_model
 from .spec import Shape, as_array, check_shapes, evaluate, resolve, sample, specs_of
@@ -56,6 +56,7 @@ class Session:
         metadata: the metadata in the file.
         conditions: what sizes must satisfy, such as ``time >= 2``; a call raises ShapeError where one does not hold.
         streaming: how the pieces of a sequence give what the whole gives, or why they do not.
+        interface: which inputs are lengths, which output continues which state, and which states may be left out.
 
     Raises:
         FileError: the file does not exist, is damaged, is not a model, or refers to data outside its folder.
@@ -105,10 +106,11 @@ class Session:
         self.conditions = conditions_of(self.metadata)
         self.recurrence = recurrence_of(source.proto)
         self.streaming = streaming_of(source)
+        self.interface = interface_of(source, self.recurrence, self.streaming)
         self._lengths = [
-            (i, spec.name, self.recurrence.lengths[spec.name])
+            (i, spec.name, self.interface.lengths[spec.name])
             for i, spec in enumerate(self.inputs)
-            if spec.name in self.recurrence.lengths
+            if spec.name in self.interface.lengths
         ]
         # By the shapes of inputs: the idle bindings, or None if buffers are not used. The most recently used come last.
         self._bindings: dict[tuple[Shape, ...], list[Binding] | None] = {}
@@ -121,13 +123,16 @@ class Session:
 
         Args:
             args: the inputs in order: arrays or Tensors of the model's dtype, or lists, which are converted.
-            kwargs: inputs by name.
+            kwargs: inputs by name. States in `interface.optional` may be left out, or None; they are zero then.
 
         Raises:
             TypeError: an input is missing, given twice or unknown.
             ShapeError, DtypeError: an input does not fit; the message names it and the axis at fault.
         """
-        given = args if not kwargs and len(args) == len(self.inputs) else ordered(self.inputs, args, kwargs)
+        optional = self.interface.optional
+        given = args if not kwargs and len(args) == len(self.inputs) else ordered(self.inputs, args, kwargs, optional)
+        if optional:
+            given = filled(self.inputs, given, optional)
         arrays = [as_array(x, spec) for x, spec in zip(given, self.inputs, strict=True)]
         return Outputs.of(self.run(arrays, tuple([array.shape for array in arrays])), self.output_names)
 
@@ -207,7 +212,8 @@ class Session:
             names = ", ".join(self.axes) or "none"
             raise ValueError(f"there is no free axis {', '.join(sorted(unknown))}; there is {names}")
         whole = dict.fromkeys(self.axes, 1) | sizes
-        lengths = {name: evaluate(steps, whole) or 1 for _, name, steps in self._lengths}
+        counted = {**self.interface.counts, **self.interface.lengths}
+        lengths = {name: evaluate(steps, whole) or 1 for name, steps in counted.items()}
         return sample(self.inputs, whole, lengths)
 
     def stream(self, batch: int | None = None, state: Mapping[str, str] | None = None) -> Stream:
@@ -219,7 +225,7 @@ class Session:
         Args:
             batch: the number of sequences that run side by side; 1 if None.
             state: for each input that is a state, the output that is its next value, such as ``{"h": "h_n"}``. If None,
-                the pairs with names such as ``h0`` and ``h_n``, ``c0`` and ``c_n``, ``hidden_0`` and ``hidden_n``.
+                the states that the file declares, `interface.states`.
 
         Raises:
             ValueError: the model has no such states.

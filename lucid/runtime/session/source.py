@@ -12,7 +12,7 @@ import onnx
 from ...errors import VerificationError
 from ...export.exported import Exported
 from ...export.file.digest import GRAPH, TENSORS, WEIGHTS, digests, messages
-from ...export.file.metadata import PREFIX, STREAMING
+from ...export.file.metadata import INTERFACE, PREFIX, STREAMING
 from ...export.file.read import folder_of, parse, read
 from ...export.file.tensors import Contents
 
@@ -27,12 +27,14 @@ class Source(NamedTuple):
         proto: the model; external data is not read.
         model: what onnxruntime loads: the bytes, or the path if there is external data.
         streaming: the record of how it streams that lucid wrote; None if there is none, or if it was not verified.
+        interface: the record of its lengths and states; None if there is none.
     """
 
     name: str
     proto: onnx.ModelProto
     model: bytes | str
     streaming: str | None = None
+    interface: str | None = None
 
 
 def read_model(model: str | os.PathLike[str] | Exported | bytes, verify: bool = True) -> Source:
@@ -49,8 +51,8 @@ def read_model(model: str | os.PathLike[str] | Exported | bytes, verify: bool = 
     """
     if isinstance(model, Exported):
         data = model.serialize()
-        streaming = json.dumps(model.streaming.as_dict())
-        return Source("the exported model", onnx.ModelProto.FromString(data), data, streaming)
+        streaming, interface = (json.dumps(record.as_dict()) for record in (model.streaming, model.interface))
+        return Source("the exported model", onnx.ModelProto.FromString(data), data, streaming, interface)
     if isinstance(model, (bytes, bytearray, memoryview)):
         name, folder, data = "the model", Path(), bytes(model)
         proto = parse(data, name)
@@ -63,7 +65,8 @@ def read_model(model: str | os.PathLike[str] | Exported | bytes, verify: bool = 
     if not data and _stands_alone(proto):
         # onnxruntime does not read it again from its path, so it runs what was checked.
         data = proto.SerializeToString()
-    return Source(name, proto, data or os.path.abspath(name), written.get(STREAMING))
+    interface = next((entry.value for entry in proto.metadata_props if entry.key == INTERFACE), None)
+    return Source(name, proto, data or os.path.abspath(name), written.get(STREAMING), interface)
 
 
 def _verified(proto: onnx.ModelProto, folder: Path, name: str) -> dict[str, str]:
