@@ -11,6 +11,7 @@ from ..proof.axes import Dynamic, prove
 from ..proof.example import Example
 from ..proof.interface import with_optional
 from ..proof.isolation import isolated
+from .described import describe
 from .exported import Exported
 from .file.metadata import check_metadata, stamp
 from .lowering.graph import lower
@@ -164,6 +165,7 @@ def export(
         lowered = lower(plan, opset)
         converted = convert(lowered, precision, float32_io)
         report = check(converted, lowered, plan, model, example, precision, verify=verify, rtol=rtol, atol=atol)
+    describe(converted, plan)
     exported = Exported(converted, plan, opset, precision, report)
     summary = None if report is None else report.as_dict()
     stamp(

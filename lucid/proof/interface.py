@@ -248,8 +248,8 @@ def _fitted(proof: Proof, name: str, output: str, free: bool) -> Proof:
     if not _fits(proof.graph, name, output):
         before, after = proof.graph.inputs[name], proof.graph.outputs[output]
         raise ExportError(
-            f"to_onnx: a state goes in as it came out, but {name} is {before.dtype}{_dims(before)}, and {output}, which "
-            f"is to continue it, is {after.dtype}{_dims(after)}; axes that are equal need one name in dynamic="
+            f"to_onnx: a state goes in as it came out, but {name} is {before.dtype}{_dims(before)}, and {output}, "
+            f"which is to continue it, is {after.dtype}{_dims(after)}; axes that are equal need one name in dynamic="
         )
     return proof
 
@@ -276,11 +276,11 @@ def _own_symbols(proof: Proof, name: str) -> set[str]:
 def _continued(graph: Graph) -> dict[str, str]:
     """Returns, for each input that a layer starts from, the output that is its last state."""
     layers = _layers(graph)
-    if not layers:
+    moved = _reaching(graph, {first for states in layers.values() for first, _ in states})
+    if moved.isdisjoint(graph.inputs.values()):
         return {}
     carried = Carried(graph)
     refused: set[Value] = set()
-    moved = _reaching(graph, {first for states in layers.values() for first, _ in states})
     for node in graph.nodes:
         for first, last in layers.get(node, ()):
             if carried.begin(node, first, last) is not None:

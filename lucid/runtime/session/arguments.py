@@ -52,7 +52,8 @@ def filled(specs: Sequence[Spec], given: Sequence[Any], optional: Sequence[Seque
         TypeError: they are no groups that may be left out.
         ShapeError, DtypeError: another input does not fit.
     """
-    left = {spec.name for spec, x in zip(specs, given, strict=True) if x is None}
+    may_miss = {name for group in optional for name in group}
+    left = {spec.name for spec, x in zip(specs, given, strict=True) if x is None and spec.name in may_miss}
     if not left:
         return given
     whole = {name for group in optional if left.issuperset(group) for name in group}
@@ -61,7 +62,7 @@ def filled(specs: Sequence[Spec], given: Sequence[Any], optional: Sequence[Seque
         raise TypeError(
             f"input {', '.join(map(repr, sorted(alone)))} was left out, but only these may be, together: {groups}"
         )
-    arrays = [None if x is None else as_array(x, spec) for x, spec in zip(given, specs, strict=True)]
+    arrays = [None if spec.name in left else as_array(x, spec) for x, spec in zip(given, specs, strict=True)]
     present = [(spec, array.shape) for spec, array in zip(specs, arrays, strict=True) if array is not None]
     sizes = check_shapes([spec for spec, _ in present], [shape for _, shape in present])
     return [

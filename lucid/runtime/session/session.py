@@ -130,7 +130,8 @@ class Session:
             ShapeError, DtypeError: an input does not fit; the message names it and the axis at fault.
         """
         optional = self.interface.optional
-        given = args if not kwargs and len(args) == len(self.inputs) else ordered(self.inputs, args, kwargs, optional)
+        whole = not kwargs and len(args) == len(self.inputs)
+        given: Sequence[Any] = args if whole else ordered(self.inputs, args, kwargs, optional)
         if optional:
             given = filled(self.inputs, given, optional)
         arrays = [as_array(x, spec) for x, spec in zip(given, self.inputs, strict=True)]

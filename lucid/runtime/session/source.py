@@ -51,8 +51,8 @@ def read_model(model: str | os.PathLike[str] | Exported | bytes, verify: bool = 
     """
     if isinstance(model, Exported):
         data = model.serialize()
-        streaming, interface = (json.dumps(record.as_dict()) for record in (model.streaming, model.interface))
-        return Source("the exported model", onnx.ModelProto.FromString(data), data, streaming, interface)
+        records = [json.dumps(record.as_dict()) for record in (model.streaming, model.interface)]
+        return Source("the exported model", onnx.ModelProto.FromString(data), data, *records)
     if isinstance(model, (bytes, bytearray, memoryview)):
         name, folder, data = "the model", Path(), bytes(model)
         proto = parse(data, name)

@@ -11,8 +11,14 @@ from .spec import Spec
 __all__ = ["batch_of", "check_whole", "pair"]
 
 
-def pair(inputs: Sequence[Spec], outputs: Sequence[Spec], states: Mapping[str, str]) -> dict[str, str]:
+def pair(inputs: Sequence[Spec], outputs: Sequence[Spec], states: Mapping[str, str], why: str = "") -> dict[str, str]:
     """Checks the states of a model: for each input that is one, the output that is its next value.
+
+    Args:
+        inputs: the inputs.
+        outputs: the outputs.
+        states: the states.
+        why: why pieces do not give what the whole gives, if they do not.
 
     Raises:
         ValueError: there are none, or they do not exist or do not fit.
@@ -28,7 +34,7 @@ def pair(inputs: Sequence[Spec], outputs: Sequence[Spec], states: Mapping[str, s
     targets = {spec.name: spec for spec in outputs}
     if not states:
         raise ValueError(
-            f"stream: the file declares no state; the inputs are {', '.join(sources)}, the outputs "
+            f"stream: the file declares no state{why and f': {why}'}; the inputs are {', '.join(sources)}, the outputs "
             f"{', '.join(targets)}; export the model with its state as an input, as in to_onnx(rnn, x, h0), or say "
             "which output continues which input, as in to_onnx(step, x, h, states={'h': 'h_next'}) or "
             "stream(state={'h': 'h_next'})"

@@ -43,7 +43,8 @@ class Stream:
 
     def __init__(self, session: Session, batch: int | None = None, state: Mapping[str, str] | None = None) -> None:
         self.session = session
-        self.pairs = pair(session.inputs, session.outputs, session.interface.states if state is None else state)
+        declared = session.interface.states if state is None else state
+        self.pairs = pair(session.inputs, session.outputs, declared, session.streaming.why)
         check_whole(session.recurrence, self.pairs)
         check_pieces(session.streaming, self.pairs, session.inputs)
         self.time = session.streaming.time
