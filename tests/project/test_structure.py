@@ -47,9 +47,16 @@ WITHIN = {
         ("sizeruns",),
         ("decisions",),
         ("axes", "carried"),
-        ("streaming",),
+        ("streaming", "interface"),
     ),
-    "export": (("file",), ("lowering",), ("precision", "rounding"), ("parity",), ("exported",), ("to_onnx",)),
+    "export": (
+        ("file",),
+        ("lowering",),
+        ("precision", "rounding"),
+        ("parity", "described"),
+        ("exported",),
+        ("to_onnx",),
+    ),
     "runtime": (("session",), ("compiled",)),
 }
 # Third-party packages other than NumPy, and the first part, if any, that may import each at the top of a file.
