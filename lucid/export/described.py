@@ -27,11 +27,13 @@ def describe(model: ir.Model, plan: Plan) -> None:
 
 def _input(name: str, plan: Plan, ids: dict[str, str]) -> str:
     """Says what an input is."""
-    lengths, counts, states, optional = plan.interface
+    lengths, computed, counts, states, optional = plan.interface
     if name in plan.parameters:
         return "A parameter of the model"
     if name in lengths:
         return f"The number of steps of each sequence, from 1 to {lengths[name]}"
+    if formulas := [f"{formula} from 1 to {steps}" for source, formula, steps in computed if source == name]:
+        return f"Lengths of sequences before arithmetic: {' and '.join(formulas)}"
     if name in counts:
         return f"Numbers of positions that a mask counts, up to {counts[name]}"
     if name in states:

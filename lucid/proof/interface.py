@@ -15,7 +15,7 @@ from ..tracer.node import Node, Value
 from ..tracer.size import Size, symbols_of
 from ..tracer.tree import flatten
 from .carried import Carried
-from .example import CASTS, Axis, Example, origin
+from .example import CASTS, Axis, Example
 from .proof import Proof
 
 __all__ = ["Interface", "lengths_of", "with_optional", "with_states"]
@@ -32,6 +32,8 @@ class Interface(NamedTuple):
     Attributes:
         lengths: for each input that a recurrent layer takes as the lengths of sequences, the number of steps: a formula
             of the free axes. Its elements must be from 1 to this number.
+        computed: the same where integer arithmetic comes before the layer: the input, the formula of an element, called
+            ``length``, and the number of steps.
         counts: for each input whose elements are only compared with positions along an axis, as in a mask, the size of
             that axis. They may be any numbers.
         states: for each input that is a state, the output that continues it.
@@ -40,6 +42,7 @@ class Interface(NamedTuple):
     """
 
     lengths: Mapping[str, str | int] = {}
+    computed: tuple[tuple[str, str, str | int], ...] = ()
     counts: Mapping[str, str | int] = {}
     states: Mapping[str, str] = {}
     optional: tuple[tuple[str, ...], ...] = ()
@@ -57,38 +60,89 @@ class Interface(NamedTuple):
         """
         given = {**record}
         lengths, counts, states = (dict(given.pop(key, {})) for key in ("lengths", "counts", "states"))
+        computed = tuple((name, formula, steps) for name, formula, steps in given.pop("computed", ()))
         optional = tuple(tuple(group) for group in given.pop("optional", ()))
         names = [*states.values(), *(name for group in optional for name in group)]
-        sizes = [*lengths.values(), *counts.values()]
+        names += [text for name, formula, _ in computed for text in (name, formula)]
+        sizes = [*lengths.values(), *counts.values(), *(steps for _, _, steps in computed)]
         if given or not all(isinstance(x, str) for x in names) or not all(type(n) in (str, int) for n in sizes):
             raise ValueError(f"it is not what a model's inputs and outputs are: {record}")
-        return cls(lengths, counts, states, optional)
+        return cls(lengths, computed, counts, states, optional)
 
 
 # --- lengths
 
 
-def lengths_of(graph: Graph) -> tuple[dict[str, str | int], dict[str, str | int]]:
-    """Returns the inputs that are lengths of recurrent layers, and those that masks compare with positions.
-
-    For each of them, the number of steps. An input that was changed first, as by `clamp`, is neither: its own elements
-    may be any.
-    """
+def lengths_of(graph: Graph) -> Interface:
+    """Returns the inputs that are lengths of recurrent layers, and those that masks compare with positions."""
     names = {value: name for name, value in graph.inputs.items()}
     lengths: dict[str, str | int] = {}
+    computed: dict[tuple[str, str, str | int], None] = {}
     counts: dict[str, str | int] = {}
     for node in graph.nodes:
         if "lengths" in node.op.inputs:
-            name = names.get(origin(node.inputs[node.op.inputs.index("lengths")], CASTS))
-            steps = node.outputs[0].shape[0]
-            if name is not None and steps is not None:
-                lengths.setdefault(name, _written(steps))
+            given, steps = node.inputs[node.op.inputs.index("lengths")], node.outputs[0].shape[0]
+            found = None if given is None or steps is None else _formula(graph, given)
+            if found is not None and found[1] == "length":
+                lengths.setdefault(found[0], _written(steps))
+            elif found is not None:
+                computed[(*found, _written(steps))] = None
         elif node.op.name in _COMPARISONS:
             for x, y in (node.inputs, node.inputs[::-1]):
                 name, size = names.get(_whole(x)), _positions(graph, _whole(y))
                 if name is not None and size is not None and graph.inputs[name].dtype.kind in "iu":
                     counts.setdefault(name, size)
-    return lengths, {name: size for name, size in counts.items() if name not in lengths}
+    taken = {*lengths, *(name for name, _, _ in computed)}
+    return Interface(lengths, tuple(computed), {name: size for name, size in counts.items() if name not in taken})
+
+
+_ARITHMETIC = {
+    "add": "({}+{})",
+    "sub": "({}-{})",
+    "mul": "({}*{})",
+    "floor_divide": "({}//{})",
+    "remainder": "({}%{})",
+    "neg": "(-{})",
+    "maximum": "max({}, {})",
+    "minimum": "min({}, {})",
+    **dict.fromkeys(CASTS, "{}"),
+}
+"""The ops on integers that a formula can tell."""
+
+_LONGEST = 500
+"""The most characters of such a formula."""
+
+
+def _formula(graph: Graph, value: Value) -> tuple[str, str] | None:
+    """Returns the input that lengths are computed from, and the formula of one; None if no formula tells."""
+    names = {value: name for name, value in graph.inputs.items()}
+    sources: set[str] = set()
+
+    def text(x: Any) -> str:
+        if isinstance(x, int | Size) and not isinstance(x, bool):
+            return str(x) if isinstance(x, int) else f"({x})"
+        if x in names and x.dtype.kind in "iu":
+            sources.add(names[x])
+            return "length"
+        if (known := graph.captured.get(x)) is not None and not known.ndim and known.dtype.kind in "iu":
+            return str(int(known._data))
+        node = x.node if type(x) is Value else None
+        if node is None or x.dtype not in (np.int32, np.int64):
+            raise LookupError
+        if node.op.name == "clip":
+            low, high = (None if bound is None else text(bound) for bound in node.inputs[1:])
+            found = text(node.inputs[0]) if low is None else f"max({text(node.inputs[0])}, {low})"
+            return found if high is None else f"min({found}, {high})"
+        found = _ARITHMETIC[node.op.name].format(*map(text, node.inputs))
+        if len(found) > _LONGEST:
+            raise LookupError
+        return found
+
+    try:
+        found = text(value)
+    except (LookupError, RecursionError):
+        return None
+    return (sources.pop(), found) if len(sources) == 1 else None
 
 
 def _whole(value: Any) -> Any:

@@ -57,6 +57,30 @@ def test_lengths_are_what_a_layer_takes_whatever_their_name(lowering: Any) -> No
     assert session.sample(time=9, batch=2)[1].tolist() == [9, 9]
 
 
+@pytest.mark.parametrize(
+    ("change", "formula", "right", "wrong"),
+    [
+        (lambda n, t: n - 1, "(length-1)", [2, 6], [1, 7]),
+        (lambda n, t: (n.int() + 1) // 2, "((length+1)//2)", [1, 10], [0, 11]),
+        (lambda n, t: n.clamp(max=t), "min(length, (time))", [1, 99], [0]),
+        (lambda n, t: t - n, "((time)-length)", [0, 4], [5, -1]),
+    ],
+)
+def test_lengths_that_are_computed(change: Any, formula: str, right: list[int], wrong: list[int]) -> None:
+    def model(x: Any, n: Any) -> Any:
+        return (gru(pack_padded_sequence(x, change(n, x.shape[0]), enforce_sorted=False))[1],)
+
+    session = Session(to_onnx(model, randn(T, N, F), lucid.tensor([3, 2, 3]), lowering="scan"))
+    assert session.interface.computed == (("n", formula, "time"),)
+    assert session.interface.lengths == {}
+    x = randn(5, 2, F)
+    assert_equal(session(x, right), eager(model, x, np.array(right)))
+    for n in wrong:
+        with pytest.raises(ShapeError, match=rf"of input 'n' are lengths, .* from 1 to time; got length={n} in"):
+            session(x, [n, right[0]])
+    session.warmup(time=5, batch=2)
+
+
 def test_lengths_that_are_clamped_first_may_be_zero() -> None:
     def model(x: Any, x_lengths: Any) -> Any:
         return (gru(pack_padded_sequence(x, x_lengths.clamp(min=1), enforce_sorted=False))[1],)
@@ -65,6 +89,8 @@ def test_lengths_that_are_clamped_first_may_be_zero() -> None:
     assert session.interface.lengths == {}
     x, lengths = randn(5, 2, F), np.array([0, 4])
     assert_equal(session(x, lengths), eager(model, x, lengths))
+    with pytest.raises(ShapeError, match=r"max\(length, 1\) of input 'x_lengths' are lengths, .*; got length=6 in"):
+        session(x, [0, 6])
 
 
 def test_the_lengths_of_a_decoder_have_their_own_number_of_steps() -> None:
@@ -309,6 +335,7 @@ def test_a_file_says_what_its_inputs_and_outputs_are(tmp_path: Any) -> None:
     assert session.interface == exported.interface
     assert json.loads(session.metadata["lucid.interface"]) == {
         "lengths": {"lengths": "time"},
+        "computed": [],
         "counts": {},
         "states": {"h0": "h_n"},
         "optional": [["h0"]],

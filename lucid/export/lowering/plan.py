@@ -133,7 +133,7 @@ def make_plan(
         proof.reads,
         proof.conditions,
         streaming,
-        Interface(*lengths_of(proof.graph), carried),
+        lengths_of(proof.graph)._replace(states=carried),
     )
 
 

@@ -38,7 +38,8 @@ def interface_of(source: Source, recurrence: Recurrence, streaming: Streaming) -
     """
     if source.interface is None:
         states = {name: outputs[0] for name, outputs in streaming.states.items() if outputs}
-        return Interface({name: steps for name, steps in recurrence.lengths.items() if steps is not None}, {}, states)
+        lengths = {name: steps for name, steps in recurrence.lengths.items() if steps is not None}
+        return Interface(lengths=lengths, states=states)
     try:
         return Interface.of(read_json(source.interface))
     except (ValueError, TypeError, AttributeError) as error:

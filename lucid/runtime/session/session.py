@@ -30,6 +30,9 @@ Array = np.ndarray[Any, Any]
 _KEPT = 8
 """The number of different input shapes for which buffers are kept."""
 
+_TIMES = 4
+"""How many times as long as a layer's steps a length before arithmetic may be in made-up inputs."""
+
 _SMALL = 1 << 15
 """The most bytes of inputs and outputs for which buffers are used on a CPU: they save overhead, but cost copies."""
 
@@ -151,7 +154,7 @@ class Session:
         new = kept is None and shapes not in self._bindings
         if new:
             self.check(shapes)
-        if self._lengths:
+        if self._lengths or self.interface.computed:
             self.check_lengths(arrays)
         try:
             results = self._run(arrays) if kept is None else self._run_bound(shapes, arrays, kept)
@@ -215,6 +218,9 @@ class Session:
         whole = dict.fromkeys(self.axes, 1) | sizes
         counted = {**self.interface.counts, **self.interface.lengths}
         lengths = {name: evaluate(steps, whole) or 1 for name, steps in counted.items()}
+        for name, formula, steps in self.interface.computed:
+            tried = range(_TIMES * (evaluate(steps, whole) or 1), 0, -1)
+            lengths[name] = next((n for n in tried if _refused([n], formula, steps, whole) is None), 1)
         return sample(self.inputs, whole, lengths)
 
     def stream(self, batch: int | None = None, state: Mapping[str, str] | None = None) -> Stream:
@@ -290,6 +296,13 @@ class Session:
             if values.size and (values.min() < 1 or (most is not None and values.max() > most)):
                 limit = "the number of steps" if most is None else most
                 raise ShapeError(f"input {name!r} must hold lengths from 1 to {limit}; got {values.tolist()}")
+        for name, formula, steps in self.interface.computed:
+            values = arrays[self.input_names.index(name)]
+            if (wrong := _refused(np.unique(values).tolist(), formula, steps, sizes)) is not None:
+                raise ShapeError(
+                    f"{formula} of input {name!r} are lengths, which must be from 1 to {steps}; got length={wrong} in "
+                    f"{values.tolist()}"
+                )
 
     def _remember(self, shapes: tuple[Shape, ...], size: int) -> None:
         """Enables buffers for further calls with these shapes; on a CPU, only if they are small enough to pay off."""
@@ -330,6 +343,16 @@ class Session:
     def __repr__(self) -> str:
         inputs, outputs = (", ".join(map(str, specs)) for specs in (self.inputs, self.outputs))
         return f"Session on {self.device}: ({inputs}) -> ({outputs})"
+
+
+def _refused(values: Sequence[int], formula: str, steps: int | str, sizes: Mapping[str, int]) -> int | None:
+    """Returns the first number from which a formula makes no length of a sequence; None if there is none."""
+    most = evaluate(steps, sizes)
+    for n in values:
+        found = compute(formula, {**sizes, "length": n})
+        if found is not None and (found < 1 or (most is not None and found > most)):
+            return n
+    return None
 
 
 def _load(source: Source, device: Device, threads: int | None, arena: bool) -> Any:
