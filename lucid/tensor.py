@@ -34,10 +34,12 @@ class Tensor(Methods, Readout, Hookable):
         grad: the gradient that `backward` accumulated, or None.
     """
 
-    __slots__ = ("__weakref__", "_data", "_requires_grad", "_value", "_written", "grad")
+    __slots__ = ("__weakref__", "_axes", "_data", "_requires_grad", "_value", "_written", "grad")
 
     _written: Written
     """Its memory as one that was overwritten; set by the first write, since most tensors never see one."""
+    _axes: tuple[str, ...]
+    """The names of the first axes of a batch that a data loader made; unset in any other tensor."""
 
     _traced: ClassVar[type[Any]]
     """The class of tensors in symbolic traces."""

@@ -67,7 +67,7 @@ def _value(value: onnx.ValueInfoProto) -> dict[str, Any]:
     shape: list[int | str] | None = None
     if tensor.HasField("shape"):
         shape = [dim.dim_value if dim.HasField("dim_value") else dim.dim_param or "?" for dim in tensor.shape.dim]
-    return {"name": value.name, "dtype": _dtype(tensor.elem_type), "shape": shape}
+    return {"name": value.name, "dtype": _dtype(tensor.elem_type), "shape": shape, "doc": value.doc_string}
 
 
 def _dtype(number: int) -> str:
@@ -118,4 +118,6 @@ def _text(found: dict[str, Any]) -> str:
 
 def _described(value: dict[str, Any]) -> str:
     shape = value["shape"]
-    return f"{value['name']}: {value['dtype']}" + ("" if shape is None else f"[{', '.join(map(str, shape))}]")
+    doc = value.get("doc", "").partition(". Axes:")[0]  # the shape says the rest
+    dims = "" if shape is None else f"[{', '.join(map(str, shape))}]"
+    return f"{value['name']}: {value['dtype']}{dims}{doc and f'  {doc}'}"

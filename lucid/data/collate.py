@@ -10,7 +10,13 @@ import numpy as np
 from ..errors import DtypeError, ShapeError
 from ..tensor import Tensor, as_tensor, tensor
 
-__all__ = ["default_collate", "pad_collate"]
+__all__ = ["batched", "default_collate", "pad_collate"]
+
+
+def batched(x: Tensor, *axes: str) -> Tensor:
+    """Names the first axes of a batch, by default the first one ``batch``: an export calls them so."""
+    x._axes = axes or ("batch",)
+    return x
 
 
 def default_collate(samples: Sequence[Any]) -> Any:
@@ -39,9 +45,9 @@ def default_collate(samples: Sequence[Any]) -> Any:
                 f"default_collate: samples need the same shape; got {shapes}. Pass "
                 "collate_fn=lucid.data.pad_collate for sequences of different length"
             )
-        return as_tensor(np.stack(arrays))
+        return batched(as_tensor(np.stack(arrays)))
     if isinstance(first, (bool, int, float)):
-        return tensor(list(samples))
+        return batched(tensor(list(samples)))
     if isinstance(first, (str, bytes)):
         return list(samples)
     return _by_field(samples, default_collate)
@@ -92,9 +98,9 @@ def _padded(arrays: list[np.ndarray[Any, Any]], batch_first: bool, padding_value
     padded = np.full((len(arrays), lengths.max(), *rest), padding_value, np.result_type(*arrays))
     for row, array in zip(padded, arrays, strict=True):
         row[: len(array)] = array
-    if not batch_first:
-        padded = np.ascontiguousarray(padded.swapaxes(0, 1))
-    return Tensor(padded), Tensor(lengths)
+    if batch_first:
+        return batched(Tensor(padded), "batch", "time"), batched(Tensor(lengths))
+    return batched(Tensor(np.ascontiguousarray(padded.swapaxes(0, 1))), "time", "batch"), batched(Tensor(lengths))
 
 
 def _by_field(samples: Sequence[Any], collate: Callable[[Sequence[Any]], Any]) -> Any:

@@ -41,6 +41,7 @@ class Exported:
         separation: how the model runs on parts of a batch; None if it cannot.
         streaming: how the pieces of a sequence give what the whole gives, or why they do not.
         ranges: the elements that inputs may hold, such as those of class indices; a `Session` checks them.
+        interface: which inputs are lengths, which are states, and which states may be left out.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Exported:
         self.separation = plan.separation
         self.streaming = plan.streaming
         self.ranges = plan.ranges
+        self.interface = plan.interface
         # Only `part` needs it, and it holds the weights as they were before they were converted or rearranged.
         self._plan = plan if plan.separation is not None and plan.separation.totals else None
 

@@ -9,9 +9,11 @@ from typing import Any, get_args
 
 from ..proof.axes import Dynamic, prove
 from ..proof.example import Example
+from ..proof.interface import with_optional
 from ..proof.isolation import isolated
 from ..proof.ranges import listed
 from .calling import explained
+from .described import describe
 from .exported import Exported
 from .file.metadata import check_metadata, stamp
 from .lowering.graph import lower
@@ -36,6 +38,7 @@ def to_onnx(
     precision: Precision | None = None,
     float32_io: bool = True,
     trainable: bool = False,
+    states: Mapping[str, str] | None = None,
     metadata: Mapping[str, str] | None = None,
     external_data: bool | None = None,
     verify: bool = True,
@@ -74,6 +77,8 @@ def to_onnx(
         float32_io: whether the inputs and outputs of a float16 model are float32.
         trainable: for a function that computes gradients: every tensor that requires gradients, such as the parameters
             of a model, becomes an input, after the others, and modules keep their mode.
+        states: for each input that is a state, the output that continues it, such as ``{"h": "h_next"}``. Recurrent
+            layers and cells declare theirs; this is for a step of your own.
         metadata: your own texts to store in the file, by name.
         external_data: whether to store the weights in a file beside `path`; if None, only above protobuf's 2 GiB.
         verify: compare with onnxruntime at the example's sizes, at size one and at larger sizes.
@@ -109,6 +114,7 @@ def to_onnx(
         precision=precision,
         float32_io=float32_io,
         trainable=trainable,
+        states=states,
         metadata=metadata,
         verify=verify,
         rtol=rtol,
@@ -131,6 +137,7 @@ def export(
     precision: Precision | None = None,
     float32_io: bool = True,
     trainable: bool = False,
+    states: Mapping[str, str] | None = None,
     metadata: Mapping[str, str] | None = None,
     verify: bool = True,
     rtol: float | None = None,
@@ -154,10 +161,15 @@ def export(
             made_up=example.synthetic,
             trainable=trainable,
             output_names=output_names,
+            states=states,
         )
+        if not trainable:
+            others = {axis: proof.sizes[symbol] + 1 for axis, symbol in plan.axes.items()}
+            plan = plan._replace(interface=with_optional(plan.interface, model, example, plan.graph, others))
         lowered = lower(plan, opset)
         converted = convert(lowered, precision, float32_io)
         report = check(converted, lowered, plan, model, example, precision, verify=verify, rtol=rtol, atol=atol)
+    describe(converted, plan)
     exported = Exported(converted, plan, opset, precision, report)
     summary = None if report is None else report.as_dict()
     stamp(
@@ -168,6 +180,7 @@ def export(
         summary,
         exported.streaming.as_dict(),
         listed(exported.ranges),
+        exported.interface.as_dict(),
         metadata or {},
     )
     return exported

@@ -17,6 +17,7 @@ from ..ops.reduce import any as any_of
 from ..ops.reduce import softmax
 from ..ops.shape import cat, expand, reshape, split, squeeze, transpose, unsqueeze
 from ..tensor import Parameter, Tensor, as_tensor
+from ..tracer.mode import note
 from . import init
 from .linear import Linear
 from .module import Module
@@ -181,7 +182,9 @@ class MultiheadAttention(Module):
                 f"{features}; got a {name} of shape {x.shape}"
             )
         if not batched:
+            note(x, "time", None)
             return unsqueeze(x, 0)
+        note(x, *(("batch", "time") if self.batch_first else ("time", "batch")), None)
         return x if self.batch_first else transpose(x, 0, 1)
 
     def _in_proj(self) -> tuple[Tensor, ...]:

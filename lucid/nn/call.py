@@ -14,12 +14,13 @@ __all__ = ["CallSummary", "example_of", "summary_of"]
 
 
 class CallSummary:
-    """The shapes and dtypes of a call's tensors, enough to make an example of it; integers are kept as they were."""
+    """The shapes and dtypes of a call's tensors, enough for an example; integers are kept as they were."""
 
-    __slots__ = ("leaves", "structure")
+    __slots__ = ("axes", "leaves", "structure")
 
-    def __init__(self, leaves: tuple[Any, ...], structure: Structure) -> None:
+    def __init__(self, leaves: tuple[Any, ...], axes: list[Any], structure: Structure) -> None:
         self.leaves = leaves
+        self.axes = axes
         self.structure = structure
 
 
@@ -31,7 +32,9 @@ def summary_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> CallSummary:
     else:
         leaves, structure = flatten((args, kwargs), _is_tensor)
     return CallSummary(
-        tuple([x._data if x._data.dtype.kind != "f" else (x._data.shape, x._data.dtype) for x in leaves]), structure
+        tuple([x._data if x._data.dtype.kind != "f" else (x._data.shape, x._data.dtype) for x in leaves]),
+        [getattr(x, "_axes", None) for x in leaves],
+        structure,
     )
 
 
@@ -50,12 +53,15 @@ def example_of(module: Any) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
     rng = np.random.default_rng(0)
 
     def tensors() -> Iterator[Tensor]:
-        for leaf in summary.leaves:
+        for leaf, axes in zip(summary.leaves, summary.axes, strict=True):
             if isinstance(leaf, np.ndarray):
-                yield as_tensor(leaf)
+                made = as_tensor(leaf)
             else:
                 shape, dtype = leaf
-                yield Tensor(rng.standard_normal(shape).astype(dtype))
+                made = Tensor(rng.standard_normal(shape).astype(dtype))
+            if axes is not None:
+                made._axes = axes
+            yield made
 
     args, kwargs = unflatten(summary.structure, tensors())
     return args, kwargs

@@ -13,6 +13,7 @@ from ..ops.elementwise import relu, sigmoid, tanh
 from ..ops.linalg import linear
 from ..ops.shape import chunk
 from ..tensor import Parameter, Tensor
+from ..tracer.mode import note
 from . import init
 from .module import Module
 from .rnn import check_flags, check_sizes
@@ -77,6 +78,7 @@ class RNNCellBase(Module):
                 f"{name}: input has dtype {x.dtype}, but the parameters have {self.weight_ih.dtype}; convert the input "
                 f"with input.to('{self.weight_ih.dtype}'), or the module with module.to('{x.dtype}')"
             )
+        note(x, *_AXES[-x.ndim :])
         # A size of the input, so that the zeros follow it when the batch is dynamic.
         shape = (*x.shape[:-1], self.hidden_size)
         checked = []
@@ -96,6 +98,16 @@ class RNNCellBase(Module):
 
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
+
+
+_AXES = ("batch", None)
+"""The names of the axes of an input and of a state, the last of which is that of the features."""
+
+
+def _stepped(*states: tuple[Tensor, Tensor]) -> None:
+    """Notes that each of several states goes on as another tensor."""
+    for state, following in states:
+        note(state, *_AXES[-state.ndim :], next=following)
 
 
 class RNNCell(RNNCellBase):
@@ -146,7 +158,9 @@ class RNNCell(RNNCellBase):
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         (h,) = self._checked(input, {"hx": hx})
         total = linear(input, self.weight_ih, self.bias_ih) + linear(h, self.weight_hh, self.bias_hh)
-        return tanh(total) if self.nonlinearity == "tanh" else relu(total)
+        h_next = tanh(total) if self.nonlinearity == "tanh" else relu(total)
+        _stepped((h, h_next))
+        return h_next
 
     def extra_repr(self) -> str:
         extra = super().extra_repr()
@@ -197,7 +211,9 @@ class LSTMCell(RNNCellBase):
         gates = linear(input, self.weight_ih, self.bias_ih) + linear(h, self.weight_hh, self.bias_hh)
         i, f, g, o = chunk(gates, 4, -1)
         c_next = sigmoid(f) * c + sigmoid(i) * tanh(g)
-        return sigmoid(o) * tanh(c_next), c_next
+        h_next = sigmoid(o) * tanh(c_next)
+        _stepped((h, h_next), (c, c_next))
+        return h_next, c_next
 
 
 class GRUCell(RNNCellBase):
@@ -238,4 +254,6 @@ class GRUCell(RNNCellBase):
         h_r, h_z, h_n = chunk(linear(h, self.weight_hh, self.bias_hh), 3, -1)
         r, z = sigmoid(x_r + h_r), sigmoid(x_z + h_z)
         n = tanh(x_n + r * h_n)
-        return (1 - z) * n + z * h
+        h_next = (1 - z) * n + z * h
+        _stepped((h, h_next))
+        return h_next

@@ -12,6 +12,7 @@ from ..errors import ShapeError, TraceError
 from ..ops.creation import zeros
 from ..ops.scan import scan as _scan
 from ..tensor import Tensor
+from ..tracer.mode import note
 from ..tracer.subgraph import record
 from ..tracer.tree import flatten, unflatten
 from .cells import LSTMCell, RNNCellBase
@@ -74,6 +75,7 @@ def scan(step: Callable[..., Any], xs: Any, state: Any = None, *, reverse: bool 
             + ", ".join(str(x.shape) for x in sequences)
         )
     if isinstance(step, RNNCellBase):
+        note(sequences[0], "time", *("batch", None)[-sequences[0].ndim + 1 :])
         state = _zeros(step, sequences[0]) if state is None else state
         step = _stepping(step)
     states, structure = flatten(state, _is_tensor)

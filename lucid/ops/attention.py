@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import DtypeError, ShapeError
 from ..tensor import Tensor, as_tensor
+from ..tracer.mode import note
 from ..tracer.op import function
 from .creation import arange
 from .elementwise import astype, gt, le, where
@@ -65,6 +66,8 @@ def scaled_dot_product_attention(
         raise ValueError(f"{name}: is_causal makes the mask itself; attn_mask must be None with it")
     if min(query.ndim, key.ndim, value.ndim) < 2:
         raise ShapeError(f"{name}: at least two axes are needed; got {query.shape}, {key.shape} and {value.shape}")
+    for x in (query, key):
+        note(x, *["batch", *[None] * (x.ndim - 3)][: x.ndim - 2], "time")
     if enable_gqa:
         key, value = (repeat_interleave(x, query.shape[-3] // x.shape[-3], -3) for x in (key, value))
     if query.shape[-1] != key.shape[-1] or key.shape[-2] != value.shape[-2]:

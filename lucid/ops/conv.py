@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..tensor import Tensor, op
+from ..tracer.mode import note
 from ..tracer.op import Array, function
 from .linalg import matmul
 from .pad import pad_with
@@ -165,6 +166,7 @@ def conv1d(
             f"conv1d: the kernel reaches over {reach + 1} positions, but there are {length} and {before + after} of "
             "padding"
         )
+    note(input, *("batch", None, "time")[-input.ndim :])
     x = input if input.ndim == 3 else unsqueeze(input, 0)
     out = convolved(x, weight, bias, stride=stride, padding=(before, after), dilation=dilation, groups=groups)
     return out if input.ndim == 3 else squeeze(out, 0)

@@ -9,6 +9,7 @@ import numpy as np
 from ..errors import AxisError, DtypeError, ShapeError
 from ..tensor import Tensor, as_tensor, op
 from ..tracer.dim import concrete
+from ..tracer.mode import note
 from ..tracer.op import Array, function
 from .elementwise import astype, eq, ne, where
 from .loss import Reduction, reduced
@@ -130,6 +131,7 @@ def nll_loss(
     """
     target = as_tensor(target)
     dim = 1 if input.ndim > 1 else 0
+    note(input, *("batch",)[:dim])
     _check_indices("nll_loss", input, target, ignore_index, dim)
     weight = _checked_weight("nll_loss", input, weight, dim)
     return _picked(input, target, weight, ignore_index, reduction, dim)
@@ -220,6 +222,7 @@ def cross_entropy(
     if not input.ndim:
         raise ShapeError("cross_entropy: input must have an axis of classes; got shape ()")
     weight = _checked_weight("cross_entropy", input, weight, dim)
+    note(input, *("batch",)[:dim])
     if target.is_floating_point():
         if ignore_index >= 0:
             raise ValueError(f"cross_entropy: ignore_index is for class indices, not probabilities; got {ignore_index}")

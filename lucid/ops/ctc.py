@@ -19,6 +19,7 @@ import numpy as np
 from ..errors import AxisError, DtypeError, ShapeError
 from ..tensor import Tensor, as_tensor, op
 from ..tracer.dim import concrete
+from ..tracer.mode import note
 from ..tracer.op import Array, function
 from .creation import arange, full
 from .elementwise import astype, eq, exp, lt, maximum, ne, where
@@ -153,6 +154,7 @@ def ctc_loss(
     tensor(0.2877)
     """
     single = log_probs.ndim == 2
+    note(log_probs, *("time", "batch", None)[: log_probs.ndim - 1])
     if single:
         log_probs = unsqueeze(log_probs, 1)
     if log_probs.ndim != 3 or not log_probs.is_floating_point():

@@ -76,7 +76,7 @@ def prove(
     graph = prover.search()
     groups = prover.groups()
     if dynamic == "auto":
-        graph, groups = prover.renamed(graph, names_of(graph, groups))
+        graph, groups = prover.renamed(graph, names_of(graph, groups, example.axis_names))
     example.note_roles(graph, {symbol: axes[0] for symbol, axes in groups.items()})
     axes = {axis: symbol for symbol, group in groups.items() for axis in group}
     sizes = {symbol: prover.size(group[0]) for symbol, group in groups.items()}

@@ -122,6 +122,11 @@ class Carried:
         self._numbers[node.value(last)] = [found | _LAST for found in numbers]
         return None
 
+    def sources(self, value: Value) -> set[str]:
+        """Returns the inputs of whose elements a value consists, as far as they were followed."""
+        names = list(self.graph.inputs)
+        return {names[place] for found in self.numbers(value) or () for place in np.unique(found % _LAST // _INPUT)}
+
     def last(self, value: Value) -> bool:
         """Returns whether a value has elements of a last state."""
         return any((found >= _LAST).any() for found in self._numbers.get(value, ()))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,10 @@ from ..tracer.tree import flatten, unflatten
 from .perturb import Arrays, difference, distinct, perturbations, quietly
 from .resize import Axis, proposals
 
-__all__ = ["Arrays", "Axis", "Example", "check_names"]
+__all__ = ["CASTS", "Arrays", "Axis", "Example", "check_names", "origin"]
+
+CASTS = ("astype", "clone", "detach")
+"""The ops that keep each element as it is, or convert it."""
 
 
 class Example:
@@ -29,6 +34,7 @@ class Example:
 
     Attributes:
         arrays: the example's own arrays.
+        axis_names: the names of the axes that a data loader made.
         sequence_lengths: for each input that holds sequence lengths, the axis of the steps that they count, or the
             number of steps if it depends on no free axis.
         synthetic: whether the sizes are made up, since there was neither an example nor an earlier call.
@@ -42,6 +48,7 @@ class Example:
         names: Sequence[str] | None = None,
     ) -> None:
         self.synthetic = False
+        self._function = function
         if not args and not kwargs and isinstance(function, Module):
             args, kwargs = self._without_arguments(function)
         args, kwargs = _as_tensors(args), _as_tensors(kwargs)
@@ -51,6 +58,11 @@ class Example:
             check_names("input_names", names, len(self.names))
             self.names = list(names)
         self.arrays: Arrays = {name: leaf._data for name, leaf in zip(self.names, leaves, strict=True)}
+        self.axis_names = {
+            (name, axis): axis_name
+            for name, leaf in zip(self.names, leaves, strict=True)
+            for axis, axis_name in enumerate(getattr(leaf, "_axes", ()))
+        }
         self.sequence_lengths: dict[str, Axis | int] = {}
 
     def _without_arguments(self, module: Module) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -68,10 +80,34 @@ class Example:
             "as in to_onnx(model, x), or call the model once"
         )
 
-    def arguments(self, arrays: Arrays) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Returns the arguments of a call with these arrays in place of the example's."""
+    def arguments(self, arrays: Arrays, without: Collection[str] = ()) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Returns the arguments of a call with these arrays in place of the example's.
+
+        Args:
+            arrays: the arrays by input name.
+            without: the inputs of arguments that are None instead.
+        """
         args, kwargs = unflatten(self._structure, iter([Tensor(arrays[name]) for name in self.names]))
-        return args, kwargs
+        left = {key for key, names in self._by_argument().items() if names and names[0] in without}
+        args = tuple([None if i in left else arg for i, arg in enumerate(args)])
+        return args, {key: None if key in left else arg for key, arg in kwargs.items()}
+
+    def optional(self) -> list[tuple[str, ...]]:
+        """Returns the inputs of each argument of which None is the default."""
+        try:
+            parameters = inspect.signature(getattr(self._function, "forward", self._function)).parameters
+        except (TypeError, ValueError):  # such as one of NumPy's
+            return []
+        defaults = [(key, parameter.default) for key, parameter in parameters.items()]
+        unset = {key for i, (name, default) in enumerate(defaults) if default is None for key in (i, name)}
+        return [names for key, names in self._by_argument().items() if names and key in unset]
+
+    def _by_argument(self) -> dict[int | str, tuple[str, ...]]:
+        """Returns the inputs of each argument, by its position or its name."""
+        names = iter(self.names)
+        args, kwargs = self._structure.parts
+        parts = (*enumerate(args.parts), *zip(kwargs.rest, kwargs.parts, strict=True))
+        return {key: tuple(islice(names, part.leaves())) for key, part in parts}
 
     def note_roles(self, graph: Graph, axes: Mapping[str, Axis]) -> None:
         """Finds the inputs of a graph that hold sequence lengths, and what they count.
@@ -83,7 +119,7 @@ class Example:
         inputs = {value: name for name, value in graph.inputs.items()}
         for node in graph.nodes:
             if "lengths" in node.op.inputs:
-                lengths = _origin(node.inputs[node.op.inputs.index("lengths")])
+                lengths = origin(node.inputs[node.op.inputs.index("lengths")], CASTS)
                 steps = node.outputs[0].shape[0]
                 if lengths in inputs and isinstance(steps, Size):
                     if steps.is_symbol:
@@ -131,9 +167,9 @@ def check_names(argument: str, names: Sequence[str], count: int) -> None:
         raise ValueError(f"to_onnx: {argument} must be {count} distinct names; got {names!r}")
 
 
-def _origin(value: Any) -> Any:
-    """Returns the value before casts."""
-    while type(value) is Value and value.node is not None and value.node.op.name in ("astype", "clone", "detach"):
+def origin(value: Any, through: Collection[str]) -> Any:
+    """Returns the value before ops of some names."""
+    while type(value) is Value and value.node is not None and value.node.op.name in through:
         value = value.node.inputs[0]
     return value
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..errors import ExportError
@@ -34,23 +34,40 @@ def asked_axes(dynamic: Mapping[str, Mapping[int, str]], example: Example) -> di
     return {symbol: tuple(axes) for symbol, axes in groups.items()}
 
 
-def names_of(graph: Graph, groups: Mapping[str, tuple[Axis, ...]]) -> dict[str, str]:
-    """Returns better names for the symbols: time and batch for the axes of a recurrent op, others after the input."""
+def names_of(graph: Graph, groups: Mapping[str, tuple[Axis, ...]], loaded: Mapping[Axis, str]) -> dict[str, str]:
+    """Returns better names for the symbols: time and batch where a layer or a loader knows them, else the input's.
+
+    Args:
+        graph: a trace.
+        groups: the axes of each symbol.
+        loaded: the names of the axes that a data loader made.
+    """
     names: dict[str, str] = {}
-
-    def call(size: Any, name: str) -> None:
-        if isinstance(size, Size) and size.is_symbol and str(size) not in names and name not in names.values():
+    known = [*_known(graph), *((Size.symbol(s), loaded[a]) for s, axes in groups.items() for a in axes if a in loaded)]
+    for size, name in known:
+        if size.is_symbol and str(size) not in names and name not in names.values():
             names[str(size)] = name
-
-    for node in graph.nodes:
-        if "lengths" in node.op.inputs:
-            for n, name in zip(node.outputs[0].shape, ("time", "batch"), strict=False):
-                call(n, name)
-        if node.op.name == "scan":
-            call(node.inputs[node.attrs["states"]].shape[0], "time")
+    # Half as many steps, as after a strided convolution, are of the time axis, too.
+    for size, name in known:
+        if len(size.symbols) == 1 and not size.symbols & names.keys() and name not in names.values():
+            names[size.symbols.pop()] = name
     for symbol in groups:
         names.setdefault(symbol, symbol)
     return names
+
+
+def _known(graph: Graph) -> Iterator[tuple[Size, str]]:
+    """Yields the sizes that layers know, and the name of each: first those of recurrent layers."""
+    layers: list[tuple[Any, Sequence[str | None]]] = []
+    for node in graph.nodes:
+        if "lengths" in node.op.inputs:
+            layers.append((node.outputs[0].shape, ("time", "batch")))
+        if node.op.name == "scan":
+            layers.append((node.inputs[node.attrs["states"]].shape, ("time",)))
+    for shape, axes in (*layers, *((note.value.shape, note.axes) for note in graph.notes)):
+        for size, name in zip(shape, axes, strict=False):
+            if isinstance(size, Size) and name is not None:
+                yield size, name
 
 
 def listed(axes: Iterable[Axis]) -> str:

@@ -10,6 +10,7 @@ from ..tracer.graph import Graph
 from ..tracer.node import Node, Value
 from ..tracer.size import Size, symbols_of
 from .carried import Carried
+from .example import CASTS, origin
 from .placement import InseparableError, Placement
 from .proof import Proof
 from .separation import counts, place_input, place_results
@@ -179,7 +180,7 @@ class _Walk:
             if (state := self.carried.first(value)) is not None:
                 raise _refused(node, f"it computes with the state {state!r}, which differs between pieces")
         for node, value in (*self.reads, *self.moves):
-            if (lengths := self._origin(value)) in self.lengths and node.op.name not in _CASTS:
+            if (lengths := self._origin(value)) in self.lengths and node.op.name not in CASTS:
                 raise _refused(node, f"it computes with the lengths {lengths!r}, which differ between pieces")
         return self._states(), tuple(self.lengths)
 
@@ -278,9 +279,7 @@ class _Walk:
 
     def _origin(self, value: Value) -> str | None:
         """Returns the input that a value is, before casts."""
-        while value.node is not None and value.node.op.name in _CASTS:
-            value = value.node.inputs[0]
-        return self.names.get(value)
+        return self.names.get(origin(value, CASTS))
 
     def _states(self) -> dict[str, tuple[str, ...]]:
         """Returns the outputs that are the next value of each state, once it is checked what the others are."""
@@ -311,9 +310,6 @@ class _Walk:
         if place.order is None:
             return self._is_whole(value.shape[place.axis])
         return place.order[0] == (1, ())
-
-
-_CASTS = ("astype", "clone", "detach")
 
 
 def _refused(node: Node, why: str) -> _NotStreamableError:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .dim import formula
-from .node import Node, Value
+from .node import Node, Note, Value
 from .read import Read
 from .size import unknowns_of
 from .tree import Structure
@@ -80,6 +80,7 @@ class Graph:
         measured: the value and its axis at which each size that no rule gives is measured.
         sizes: what a symbolic trace knows of sizes; None for any other graph.
         trained: whether what requires gradients may change, as inputs do.
+        notes: what layers say of the values that they take.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Graph:
         measured: Mapping[Any, tuple[Value, int]] | None = None,
         sizes: Any = None,
         trained: bool = False,
+        notes: tuple[Note, ...] = (),
     ) -> None:
         self.inputs = inputs
         self.outputs = outputs
@@ -109,6 +111,7 @@ class Graph:
         self.reads = reads
         self.sizes = sizes
         self.trained = trained
+        self.notes = notes
 
     def _measure(self, measured: Mapping[Any, tuple[Value, int]], known: Container[Value]) -> None:
         """Adds the nodes that sizes in the graph are measured at, before those that need these sizes."""
@@ -123,8 +126,7 @@ class Graph:
 
     def _replace(self, **changes: Any) -> Graph:
         """Returns a copy with some of the constructor's arguments, given by name, replaced."""
-        names = ("inputs", "outputs", "captured", "labels", "structure", "reads", "measured", "sizes", "trained")
-        return Graph(**{name: getattr(self, name) for name in names} | changes)
+        return Graph(**{name: getattr(self, name) for name in _PARTS} | changes)
 
     def depends(self, value: Value) -> bool:
         """Returns whether a value was computed from the elements of the inputs."""
@@ -163,6 +165,10 @@ class Graph:
 
     def __repr__(self) -> str:
         return f"<Graph of {len(self.nodes)} nodes: ({', '.join(self.inputs)}) -> ({', '.join(self.outputs)})>"
+
+
+_PARTS = ("inputs", "outputs", "captured", "labels", "structure", "reads", "measured", "sizes", "trained", "notes")
+"""The arguments of the constructor."""
 
 
 def _dims(shape: tuple[Any, ...]) -> str:

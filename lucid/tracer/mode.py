@@ -9,9 +9,20 @@ from types import GeneratorType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 if TYPE_CHECKING:
+    from .node import TensorLike
     from .trace import Trace
 
-__all__ = ["MODE", "GradMode", "Mode", "current_trace", "enable_grad", "is_grad_enabled", "no_grad", "set_grad_enabled"]
+__all__ = [
+    "MODE",
+    "GradMode",
+    "Mode",
+    "current_trace",
+    "enable_grad",
+    "is_grad_enabled",
+    "no_grad",
+    "note",
+    "set_grad_enabled",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -37,6 +48,13 @@ def is_grad_enabled() -> bool:
 def current_trace() -> Trace | None:
     """Returns the active trace, or None."""
     return MODE.get().trace
+
+
+def note(tensor: TensorLike, *axes: str | None, next: TensorLike | None = None) -> None:
+    """Notes in the active trace what a layer says of a tensor that it takes, see `Trace.note`."""
+    trace = MODE.get().trace
+    if trace is not None:
+        trace.note(tensor, *axes, next=next)
 
 
 class GradMode:

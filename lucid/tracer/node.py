@@ -13,7 +13,7 @@ from .location import Location
 if TYPE_CHECKING:
     from .op import Op
 
-__all__ = ["FREED", "Node", "Spec", "TensorLike", "Value"]
+__all__ = ["FREED", "Node", "Note", "Spec", "TensorLike", "Value"]
 
 
 class TensorLike(Protocol):
@@ -92,6 +92,20 @@ class Value:
     def __repr__(self) -> str:
         kind = "leaf" if self.node is None else f"{self.node.op.name}[{self.index}]"
         return f"<Value {self.dtype}{list(self.shape)} {kind}>"
+
+
+class Note(NamedTuple):
+    """What a layer says of a value that it takes.
+
+    Attributes:
+        value: the value.
+        axes: a name for each of its axes that the layer knows, and None for the others.
+        next: the value that continues it, if it is the state of a layer that computes one step.
+    """
+
+    value: Value
+    axes: tuple[str | None, ...] = ()
+    next: Value | None = None
 
 
 class _Freed:

@@ -43,6 +43,7 @@ def record(
         outputs = [recording.value_of(tensor) for tensor in results]
     finally:
         MODE.reset(token)
+    recording.notes.clear()
     everything = dict(zip(names, values, strict=True))
     everything.update((f"outer_{i}", value) for i, value in enumerate(recording.captured))
     named = {f"output_{i}": value for i, value in enumerate(outputs)}

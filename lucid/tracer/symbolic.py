@@ -16,7 +16,7 @@ from ..errors import LucidError, ShapeError
 from .dim import Dim, Guard, concrete, formula
 from .graph import Graph
 from .location import Location, user_location
-from .node import Node, Spec, Value
+from .node import Node, Note, Spec, Value
 from .size import Atom, Size, unknown
 from .writes import WRITES
 
@@ -269,4 +269,11 @@ def resolved(graph: Graph, names: dict[Any, Any]) -> Graph:
             places[node.value(i)] = new.value(i)
     results = {name: places.get(value, value) for name, value in graph.outputs.items()}
     measured = {atom: (places[value], axis) for atom, (value, axis) in graph.measured.items()}
-    return graph._replace(inputs=inputs, outputs=results, measured=measured, sizes=None)
+    notes = tuple(
+        [
+            Note(places[note.value], note.axes, note.next and places.get(note.next))
+            for note in graph.notes
+            if note.value in places
+        ]
+    )
+    return graph._replace(inputs=inputs, outputs=results, measured=measured, sizes=None, notes=notes)

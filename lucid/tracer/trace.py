@@ -13,7 +13,7 @@ from .dim import Guard
 from .graph import Graph, depends
 from .location import PACKAGE, user_location
 from .mode import MODE, Mode
-from .node import Node, TensorLike, Value
+from .node import Node, Note, TensorLike, Value
 from .op import OPS
 from .read import Answer, Read, numbers_around
 from .size import Size
@@ -33,6 +33,7 @@ class Trace:
     Attributes:
         parent: the trace around it, if it records a subgraph.
         reads: what Python read of its tensors.
+        notes: what layers say of the values that they take.
         answer: what a read gets instead of the elements; the elements themselves if None.
         sizes: what is known of sizes, if the trace is symbolic.
         trained: whether what requires gradients may change, as inputs do.
@@ -51,6 +52,7 @@ class Trace:
         self.answer = answer
         self.sizes: Sizes | None = sizes if parent is None else parent.sizes
         self.reads: list[Read] = []
+        self.notes: list[Note] = []
         # The ops and reads that are left to the outermost trace and those inside it; None if there is no limit.
         self._left: list[float] | None = parent._left if parent is not None else None if limit == inf else [limit]
         self.inputs: set[Value] = set()
@@ -130,6 +132,18 @@ class Trace:
         data.flags.writeable = False
         return data
 
+    def note(self, tensor: TensorLike, *axes: str | None, next: TensorLike | None = None) -> None:
+        """Notes what a layer says of a tensor that it takes, unless the trace records a subgraph.
+
+        Args:
+            tensor: the tensor.
+            axes: a name for each of its axes that the layer knows, and None for the others.
+            next: the tensor that continues it, if it is the state of a layer that computes one step.
+        """
+        value, after = tensor._value, None if next is None else next._value
+        if self.parent is None and value is not None and (after is not None or next is None):
+            self.notes.append(Note(value, axes, after))
+
     def _spend(self) -> None:
         """Counts an op or a read.
 
@@ -172,6 +186,7 @@ class Trace:
         """Releases tensors and modules, which a kept tensor would otherwise hold through its node and its trace."""
         self.captured = {}
         self.reads = []
+        self.notes = []
         self.answer = None
         self._modules = {}
 
@@ -283,6 +298,7 @@ def record(
         None if sizes is None else sizes.unknowns,
         sizes,
         trained,
+        tuple(recording.notes),
     )
     recording.forget()
     return graph

@@ -124,7 +124,12 @@ def test_info(folder: Path) -> None:
 def test_info_as_json(folder: Path) -> None:
     found = json.loads(lucid_("info", folder / "rnn.onnx", "--json").stdout)
     assert found["bytes"] == (folder / "rnn.onnx").stat().st_size
-    assert found["inputs"][0] == {"name": "x", "dtype": "float32", "shape": ["time", "batch", 3]}
+    assert found["inputs"][0] == {
+        "name": "x",
+        "dtype": "float32",
+        "shape": ["time", "batch", 3],
+        "doc": "A sequence. Axes: time, batch, 3.",
+    }
     assert found["axes"] == {"time": ["axis 0 of x"], "batch": ["axis 1 of x", "axis 1 of h0"]}
     assert found["operators"] == {"RNN": 1, "Squeeze": 1}
     assert found["weights"]["elements"]["float32"] == 36
@@ -178,7 +183,7 @@ def test_run(folder: Path, tmp_path: Path, inputs: list[str]) -> None:
 
 def test_run_refuses_what_does_not_fit(folder: Path, tmp_path: Path) -> None:
     model, x = folder / "rnn.onnx", folder / "x.npy"
-    assert "input 'h0' is missing" in one_line(lucid_("run", model, "-i", x), 2)
+    assert "input 'x' is missing" in one_line(lucid_("run", model, "-i", f"h0={x}"), 2)
     assert "there is no input 'y'" in one_line(lucid_("run", model, "-i", x, "-i", f"y={x}"), 2)
     assert "input x is given twice" in one_line(lucid_("run", model, "-i", f"x={x}", "-i", f"x={x}"), 2)
     assert "give it without x=" in one_line(lucid_("run", model, "-i", f"x={folder / 'both.npz'}"), 2)

@@ -218,8 +218,8 @@ def test_a_list_of_real_numbers_is_no_list_of_ids() -> None:
 def test_names_that_do_not_fit(model: Any) -> None:
     _, session = model
     x, h = inputs()
-    with pytest.raises(TypeError, match=r"input 'h0' is missing; the inputs are x: float32\(time, batch, 3\), h0: "):
-        session(x)
+    with pytest.raises(TypeError, match=r"input 'x' is missing; the inputs are x: float32\(time, batch, 3\), h0: "):
+        session(h0=h)
     with pytest.raises(TypeError, match="there is no input 'h'"):
         session(x, h=h)
     with pytest.raises(TypeError, match="input 'x' was given twice"):

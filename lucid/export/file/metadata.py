@@ -1,5 +1,5 @@
-"""The metadata of a file: the version that wrote it, its axes, its verification report, how it streams, the
-ranges of its inputs, its digests."""
+"""The metadata of a file: the version that wrote it, its axes, its lengths and states, the ranges of its inputs, how it
+streams, its verification report, its digests."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from .layout import lay_out
 __all__ = [
     "AXES",
     "CONDITIONS",
+    "INTERFACE",
     "OPSET",
     "PREFIX",
     "RANGES",
@@ -33,6 +34,7 @@ CONDITIONS = "lucid.conditions"
 REPORT = "lucid.verification"
 STREAMING = "lucid.streaming"
 RANGES = "lucid.ranges"
+INTERFACE = "lucid.interface"
 
 
 def check_metadata(metadata: Mapping[str, str] | None) -> dict[str, str]:
@@ -66,6 +68,7 @@ def stamp(
     report: Mapping[str, Any] | None,
     streaming: Mapping[str, Any],
     ranges: Sequence[Mapping[str, Any]],
+    interface: Mapping[str, Any],
     metadata: Mapping[str, str],
 ) -> None:
     """Writes the metadata into a model; the digests come last, since they cover the rest."""
@@ -83,6 +86,7 @@ def stamp(
             REPORT: json.dumps(report),
             STREAMING: json.dumps(streaming),
             RANGES: json.dumps(ranges),
+            INTERFACE: json.dumps(interface),
         }
     )
     model.metadata_props.update(lay_out(model).digests().metadata)

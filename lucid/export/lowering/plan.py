@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from ...errors import ExportError
 from ...proof.example import Axis, check_names
+from ...proof.interface import Interface, lengths_of, with_states
 from ...proof.proof import Condition, Proof
 from ...proof.ranges import Range, find_ranges
 from ...proof.separation import Separation, separate, with_totals
@@ -47,6 +48,7 @@ class Plan(NamedTuple):
         streaming: how the pieces of a sequence give what the whole gives.
         ties: whether a weight that is used as it is and transposed is stored once.
         ranges: the elements that inputs may hold.
+        interface: which inputs are lengths and states.
     """
 
     graph: Graph
@@ -60,6 +62,7 @@ class Plan(NamedTuple):
     streaming: Streaming = Streaming()
     ties: bool = True
     ranges: tuple[Range, ...] = ()
+    interface: Interface = Interface()
 
     @property
     def recurrent(self) -> frozenset[str]:
@@ -91,6 +94,7 @@ def make_plan(
     made_up: bool = False,
     trainable: bool = False,
     output_names: Sequence[str] | None = None,
+    states: Mapping[str, str] | None = None,
 ) -> Plan:
     """Decides how a proved graph is lowered: its inputs and outputs, its recurrent nodes, its parts of a batch.
 
@@ -104,16 +108,18 @@ def make_plan(
         made_up: whether the example is synthetic, so that its number of time steps means nothing.
         trainable: whether everything that requires gradients becomes an input.
         output_names: names for the outputs, in place of the graph's.
+        states: which output continues which input, besides what layers say.
 
     Raises:
         ExportError: a layer would be unrolled over an axis that must be dynamic or whose length is unknown, or
-            onnxruntime does not have the requested operator.
-        ValueError: the names of the outputs are not distinct, or not as many as the outputs.
+            onnxruntime does not have the requested operator; or a state and its next value differ in shape.
+        ValueError: the names of the outputs are not distinct, or not as many as the outputs; or there are no such
+            states.
     """
     graph, parameters = _with_parameters(proof.graph) if trainable else (proof.graph, {})
     if output_names is not None:
         graph = _with_output_names(graph, output_names)
-    proof = proof._replace(graph=graph)
+    proof, carried = with_states(proof._replace(graph=graph), states or {}, time_is_asked)
     # Unrolled layers take pieces of one length, of which this holds as well.
     streaming = prove_streaming(proof) if precision != "int8" else _QUANTIZED
     if precision == "int8" and lowering == "auto":
@@ -134,6 +140,7 @@ def make_plan(
         streaming,
         precision != "int8",  # a product with a transposed table would not be quantized
         find_ranges(proof.graph),
+        lengths_of(proof.graph)._replace(states=carried),
     )
 
 

@@ -21,6 +21,7 @@ from ...ops.index import getitem, index_add
 from ...ops.shape import cat, reshape, stack, transpose, unsqueeze
 from ...tensor import Tensor, as_tensor
 from ...tracer.dim import concrete
+from ...tracer.mode import note
 
 __all__ = [
     "PackedSequence",
@@ -166,6 +167,8 @@ def pack_padded_sequence(
     steps, batch = input.shape[:2][::-1] if batch_first else input.shape[:2]
     if lengths.shape != (batch,):
         raise ShapeError(f"pack_padded_sequence: expected a length for each of {batch} sequences; got {lengths.shape}")
+    note(input, *(("batch", "time") if batch_first else ("time", "batch")))
+    note(lengths, "batch")
     values = lengths._data
     if batch == 0:
         raise ShapeError(f"pack_padded_sequence: expected at least one sequence; got shape {input.shape}")

@@ -167,7 +167,7 @@ class Signature:
                     return candidate
         # The proof and the parity check run the model at several sizes, one of them twice as large along each axis.
         candidate = self._export(lowering, threads, parts, arrays, verify=not large)
-        if candidate.session.recurrence.lengths:  # they would exceed the steps of the cut inputs
+        if candidate.session.interface.lengths:  # they would exceed the steps of the cut inputs
             return self._export(lowering, threads, parts, arrays) if large else candidate
         sizes: dict[Any, int] = {symbol: 3 + i for i, symbol in enumerate(candidate.session.axes)}
         known.example = [

@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .spec import Spec
+import numpy as np
 
-__all__ = ["ordered"]
+from .spec import Spec, as_array, check_shapes, resolve
+
+__all__ = ["filled", "ordered"]
 
 
-def ordered(specs: Sequence[Spec], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
-    """Returns the argument for each input, given by position or by name.
+def ordered(
+    specs: Sequence[Spec], args: tuple[Any, ...], kwargs: Mapping[str, Any], optional: Sequence[Sequence[str]] = ()
+) -> list[Any]:
+    """Returns the argument for each input, given by position or by name; None for a state that was left out.
+
+    Args:
+        specs: the inputs.
+        args: arguments by position.
+        kwargs: arguments by name.
+        optional: the groups of states that may be left out.
 
     Raises:
         TypeError: an input is missing, given twice or unknown.
@@ -29,6 +39,33 @@ def ordered(specs: Sequence[Spec], args: tuple[Any, ...], kwargs: Mapping[str, A
         if name not in names:
             raise TypeError(f"there is no input {name!r}; {takes}")
         given[name] = x
-    if missing := [name for name in names if name not in given]:
+    may_miss = {name for group in optional for name in group}
+    if missing := [name for name in names if name not in given and name not in may_miss]:
         raise TypeError(f"input {', '.join(map(repr, missing))} is missing; {takes}")
-    return [given[name] for name in names]
+    return [given.get(name) for name in names]
+
+
+def filled(specs: Sequence[Spec], given: Sequence[Any], optional: Sequence[Sequence[str]]) -> Sequence[Any]:
+    """Returns the arguments with zeros for the states that were left out, None.
+
+    Raises:
+        TypeError: they are no groups that may be left out.
+        ShapeError, DtypeError: another input does not fit.
+    """
+    may_miss = {name for group in optional for name in group}
+    left = {spec.name for spec, x in zip(specs, given, strict=True) if x is None and spec.name in may_miss}
+    if not left:
+        return given
+    whole = {name for group in optional if left.issuperset(group) for name in group}
+    if alone := left - whole:
+        groups = "; or ".join(" and ".join(map(repr, group)) for group in optional)
+        raise TypeError(
+            f"input {', '.join(map(repr, sorted(alone)))} was left out, but only these may be, together: {groups}"
+        )
+    arrays = [None if spec.name in left else as_array(x, spec) for x, spec in zip(given, specs, strict=True)]
+    present = [(spec, array.shape) for spec, array in zip(specs, arrays, strict=True) if array is not None]
+    sizes = check_shapes([spec for spec, _ in present], [shape for _, shape in present])
+    return [
+        np.zeros(resolve(spec, sizes) or (), spec.dtype) if array is None else array
+        for spec, array in zip(specs, arrays, strict=True)
+    ]

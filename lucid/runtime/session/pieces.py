@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 
 from ...errors import FileError, LucidError
 from ...export.file.metadata import read_json
+from ...proof.interface import Interface
 from ...proof.streaming import Streaming
 from .foreign import prove_file
+from .recurrence import Recurrence
 from .source import Source
 from .spec import Spec
 
-__all__ = ["check_pieces", "streaming_of"]
+__all__ = ["check_pieces", "interface_of", "streaming_of"]
 
 
 def streaming_of(source: Source) -> Streaming:
@@ -24,6 +26,22 @@ def streaming_of(source: Source) -> Streaming:
         return prove_file(source.proto)
     try:
         return Streaming.of(read_json(source.streaming))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise FileError(f"{source.name} has metadata that lucid did not write: {error}") from error
+
+
+def interface_of(source: Source, recurrence: Recurrence, streaming: Streaming) -> Interface:
+    """Returns the lengths and states that a file declares; for a file of other origin, what its nodes say.
+
+    Raises:
+        FileError: its record is not one that lucid wrote.
+    """
+    if source.interface is None:
+        states = {name: outputs[0] for name, outputs in streaming.states.items() if outputs}
+        lengths = {name: steps for name, steps in recurrence.lengths.items() if steps is not None}
+        return Interface(lengths=lengths, states=states)
+    try:
+        return Interface.of(read_json(source.interface))
     except (ValueError, TypeError, AttributeError) as error:
         raise FileError(f"{source.name} has metadata that lucid did not write: {error}") from error
 

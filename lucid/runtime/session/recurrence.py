@@ -66,12 +66,6 @@ def recurrence_of(model: onnx.ModelProto) -> Recurrence:
             if len(node.input) > 4 and (source := _origin(node.input[4], makers)) in inputs:
                 lengths[source] = steps
         states += [(label, frozenset(_ancestors(name, makers) & inputs)) for name in initial]
-    for value in graph.input:
-        # If no operator takes the lengths, only the name identifies them.
-        dims = value.type.tensor_type.shape.dim
-        integer = value.type.tensor_type.elem_type in (onnx.TensorProto.INT64, onnx.TensorProto.INT32)
-        if value.name.endswith("lengths") and value.name in inputs and integer and len(dims) == 1:
-            lengths.setdefault(value.name, next(iter(time), None))
     return Recurrence(tuple(time), lengths, tuple(states), tuple(backwards))
 
 

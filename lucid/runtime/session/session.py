@@ -12,13 +12,13 @@ import onnxruntime
 
 from ...errors import FileError, LucidError, RuntimeUnavailableError, ShapeError
 from ...export.exported import Exported
-from .arguments import ordered
+from .arguments import filled, ordered
 from .buffer import OPTIONS, Binding, Buffer
 from .device import Device, find_device, load_libraries, require
 from .fork import Unloaded, keep, watch
 from .formula import compute, conditions_of
 from .outputs import Outputs
-from .pieces import streaming_of
+from .pieces import interface_of, streaming_of
 from .ranges import ranges_of
 from .recurrence import recurrence_of
 from .source import Source, read_model
@@ -41,6 +41,9 @@ _INSTEAD = {
 
 _KEPT = 8
 """The number of different input shapes for which buffers are kept."""
+
+_TIMES = 4
+"""How many times as long as a layer's steps a length before arithmetic may be in made-up inputs."""
 
 _SMALL = 1 << 15
 """The most bytes of inputs and outputs for which buffers are used on a CPU: they save overhead, but cost copies."""
@@ -70,6 +73,7 @@ class Session:
         conditions: what sizes must satisfy, such as ``time >= 2``; a call raises ShapeError where one does not hold.
         streaming: how the pieces of a sequence give what the whole gives, or why they do not.
         ranges: the elements that inputs may hold, if they are indices, classes or probabilities.
+        interface: which inputs are lengths, which output continues which state, and which states may be left out.
 
     Raises:
         FileError: the file does not exist, is damaged, is not a model, or refers to data outside its folder.
@@ -124,10 +128,11 @@ class Session:
         self.streaming = streaming_of(source)
         self.ranges = ranges_of(source, self.inputs)
         self._ranged = len(self.ranges) > 0
+        self.interface = interface_of(source, self.recurrence, self.streaming)
         self._lengths = [
-            (i, spec.name, self.recurrence.lengths[spec.name])
+            (i, spec.name, self.interface.lengths[spec.name])
             for i, spec in enumerate(self.inputs)
-            if spec.name in self.recurrence.lengths
+            if spec.name in self.interface.lengths
         ]
         # By the shapes of inputs: the idle bindings, or None if buffers are not used. The most recently used come last.
         self._bindings: dict[tuple[Shape, ...], list[Binding] | None] = {}
@@ -141,14 +146,18 @@ class Session:
 
         Args:
             args: the inputs in order: arrays or Tensors of the model's dtype, or lists, which are converted.
-            kwargs: inputs by name.
+            kwargs: inputs by name. States in `interface.optional` may be left out, or None; they are zero then.
 
         Raises:
             TypeError: an input is missing, given twice or unknown.
             ShapeError, DtypeError: an input does not fit; the message names it and the axis at fault.
             AxisError, RangeError: an input that the model takes as indices, classes or probabilities is out of range.
         """
-        given = args if not kwargs and len(args) == len(self.inputs) else ordered(self.inputs, args, kwargs)
+        optional = self.interface.optional
+        whole = not kwargs and len(args) == len(self.inputs)
+        given: Sequence[Any] = args if whole else ordered(self.inputs, args, kwargs, optional)
+        if optional:
+            given = filled(self.inputs, given, optional)
         arrays = [as_array(x, spec) for x, spec in zip(given, self.inputs, strict=True)]
         return Outputs.of(self.run(arrays, tuple([array.shape for array in arrays])), self.output_names)
 
@@ -172,7 +181,7 @@ class Session:
         new = kept is None and shapes not in self._bindings
         if new:
             self.check(shapes)
-        if self._lengths:
+        if self._lengths or self.interface.computed:
             self.check_lengths(arrays)
         if self._ranged:
             self.check_ranges(arrays)
@@ -237,7 +246,11 @@ class Session:
             names = ", ".join(self.axes) or "none"
             raise ValueError(f"there is no free axis {', '.join(sorted(unknown))}; there is {names}")
         whole = dict.fromkeys(self.axes, 1) | sizes
-        lengths = {name: evaluate(steps, whole) or 1 for _, name, steps in self._lengths}
+        counted = {**self.interface.counts, **self.interface.lengths}
+        lengths = {name: evaluate(steps, whole) or 1 for name, steps in counted.items()}
+        for name, formula, steps in self.interface.computed:
+            tried = range(_TIMES * (evaluate(steps, whole) or 1), 0, -1)
+            lengths[name] = next((n for n in tried if _refused([n], formula, steps, whole) is None), 1)
         return self.ranges.clipped(sample(self.inputs, whole, lengths))
 
     def stream(self, batch: int | None = None, state: Mapping[str, str] | None = None) -> Stream:
@@ -249,7 +262,7 @@ class Session:
         Args:
             batch: the number of sequences that run side by side; 1 if None.
             state: for each input that is a state, the output that is its next value, such as ``{"h": "h_n"}``. If None,
-                the pairs with names such as ``h0`` and ``h_n``, ``c0`` and ``c_n``, ``hidden_0`` and ``hidden_n``.
+                the states that the file declares, `interface.states`.
 
         Raises:
             ValueError: the model has no such states.
@@ -313,6 +326,13 @@ class Session:
             if values.size and (values.min() < 1 or (most is not None and values.max() > most)):
                 limit = "the number of steps" if most is None else most
                 raise ShapeError(f"input {name!r} must hold lengths from 1 to {limit}; got {values.tolist()}")
+        for name, formula, steps in self.interface.computed:
+            values = arrays[self.input_names.index(name)]
+            if (wrong := _refused(np.unique(values).tolist(), formula, steps, sizes)) is not None:
+                raise ShapeError(
+                    f"{formula} of input {name!r} are lengths, which must be from 1 to {steps}; got length={wrong} in "
+                    f"{values.tolist()}"
+                )
 
     def check_ranges(self, arrays: Sequence[Array]) -> None:
         """Checks indices, classes and probabilities: onnxruntime would count from the end, or give NaN.
@@ -400,6 +420,16 @@ class Session:
     def __repr__(self) -> str:
         inputs, outputs = (", ".join(map(str, specs)) for specs in (self.inputs, self.outputs))
         return f"Session on {self.device}: ({inputs}) -> ({outputs})"
+
+
+def _refused(values: Sequence[int], formula: str, steps: int | str, sizes: Mapping[str, int]) -> int | None:
+    """Returns the first number from which a formula makes no length of a sequence; None if there is none."""
+    most = evaluate(steps, sizes)
+    for n in values:
+        found = compute(formula, {**sizes, "length": n})
+        if found is not None and (found < 1 or (most is not None and found > most)):
+            return n
+    return None
 
 
 def _load(source: Source, device: Device, threads: int | None, arena: bool) -> Any:

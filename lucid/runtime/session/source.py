@@ -15,7 +15,7 @@ from ...export.exported import Exported
 from ...export.file.claims import check_digests
 from ...export.file.count import MOST_NODES, MOST_NODES_OF_LUCID, count_nodes
 from ...export.file.digest import messages
-from ...export.file.metadata import RANGES, STREAMING
+from ...export.file.metadata import INTERFACE, RANGES, STREAMING
 from ...export.file.read import folder_of, parse, read
 from ...proof.ranges import listed
 from .weights import Weights
@@ -33,6 +33,7 @@ class Source(NamedTuple):
         weights: the external weights, as onnxruntime takes them.
         streaming: the record of how it streams that lucid wrote; None if there is none, or if it was not verified.
         ranges: the record of the elements that inputs may hold.
+        interface: the record of its lengths and states; None if there is none.
         files: the files that it was read from: the model's own and those of external weights.
     """
 
@@ -42,6 +43,7 @@ class Source(NamedTuple):
     weights: Mapping[str, Any] = {}
     streaming: str | None = None
     ranges: str = "[]"
+    interface: str | None = None
     files: tuple[str, ...] = ()
 
     def written(self) -> list[tuple[int, int] | None]:
@@ -72,9 +74,9 @@ def read_model(model: str | os.PathLike[str] | Exported | bytes, verify: bool = 
     """
     if isinstance(model, Exported):
         data = model.serialize()
-        streaming = json.dumps(model.streaming.as_dict())
+        streaming, interface = json.dumps(model.streaming.as_dict()), json.dumps(model.interface.as_dict())
         ranges = json.dumps(listed(model.ranges))
-        return Source("the exported model", onnx.ModelProto.FromString(data), data, {}, streaming, ranges)
+        return Source("the exported model", onnx.ModelProto.FromString(data), data, {}, streaming, ranges, interface)
     files: tuple[str, ...] = ()
     if isinstance(model, (bytes, bytearray, memoryview)):
         name, folder = "the model", Path()
@@ -89,9 +91,10 @@ def read_model(model: str | os.PathLike[str] | Exported | bytes, verify: bool = 
     written = check_digests(proto, weights, name, "Session(..., verify=False) runs") if verify else {}
     if verify:
         _check_count(proto, name, MOST_NODES_OF_LUCID if written else MOST_NODES)
-    ranges = next((entry.value for entry in proto.metadata_props if entry.key == RANGES), "[]")
+    recorded = {entry.key: entry.value for entry in proto.metadata_props}
+    records = (written.get(STREAMING), recorded.get(RANGES, "[]"), recorded.get(INTERFACE))
     # onnxruntime does not read it again from its path, so it runs what was checked.
-    return Source(name, proto, proto.SerializeToString(), weights.take(), written.get(STREAMING), ranges, files)
+    return Source(name, proto, proto.SerializeToString(), weights.take(), *records, files)
 
 
 def _places(proto: onnx.ModelProto) -> list[str]:

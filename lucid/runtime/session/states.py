@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 from ...errors import LucidError, ShapeError
@@ -12,34 +11,35 @@ from .spec import Spec
 __all__ = ["batch_of", "check_whole", "pair"]
 
 
-def pair(inputs: Sequence[Spec], outputs: Sequence[Spec], asked: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Returns the states: for each input that is one, the output that is its next value.
+def pair(inputs: Sequence[Spec], outputs: Sequence[Spec], states: Mapping[str, str], why: str = "") -> dict[str, str]:
+    """Checks the states of a model: for each input that is one, the output that is its next value.
 
-    By default, they are the pairs with names such as h0 and h_n, c0 and c_n, hidden_0 and hidden_n.
+    Args:
+        inputs: the inputs.
+        outputs: the outputs.
+        states: the states.
+        why: why pieces do not give what the whole gives, if they do not.
 
     Raises:
-        ValueError: there are no such names, or the requested states do not exist or do not fit.
+        ValueError: there are none, or they do not exist or do not fit.
 
     Example:
         >>> from lucid.runtime.session.spec import Spec
         >>> from lucid.runtime.session.states import pair
         >>> h0, h_n = (Spec(name, np.dtype("float32"), (1, "batch", 4)) for name in ("h0", "h_n"))
-        >>> pair([h0], [h_n])
+        >>> pair([h0], [h_n], {"h0": "h_n"})
         {'h0': 'h_n'}
     """
     sources = {spec.name: spec for spec in inputs}
     targets = {spec.name: spec for spec in outputs}
-    if asked is None:
-        stems = {match[1]: name for name in targets if (match := re.fullmatch(r"(.*[^_])_?n", name))}
-        found = {name: match[1] for name in sources if (match := re.fullmatch(r"(.*[^_])_?0", name))}
-        asked = {name: stems[stem] for name, stem in found.items() if stem in stems}
-        if not asked:
-            raise ValueError(
-                f"stream: no state was found: no input is named as h0 and output as h_n; the inputs are "
-                f"{', '.join(sources)}, the outputs {', '.join(targets)}; name the states, as in "
-                "stream(state={'h': 'h_n'}), or export the model with its state as an input, as in to_onnx(rnn, x, h0)"
-            )
-    for name, output in asked.items():
+    if not states:
+        raise ValueError(
+            f"stream: the file declares no state{why and f': {why}'}; the inputs are {', '.join(sources)}, the outputs "
+            f"{', '.join(targets)}; export the model with its state as an input, as in to_onnx(rnn, x, h0), or say "
+            "which output continues which input, as in to_onnx(step, x, h, states={'h': 'h_next'}) or "
+            "stream(state={'h': 'h_next'})"
+        )
+    for name, output in states.items():
         if name not in sources or output not in targets:
             what = f"output {output!r}" if name in sources else f"input {name!r}"
             raise ValueError(
@@ -48,9 +48,9 @@ def pair(inputs: Sequence[Spec], outputs: Sequence[Spec], asked: Mapping[str, st
         before, after = sources[name], targets[output]
         if before.dtype != after.dtype or not _fit(before.shape, after.shape):
             raise ValueError(f"stream: a state must go in as it came out, but {before} is to follow from {after}")
-    if not asked or len(set(asked.values())) != len(asked):
-        raise ValueError(f"stream: state must name an output of its own for each input; got {dict(asked)}")
-    return dict(asked)
+    if len(set(states.values())) != len(states):
+        raise ValueError(f"stream: state must name an output of its own for each input; got {dict(states)}")
+    return dict(states)
 
 
 def _fit(before: Sequence[int | str | None], after: Sequence[int | str | None]) -> bool:

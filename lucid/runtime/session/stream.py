@@ -44,7 +44,8 @@ class Stream:
 
     def __init__(self, session: Session, batch: int | None = None, state: Mapping[str, str] | None = None) -> None:
         self.session = session
-        self.pairs = pair(session.inputs, session.outputs, state)
+        declared = session.interface.states if state is None else state
+        self.pairs = pair(session.inputs, session.outputs, declared, session.streaming.why)
         check_whole(session.recurrence, self.pairs)
         check_pieces(session.streaming, self.pairs, session.inputs)
         self.time = session.streaming.time
@@ -101,9 +102,9 @@ class Stream:
         shapes = tuple([array.shape for array in arrays])
         if shapes != pieces.shapes or not pieces.bindings:
             self._pieces = pieces = self._kept.get(shapes) or self._bind(shapes)
-        ended = self._check_lengths(arrays) if self.session.recurrence.lengths else set()
         if self.session.ranges:
             self.session.check_ranges(self._all(arrays))
+        ended = self._check_lengths(arrays) if self.session.interface.lengths else set()
         try:
             results = pieces.bindings[self._turn](arrays)
         except Exception as error:  # onnxruntime raises its own exception types
@@ -165,8 +166,8 @@ class Stream:
         sizes = check_shapes(session.inputs, shapes)
         ended: set[int] = set()
         for spec, array in zip(self._inputs, arrays, strict=True):
-            if spec.name in session.recurrence.lengths:
-                steps = evaluate(session.recurrence.lengths[spec.name], sizes)
+            if spec.name in session.interface.lengths:
+                steps = evaluate(session.interface.lengths[spec.name], sizes)
                 ended.update(np.flatnonzero(array < steps if steps is not None else array > 0).tolist())
         return ended
 
