@@ -361,7 +361,15 @@ NAMES: list[Case] = [
     ),
     row("masked_select", floats(2, 3), np.array([True, False, True]), ref=lambda x, m: x[:, m].ravel()),
     row("nonzero", bools(3, 4), ref=np.argwhere),
-    row("is_class", ints(4, 2, 1), np.arange(4), ref=lambda x, classes, n: x == classes, n=4, torch=None),
+    row(
+        "is_class",
+        ints(4, 2, 1),
+        np.arange(4),
+        ref=lambda x, classes, n: x == classes,
+        n=4,
+        torch=None,
+        dynamic=False,
+    ),
     row("one_hot", ints(4, 2, 3), ref=lambda x, num_classes: np.eye(4, dtype=I64)[x], num_classes=4),
     *(
         row(
