@@ -17,6 +17,7 @@ from .buffer import OPTIONS, Binding, Buffer
 from .device import Device, find_device, load_libraries, require
 from .fork import Unloaded, keep, watch
 from .formula import compute, conditions_of
+from .lengths import Lengths
 from .outputs import Outputs
 from .pieces import interface_of, streaming_of
 from .ranges import ranges_of
@@ -41,9 +42,6 @@ _INSTEAD = {
 
 _KEPT = 8
 """The number of different input shapes for which buffers are kept."""
-
-_TIMES = 4
-"""How many times as long as a layer's steps a length before arithmetic may be in made-up inputs."""
 
 _SMALL = 1 << 15
 """The most bytes of inputs and outputs for which buffers are used on a CPU: they save overhead, but cost copies."""
@@ -129,11 +127,8 @@ class Session:
         self.ranges = ranges_of(source, self.inputs)
         self._ranged = len(self.ranges) > 0
         self.interface = interface_of(source, self.recurrence, self.streaming)
-        self._lengths = [
-            (i, spec.name, self.interface.lengths[spec.name])
-            for i, spec in enumerate(self.inputs)
-            if spec.name in self.interface.lengths
-        ]
+        self._lengths = Lengths(self.interface, self.inputs)
+        self._has_lengths = bool(self._lengths)
         # By the shapes of inputs: the idle bindings, or None if buffers are not used. The most recently used come last.
         self._bindings: dict[tuple[Shape, ...], list[Binding] | None] = {}
         self._lock = threading.Lock()
@@ -181,7 +176,7 @@ class Session:
         new = kept is None and shapes not in self._bindings
         if new:
             self.check(shapes)
-        if self._lengths or self.interface.computed:
+        if self._has_lengths:
             self.check_lengths(arrays)
         if self._ranged:
             self.check_ranges(arrays)
@@ -246,12 +241,7 @@ class Session:
             names = ", ".join(self.axes) or "none"
             raise ValueError(f"there is no free axis {', '.join(sorted(unknown))}; there is {names}")
         whole = dict.fromkeys(self.axes, 1) | sizes
-        counted = {**self.interface.counts, **self.interface.lengths}
-        lengths = {name: evaluate(steps, whole) or 1 for name, steps in counted.items()}
-        for name, formula, steps in self.interface.computed:
-            tried = range(_TIMES * (evaluate(steps, whole) or 1), 0, -1)
-            lengths[name] = next((n for n in tried if _refused([n], formula, steps, whole) is None), 1)
-        return self.ranges.clipped(sample(self.inputs, whole, lengths))
+        return self.ranges.clipped(sample(self.inputs, whole, self._lengths.full(whole)))
 
     def stream(self, batch: int | None = None, state: Mapping[str, str] | None = None) -> Stream:
         """Returns a `Stream`, which runs sequences piece by piece and keeps the recurrent state on the device.
@@ -320,19 +310,7 @@ class Session:
         Raises:
             ShapeError: a length is below one or beyond the number of steps.
         """
-        sizes = check_shapes(self.inputs, [array.shape for array in arrays])
-        for i, name, steps in self._lengths:
-            values, most = arrays[i], evaluate(steps, sizes)
-            if values.size and (values.min() < 1 or (most is not None and values.max() > most)):
-                limit = "the number of steps" if most is None else most
-                raise ShapeError(f"input {name!r} must hold lengths from 1 to {limit}; got {values.tolist()}")
-        for name, formula, steps in self.interface.computed:
-            values = arrays[self.input_names.index(name)]
-            if (wrong := _refused(np.unique(values).tolist(), formula, steps, sizes)) is not None:
-                raise ShapeError(
-                    f"{formula} of input {name!r} are lengths, which must be from 1 to {steps}; got length={wrong} in "
-                    f"{values.tolist()}"
-                )
+        self._lengths.check(arrays, check_shapes(self.inputs, [array.shape for array in arrays]))
 
     def check_ranges(self, arrays: Sequence[Array]) -> None:
         """Checks indices, classes and probabilities: onnxruntime would count from the end, or give NaN.
@@ -420,16 +398,6 @@ class Session:
     def __repr__(self) -> str:
         inputs, outputs = (", ".join(map(str, specs)) for specs in (self.inputs, self.outputs))
         return f"Session on {self.device}: ({inputs}) -> ({outputs})"
-
-
-def _refused(values: Sequence[int], formula: str, steps: int | str, sizes: Mapping[str, int]) -> int | None:
-    """Returns the first number from which a formula makes no length of a sequence; None if there is none."""
-    most = evaluate(steps, sizes)
-    for n in values:
-        found = compute(formula, {**sizes, "length": n})
-        if found is not None and (found < 1 or (most is not None and found > most)):
-            return n
-    return None
 
 
 def _load(source: Source, device: Device, threads: int | None, arena: bool) -> Any:
