@@ -58,9 +58,9 @@ def to_onnx(
         lowering: how recurrent layers are lowered: "rnn" (one ONNX RNN, LSTM or GRU per layer), "unrolled" (MatMul, Add
             and the activations for each step; the time axis is fixed), "scan" (one Scan per layer), "columns" (the
             same, but in an LSTM sequences are the columns of all matrices: for weights that are inputs, and from some
-            16 sequences on). onnxruntime's RNN with relu turns NaN into 0, so "rnn" adds a guard and a Scan to fall
-            back to. "auto" is "rnn", but "unrolled" for an RNN with relu, or "scan" if a dynamic time axis is
-            requested, and "scan" for float64.
+            16 sequences on). onnxruntime's LSTM, GRU and RNN with relu make numbers of NaN, so "rnn" adds a guard and a
+            Scan to fall back to. "auto" is "rnn", but "unrolled" for an RNN with relu, or "scan" if a dynamic time axis
+            is requested, and "scan" for float64.
         opset: the version of the ONNX operator set.
         precision: None keeps the dtypes of the model. "float32" converts float64. "float16" converts all floats: half
             the size, and faster on devices that support it (on a CPU, onnxruntime computes in float32). "int8" stores

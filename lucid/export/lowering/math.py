@@ -13,7 +13,7 @@ import numpy as np
 
 from ...ops.erf import BEYOND, CENTRE, FAR, NEAR, WITHIN
 from .builder import Builder
-from .operands import call, out_dtype
+from .operands import call, out_dtype, values
 from .registry import lowers
 
 _UNARY = {"reciprocal": "Reciprocal", "sin": "Sin"}
@@ -137,8 +137,16 @@ def _horner(b: Builder, factors: tuple[float, ...], t: Any) -> Any:
 @lowers("floor_divide")
 def _(b: Builder, x: Any, y: Any) -> Any:
     # Div rounds towards 0; once the remainder is subtracted, there is nothing left to round.
+    dtype = out_dtype(b)
     quotient = call(b, "Div", call(b, "Sub", x, _remainder(b, x, y)), y)
-    return b.op("Round", quotient) if out_dtype(b).kind == "f" else quotient
+    if dtype.kind != "f":
+        return quotient
+    quotient = b.op("Round", quotient)
+    if isinstance(y, (bool, int, float)) and y:
+        return quotient
+    # The remainder of a division by 0 is NaN, but the quotient is an infinity.
+    none = b.op("Equal", *values(b, [y, 0], dtype), dtype=np.bool_)
+    return b.op("Where", none, call(b, "Div", x, y), quotient, dtype=dtype)
 
 
 @lowers("remainder")
@@ -226,7 +234,8 @@ def _(b: Builder, x: Any) -> Any:
     x = b.cast(x, out_dtype(b))
 
     def composed() -> Any:
-        return call(b, "Mul", b.op("Mul", x, call(b, "Add", erf(b, call(b, "Mul", x, ROOT_HALF)), 1.0)), 0.5)
+        # Halved first: twice a large `x` overflows.
+        return b.op("Mul", call(b, "Mul", x, 0.5), call(b, "Add", erf(b, call(b, "Mul", x, ROOT_HALF)), 1.0))
 
     return _native(b, "Gelu", x, composed) if b.opset >= 20 else composed()
 

@@ -44,6 +44,7 @@ class Plan(NamedTuple):
         reads: where Python reads elements of tensors, without any effect on the graph.
         conditions: what sizes must satisfy.
         streaming: how the pieces of a sequence give what the whole gives.
+        narrow: whether the model will be converted to float16.
     """
 
     graph: Graph
@@ -55,6 +56,7 @@ class Plan(NamedTuple):
     reads: tuple[str, ...] = ()
     conditions: tuple[Condition, ...] = ()
     streaming: Streaming = Streaming()
+    narrow: bool = False
 
     @property
     def recurrent(self) -> frozenset[str]:
@@ -127,6 +129,7 @@ def make_plan(
         proof.reads,
         proof.conditions,
         streaming,
+        precision == "float16",
     )
 
 

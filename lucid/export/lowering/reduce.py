@@ -80,12 +80,27 @@ def _(b: Builder, x: Any, dim: Dims, keepdim: bool) -> Any:
 
 @lowers("amax")
 def _(b: Builder, x: Any, dim: Dims, keepdim: bool) -> Any:
-    return _lower_reduction(b, "ReduceMax", x, dim, keepdim)
+    return _extremum(b, "ReduceMax", x, dim, keepdim)
 
 
 @lowers("amin")
 def _(b: Builder, x: Any, dim: Dims, keepdim: bool) -> Any:
-    return _lower_reduction(b, "ReduceMin", x, dim, keepdim)
+    return _extremum(b, "ReduceMin", x, dim, keepdim)
+
+
+def _extremum(b: Builder, op_type: str, x: Any, dim: Dims, keepdim: bool) -> Any:
+    """Emits ReduceMax or ReduceMin, and NaN where there is one: onnxruntime's kernels skip it, or not, by its place."""
+    result = _lower_reduction(b, op_type, x, dim, keepdim)
+    dtype, rank = out_dtype(b), len(in_shape(b))
+    if dtype.kind != "f" or not rank:
+        return result
+    found = reduced(b, "ReduceMax", _marked(b, x), axes_of(dim, rank), keepdim)
+    return b.op("Where", b.cast(found, np.bool_), np.full((), np.nan, dtype), result, dtype=dtype)
+
+
+def _marked(b: Builder, x: Any) -> Any:
+    """Returns 1 where an element is NaN, otherwise 0."""
+    return b.cast(b.op("IsNaN", x, dtype=np.bool_), np.int32)
 
 
 @lowers("sum_to")
@@ -160,9 +175,20 @@ def _place(b: Builder, op_type: str, x: Any, dim: int | None, keepdim: bool) -> 
     if b.dtype(x).kind != "f" and b.dtype(x).name not in ("int32", "int64"):
         x = b.cast(x, np.int64)
     if dim is not None and rank:
-        return b.op(op_type, x, dtype=np.int64, axis=dim % rank, keepdims=int(keepdim))
-    flat = b.op(op_type, b.op("Reshape", x, np.array([-1])), dtype=np.int64, axis=0, keepdims=0)
+        return _first(b, op_type, x, dim % rank, keepdim)
+    flat = _first(b, op_type, b.op("Reshape", x, np.array([-1])), 0, False)
     return b.op("Reshape", flat, np.ones(rank, np.int64)) if keepdim and rank else flat
+
+
+def _first(b: Builder, op_type: str, x: Any, axis: int, keepdim: bool) -> Any:
+    """Emits ArgMax or ArgMin along an axis; the first NaN counts as the greatest and the smallest, unlike in ONNX."""
+    place = b.op(op_type, x, dtype=np.int64, axis=axis, keepdims=int(keepdim))
+    if b.dtype(x).kind != "f":
+        return place
+    marked = _marked(b, x)
+    found = b.cast(reduced(b, "ReduceMax", marked, [axis], keepdim), np.bool_)
+    first = b.op("ArgMax", marked, dtype=np.int64, axis=axis, keepdims=int(keepdim))
+    return b.op("Where", found, first, place, dtype=np.int64)
 
 
 @lowers("any")

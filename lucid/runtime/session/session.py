@@ -12,7 +12,9 @@ import onnxruntime
 
 from ...errors import FileError, LucidError, RuntimeUnavailableError, ShapeError
 from ...export.exported import Exported
+from ...export.file.empty import aborts, without_aborts
 from .arguments import ordered
+from .bounded import are_bounded, without_guards
 from .buffer import OPTIONS, Binding, Buffer
 from .device import Device, find_device, load_libraries, require
 from .formula import compute, conditions_of
@@ -90,6 +92,10 @@ class Session:
             raise ValueError(f"Session: threads must be a positive int or None; got {threads!r}")
         self.device = find_device(device)
         source = read_model(model, verify)
+        bare = without_guards(source.proto) if isinstance(source.model, bytes) else None
+        whole = source
+        if bare is not None:
+            source = source._replace(proto=bare.proto, model=bare.proto.SerializeToString())
         try:
             self._session = _load(source, self.device, threads, arena)
         except RuntimeUnavailableError:
@@ -105,6 +111,12 @@ class Session:
         self.conditions = conditions_of(self.metadata)
         self.recurrence = recurrence_of(source.proto)
         self.streaming = streaming_of(source)
+        # The positions of the inputs that must be bounded: the model runs without its guards.
+        self.guarded = tuple([i for i, spec in enumerate(self.inputs) if bare is not None and spec.name in bare.inputs])
+        # What to read the model from once more, to run it on other inputs, or on a batch that ends the process.
+        self._again = (model, threads, verify, arena)
+        self._aborts = aborts(whole.proto)
+        self._whole: Any = None
         self._lengths = [
             (i, spec.name, self.recurrence.lengths[spec.name])
             for i, spec in enumerate(self.inputs)
@@ -148,6 +160,10 @@ class Session:
         if self._lengths:
             self.check_lengths(arrays)
         try:
+            if (new and self._aborts and any(0 in shape for shape in shapes)) or (
+                self.guarded and not are_bounded([arrays[i] for i in self.guarded])
+            ):
+                return self._run(arrays, self._with_guards())
             results = self._run(arrays) if kept is None else self._run_bound(shapes, arrays, kept)
         except Exception as error:  # onnxruntime raises its own exception types
             raise LucidError(f"onnxruntime failed on inputs of shapes {list(shapes)}: {error}") from error
@@ -155,10 +171,21 @@ class Session:
             self._remember(shapes, sum(array.nbytes for array in (*arrays, *results)))
         return results
 
-    def _run(self, arrays: Sequence[Array]) -> list[Array]:
+    def _run(self, arrays: Sequence[Array], session: Any = None) -> list[Array]:
         """Runs the model without buffers. onnxruntime returns results without axes as NumPy scalars."""
-        results = self._session.run(self.output_names, dict(zip(self.input_names, arrays, strict=True)), OPTIONS)
+        session = session or self._session
+        results = session.run(self.output_names, dict(zip(self.input_names, arrays, strict=True)), OPTIONS)
         return [np.asarray(result) for result in results]
+
+    def _with_guards(self) -> Any:
+        """Returns onnxruntime's session of the model with its guards, whose operators also accept an empty batch."""
+        with self._lock:
+            if self._whole is None:
+                model, threads, verify, arena = self._again
+                source = read_model(model, verify)
+                made = source._replace(model=without_aborts(source.proto).SerializeToString())
+                self._whole = _load(made, self.device, threads, arena, source.folder)
+            return self._whole
 
     def _run_bound(self, shapes: tuple[Shape, ...], arrays: Sequence[Array], kept: list[Binding]) -> list[Array]:
         """Runs the model in the buffers that are kept for inputs of these shapes."""
@@ -275,12 +302,14 @@ class Session:
         """Checks sequence lengths: onnxruntime accepts some that have no meaning.
 
         Raises:
-            ShapeError: a length is below one or beyond the number of steps.
+            ShapeError: a length is below one or beyond the number of steps, or there are no sequences.
         """
         sizes = check_shapes(self.inputs, [array.shape for array in arrays])
         for i, name, steps in self._lengths:
             values, most = arrays[i], evaluate(steps, sizes)
-            if values.size and (values.min() < 1 or (most is not None and values.max() > most)):
+            if not values.size:
+                raise ShapeError(f"input {name!r} must hold the length of at least one sequence; got none")
+            if values.min() < 1 or (most is not None and values.max() > most):
                 limit = "the number of steps" if most is None else most
                 raise ShapeError(f"input {name!r} must hold lengths from 1 to {limit}; got {values.tolist()}")
 
@@ -307,9 +336,11 @@ class Session:
         outputs: Mapping[str, Buffer | None],
         read: Mapping[str, Buffer] | None = None,
         written: Mapping[str, Buffer] | None = None,
+        *,
+        whole: bool = False,
     ) -> Binding:
-        """Returns a `Binding` of this session."""
-        return Binding(self._session, self.device, inputs, outputs, read, written)
+        """Returns a `Binding` of this session; `whole`: of the model with its guards."""
+        return Binding(self._with_guards() if whole else self._session, self.device, inputs, outputs, read, written)
 
     def output_buffers(self, sizes: Mapping[str, int]) -> dict[str, Buffer | None]:
         """Returns a buffer for each output whose shape follows from the sizes of the free axes; None for the others."""
@@ -325,12 +356,15 @@ class Session:
         return f"Session on {self.device}: ({inputs}) -> ({outputs})"
 
 
-def _load(source: Source, device: Device, threads: int | None, arena: bool) -> Any:
+def _load(source: Source, device: Device, threads: int | None, arena: bool, folder: str | None = None) -> Any:
+    """Loads a model in onnxruntime; `folder` has its external data, if it is given as bytes."""
     options = onnxruntime.SessionOptions()
     # Errors are raised as exceptions; logging would show them a second time.
     options.log_severity_level = 4
     if threads is not None:
         options.intra_op_num_threads = threads
+    if folder is not None:
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
     options.enable_cpu_mem_arena = options.enable_mem_pattern = arena
     said = load_libraries(device)
     try:

@@ -34,6 +34,11 @@ class Source(NamedTuple):
     model: bytes | str
     streaming: str | None = None
 
+    @property
+    def folder(self) -> str | None:
+        """The folder of its external data; None if all data is in the model."""
+        return os.path.dirname(self.model) if isinstance(self.model, str) else None
+
 
 def read_model(model: str | os.PathLike[str] | Exported | bytes, verify: bool = True) -> Source:
     """Reads and checks a model.
