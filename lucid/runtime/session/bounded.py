@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import inf
 from typing import Any, NamedTuple
 
@@ -48,11 +48,11 @@ class Bare(NamedTuple):
     inputs: frozenset[str]
 
 
-def are_bounded(arrays: Sequence[Array]) -> bool:
-    """Returns whether no element is NaN, infinite or larger than the bound."""
-    for array in arrays:
+def are_bounded(arrays: Sequence[Array], places: Iterable[int]) -> bool:
+    """Returns whether no element of the arrays at these places is NaN, infinite or larger than the bound."""
+    for i in places:
         # A product is the fastest sum of all elements, and says nothing of an overflow, which is an infinity.
-        row = array.ravel()
+        row = arrays[i].ravel()
         if not row.dot(row) < LIMIT:
             return False
     return True

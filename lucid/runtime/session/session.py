@@ -160,11 +160,13 @@ class Session:
         if self._lengths:
             self.check_lengths(arrays)
         try:
-            if (new and self._aborts and any(0 in shape for shape in shapes)) or (
-                self.guarded and not are_bounded([arrays[i] for i in self.guarded])
-            ):
+            results: list[Array] | None = None
+            if kept is not None:
+                results = self._run_bound(shapes, arrays, kept)
+            elif not (new and self._aborts and any(0 in shape for shape in shapes)):
+                results = self._run(arrays) if are_bounded(arrays, self.guarded) else None
+            if results is None:
                 return self._run(arrays, self._with_guards())
-            results = self._run(arrays) if kept is None else self._run_bound(shapes, arrays, kept)
         except Exception as error:  # onnxruntime raises its own exception types
             raise LucidError(f"onnxruntime failed on inputs of shapes {list(shapes)}: {error}") from error
         if new:
@@ -187,8 +189,8 @@ class Session:
                 self._whole = _load(made, self.device, threads, arena, source.folder)
             return self._whole
 
-    def _run_bound(self, shapes: tuple[Shape, ...], arrays: Sequence[Array], kept: list[Binding]) -> list[Array]:
-        """Runs the model in the buffers that are kept for inputs of these shapes."""
+    def _run_bound(self, shapes: tuple[Shape, ...], arrays: Sequence[Array], kept: list[Binding]) -> list[Array] | None:
+        """Runs the model in the buffers that are kept for inputs of these shapes; None if these are not bounded."""
         try:
             binding = kept.pop()
         except IndexError:  # other threads are using them, or there are none yet
@@ -340,7 +342,9 @@ class Session:
         whole: bool = False,
     ) -> Binding:
         """Returns a `Binding` of this session; `whole`: of the model with its guards."""
-        return Binding(self._with_guards() if whole else self._session, self.device, inputs, outputs, read, written)
+        session = self._with_guards() if whole else self._session
+        guarded = () if whole else {self.inputs[i].name for i in self.guarded}
+        return Binding(session, self.device, inputs, outputs, read, written, guarded)
 
     def output_buffers(self, sizes: Mapping[str, int]) -> dict[str, Buffer | None]:
         """Returns a buffer for each output whose shape follows from the sizes of the free axes; None for the others."""

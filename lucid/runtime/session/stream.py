@@ -64,9 +64,8 @@ class Stream:
         # The rows that ended in the last piece: their lengths were below its number of steps.
         self._ended: set[int] = set()
         self._turn = False
-        # The inputs that must be bounded, as the model then runs without its guards; and whether the states are.
+        # The states that must be bounded, as the model then runs without its guards; and whether they are.
         guarded = {session.inputs[i].name for i in session.guarded}
-        self._guarded = tuple([i for i, spec in enumerate(self._inputs) if spec.name in guarded])
         self._held = tuple([name for name in self._states if name in guarded])
         self._bounded = True
         self._kept: dict[tuple[Shape, ...], _Pieces] = {}
@@ -91,11 +90,13 @@ class Stream:
         if len(args) == 1 and pieces.only is not None and not kwargs:
             # The fast path for one step at a time, where checks and indirections would cost as much as the model.
             (x,) = args
-            shape, dtype, source, row, target, runs = pieces.only
+            shape, dtype, source, rows, target, runs = pieces.only
             fits = type(x) is np.ndarray and x.shape == shape and x.dtype == dtype
             if fits:
                 source[...] = x
-            if fits and (not self._guarded or (self._bounded and row.dot(row) < LIMIT)):
+                for row in rows:
+                    fits = self._bounded and row.dot(row) < LIMIT
+            if fits:
                 try:
                     runs[self._turn]()
                 except Exception as error:  # onnxruntime raises its own exception types
@@ -110,14 +111,14 @@ class Stream:
         if shapes != pieces.shapes or not pieces.bindings:
             self._pieces = pieces = self._kept.get(shapes) or self._bind(shapes)
         ended = self._check_lengths(arrays) if self.session.recurrence.lengths else set()
-        bounded = self._bounded and are_bounded([arrays[i] for i in self._guarded])
-        if not bounded and not pieces.whole:
-            pieces.whole = self._bindings(shapes, whole=True)
-        bindings = pieces.bindings if bounded else pieces.whole
         try:
-            results = bindings[self._turn](arrays)
+            results = pieces.bindings[self._turn](arrays) if self._bounded else None
+            bounded = results is not None
+            if results is None:
+                results = self._with_guards(pieces)[self._turn](arrays)
         except Exception as error:  # onnxruntime raises its own exception types
             raise _failed(shapes, error) from error
+        assert results is not None  # the model with its guards accepts all numbers
         self._turn = not self._turn
         self._ended = ended
         if not bounded:
@@ -168,7 +169,8 @@ class Stream:
 
     def _check_states(self) -> None:
         """Notes whether the states are bounded; those that follow from bounded states and inputs are."""
-        self._bounded = are_bounded([self._states[name][self._turn].get() for name in self._held])
+        states = [self._states[name][self._turn].get() for name in self._held]
+        self._bounded = are_bounded(states, range(len(states)))
 
     def _check_lengths(self, arrays: Sequence[Array]) -> set[int]:
         """Checks the lengths of a piece's sequences; returns the rows that end in it."""
@@ -207,6 +209,12 @@ class Stream:
         self._kept[shapes] = pieces = _Pieces(shapes, self._bindings(shapes))
         return pieces
 
+    def _with_guards(self, pieces: _Pieces) -> tuple[Binding, ...]:
+        """Returns the bindings of the model with its guards for pieces of these shapes."""
+        if not pieces.whole:
+            pieces.whole = self._bindings(pieces.shapes, whole=True)
+        return pieces.whole
+
     def _bindings(self, shapes: tuple[Shape, ...], whole: bool = False) -> tuple[Binding, ...]:
         """Returns a binding for each direction; `whole`: of the model with its guards."""
         session = self.session
@@ -235,7 +243,7 @@ class _Pieces:
         bindings: the two bindings.
         whole: those of the model with its guards, once they are needed.
         only: if there is one input and one output, and both are on a CPU: shape, dtype and memory of the input, the
-            same memory as a row, memory of the output, and the functions that run the bindings.
+            same memory as a row if it must be bounded, memory of the output, and the functions that run the bindings.
     """
 
     __slots__ = ("bindings", "only", "shapes", "whole")
@@ -244,10 +252,10 @@ class _Pieces:
         self.shapes = shapes
         self.bindings = bindings
         self.whole: tuple[Binding, ...] = ()
-        self.only: tuple[Shape, np.dtype[Any], Array, Array, Array, list[Callable[[], None]]] | None = None
+        self.only: tuple[Shape, np.dtype[Any], Array, list[Array], Array, list[Callable[[], None]]] | None = None
         if bindings and (memory := bindings[0].memory) and len(memory[0]) == len(memory[1]) == 1:
             (x,), (y,) = memory
-            self.only = x.shape, x.dtype, x, x.reshape(-1), y, [binding.run for binding in bindings]
+            self.only = x.shape, x.dtype, x, bindings[0].rows, y, [binding.run for binding in bindings]
 
 
 def _failed(shapes: Sequence[Shape], error: Exception) -> LucidError:
