@@ -1,4 +1,4 @@
-"""NaN, infinities and sums that overflow: onnxruntime must give what the eager model gives."""
+"""NaN, infinities, overflow and empty axes: onnxruntime must give what the eager model gives."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 import lucid
 from lucid import nn
+from lucid.errors import LucidError, ShapeError
 from lucid.export import to_onnx
 from lucid.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from lucid.runtime import Session
@@ -194,6 +195,7 @@ def test_extrema(name: str, dtype: Any, opset: int) -> None:
 
 ELEMENTWISE: list[tuple[Callable[[lucid.Tensor], Any], list[float]]] = [
     (nn.functional.gelu, [3e38, -3e38, np.inf, np.nan]),
+    (lambda x: nn.functional.gelu(x, approximate="tanh"), [3e38, -3e38, np.inf, np.nan]),
     (lambda x: x**0.5, [-np.inf, -1, 4, np.inf]),
     (lambda x: x // 0.0, [1, -1, 0, np.nan, np.inf]),
     (lambda x: x // (x * 0), [1, -1, 0]),
@@ -208,3 +210,83 @@ def test_elementwise(row: int) -> None:
     function, values = ELEMENTWISE[row]
     x = np.array(values, np.float32)
     assert_same(Session(to_onnx(function, lucid.ones(2)))(x), function(lucid.tensor(x)))
+
+
+GREATEST, LEAST = 2**63 - 1, -(2**63)
+
+INTEGERS: list[tuple[Callable[[lucid.Tensor], Any], list[int]]] = [
+    (lambda x: x // -2, [GREATEST, LEAST, 5, -5]),
+    (lambda x: x // 3, [GREATEST, LEAST, 5, -5, 6, -6]),
+    (lambda x: x // -1, [GREATEST, LEAST, 5, -5]),
+    (lambda x: x // x.flip(0), [GREATEST, LEAST, 5, -5, -1, 1, 3, -1, 7, -2]),
+    (lambda x: 7 // x, [2, -2, -1, 1, LEAST]),
+    (lambda x: x % -2, [GREATEST, LEAST, 5, -5]),
+    (lambda x: x.sum(), [GREATEST, GREATEST, 5]),
+    (lambda x: x.sum(), [2**60 + 1] * 3),
+    (lambda x: x.reshape(2, -1).sum(0, keepdim=True), [2**60 + 1, -1, 2**62, LEAST, 2**53, 7]),
+    (lambda x: x.prod(), [GREATEST, GREATEST, 5]),
+    (lambda x: x.prod(), [2**30 + 1, 2**25 + 1]),
+    (lambda x: x.reshape(2, -1).prod(1, keepdim=True), [2**40, 2**40, 3, 2**30 + 1, 2**25 + 1, -1]),
+    (lambda x: x.reshape(1, 2, -1).prod(), [3, -5, 2**40, 7]),
+]
+
+
+@pytest.mark.parametrize("row", range(len(INTEGERS)))
+@pytest.mark.parametrize("dtype", thinned([np.int64, np.int32], 2))
+def test_integers(row: int, dtype: Any) -> None:
+    function, values = INTEGERS[row]
+    x = np.array(values, np.int64).astype(dtype)
+    x[x == 0] = 1
+    found = Session(to_onnx(function, lucid.tensor(np.arange(1, len(x) + 1, dtype=dtype))))(x)
+    expected = flat(function(lucid.tensor(x)))
+    for a, b in zip(found, expected, strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b)
+
+
+def test_an_integer_is_not_divided_by_zero() -> None:
+    x = np.array([4, 0], np.int64)
+    for function in (lambda x: 7 // x, lambda x: 7 % x):
+        with pytest.raises(ZeroDivisionError, match="integer cannot be divided by 0"):
+            function(lucid.tensor(x))
+        session = Session(to_onnx(function, lucid.tensor([4, 1])))
+        with pytest.raises(LucidError, match="by zero"):
+            session(x)
+
+
+EMPTY: list[tuple[Callable[[lucid.Tensor], Any], Any]] = [
+    (lambda x: x.mean(), np.nan),
+    (lambda x: x.mean(0), np.full(3, np.nan)),
+    (lambda x: x.mean(1), np.zeros(0)),
+    (lambda x: nn.functional.mse_loss(x, x * 0), np.nan),
+    (lambda x: x.sum(0), np.zeros(3)),
+    (lambda x: x.prod(0), np.ones(3)),
+    (lambda x: x.long().prod(0), np.ones(3)),
+    (lambda x: x.amax(1), np.zeros(0)),
+]
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("row", range(len(EMPTY)))
+def test_no_elements(row: int) -> None:
+    function, expected = EMPTY[row]
+    x = np.zeros((0, 3), np.float32)
+    assert_same(Session(to_onnx(function, lucid.ones(2, 3)))(x), lucid.tensor(np.asarray(expected)))
+    assert_same(flat(function(lucid.tensor(x))), lucid.tensor(np.asarray(expected)))
+
+
+@pytest.mark.parametrize("name", ["amax", "amin", "argmax", "argmin"])
+def test_no_elements_have_no_extremum(name: str) -> None:
+    def function(x: lucid.Tensor) -> Any:
+        return getattr(lucid, name)(x, 0)
+
+    empty = np.zeros((0, 3), np.float32)
+    with pytest.raises(ShapeError):
+        function(lucid.tensor(empty))
+    exported = to_onnx(function, lucid.ones(2, 3))
+    assert list(exported.conditions) == ["x_dim_0 >= 1"]
+    with pytest.raises(ShapeError, match="x_dim_0 >= 1"):
+        Session(exported)(empty)
+    model = nn.RNN(3, 4)
+    exported = to_onnx(lambda x: function(model(x)[0]), lucid.randn(5, 2, 3))
+    assert not exported.conditions  # a layer runs over the axis: it has a step

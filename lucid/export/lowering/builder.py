@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ...tracer.node import Node, Value
-from ...tracer.size import Real, Size
+from ...tracer.size import Real, Size, evaluate, symbols_of, unknowns_of
 
 __all__ = ["Builder", "Operand"]
 
@@ -30,6 +30,7 @@ class Builder:
     Attributes:
         opset: the version of the ONNX operator set.
         narrow: whether the model will be converted to float16.
+        steps: the symbols of the time axes of recurrent layers, which have at least one step.
         strategy_of: returns how a recurrent node is lowered: "rnn", "unrolled", "scan" or "columns".
         lower_body: lowers the inner graph of an op, see `lucid.export.lowering.graph.lower_body`.
         node: the node of the lucid graph that is being lowered.
@@ -46,6 +47,7 @@ class Builder:
     ) -> None:
         self.opset = opset
         self.narrow = False
+        self.steps: frozenset[str] = frozenset()
         self.strategy_of = strategy_of
         self.lower_body = lower_body
         self.node: Node | None = None
@@ -207,6 +209,12 @@ class Builder:
         )
 
     # --- sizes
+
+    def may_be_empty(self, n: int | Size | None) -> bool:
+        """Returns whether a size may be 0; None is a size that is known only at run time."""
+        if n is None or unknowns_of(n):
+            return True
+        return evaluate(n, {symbol: int(symbol in self._root.steps) for symbol in symbols_of(n)}) == 0
 
     def size(self, n: int | Size) -> ir.Value:
         """Returns a size as a tensor of one int64."""

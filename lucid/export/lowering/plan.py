@@ -13,9 +13,10 @@ from ...proof.proof import Condition, Proof
 from ...proof.separation import Separation, separate, with_totals
 from ...proof.streaming import Streaming, prove_streaming, single_steps
 from ...tensor import Tensor
+from ...tracer.dim import Guard
 from ...tracer.graph import Graph
 from ...tracer.node import Node, Value
-from ...tracer.size import Size, symbols_of
+from ...tracer.size import Size, evaluate, symbols_of, unknowns_of
 
 __all__ = ["Lowering", "Plan", "make_plan", "strategy_of"]
 
@@ -24,6 +25,9 @@ Lowering = Literal["auto", "rnn", "unrolled", "scan", "columns"]
 _OPERATOR_OUTPUTS = {"rnn": 2, "lstm": 3, "gru": 2}
 """The ops with a choice of lowerings, and how many of their outputs ONNX's operator returns."""
 
+
+_EXTREMA = ("amax", "amin", "argmax", "argmin")
+"""The ops that need at least one element."""
 
 _QUANTIZED = Streaming(
     why="with precision='int8', the scale of a product depends on all steps of a piece, so pieces give other numbers; "
@@ -57,6 +61,11 @@ class Plan(NamedTuple):
     conditions: tuple[Condition, ...] = ()
     streaming: Streaming = Streaming()
     narrow: bool = False
+
+    @property
+    def steps(self) -> frozenset[str]:
+        """The symbols of the time axes of recurrent layers."""
+        return _steps(self.graph)
 
     @property
     def recurrent(self) -> frozenset[str]:
@@ -127,10 +136,35 @@ def make_plan(
         parameters,
         separation,
         proof.reads,
-        proof.conditions,
+        (*proof.conditions, *_not_empty(proof.graph)),
         streaming,
         precision == "float16",
     )
+
+
+def _steps(graph: Graph) -> frozenset[str]:
+    sizes: list[Any] = [node.outputs[0].shape[0] for node in graph.nodes if node.op.name in _OPERATOR_OUTPUTS]
+    return frozenset[str]().union(*(symbols_of(n) for n in sizes if n in map(Size.symbol, symbols_of(n))))
+
+
+def _not_empty(graph: Graph) -> list[Condition]:
+    """Returns that no axis is empty along which a maximum is taken: the ops raise an error, but not the file.
+
+    A proof is about sizes from one on, and so notes nothing of this.
+    """
+    found: dict[Guard, Condition] = {}
+    steps = _steps(graph)
+    for node in graph.nodes:
+        if node.op.name not in _EXTREMA:
+            continue
+        shape, dim = getattr(node.inputs[0], "shape", ()), node.attrs["dim"]
+        dims = range(len(shape)) if dim is None or dim == () else dim if isinstance(dim, (tuple, list)) else (dim,)
+        for n in (shape[axis] for axis in dims):
+            if isinstance(n, Size) and not unknowns_of(n) and not symbols_of(n) <= steps:
+                if evaluate(n, dict.fromkeys(symbols_of(n), 0)) <= 0:
+                    guard = Guard("ge", n, 1, True, node.op.name, True)
+                    found[guard] = Condition(guard, node.location, True)
+    return list(found.values())
 
 
 def _with_parameters(graph: Graph) -> tuple[Graph, dict[str, Tensor]]:
