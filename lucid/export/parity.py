@@ -14,12 +14,13 @@ from ..errors import ExportError, VerificationError
 from ..proof.example import Arrays, Axis, Example
 from ..tensor import Tensor
 from ..tracer.tree import flatten
+from .file.empty import without_aborts
 from .file.layout import lay_out
 from .file.write import staged
 from .lowering.plan import Plan
 from .rounding import Rounding, rounding
 
-__all__ = ["Check", "Report", "check", "tolerance"]
+__all__ = ["Check", "Report", "check", "feed_of", "session_of", "tolerance"]
 
 _TOLERANCES = {"float16": (1e-3, 1e-3), "float32": (1.3e-6, 1e-5), "float64": (1e-10, 1e-12)}
 """Relative and absolute tolerance by dtype: torch.testing's for float16 and float32, tighter for float64."""
@@ -60,6 +61,8 @@ class Report(NamedTuple):
         tolerances: the relative and the absolute tolerance applied to each output.
         precision: the precision that the model was converted to; None if it was not.
         bytes: the size of the model before and after the conversion; None if there was none.
+        kept: with "int8", the weights that stay float32: they are small, not finite, or those of an ONNX operator.
+        seconds: with "int8", how long a call takes in float32 and in int8 at the example's sizes; not part of a file.
         reads: where Python reads elements of tensors, without any effect on the result; not part of the file.
         rounding: the outputs that differ by more than the default tolerances, and the greatest part of the absolute one
             that rounding in the model's own sums explains; it is applied element by element.
@@ -74,6 +77,8 @@ class Report(NamedTuple):
     bytes: tuple[int, int] | None = None
     reads: tuple[str, ...] = ()
     rounding: dict[str, float] = {}  # noqa: RUF012 - never changed
+    kept: tuple[str, ...] = ()
+    seconds: tuple[float, float] | None = None
 
     @property
     def difference(self) -> float:
@@ -89,6 +94,11 @@ class Report(NamedTuple):
         lines = [f"{left.ljust(width)}  {right}" for left, right in rows]
         if self.bytes is not None:
             lines.append(f"{self.precision}: {self.bytes[1]:,} bytes, from {self.bytes[0]:,}")
+        if self.seconds is not None:
+            before, after = self.seconds
+            lines.append(f"{self.precision}: {after * 1e3:.3g} ms a call, from {before * 1e3:.3g} ms in float32")
+        if self.kept:
+            lines.append(f"float32 still, as they are small or have no int8 form: {', '.join(self.kept)}")
         for name, most in self.rounding.items():
             lines.append(f"{name}: rounding in the model's sums explains differences up to {most:.1e}")
         lines += [f"read in Python, without effect: {read}" for read in self.reads]
@@ -97,7 +107,7 @@ class Report(NamedTuple):
     def as_dict(self) -> dict[str, Any]:
         """Returns the report as a dict for JSON, without the lines of the user's files."""
         made = {**self._asdict(), "checks": [check._asdict() for check in self.checks], "difference": self.difference}
-        del made["reads"]
+        del made["reads"], made["seconds"]
         return made
 
 
@@ -143,7 +153,8 @@ def check(
             raise ExportError(f"to_onnx: the ONNX checker refuses the model: {error}") from error
         if not verify:
             return None
-        report = _compare(_session(source), names, function, example, plan, precision, rtol, atol)
+        empty = any(not array.size for array in example.arrays.values())
+        report = _compare(session_of(source, empty), names, function, example, plan, precision, rtol, atol)
     if precision is None:
         return report
     return report._replace(bytes=(lay_out(lowered).bytes, lay_out(model).bytes))
@@ -307,13 +318,18 @@ def _tolerance(
 
 def _results(session: Any, arrays: Arrays, sizes: Mapping[str, int], precision: str | None) -> list[Any]:
     """Runs the model."""
-    feed = {i.name: np.asarray(arrays[i.name], order="C") for i in session.get_inputs()}
-    if precision is not None:
-        feed = {i.name: feed[i.name].astype(_FLOATS.get(i.type, feed[i.name].dtype)) for i in session.get_inputs()}
     try:
-        return list(session.run(None, feed))
+        return list(session.run(None, feed_of(session, arrays, precision)))
     except Exception as error:  # onnxruntime raises its own exception types
         raise VerificationError(f"to_onnx: onnxruntime failed at {_where(sizes)}: {error}") from error
+
+
+def feed_of(session: Any, arrays: Arrays, precision: str | None) -> Arrays:
+    """Returns the inputs of a session; those of a converted model may have other dtypes than the function's."""
+    feed = {i.name: np.asarray(arrays[i.name], order="C") for i in session.get_inputs()}
+    if precision is None:
+        return feed
+    return {i.name: feed[i.name].astype(_FLOATS.get(i.type, feed[i.name].dtype)) for i in session.get_inputs()}
 
 
 def _where(sizes: Mapping[str, int]) -> str:
@@ -393,11 +409,14 @@ def _unexplained(own: Rounding, bad: np.ndarray[Any, Any]) -> str:
     return f"; rounding explains no more than {float(own.tolerance[place]):.1e}"
 
 
-def _session(model: bytes | str) -> Any:
+def session_of(model: bytes | str, empty: bool) -> Any:
+    """Loads the model in onnxruntime; `empty`: it will run on inputs without elements."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
+    if empty and isinstance(model, bytes):
+        model = without_aborts(onnx.ModelProto.FromString(model)).SerializeToString()
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises its own exception types

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -11,11 +9,9 @@ import onnx
 import onnx_ir as ir
 
 from ..errors import ExportError
-from .file.layout import fits
-from .file.read import load
-from .file.write import write
+from .quantization import quantize
 
-__all__ = ["PRECISIONS", "Precision", "convert"]
+__all__ = ["PRECISIONS", "Converted", "Precision", "convert"]
 
 Precision = Literal["float32", "float16", "int8"]
 
@@ -27,36 +23,44 @@ _NARROWED = {
 }
 """The narrower dtype of each dtype that is converted, by precision."""
 
-_QUANTIZABLE = ["MatMul", "Gather"]
-"""The operators to quantize: products with constant weights (Gemm becomes MatMul first) and rows of constant tables.
-Not Conv: onnxruntime has no CPU kernel for it with signed weights."""
+
+class Converted(NamedTuple):
+    """A model in another precision.
+
+    Attributes:
+        model: the model.
+        kept: with "int8", the names of the weights that stay float32.
+    """
+
+    model: ir.Model
+    kept: tuple[str, ...] = ()
 
 
-def convert(model: ir.Model, precision: Precision | None, float32_io: bool) -> ir.Model:
+def convert(model: ir.Model, precision: Precision | None, float32_io: bool) -> Converted:
     """Converts a model to another precision.
 
     Args:
         model: the model; it is not changed.
         precision: None returns the model itself; "float32" converts float64; "float16" converts all floats: weights,
-            intermediate values, and the bodies of scans; "int8" converts the weights of products and tables, and
-            quantizes the other operand of each product at run time. All else stays float32.
+            intermediate values, and the bodies of scans; "int8" converts the weights of products and tables, except
+            small ones, and quantizes the other operand of each product at run time. All else stays float32.
         float32_io: with "float16", whether the inputs and outputs of the model are float32.
 
     Raises:
         ExportError: it cannot be converted; the message gives the reason.
     """
     if precision is None:
-        return model
+        return Converted(model)
     converted = model.clone()
     if precision == "int8":
         _Narrower(converted, _NARROWED["float32"]).narrow()
-        return _quantized(converted)
+        return Converted(converted, quantize(converted))
     narrower = _Narrower(converted, _NARROWED[precision])
     narrower.narrow()
     if precision == "float16" and float32_io:
         narrower.keep_inputs()
         narrower.keep_outputs()
-    return converted
+    return Converted(converted)
 
 
 class _Narrower:
@@ -220,41 +224,3 @@ def _slots(node: ir.Node, side: Literal["inputs", "outputs"]) -> list[_Slot]:
 def _name(dtype: ir.DataType | None) -> str:
     """Returns a dtype's name in ONNX's operator schemas."""
     return "" if dtype is None else f"tensor({dtype.name.lower()})"
-
-
-def _quantized(model: ir.Model) -> ir.Model:
-    """Quantizes a model's weights to int8, by onnxruntime's dynamic quantization.
-
-    Raises:
-        ExportError: there is nothing to quantize, or onnxruntime cannot quantize it.
-    """
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder, "model.onnx"), Path(folder, "quantized.onnx")
-        # Without this entry it logs the advice to optimize the model first, which would break up the Scans.
-        model.metadata_props["onnx.quant.pre_process"] = "onnxruntime.quant"
-        write(model, source)
-        try:
-            quantize_dynamic(
-                source,
-                target,
-                op_types_to_quantize=_QUANTIZABLE,
-                per_channel=True,
-                reduce_range=True,  # 7 bits: with 8, sums of products saturate on CPUs without VNNI
-                weight_type=QuantType.QInt8,
-                use_external_data_format=not fits(model),
-                extra_options={"EnableSubgraph": True, "MatMulConstBOnly": True},
-            )
-        except Exception as error:  # onnxruntime raises its own exception types
-            raise ExportError(f"to_onnx: onnxruntime cannot quantize the model: {error}") from error
-        quantized = load(target, verify=False)
-        ir.external_data.load_to_model(quantized)
-    operators = {node.op_type for graph in quantized.graphs() for node in graph}
-    if not operators & {"MatMulInteger", "DequantizeLinear"}:
-        raise ExportError(
-            "to_onnx: there is nothing to quantize: int8 needs a product with a constant matrix, or a constant table; "
-            "a recurrent layer has one if it is lowered as 'scan' or 'unrolled'"
-        )
-    quantized.producer_name, quantized.doc_string = "lucid", None
-    return quantized

@@ -147,7 +147,8 @@ def gelu_tanh(x: Array, /) -> Array:
     """Computes ``0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³)))`` (ONNX Gelu, approximate="tanh")."""
     y = np.tanh(_ROOT_2_OVER_PI * (x + _CUBIC * (x * x * x)))
     y += 1
-    return x * y * 0.5
+    y *= 0.5  # first: twice a large `x` overflows
+    return x * y
 
 
 @gelu_tanh.vjp

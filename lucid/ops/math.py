@@ -280,8 +280,17 @@ def floor_divide(x: Array, y: Array, /) -> Array:
 
     >>> lucid.floor_divide(lucid.tensor([7.0, -7.0]), 2)
     tensor([ 3., -4.])
+
+    Raises:
+        ZeroDivisionError: an integer is divided by 0.
     """
+    _require_divisors("floor_divide", x, y)
     return np.floor_divide(x, y)
+
+
+def _require_divisors(name: str, x: Array, y: Array) -> None:
+    if np.result_type(x, y).kind != "f" and not np.all(y):
+        raise ZeroDivisionError(f"{name}: an integer cannot be divided by 0; convert to floats, or replace the zeros")
 
 
 @floor_divide.vjp
@@ -316,7 +325,11 @@ def remainder(x: Array, y: Array, /) -> Array:
 
     >>> lucid.remainder(lucid.tensor([7.0, -7.0]), 4)
     tensor([3., 1.])
+
+    Raises:
+        ZeroDivisionError: an integer is divided by 0.
     """
+    _require_divisors("remainder", x, y)
     return np.remainder(x, y)
 
 

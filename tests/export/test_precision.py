@@ -28,9 +28,9 @@ class Net(nn.Module):
 
     def __init__(self, layer: type[nn.RNNBase] = nn.RNN, **options: Any) -> None:
         super().__init__()
-        self.table = nn.Parameter(lucid.randn(20, 64))
-        self.rnn = layer(64, 96, 2, **options)
-        self.linear = nn.Linear(96, 5)
+        self.table = nn.Parameter(lucid.randn(300, 64))
+        self.rnn = layer(64, 256, 2, **options)
+        self.linear = nn.Linear(256, 64)
 
     def forward(self, ids: lucid.Tensor, lengths: lucid.Tensor, h0: lucid.Tensor) -> tuple[lucid.Tensor, lucid.Tensor]:
         packed = pack_padded_sequence(self.table[ids], lengths, enforce_sorted=False)
@@ -41,9 +41,9 @@ class Net(nn.Module):
 def example(steps: int = 7, batch: int = 4, seed: int = 0) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
     return {
-        "ids": rng.integers(0, 20, (steps, batch)),
+        "ids": rng.integers(0, 300, (steps, batch)),
         "lengths": np.append(rng.integers(1, steps + 1, batch - 1), steps),
-        "h0": rng.standard_normal((2, batch, 96)).astype(np.float32),
+        "h0": rng.standard_normal((2, batch, 256)).astype(np.float32),
     }
 
 
@@ -102,8 +102,8 @@ def test_values(precision: Any, bound: float, share: float, lowering: Any, nonli
 @pytest.mark.parametrize("layer", [nn.LSTM, nn.GRU])
 @pytest.mark.parametrize(("precision", "bound"), [("float16", 2e-3), ("int8", 5e-2)])
 def test_gated_layers(layer: Callable[..., nn.Module], precision: Any, bound: float) -> None:
-    net = layer(16, 24, 2)
-    x = lucid.randn(6, 3, 16)
+    net = layer(64, 128, 2)
+    x = lucid.randn(6, 3, 64)
     exported = to_onnx(net, x, precision=precision)
     assert exported.report is not None
     assert exported.report.difference < bound
@@ -226,6 +226,138 @@ def test_the_model_itself_is_left_as_it_is() -> None:
     assert to_onnx(net, *tensors(example()), lowering="scan").serialize() == plain
 
 
+# --- int8: rows, sizes and times
+
+
+class Packed(nn.Module):
+    """A recurrent layer over sequences of different length, and a linear layer."""
+
+    def __init__(self, layer: type[nn.RNNBase]) -> None:
+        super().__init__()
+        self.layer, self.linear = layer(128, 128), nn.Linear(128, 128)
+
+    def forward(self, x: lucid.Tensor, lengths: lucid.Tensor) -> tuple[lucid.Tensor, ...]:
+        output, last = self.layer(pack_padded_sequence(x, lengths, enforce_sorted=False))
+        return self.linear(pad_packed_sequence(output)[0]), *(last if isinstance(last, tuple) else (last,))
+
+
+@pytest.mark.parametrize("layer", [nn.RNN, nn.LSTM, nn.GRU])
+@pytest.mark.parametrize("lowering", thinned(["auto", "unrolled"], 2))
+def test_int8_rows_do_not_depend_on_padding_or_neighbours(layer: type[nn.RNNBase], lowering: Any) -> None:
+    lengths = np.array([3, 7, 5])
+    x = np.random.default_rng(0).standard_normal((7, 3, 128)).astype(np.float32)
+    net = Packed(layer)
+    exported = to_onnx(net, lucid.tensor(x), lucid.tensor(lengths), precision="int8", lowering=lowering)
+    assert operators(exported)["MatMulInteger"] >= 3
+    clean = run(exported, x, lengths)
+    for result, reference in zip(clean, net(lucid.tensor(x), lucid.tensor(lengths)), strict=True):
+        np.testing.assert_allclose(result, reference.detach().numpy(), atol=3e-2)
+    for filling in (np.nan, np.inf, 1e3, 0):
+        padded = x.copy()
+        for row, n in enumerate(lengths):
+            padded[n:, row] = filling
+        for result, reference in zip(run(exported, padded, lengths), clean, strict=True):
+            np.testing.assert_array_equal(result, reference)
+    loud = x.copy()
+    loud[:, 1] *= 1e4
+    for result, reference in zip(run(exported, loud, lengths), clean, strict=True):
+        np.testing.assert_array_equal(result[:, [0, 2]], reference[:, [0, 2]])
+    loud[2, 1, 0] = np.nan
+    output, last, *_ = run(exported, loud, lengths)
+    assert np.isfinite(output[:2]).all()
+    assert np.isnan(output[2:, 1]).all()
+    assert np.isnan(last[:, 1]).all()
+    np.testing.assert_array_equal(output[:, [0, 2]], clean[0][:, [0, 2]])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_int8_does_not_make_numbers_of_nan(value: float) -> None:
+    linear = nn.Linear(128, 128)
+    exported = to_onnx(linear, lucid.randn(4, 128), precision="int8")
+    x = np.random.default_rng(0).standard_normal((4, 128)).astype(np.float32)
+    expected = run(exported, x)[0]
+    for place in (0, 77, 127):
+        hostile = x.copy()
+        hostile[2, place] = value
+        found = run(exported, hostile)[0]
+        assert np.isnan(found[2]).all()
+        np.testing.assert_array_equal(found[[0, 1, 3]], expected[[0, 1, 3]])
+    np.testing.assert_allclose(run(exported, x * 0)[0], np.broadcast_to(linear.bias.detach().numpy(), (4, 128)))
+    for scale in (1e-20, 1e20):
+        found = run(exported, x * np.float32(scale))[0]
+        np.testing.assert_allclose(found, linear(lucid.tensor(x * scale)).detach().numpy(), atol=max(scale, 1) * 0.1)
+
+
+def test_int8_tables_and_weights_that_are_used_twice() -> None:
+    table = nn.Parameter(lucid.randn(200, 96))
+
+    def function(ids: lucid.Tensor) -> tuple[lucid.Tensor, ...]:
+        rows = table[ids]
+        return rows, rows @ table.t(), rows @ table.t() * 2
+
+    ids = np.array([[5, 199], [0, 5]])
+    exported = to_onnx(function, lucid.tensor(ids), precision="int8")
+    for result, reference in zip(run(exported, ids), function(lucid.tensor(ids)), strict=True):
+        expected = reference.detach().numpy()
+        np.testing.assert_allclose(result, expected, atol=np.abs(expected).max() * 3e-2)
+    assert {value.dtype for value in exported.model.graph.initializers.values() if value.const_value.size > 1000} == {
+        ir.DataType.INT8
+    }
+
+
+def test_small_weights_stay_float32_and_their_layers_operators() -> None:
+    gru, net = nn.GRU(32, 32), nn.Sequential(nn.Linear(32, 32), nn.Linear(32, 1024))
+    exported = to_onnx(lambda x: net(gru(x)[0]), lucid.randn(5, 2, 32), precision="int8")
+    assert operators(exported)["MatMulInteger"] == operators(exported)["GRU"] == 1
+    assert exported.report is not None
+    kept = [name for name in exported.report.kept if "weight" in name]
+    assert len(kept) == len(exported.report.kept) == 3
+    assert f"float32 still, as they are small or have no int8 form: {kept[0]}, " in str(exported)
+    exported = to_onnx(nn.GRU(32, 32), lucid.randn(5, 2, 32), precision="int8")
+    assert operators(exported)["GRU"] == 1
+    assert operators(exported)["MatMulInteger"] == 0
+    plain = to_onnx(nn.GRU(32, 32), lucid.randn(5, 2, 32), precision="float32")
+    assert operators(exported) == operators(plain)
+
+
+def test_int8_is_timed_against_float32() -> None:
+    exported = to_onnx(nn.LSTM(64, 128), lucid.randn(5, 2, 64), precision="int8")
+    assert exported.report is not None
+    assert exported.report.seconds is not None
+    before, after = exported.report.seconds
+    assert 0 < before < 1
+    assert 0 < after < 1
+    assert f"int8: {after * 1e3:.3g} ms a call, from {before * 1e3:.3g} ms in float32" in str(exported)
+    # A measurement is not part of the file, which is the same each time.
+    assert "seconds" not in exported.metadata["lucid.verification"]
+    assert json.loads(exported.metadata["lucid.verification"])["kept"] == []
+    for other in ("float16", "float32"):
+        report = to_onnx(nn.Linear(4, 4), lucid.randn(2, 4), precision=other).report
+        assert report is not None
+        assert report.seconds is None
+
+
+def test_a_step_that_reads_a_tensor_from_outside_is_quantized() -> None:
+    inner, outer = nn.Linear(128, 128), nn.Linear(128, 128)
+
+    def function(x: lucid.Tensor, context: lucid.Tensor, h: lucid.Tensor) -> Any:
+        read = outer(context).tanh()
+
+        def step(state: lucid.Tensor, x: lucid.Tensor) -> Any:
+            state = (inner(state) * 0.5 + x * 0.1 + read + outer(read)).tanh()
+            return state, state
+
+        return nn.scan(step, x, h)
+
+    given = [lucid.randn(6, 2, 128), lucid.randn(2, 128), lucid.zeros(2, 128)]
+    exported = to_onnx(function, *given, precision="int8")
+    assert operators(exported)["MatMulInteger"] == 3
+    onnx.checker.check_model(exported.proto, full_check=True)
+    expected = [tensor.detach().numpy() for tensor in function(*given)]
+    for result, reference in zip(run(exported, *(tensor.numpy() for tensor in given)), expected, strict=True):
+        np.testing.assert_allclose(result, reference, atol=3e-2)
+
+
 # --- the report and the file
 
 
@@ -249,7 +381,7 @@ def test_the_report_and_the_file_say_what_was_measured(precision: Any, tmp_path:
 
 
 def test_tolerances_may_be_given() -> None:
-    net, x = nn.RNN(4, 8), lucid.randn(5, 2, 4)
+    net, x = nn.RNN(4, 128), lucid.randn(5, 2, 4)
     for precision in ("float16", "int8"):
         with pytest.raises(VerificationError, match=r"beyond rtol=0, atol=1e-06"):
             to_onnx(net, x, precision=precision, rtol=0, atol=1e-6)
@@ -278,7 +410,7 @@ def test_refusals() -> None:
     with pytest.raises(ExportError, match="nothing to quantize"):
         to_onnx(lambda x: x + 1, x, precision="int8")
     with pytest.raises(ExportError, match=r"nothing to quantize.*'scan' or 'unrolled'"):
-        to_onnx(nn.RNN(4, 8), x, precision="int8", lowering="rnn")
+        to_onnx(nn.RNN(4, 128), x, precision="int8", lowering="rnn")
 
 
 def test_infinity_and_nan_are_kept() -> None:

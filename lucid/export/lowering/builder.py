@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ...tracer.node import Node, Value
-from ...tracer.size import Real, Size
+from ...tracer.size import Real, Size, evaluate, symbols_of, unknowns_of
 
 __all__ = ["Builder", "Operand"]
 
@@ -29,6 +29,8 @@ class Builder:
 
     Attributes:
         opset: the version of the ONNX operator set.
+        narrow: whether the model will be converted to float16.
+        steps: the symbols of the time axes of recurrent layers, which have at least one step.
         strategy_of: returns how a recurrent node is lowered: "rnn", "unrolled", "scan" or "columns".
         lower_body: lowers the inner graph of an op, see `lucid.export.lowering.graph.lower_body`.
         node: the node of the lucid graph that is being lowered.
@@ -44,6 +46,8 @@ class Builder:
         self, opset: int, strategy_of: Callable[[Any], str], lower_body: Callable[..., list[ir.Value]]
     ) -> None:
         self.opset = opset
+        self.narrow = False
+        self.steps: frozenset[str] = frozenset()
         self.strategy_of = strategy_of
         self.lower_body = lower_body
         self.node: Node | None = None
@@ -59,6 +63,7 @@ class Builder:
         self._sizes: dict[str, ir.Value] = {}
         self._taken: set[str] = set()
         self._parent: Builder | None = None
+        self._apart = False
 
     @property
     def _root(self) -> Builder:
@@ -126,12 +131,18 @@ class Builder:
         self.nodes.append(node)
         return results[0] if outputs == 1 else tuple(results)
 
-    def subgraph(self) -> Builder:
-        """Returns a builder for a subgraph, such as the body of a Scan; it may use this graph's values."""
+    def subgraph(self, apart: bool = False) -> Builder:
+        """Returns a builder for a subgraph, such as the body of a Scan; it may use this graph's values.
+
+        Args:
+            apart: whether it computes sizes by itself, since it rarely runs.
+        """
         inner = Builder(self.opset, self.strategy_of, self.lower_body)
         inner.node = self.node
         inner.read = self.read
+        inner.narrow = self.narrow
         inner._parent = self
+        inner._apart = apart
         return inner
 
     def argument(self, name: str, dtype: Any, rank: int) -> ir.Value:
@@ -198,6 +209,12 @@ class Builder:
         )
 
     # --- sizes
+
+    def may_be_empty(self, n: int | Size | None) -> bool:
+        """Returns whether a size may be 0; None is a size that is known only at run time."""
+        if n is None or unknowns_of(n):
+            return True
+        return evaluate(n, {symbol: int(symbol in self._root.steps) for symbol in symbols_of(n)}) == 0
 
     def size(self, n: int | Size) -> ir.Value:
         """Returns a size as a tensor of one int64."""
@@ -272,11 +289,11 @@ class Builder:
         return pieces[0] if len(pieces) == 1 else self.op("Concat", *pieces, axis=0)
 
     def _symbol(self, symbol: str) -> ir.Value:
-        if self._parent is not None:
+        if self._parent is not None and not self._apart:
             return self._parent._symbol(symbol)
         if symbol not in self._sizes:
             scope, self.node = self.node, None
-            self._sizes[symbol] = self._size_of(*self.symbols[symbol])
+            self._sizes[symbol] = self._size_of(*self._root.symbols[symbol])
             self.node = scope
         return self._sizes[symbol]
 

@@ -26,7 +26,7 @@ _CHOSEN = {
     **dict.fromkeys(("int8", "int16", "uint16"), np.int32),
     **dict.fromkeys(("uint32", "uint64"), np.int64),
 }
-_BINARY = {"div": "Div", "maximum": "Max", "minimum": "Min", "pow": "Pow", "sub": "Sub"}
+_BINARY = {"div": "Div", "maximum": "Max", "minimum": "Min", "sub": "Sub"}
 
 
 def _unary(name: str, op_type: str) -> None:
@@ -51,6 +51,14 @@ def _(b: Builder, x: Any, y: Any) -> Any:
 @lowers("mul")
 def _(b: Builder, x: Any, y: Any) -> Any:
     return call(b, "And" if out_dtype(b) == np.bool_ else "Mul", x, y)
+
+
+@lowers("pow")
+def _(b: Builder, x: Any, y: Any) -> Any:
+    # As in NumPy, whose root of minus infinity is NaN.
+    if isinstance(y, (int, float)) and y == 0.5 and out_dtype(b).kind == "f":
+        return call(b, "Sqrt", x)
+    return call(b, "Pow", x, y)
 
 
 @lowers("relu")

@@ -32,7 +32,7 @@ def lower(plan: Plan, opset: int) -> ir.Model:
     graph = plan.graph
     # A node without a strategy is in an inner graph, such as the step of a scan.
     b = Builder(opset, lambda node: plan.strategies.get(node) or strategy_of(node, "auto", False, b.read), lower_body)
-    b.read = graph.read
+    b.read, b.narrow, b.steps = graph.read, plan.narrow, plan.steps
     values: dict[Value, Any] = {}
     inputs = []
     for name, value in graph.inputs.items():

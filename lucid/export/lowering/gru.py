@@ -11,8 +11,10 @@ import numpy as np
 import onnx_ir as ir
 
 from .builder import Builder
+from .guard import bounded_states, either, own_weights
 from .recurrence import (
     Layer,
+    blocks,
     collected,
     counting,
     gates_of,
@@ -42,6 +44,8 @@ def _(b: Builder, *operands: Any) -> Any:
     strategy = b.strategy_of(b.node)
     if strategy == "rnn":
         results = operator(b, "GRU", layer, _ONNX, layer.h0, linear_before_reset=1)
+        # onnxruntime's kernel limits pre-activations, which makes plausible numbers of NaN.
+        results = either(b, bounded_states(b, layer), results, lambda anew: _anew(b, anew, layer))
         if not b.is_read(2, 3):
             return *results, None, None
     recurrent = transposed(b, layer.weight_hh)
@@ -62,11 +66,27 @@ def _(b: Builder, *operands: Any) -> Any:
     return *results, gates, made["q"]
 
 
-def _cell(b: Builder, sigmoids: ir.Value, x: ir.Value, q: ir.Value, h: ir.Value, axis: int) -> dict[str, ir.Value]:
+def _anew(b: Builder, inner: Builder, layer: Layer) -> Any:
+    """Emits a Scan for what the operator computes, with the gates in ONNX's order."""
+    ordered: dict[str, Any] = {
+        name: None if (part := getattr(layer, name)) is None else blocks(b, part, _ONNX)
+        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    }
+    layer = own_weights(b, inner, layer._replace(**ordered))
+    made, last = _scan(inner, layer, transposed(inner, layer.weight_hh), "zr")
+    if layer.lengths is None:
+        return made["h"], last
+    return results_of(inner, layer, counting(inner, layer.lengths), made["h"])
+
+
+def _cell(
+    b: Builder, sigmoids: ir.Value, x: ir.Value, q: ir.Value, h: ir.Value, axis: int, order: str = "rz"
+) -> dict[str, ir.Value]:
     """Computes one step from the pre-activations of r and z, and the input's and the state's part of n; returns the
     next h and its intermediate values."""
     hidden = layer_shape(b)[2]
-    r, z = b.op("Split", b.op("Sigmoid", sigmoids), np.full(2, hidden, np.int64), outputs=2, axis=axis)
+    opened = b.op("Split", b.op("Sigmoid", sigmoids), np.full(2, hidden, np.int64), outputs=2, axis=axis)
+    r, z = opened if order == "rz" else opened[::-1]
     reset = b.op("Mul", r, q)
     n = b.op("Tanh", b.op("Add", x, reset))
     kept = b.op("Mul", z, b.op("Sub", h, n))
@@ -81,7 +101,7 @@ def _unrolled(b: Builder, layer: Layer, recurrent: ir.Value) -> Any:
     if h is None:
         h = b.op("Unsqueeze", start(b, None, b.dtype(layer.x)), np.array([0]))
     made: list[dict[str, ir.Value]] = []
-    parts = b.op("Split", projected(b, layer.x, layer.weight_ih, layer.bias_ih), sizes, outputs=2, axis=2)
+    parts = b.op("Split", projected(b, 3, layer.x, layer.weight_ih, layer.bias_ih), sizes, outputs=2, axis=2)
     for x_rz, x_n in zip(*(steps_of(b, part) for part in parts), strict=True):
         product = b.op("MatMul", h, recurrent)
         if layer.bias_hh is not None:
@@ -92,14 +112,14 @@ def _unrolled(b: Builder, layer: Layer, recurrent: ir.Value) -> Any:
     return collected(b, made, "rznqh"), h
 
 
-def _scan(b: Builder, layer: Layer, recurrent: ir.Value) -> Any:
+def _scan(b: Builder, layer: Layer, recurrent: ir.Value, order: str = "rz") -> Any:
     """Emits MatMuls for the input projection of all steps, then a Scan over two Gemms and the gates."""
     x_rz, x_n, r_rz, r_n, bias = _projected(b, layer, recurrent)
 
     def step(body: Builder, states: Any, read: Any) -> Any:
         (h,), (x_rz, x_n) = states, read
         q = body.op("MatMul", h, r_n) if bias is None else body.op("Gemm", h, r_n, bias)
-        made = _cell(body, body.op("Gemm", h, r_rz, x_rz), x_n, q, h, 1)
+        made = _cell(body, body.op("Gemm", h, r_rz, x_rz), x_n, q, h, 1, order)
         return [made["h"]], [made[name] for name in _PARTS]
 
     first = {"h": start(b, layer.h0, b.dtype(layer.x))}
@@ -129,7 +149,7 @@ def _projected(
     (b_rz, b_n), (c_rz, c_n) = (
         (None, None) if bias is None else _parted(b, bias, 0) for bias in (layer.bias_ih, layer.bias_hh)
     )
-    return projected(b, layer.x, w_rz, b_rz, c_rz), projected(b, layer.x, w_n, b_n), r_rz, r_n, c_n
+    return projected(b, 2, layer.x, w_rz, b_rz, c_rz), projected(b, 1, layer.x, w_n, b_n), r_rz, r_n, c_n
 
 
 def _parted(b: Builder, weight: ir.Value, axis: int) -> tuple[ir.Value, ir.Value]:

@@ -12,6 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from .builder import Builder
+from .guard import bounded_states, either, own_weights
 from .recurrence import (
     Layer,
     at_last,
@@ -66,6 +67,8 @@ def _(b: Builder, x: ir.Value, h0: ir.Value | None, c0: ir.Value | None, *operan
         return _columns(b, layer)
     if strategy == "rnn":
         results = operator(b, "LSTM", layer, range(4), layer.h0, layer.c0)
+        # onnxruntime's kernel limits pre-activations, which makes plausible numbers of NaN.
+        results = either(b, bounded_states(b, layer), results, lambda anew: _anew(anew, own_weights(b, anew, layer)))
         if not b.is_read(3, 4):
             return *results, None, None
         made = _again(b, results[0], layer)
@@ -84,6 +87,14 @@ def _(b: Builder, x: ir.Value, h0: ir.Value | None, c0: ir.Value | None, *operan
     return *results, gates, made["c"]
 
 
+def _anew(b: Builder, layer: Layer) -> Any:
+    """Emits a Scan for what the operator computes, with the gates in ONNX's order."""
+    made, *last = _scan(b, layer, "iof")
+    if layer.lengths is None:
+        return made["h"], *last
+    return results_of(b, layer, counting(b, layer.lengths), made["h"], made["c"])
+
+
 def _gates(b: Builder, total: ir.Value, hidden: int, axis: int, order: str = "oif") -> dict[str, ir.Value]:
     """Computes the gates, and what is written to the cell, from pre-activations: those of `order`, then that of g."""
     sigmoids, candidate = b.op("Split", total, np.array([3 * hidden, hidden]), outputs=2, axis=axis)
@@ -92,9 +103,11 @@ def _gates(b: Builder, total: ir.Value, hidden: int, axis: int, order: str = "oi
     return {**made, "written": b.op("Mul", made["i"], made["g"])}
 
 
-def _cell(b: Builder, total: ir.Value, c: ir.Value | None, hidden: int, axis: int) -> dict[str, ir.Value]:
+def _cell(
+    b: Builder, total: ir.Value, c: ir.Value | None, hidden: int, axis: int, order: str = "oif"
+) -> dict[str, ir.Value]:
     """Computes one step from the pre-activations; returns the next h and c, and their intermediate values."""
-    made = _gates(b, total, hidden, axis)
+    made = _gates(b, total, hidden, axis, order)
     if c is None:
         made["c"] = made["written"]
     else:
@@ -108,7 +121,7 @@ def _cell(b: Builder, total: ir.Value, c: ir.Value | None, hidden: int, axis: in
 def _unrolled(b: Builder, layer: Layer) -> Any:
     """Emits MatMul, Add and the gates for each step. States stay (1, N, H), so no Squeeze is needed."""
     hidden = layer_shape(b)[2]
-    inputs, recurrent = projected(b, layer.x, layer.weight_ih, layer.bias_ih), transposed(b, layer.weight_hh)
+    inputs, recurrent = projected(b, 4, layer.x, layer.weight_ih, layer.bias_ih), transposed(b, layer.weight_hh)
     h, c = layer.h0, layer.c0
     steps: list[dict[str, ir.Value]] = []
     for step in steps_of(b, inputs):
@@ -118,13 +131,13 @@ def _unrolled(b: Builder, layer: Layer) -> Any:
     return collected(b, steps, "oifgch"), h, c
 
 
-def _scan(b: Builder, layer: Layer) -> Any:
+def _scan(b: Builder, layer: Layer, order: str = "oif") -> Any:
     """Emits one MatMul for the input projection of all steps, then a Scan over Gemm and the gates."""
-    inputs, recurrent = projected(b, layer.x, layer.weight_ih, layer.bias_ih), transposed(b, layer.weight_hh)
+    inputs, recurrent = projected(b, 4, layer.x, layer.weight_ih, layer.bias_ih), transposed(b, layer.weight_hh)
     dtype, hidden = b.dtype(inputs), layer_shape(b)[2]
 
     def step(body: Builder, states: Any, read: Any) -> Any:
-        made = _cell(body, body.op("Gemm", states[0], recurrent, read[0]), states[1], hidden, 1)
+        made = _cell(body, body.op("Gemm", states[0], recurrent, read[0]), states[1], hidden, 1, order)
         return [made["h"], made["c"]], [made[name] for name in _PARTS]
 
     states = {"h": start(b, layer.h0, dtype), "c": start(b, layer.c0, dtype)}
@@ -171,7 +184,7 @@ def _again(b: Builder, output: ir.Value, layer: Layer) -> dict[str, ir.Value]:
     cells by a Scan without products."""
     read = b.op("Concat", layer.x, previous(b, layer.h0, output), axis=2)
     weight = b.op("Concat", layer.weight_ih, layer.weight_hh, axis=1)
-    made = _gates(b, projected(b, read, weight, layer.bias_ih), layer_shape(b)[2], 2, "iof")
+    made = _gates(b, projected(b, 4, read, weight, layer.bias_ih), layer_shape(b)[2], 2, "iof")
 
     def step(body: Builder, states: Any, read: Any) -> Any:
         f, written = read

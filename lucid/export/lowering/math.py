@@ -14,7 +14,7 @@ import numpy as np
 from ...ops.activation import integer_limits
 from ...ops.erf import BEYOND, CENTRE, FAR, NEAR, WITHIN
 from .builder import Builder
-from .operands import call, out_dtype
+from .operands import call, out_dtype, values
 from .registry import lowers
 
 _UNARY = {"reciprocal": "Reciprocal", "sin": "Sin"}
@@ -137,9 +137,34 @@ def _horner(b: Builder, factors: tuple[float, ...], t: Any) -> Any:
 
 @lowers("floor_divide")
 def _(b: Builder, x: Any, y: Any) -> Any:
-    # Div rounds towards 0; once the remainder is subtracted, there is nothing left to round.
-    quotient = call(b, "Div", call(b, "Sub", x, _remainder(b, x, y)), y)
-    return b.op("Round", quotient) if out_dtype(b).kind == "f" else quotient
+    dtype = out_dtype(b)
+    if dtype.kind != "f":
+        return call(b, "Div", x, y) if dtype.kind == "u" else b.cast(_floored(b, x, y), dtype)
+    # Once the remainder is subtracted, there is nothing left to round.
+    quotient = b.op("Round", call(b, "Div", call(b, "Sub", x, _remainder(b, x, y)), y))
+    if isinstance(y, (bool, int, float)) and y:
+        return quotient
+    # The remainder of a division by 0 is NaN, but the quotient is an infinity.
+    none = b.op("Equal", *values(b, [y, 0], dtype), dtype=np.bool_)
+    return b.op("Where", none, call(b, "Div", x, y), quotient, dtype=dtype)
+
+
+def _floored(b: Builder, x: Any, y: Any) -> Any:
+    """Divides integers and rounds down; Div rounds towards 0."""
+    kernel = np.dtype(np.int64 if out_dtype(b) == np.int64 else np.int32)
+    x, divisor, zero, one = values(b, [x, y, 0, 1], kernel)
+    if isinstance(y, (bool, int)):
+        if y == -1:
+            return b.op("Neg", x)
+        quotient = b.op("Div", x, divisor)
+    else:
+        # onnxruntime's Div ends the process when it divides the least integer by -1.
+        negated = b.op("Equal", divisor, b.const(np.asarray(-1, kernel)), dtype=np.bool_)
+        divisor = b.op("Where", negated, one, divisor, dtype=kernel)
+        quotient = b.op("Where", negated, b.op("Neg", x), b.op("Div", x, divisor), dtype=kernel)
+    exact = b.op("Equal", b.op("Mod", x, divisor), zero, dtype=np.bool_)
+    below = b.op("Xor", *(b.op("Less", part, zero, dtype=np.bool_) for part in (x, divisor)))
+    return b.op("Sub", quotient, b.cast(b.op("And", below, b.op("Not", exact)), kernel))
 
 
 @lowers("remainder")
@@ -229,7 +254,8 @@ def _(b: Builder, x: Any) -> Any:
     x = b.cast(x, out_dtype(b))
 
     def composed() -> Any:
-        return call(b, "Mul", b.op("Mul", x, call(b, "Add", erf(b, call(b, "Mul", x, ROOT_HALF)), 1.0)), 0.5)
+        # Halved first: twice a large `x` overflows.
+        return b.op("Mul", call(b, "Mul", x, 0.5), call(b, "Add", erf(b, call(b, "Mul", x, ROOT_HALF)), 1.0))
 
     return _native(b, "Gelu", x, composed) if b.opset >= 20 else composed()
 
@@ -249,7 +275,7 @@ def _(b: Builder, x: Any) -> Any:
     def composed() -> Any:
         cube = b.op("Mul", x, b.op("Mul", x, x))
         inner = call(b, "Mul", b.op("Add", x, call(b, "Mul", cube, 0.044715)), 0.7978845608028654)
-        return call(b, "Mul", b.op("Mul", x, call(b, "Add", b.op("Tanh", inner), 1.0)), 0.5)
+        return b.op("Mul", call(b, "Mul", x, 0.5), call(b, "Add", b.op("Tanh", inner), 1.0))
 
     return _native(b, "Gelu", x, composed, approximate="tanh") if b.opset >= 20 else composed()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Container, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -15,11 +16,12 @@ from ...proof.ranges import Range, find_ranges
 from ...proof.separation import Separation, separate, with_totals
 from ...proof.streaming import Streaming, prove_streaming, single_steps
 from ...tensor import Tensor
+from ...tracer.dim import Guard
 from ...tracer.graph import Graph
 from ...tracer.node import Node, Value
-from ...tracer.size import Size, symbols_of
+from ...tracer.size import Size, evaluate, symbols_of, unknowns_of
 
-__all__ = ["Lowering", "Plan", "make_plan", "strategy_of"]
+__all__ = ["SMALLEST", "Lowering", "Plan", "make_plan", "strategy_of"]
 
 Lowering = Literal["auto", "rnn", "unrolled", "scan", "columns"]
 
@@ -27,10 +29,12 @@ _OPERATOR_OUTPUTS = {"rnn": 2, "lstm": 3, "gru": 2}
 """The ops with a choice of lowerings, and how many of their outputs ONNX's operator returns."""
 
 
-_QUANTIZED = Streaming(
-    why="with precision='int8', the scale of a product depends on all steps of a piece, so pieces give other numbers; "
-    "use precision='float16'"
-)
+SMALLEST = 1 << 14
+"""The fewest numbers in a weight that is quantized: below, int8 saves less than 48 kB, and the quantization at run time
+takes longer than the product."""
+
+_EXTREMA = ("amax", "amin", "argmax", "argmin")
+"""The ops that need at least one element."""
 
 
 class Plan(NamedTuple):
@@ -49,6 +53,7 @@ class Plan(NamedTuple):
         ties: whether a weight that is used as it is and transposed is stored once.
         ranges: the elements that inputs may hold.
         interface: which inputs are lengths and states.
+        narrow: whether the model will be converted to float16.
     """
 
     graph: Graph
@@ -63,6 +68,12 @@ class Plan(NamedTuple):
     ties: bool = True
     ranges: tuple[Range, ...] = ()
     interface: Interface = Interface()
+    narrow: bool = False
+
+    @property
+    def steps(self) -> frozenset[str]:
+        """The symbols of the time axes of recurrent layers."""
+        return _steps(self.graph)
 
     @property
     def recurrent(self) -> frozenset[str]:
@@ -121,12 +132,9 @@ def make_plan(
         graph = _with_output_names(graph, output_names)
     proof, carried = with_states(proof._replace(graph=graph), states or {}, time_is_asked)
     # Unrolled layers take pieces of one length, of which this holds as well.
-    streaming = prove_streaming(proof) if precision != "int8" else _QUANTIZED
-    if precision == "int8" and lowering == "auto":
-        lowering = "scan"  # the operators have no int8 form
-    proof, strategies = _with_strategies(proof, lowering, time_is_asked, made_up)
+    streaming = prove_streaming(proof)
+    proof, strategies = _with_strategies(proof, lowering, time_is_asked, made_up, precision == "int8")
     streaming = streaming._replace(steps=single_steps(proof))
-    # Dynamic quantization gives other numbers for a whole batch than for its parts.
     separation = separate(proof.graph, proof.axes) if precision is None else None
     return Plan(
         _owned(proof.graph),
@@ -136,12 +144,38 @@ def make_plan(
         parameters,
         separation,
         proof.reads,
-        proof.conditions,
+        (*proof.conditions, *_not_empty(proof.graph)),
         streaming,
         precision != "int8",  # a product with a transposed table would not be quantized
         find_ranges(proof.graph),
         lengths_of(proof.graph)._replace(states=carried),
+        precision == "float16",
     )
+
+
+def _steps(graph: Graph) -> frozenset[str]:
+    sizes: list[Any] = [node.outputs[0].shape[0] for node in graph.nodes if node.op.name in _OPERATOR_OUTPUTS]
+    return frozenset[str]().union(*(symbols_of(n) for n in sizes if n in map(Size.symbol, symbols_of(n))))
+
+
+def _not_empty(graph: Graph) -> list[Condition]:
+    """Returns that no axis is empty along which a maximum is taken: the ops raise an error, but not the file.
+
+    A proof is about sizes from one on, and so notes nothing of this.
+    """
+    found: dict[Guard, Condition] = {}
+    steps = _steps(graph)
+    for node in graph.nodes:
+        if node.op.name not in _EXTREMA:
+            continue
+        shape, dim = getattr(node.inputs[0], "shape", ()), node.attrs["dim"]
+        dims = range(len(shape)) if dim is None or dim == () else dim if isinstance(dim, (tuple, list)) else (dim,)
+        sizes = [shape[axis] for axis in dims if isinstance(shape[axis], Size) and not unknowns_of(shape[axis])]
+        for n in sizes:
+            if not symbols_of(n) <= steps and evaluate(n, dict.fromkeys(symbols_of(n), 0)) <= 0:
+                guard = Guard("ge", n, 1, True, node.op.name, True)
+                found[guard] = Condition(guard, node.location, True)
+    return list(found.values())
 
 
 def _with_parameters(graph: Graph) -> tuple[Graph, dict[str, Tensor]]:
@@ -175,11 +209,14 @@ def _with_output_names(graph: Graph, names: Sequence[str]) -> Graph:
     return graph._replace(outputs=dict(zip(names, graph.outputs.values(), strict=True)))
 
 
-def _with_strategies(proof: Proof, lowering: str, time_is_asked: bool, made_up: bool) -> tuple[Proof, dict[Node, str]]:
+def _with_strategies(
+    proof: Proof, lowering: str, time_is_asked: bool, made_up: bool, quantized: bool
+) -> tuple[Proof, dict[Node, str]]:
     """Chooses the lowering of each recurrent node, and fixes the axes that these lowerings require to be fixed."""
     graph = proof.graph
+    strategy = _quantizable if quantized and lowering == "auto" else strategy_of
     chosen = [
-        strategy_of(node, lowering, time_is_asked, graph.read) if node.op.name in _OPERATOR_OUTPUTS else None
+        strategy(node, lowering, time_is_asked, graph.read) if node.op.name in _OPERATOR_OUTPUTS else None
         for node in graph.nodes
     ]
     unrolled = {
@@ -202,6 +239,14 @@ def _with_strategies(proof: Proof, lowering: str, time_is_asked: bool, made_up: 
         proof = proof.pinned(unrolled, "a recurrent layer is unrolled over it; lowering='scan' leaves it free")
     strategies = {node: s for node, s in zip(proof.graph.nodes, chosen, strict=True) if s is not None}
     return proof, strategies
+
+
+def _quantizable(node: Node, lowering: str, time_is_asked: bool, read: Container[Value]) -> str:
+    """Returns the lowering of a recurrent node in an int8 model: the operators have no int8 form."""
+    sizes = [math.prod(value.shape) for value in node.inputs if type(value) is Value and len(value.shape) == 2]
+    # A time axis stays free, whether or not the weights are large.
+    small = max(sizes) < SMALLEST and strategy_of(node, lowering, True, read) == "rnn"
+    return "rnn" if small else "scan"
 
 
 def strategy_of(node: Node, lowering: str, time_is_asked: bool, read: Container[Value]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ...errors import ExportError
+from ...tracer.bounds import always
 from ...tracer.size import Size
 from .builder import Builder
 
@@ -87,20 +88,49 @@ def operator(
         attributes: the operator's attributes, except hidden_size.
     """
     dtype = b.dtype(layer.x)
-    y, *last = b.op(
-        op_type,
+    _, batch, hidden = layer_shape(b)
+    operands = (
         layer.x,
         unsqueezed(b, blocks(b, layer.weight_ih, order)),
         unsqueezed(b, blocks(b, layer.weight_hh, order)),
         _biases(b, order, dtype, layer.bias_ih, layer.bias_hh),
         None if layer.lengths is None else b.cast(layer.lengths, np.int32),
         *states,
-        outputs=1 + len(states),
-        dtype=dtype,
-        hidden_size=layer_shape(b)[2],
-        **attributes,
     )
+
+    def emit(inner: Builder) -> Any:
+        return inner.op(op_type, *operands, outputs=1 + len(states), dtype=dtype, hidden_size=hidden, **attributes)
+
+    if op_type == "RNN" or not _may_become_empty(batch):
+        y, *last = emit(b)
+    else:
+        y, *last = _unless_empty(b, layer.x, emit, 1 + len(states))
     return b.op("Squeeze", y, np.array([1])), *last
+
+
+def _may_become_empty(batch: Any) -> bool:
+    """Returns whether a batch may be empty though no input is, as after `x[:, 1:]`; a Session handles empty inputs."""
+    return batch is None or (isinstance(batch, Size) and always("ge", batch, 1) is not True)
+
+
+def _unless_empty(b: Builder, x: ir.Value, emit: Callable[[Builder], Any], outputs: int) -> Any:
+    """Runs an LSTM or a GRU unless its batch is empty: onnxruntime's kernels would end the process."""
+    hidden, dtype = layer_shape(b)[2], b.dtype(x)
+    shape = b.op("Shape", x, dtype=np.int64)
+    steps, batch = (b.op("Gather", shape, np.array([axis]), dtype=np.int64, axis=0) for axis in range(2))
+    run, skip = b.subgraph(), b.subgraph()
+    tail = b.const(np.array([1, 0, hidden]))
+    sizes = [skip.op("Concat", steps, tail, axis=0), *[tail] * (outputs - 1)]
+    zero = ir.tensor(np.zeros(1, dtype))
+    none = [skip.op("ConstantOfShape", size, dtype=dtype, value=zero) for size in sizes]
+    return b.op(
+        "If",
+        b.op("Greater", batch, np.array([0]), dtype=np.bool_),
+        outputs=outputs,
+        dtype=dtype,
+        then_branch=run.graph([], emit(run)),
+        else_branch=skip.graph([], none),
+    )
 
 
 # --- loops
@@ -257,14 +287,15 @@ def gates_of(b: Builder, gates: ir.Value, count: int) -> list[ir.Value]:
 # --- weights: constants are rearranged at export, others by nodes
 
 
-def projected(b: Builder, x: ir.Value, weight: ir.Value, *parts: ir.Value | None) -> ir.Value:
-    """Computes W x_t plus biases for all steps at once."""
+def projected(b: Builder, gates: int, x: ir.Value, weight: ir.Value, *parts: ir.Value | None) -> ir.Value:
+    """Computes W x_t plus biases for all steps at once, for some number of gates."""
     bias = summed(b, [part for part in parts if part is not None])
-    steps, batch, _ = layer_shape(b)
+    steps, batch, hidden = layer_shape(b)
     if b.array(weight) is None and steps is not None and batch is not None:
         # Gemm transposes a weight that is not constant while reading it, and adds the bias.
         rows = b.op("Gemm", b.op("Flatten", x, axis=2), weight, bias, transB=1)
-        return b.op("Reshape", rows, b.sizes((steps, batch, -1)))
+        # The batch is what is left: a 0 would stand for the size that the axis has already.
+        return b.op("Reshape", rows, b.sizes((steps, -1, gates * hidden)))
     result: ir.Value = b.op("MatMul", x, transposed(b, weight))
     return result if bias is None else b.op("Add", result, bias)
 

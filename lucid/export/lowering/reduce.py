@@ -55,17 +55,72 @@ def _(b: Builder, x: Any, dim: Dims, keepdim: bool, dtype: Any) -> Any:
         count = b.op("Slice", b.op("Shape", rows, dtype=np.int64), np.array([0]), np.array([1]))
         one = ir.tensor(np.ones(1, out_dtype(b)))
         return b.op("MatMul", b.op("ConstantOfShape", count, dtype=out_dtype(b), value=one), rows)
-    return _lower_reduction(b, "ReduceSum", x, dim, keepdim)
+    if out_dtype(b).kind == "f":
+        return _lower_reduction(b, "ReduceSum", x, dim, keepdim)
+    return b.cast(_sum_of_integers(b, x, axes_of(dim, rank), keepdim), out_dtype(b))
+
+
+def _sum_of_integers(b: Builder, x: Any, axes: list[int] | None, keepdim: bool) -> Any:
+    """Sums integers modulo 2**64, as NumPy does; onnxruntime's ReduceSum adds in float64, and stops at the greatest."""
+    whole = b.cast(x, np.int64)
+    if b.dtype(x).itemsize < 8:
+        return reduced(b, "ReduceSum", whole, axes, keepdim)
+    # Sums of halves fit in a float64.
+    low = b.cast(b.cast(whole, np.int32), np.int64)
+    high = b.op("Div", b.op("Sub", whole, low), np.array(2**32))
+    low, high = (reduced(b, "ReduceSum", half, axes, keepdim) for half in (low, high))
+    return b.op("Add", b.op("Mul", high, np.array(2**32)), low)
 
 
 @lowers("mean")
 def _(b: Builder, x: Any, dim: Dims, keepdim: bool, dtype: Any) -> Any:
-    return _lower_reduction(b, "ReduceMean", x, dim, keepdim)
+    result = _lower_reduction(b, "ReduceMean", x, dim, keepdim)
+    shape = in_shape(b)
+    axes = axes_of(dim, len(shape))
+    if not any(b.may_be_empty(shape[axis]) for axis in (range(len(shape)) if axes is None else axes)):
+        return result
+    # onnxruntime's mean of no elements is 0.
+    none = b.op("Equal", b.op("Size", x, dtype=np.int64), np.array(0), dtype=np.bool_)
+    return b.op("Where", none, np.full((), np.nan, out_dtype(b)), result, dtype=out_dtype(b))
 
 
 @lowers("prod")
 def _(b: Builder, x: Any, dim: Dims, keepdim: bool, dtype: Any) -> Any:
-    return _lower_reduction(b, "ReduceProd", x, dim, keepdim)
+    rank = len(in_shape(b))
+    if out_dtype(b).kind == "f" or not rank:
+        return _lower_reduction(b, "ReduceProd", x, dim, keepdim)
+    x, axes = b.cast(x, np.int64), axes_of(dim, rank)
+    taken = list(range(rank)) if axes is None else axes
+    for left, axis in zip(range(rank - 1, -1, -1), reversed(taken), strict=False):
+        x = _product_of_integers(b, x, axis, left)
+    if keepdim:
+        x = b.op("Unsqueeze", x, np.array(taken))
+    return b.cast(x, out_dtype(b))
+
+
+def _product_of_integers(b: Builder, x: Any, axis: int, rank: int) -> Any:
+    """Multiplies int64 along an axis, modulo 2**64, as NumPy does; onnxruntime's ReduceProd computes in float64.
+
+    Args:
+        b: the builder.
+        x: what is multiplied.
+        axis: the axis.
+        rank: the rank of the result.
+    """
+    none = b.op("ReduceSum", b.op("Mul", x, np.array(0)), np.array([axis]), keepdims=0)
+    count = b.op("Squeeze", measured(b, x, axis), np.array([0]))
+    body = b.subgraph()
+    step, going = body.argument("step", np.int64, 0), body.argument("going", np.bool_, 0)
+    product = body.argument("product", np.int64, rank)
+    made = body.op("Mul", product, body.op("Gather", x, step, axis=axis))
+    return b.op(
+        "Loop",
+        count,
+        None,
+        b.op("Add", none, np.array(1)),
+        dtype=np.int64,
+        body=body.graph([step, going, product], [body.op("Identity", going), made]),
+    )
 
 
 @lowers("logsumexp")
@@ -82,12 +137,27 @@ def _(b: Builder, x: Any, dim: Dims, keepdim: bool) -> Any:
 
 @lowers("amax")
 def _(b: Builder, x: Any, dim: Dims, keepdim: bool) -> Any:
-    return _lower_reduction(b, "ReduceMax", x, dim, keepdim)
+    return _extremum(b, "ReduceMax", x, dim, keepdim)
 
 
 @lowers("amin")
 def _(b: Builder, x: Any, dim: Dims, keepdim: bool) -> Any:
-    return _lower_reduction(b, "ReduceMin", x, dim, keepdim)
+    return _extremum(b, "ReduceMin", x, dim, keepdim)
+
+
+def _extremum(b: Builder, op_type: str, x: Any, dim: Dims, keepdim: bool) -> Any:
+    """Emits ReduceMax or ReduceMin, and NaN where there is one: onnxruntime's kernels skip it, or not, by its place."""
+    result = _lower_reduction(b, op_type, x, dim, keepdim)
+    dtype, rank = out_dtype(b), len(in_shape(b))
+    if dtype.kind != "f" or not rank:
+        return result
+    found = reduced(b, "ReduceMax", _marked(b, x), axes_of(dim, rank), keepdim)
+    return b.op("Where", b.cast(found, np.bool_), np.full((), np.nan, dtype), result, dtype=dtype)
+
+
+def _marked(b: Builder, x: Any) -> Any:
+    """Returns 1 where an element is NaN, otherwise 0."""
+    return b.cast(b.op("IsNaN", x, dtype=np.bool_), np.int32)
 
 
 @lowers("sum_to")
@@ -162,9 +232,20 @@ def _place(b: Builder, op_type: str, x: Any, dim: int | None, keepdim: bool) -> 
     if b.dtype(x).kind != "f" and b.dtype(x).name not in ("int32", "int64"):
         x = b.cast(x, np.int64)
     if dim is not None and rank:
-        return b.op(op_type, x, dtype=np.int64, axis=dim % rank, keepdims=int(keepdim))
-    flat = b.op(op_type, b.op("Reshape", x, np.array([-1])), dtype=np.int64, axis=0, keepdims=0)
+        return _first(b, op_type, x, dim % rank, keepdim)
+    flat = _first(b, op_type, b.op("Reshape", x, np.array([-1])), 0, False)
     return b.op("Reshape", flat, np.ones(rank, np.int64)) if keepdim and rank else flat
+
+
+def _first(b: Builder, op_type: str, x: Any, axis: int, keepdim: bool) -> Any:
+    """Emits ArgMax or ArgMin along an axis; the first NaN counts as the greatest and the smallest, unlike in ONNX."""
+    place = b.op(op_type, x, dtype=np.int64, axis=axis, keepdims=int(keepdim))
+    if b.dtype(x).kind != "f":
+        return place
+    marked = _marked(b, x)
+    found = b.cast(reduced(b, "ReduceMax", marked, [axis], keepdim), np.bool_)
+    first = b.op("ArgMax", marked, dtype=np.int64, axis=axis, keepdims=int(keepdim))
+    return b.op("Where", found, first, place, dtype=np.int64)
 
 
 @lowers("any")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
 from .builder import Builder
+from .guard import either, magnitude, own_weights, total
 from .recurrence import (
     Layer,
     counting,
@@ -20,7 +21,6 @@ from .recurrence import (
     start,
     steps_of,
     transposed,
-    unsqueezed,
 )
 from .registry import lowers
 
@@ -40,7 +40,7 @@ def _(b: Builder, *operands: Any, nonlinearity: str) -> Any:
 
 def _composed(b: Builder, layer: Layer, activation: str, loop: Callable[..., Any]) -> Any:
     """Emits products, sums and the activation, by `_unrolled` or `_scan`."""
-    inputs = projected(b, layer.x, layer.weight_ih, layer.bias_ih, layer.bias_hh)
+    inputs = projected(b, 1, layer.x, layer.weight_ih, layer.bias_ih, layer.bias_hh)
     output, last = loop(b, inputs, layer.h0, transposed(b, layer.weight_hh), activation)
     if layer.lengths is None:
         return output, last
@@ -55,42 +55,10 @@ def _unless_nan(b: Builder, results: tuple[ir.Value, ir.Value], layer: Layer) ->
     """
     dtype = b.dtype(layer.x)
     weights = [w for w in (layer.weight_ih, layer.weight_hh, layer.bias_ih, layer.bias_hh) if w is not None]
-    read = [_magnitude(b, value) for value in (layer.x, results[0], layer.h0) if value is not None]
-    most = b.op("Mul", b.op("Sum", *read, np.ones((), dtype)), _total(b, [_magnitude(b, weight) for weight in weights]))
+    read = [magnitude(b, value) for value in (layer.x, results[0], layer.h0) if value is not None]
+    most = b.op("Mul", b.op("Sum", *read, np.ones((), dtype)), total(b, [magnitude(b, weight) for weight in weights]))
     finite = b.op("Less", most, np.full((), np.inf, dtype), dtype=np.bool_)
-    kept, anew = b.subgraph(), b.subgraph()
-    # The operator's own weights, not copies of them: the file stores each weight once.
-    own = {
-        name: anew.op("Squeeze", unsqueezed(b, getattr(layer, name)), np.array([0]))
-        for name in ("weight_ih", "weight_hh")
-    }
-    others = _composed(anew, layer._replace(**own), "Relu", _scan)
-    return b.op(
-        "If",
-        finite,
-        outputs=2,
-        dtype=dtype,
-        then_branch=kept.graph([], [kept.op("Identity", result) for result in results]),
-        else_branch=anew.graph([], others),
-    )
-
-
-def _magnitude(b: Builder, x: ir.Value) -> Any:
-    """Returns the sum of the magnitudes of all elements."""
-    array = b.array(x)
-    if array is None:
-        return b.op("ReduceL1", x, keepdims=0)
-    with np.errstate(over="ignore"):
-        return np.asarray(np.abs(array).sum(dtype=np.float64), array.dtype)
-
-
-def _total(b: Builder, magnitudes: Sequence[Any]) -> Any:
-    """Returns twice the sum of these."""
-    if all(isinstance(magnitude, np.ndarray) for magnitude in magnitudes):
-        with np.errstate(over="ignore"):
-            return np.asarray(2 * sum(magnitudes), magnitudes[0].dtype)
-    total = b.op("Sum", *magnitudes)
-    return b.op("Add", total, total)
+    return either(b, finite, results, lambda anew: _composed(anew, own_weights(b, anew, layer), "Relu", _scan))
 
 
 def _unrolled(b: Builder, inputs: ir.Value, h0: ir.Value | None, recurrent: ir.Value, activation: str) -> Any:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 import onnxruntime
 
+from .bounded import LIMIT, are_bounded
 from .device import Device
 
 __all__ = ["OPTIONS", "Binding", "Buffer"]
@@ -57,13 +58,15 @@ class Binding:
         outputs: the buffers that each call returns copies of; None for an output whose shape is known only at run time.
         read: the buffers of inputs that calls do not fill.
         written: the buffers of outputs that calls do not return.
+        guarded: the names of the inputs that must be bounded.
 
     Attributes:
         run: runs the model on the contents of the buffers.
         memory: the arrays of the inputs and those of the outputs, if all buffers are on a CPU.
+        rows: the memory of the inputs that must be bounded, each as a row, if all buffers are on a CPU.
     """
 
-    __slots__ = ("device", "inputs", "io", "memory", "outputs", "run", "unknown")
+    __slots__ = ("device", "guarded", "inputs", "io", "memory", "outputs", "rows", "run", "unknown")
 
     def __init__(
         self,
@@ -73,6 +76,7 @@ class Binding:
         outputs: Mapping[str, Buffer | None],
         read: Mapping[str, Buffer] | None = None,
         written: Mapping[str, Buffer] | None = None,
+        guarded: Collection[str] = (),
     ) -> None:
         self.inputs = tuple(inputs.values())
         self.outputs = tuple(outputs.values())
@@ -91,15 +95,25 @@ class Binding:
         targets = [buffer.array for buffer in self.outputs if buffer is not None and buffer.array is not None]
         seen = len(sources) == len(self.inputs) and len(targets) == len(self.outputs)
         self.memory = (sources, targets) if seen else None
+        self.guarded = [i for i, name in enumerate(inputs) if name in guarded]
+        self.rows = [sources[i].reshape(-1) for i in self.guarded] if seen else []
 
-    def __call__(self, arrays: Sequence[Array]) -> list[Array]:
-        """Runs the model; the results are copies, so no later call overwrites them."""
+    def __call__(self, arrays: Sequence[Array]) -> list[Array] | None:
+        """Runs the model, or returns None if an input that must be bounded is not.
+
+        The results are copies, so no later call overwrites them.
+        """
         if self.memory is not None:
             sources, targets = self.memory
             for source, x in zip(sources, arrays, strict=True):
                 source[...] = x
+            for row in self.rows:  # as `are_bounded`, whose call alone would take as long
+                if not row.dot(row) < LIMIT:
+                    return None
             self.run()
             return [target.copy() for target in targets]
+        if not are_bounded(arrays, self.guarded):
+            return None
         for buffer, x in zip(self.inputs, arrays, strict=True):
             buffer.put(x)
         if not self.unknown:

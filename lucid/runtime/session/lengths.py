@@ -47,14 +47,16 @@ class Lengths:
             sizes: the sizes of the free axes.
 
         Raises:
-            ShapeError: a length is below one or beyond the number of steps.
+            ShapeError: a length is below one or beyond the number of steps, or there are no sequences.
         """
         for i, name, steps in self._plain:
             values, most = arrays[i], evaluate(steps, sizes)
-            if values.size and (values.min() < 1 or (most is not None and values.max() > most)):
+            _require_some(name, values)
+            if values.min() < 1 or (most is not None and values.max() > most):
                 limit = "the number of steps" if most is None else most
                 raise ShapeError(f"input {name!r} must hold lengths from 1 to {limit}; got {values.tolist()}")
         for i, name, formula, steps in self._computed:
+            _require_some(name, arrays[i])
             if (wrong := _refused(np.unique(arrays[i]).tolist(), formula, steps, sizes)) is not None:
                 raise ShapeError(
                     f"{formula} of input {name!r} are lengths, which must be from 1 to {steps}; got length={wrong} in "
@@ -68,6 +70,11 @@ class Lengths:
             tried = range(_TIMES * (evaluate(steps, sizes) or 1), 0, -1)
             found[name] = next((n for n in tried if _refused([n], formula, steps, sizes) is None), 1)
         return found
+
+
+def _require_some(name: str, values: Array) -> None:
+    if not values.size:
+        raise ShapeError(f"input {name!r} must hold the length of at least one sequence; got none")
 
 
 def _refused(values: Sequence[int], formula: str, steps: int | str, sizes: Mapping[str, int]) -> int | None:

@@ -8,21 +8,21 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime
 
-from ...errors import FileError, LucidError, RuntimeUnavailableError, ShapeError
+from ...errors import LucidError, RuntimeUnavailableError, ShapeError
 from ...export.exported import Exported
 from .arguments import filled, ordered
+from .bounded import are_bounded
 from .buffer import OPTIONS, Binding, Buffer
-from .device import Device, find_device, load_libraries, require
+from .device import Device, find_device
 from .fork import Unloaded, keep, watch
 from .formula import compute, conditions_of
 from .lengths import Lengths
+from .loader import Loader
 from .outputs import Outputs
 from .pieces import interface_of, streaming_of
 from .ranges import ranges_of
 from .recurrence import recurrence_of
-from .source import Source, read_model
 from .spec import Shape, as_array, check_shapes, evaluate, resolve, sample, specs_of
 from .stream import Stream
 
@@ -105,17 +105,15 @@ class Session:
         if threads is not None and (not isinstance(threads, int) or isinstance(threads, bool) or threads < 1):
             raise ValueError(f"Session: threads must be a positive int or None; got {threads!r}")
         self.device = find_device(device)
-        source = read_model(model, verify)
+        self._loader = Loader(model, verify, threads, arena)
+        source = self._loader.read()
         try:
-            self._session = _load(source, self.device, threads, arena)
+            self._session = self._loader.load(source, self.device)
         except RuntimeUnavailableError:
             if device != "auto":
                 raise
             self.device = Device("cpu")
-            self._session = _load(source, self.device, threads, arena)
-        self._model = bytes(model) if isinstance(model, (bytearray, memoryview)) else model
-        self._written = source.written()
-        self._options = verify, threads, arena
+            self._session = self._loader.load(source, self.device)
         self.inputs = specs_of(self._session.get_inputs(), "input")
         self.outputs = specs_of(self._session.get_outputs(), "output")
         self.input_names = tuple(spec.name for spec in self.inputs)
@@ -129,6 +127,9 @@ class Session:
         self.interface = interface_of(source, self.recurrence, self.streaming)
         self._lengths = Lengths(self.interface, self.inputs)
         self._has_lengths = bool(self._lengths)
+        # The positions of the inputs that must be bounded, since the model runs without its guards.
+        self.guarded = tuple([i for i, spec in enumerate(self.inputs) if spec.name in self._loader.guarded])
+        self._whole: Any = None
         # By the shapes of inputs: the idle bindings, or None if buffers are not used. The most recently used come last.
         self._bindings: dict[tuple[Shape, ...], list[Binding] | None] = {}
         self._lock = threading.Lock()
@@ -181,20 +182,34 @@ class Session:
         if self._ranged:
             self.check_ranges(arrays)
         try:
-            results = self._run(arrays) if kept is None else self._run_bound(shapes, arrays, kept)
+            results: list[Array] | None = None
+            if kept is not None:
+                results = self._run_bound(shapes, arrays, kept)
+            elif not (new and self._loader.aborts and any(0 in shape for shape in shapes)):
+                results = self._run(arrays) if are_bounded(arrays, self.guarded) else None
+            if results is None:
+                return self._run(arrays, self._with_guards())
         except Exception as error:  # onnxruntime raises its own exception types
             raise LucidError(f"onnxruntime failed on inputs of shapes {list(shapes)}: {error}") from error
         if new:
             self._remember(shapes, sum(array.nbytes for array in (*arrays, *results)))
         return results
 
-    def _run(self, arrays: Sequence[Array]) -> list[Array]:
+    def _run(self, arrays: Sequence[Array], session: Any = None) -> list[Array]:
         """Runs the model without buffers. onnxruntime returns results without axes as NumPy scalars."""
-        results = self._session.run(self.output_names, dict(zip(self.input_names, arrays, strict=True)), OPTIONS)
+        session = session or self._session
+        results = session.run(self.output_names, dict(zip(self.input_names, arrays, strict=True)), OPTIONS)
         return [np.asarray(result) for result in results]
 
-    def _run_bound(self, shapes: tuple[Shape, ...], arrays: Sequence[Array], kept: list[Binding]) -> list[Array]:
-        """Runs the model in the buffers that are kept for inputs of these shapes."""
+    def _with_guards(self) -> Any:
+        """Returns onnxruntime's session of the model with its guards, whose operators also accept an empty batch."""
+        with self._lock:
+            if self._whole is None:
+                self._whole = self._loader.load_whole(self.device)
+            return self._whole
+
+    def _run_bound(self, shapes: tuple[Shape, ...], arrays: Sequence[Array], kept: list[Binding]) -> list[Array] | None:
+        """Runs the model in the buffers that are kept for inputs of these shapes; None if these are not bounded."""
         try:
             binding = kept.pop()
         except IndexError:  # other threads are using them, or there are none yet
@@ -308,7 +323,7 @@ class Session:
         """Checks sequence lengths: onnxruntime accepts some that have no meaning.
 
         Raises:
-            ShapeError: a length is below one or beyond the number of steps.
+            ShapeError: a length is below one or beyond the number of steps, or there are no sequences.
         """
         self._lengths.check(arrays, check_shapes(self.inputs, [array.shape for array in arrays]))
 
@@ -344,9 +359,13 @@ class Session:
         outputs: Mapping[str, Buffer | None],
         read: Mapping[str, Buffer] | None = None,
         written: Mapping[str, Buffer] | None = None,
+        *,
+        whole: bool = False,
     ) -> Binding:
-        """Returns a `Binding` of this session."""
-        return Binding(self._session, self.device, inputs, outputs, read, written)
+        """Returns a `Binding` of this session; `whole`: of the model with its guards."""
+        session = self._with_guards() if whole else self._session
+        guarded = () if whole else {self.inputs[i].name for i in self.guarded}
+        return Binding(session, self.device, inputs, outputs, read, written, guarded)
 
     def output_buffers(self, sizes: Mapping[str, int]) -> dict[str, Buffer | None]:
         """Returns a buffer for each output whose shape follows from the sizes of the free axes; None for the others."""
@@ -362,6 +381,9 @@ class Session:
         if not isinstance(self._session, Unloaded):
             keep(self._session)
             self._session = Unloaded(self)
+        if self._whole is not None:
+            keep(self._whole)
+            self._whole = None
         self._bindings = {}
         self._lock = threading.Lock()
 
@@ -378,14 +400,7 @@ class Session:
                         f"Session: a session on {self.device} does not survive a fork; create it in the child, or "
                         "start processes with multiprocessing.get_context('spawn')"
                     )
-                verify, threads, arena = self._options
-                source = read_model(self._model, verify)
-                if source.written() != self._written:
-                    raise LucidError(
-                        f"Session: {source.name} has changed since this session was created, and a forked process must "
-                        "read it again; create the session in the child"
-                    )
-                self._session = _load(source, self.device, threads, arena)
+                self._session = self._loader.load(self._loader.read(), self.device)
             return self._session
 
     # Type checkers would assume that every attribute exists.
@@ -398,21 +413,3 @@ class Session:
     def __repr__(self) -> str:
         inputs, outputs = (", ".join(map(str, specs)) for specs in (self.inputs, self.outputs))
         return f"Session on {self.device}: ({inputs}) -> ({outputs})"
-
-
-def _load(source: Source, device: Device, threads: int | None, arena: bool) -> Any:
-    options = onnxruntime.SessionOptions()
-    # Errors are raised as exceptions; logging would show them a second time.
-    options.log_severity_level = 4
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    options.enable_cpu_mem_arena = options.enable_mem_pattern = arena
-    said = load_libraries(device)
-    if source.weights:
-        options.add_external_initializers(list(source.weights), list(source.weights.values()))
-    try:
-        session = onnxruntime.InferenceSession(source.model, options, providers=device.providers)
-    except Exception as error:  # onnxruntime raises its own exception types
-        raise FileError(f"{source.name} cannot be loaded by onnxruntime: {error}") from error
-    require(device, session, said)
-    return session

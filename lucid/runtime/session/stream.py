@@ -9,6 +9,7 @@ import numpy as np
 
 from ...errors import LucidError, ShapeError
 from .arguments import ordered
+from .bounded import LIMIT, are_bounded
 from .buffer import Binding, Buffer
 from .fork import watch
 from .outputs import Outputs
@@ -53,6 +54,8 @@ class Stream:
         self._inputs = [spec for spec in session.inputs if spec.name not in self.pairs]
         self._names = tuple(name for name in session.output_names if name not in self.pairs.values())
         self._sizes, self._axes, self.batch = batch_of(states, batch)
+        if not self.batch:
+            raise ShapeError("stream: the model has a fixed batch of 0; a stream needs at least one sequence")
         self._shapes = {spec.name: resolve(spec, self._sizes) or () for spec in states}
         self._specs = {spec.name: spec for spec in states}
         # Two buffers for each state: one that the next call reads, and one that it writes.
@@ -63,6 +66,10 @@ class Stream:
         # The rows that ended in the last piece: their lengths were below its number of steps.
         self._ended: set[int] = set()
         self._turn = False
+        # The states that must be bounded, as the model then runs without its guards; and whether they are.
+        guarded = {session.inputs[i].name for i in session.guarded}
+        self._held = tuple([name for name in self._states if name in guarded])
+        self._bounded = True
         self._kept: dict[tuple[Shape, ...], _Pieces] = {}
         self._pieces = _Pieces((), ())
         watch(self)
@@ -86,9 +93,13 @@ class Stream:
         if len(args) == 1 and pieces.only is not None and not kwargs:
             # The fast path for one step at a time, where checks and indirections would cost as much as the model.
             (x,) = args
-            shape, dtype, source, target, runs = pieces.only
-            if type(x) is np.ndarray and x.shape == shape and x.dtype == dtype:
+            shape, dtype, source, rows, target, runs = pieces.only
+            fits = type(x) is np.ndarray and x.shape == shape and x.dtype == dtype
+            if fits:
                 source[...] = x
+                for row in rows:
+                    fits = self._bounded and row.dot(row) < LIMIT
+            if fits:
                 try:
                     runs[self._turn]()
                 except Exception as error:  # onnxruntime raises its own exception types
@@ -106,11 +117,17 @@ class Stream:
             self.session.check_ranges(self._all(arrays))
         ended = self._check_lengths(arrays) if self.session.interface.lengths else set()
         try:
-            results = pieces.bindings[self._turn](arrays)
+            results = pieces.bindings[self._turn](arrays) if self._bounded else None
+            bounded = results is not None
+            if results is None:
+                results = self._with_guards(pieces)[self._turn](arrays)
         except Exception as error:  # onnxruntime raises its own exception types
             raise _failed(shapes, error) from error
+        assert results is not None  # the model with its guards accepts all numbers
         self._turn = not self._turn
         self._ended = ended
+        if not bounded:
+            self._check_states()
         return Outputs.of(results, self._names)
 
     @property
@@ -135,6 +152,7 @@ class Stream:
         for name, array in arrays.items():
             self._states[name][self._turn].put(array)
         self._ended = set()
+        self._check_states()
 
     def reset(self, rows: Sequence[int] | None = None) -> None:
         """Resets the states of all sequences to zero, or of some, given by their positions in the batch.
@@ -152,6 +170,12 @@ class Stream:
                 np.moveaxis(array, self._axes[name], 0)[chosen] = 0
             self._states[name][self._turn].put(array)
         self._ended -= {row % self.batch for row in chosen}
+        self._check_states()
+
+    def _check_states(self) -> None:
+        """Notes whether the states are bounded; those that follow from bounded states and inputs are."""
+        states = [self._states[name][self._turn].get() for name in self._held]
+        self._bounded = are_bounded(states, range(len(states)))
 
     def _check_lengths(self, arrays: Sequence[Array]) -> set[int]:
         """Checks the lengths of a piece's sequences; returns the rows that end in it."""
@@ -185,6 +209,19 @@ class Stream:
         ]
 
     def _bind(self, shapes: tuple[Shape, ...]) -> _Pieces:
+        while len(self._kept) >= _KEPT:
+            self._kept.pop(next(iter(self._kept)))
+        self._kept[shapes] = pieces = _Pieces(shapes, self._bindings(shapes), fast=not self.session.ranges)
+        return pieces
+
+    def _with_guards(self, pieces: _Pieces) -> tuple[Binding, ...]:
+        """Returns the bindings of the model with its guards for pieces of these shapes."""
+        if not pieces.whole:
+            pieces.whole = self._bindings(pieces.shapes, whole=True)
+        return pieces.whole
+
+    def _bindings(self, shapes: tuple[Shape, ...], whole: bool = False) -> tuple[Binding, ...]:
+        """Returns a binding for each direction; `whole`: of the model with its guards."""
         session = self.session
         given = iter(shapes)
         every = [self._shapes[s.name] if s.name in self.pairs else next(given) for s in session.inputs]
@@ -195,11 +232,8 @@ class Stream:
         for turn in range(2):
             read = {name: buffers[turn] for name, buffers in self._states.items()}
             written = {self.pairs[name]: buffers[1 - turn] for name, buffers in self._states.items()}
-            bindings.append(session.bind(inputs, outputs, read, written))
-        while len(self._kept) >= _KEPT:
-            self._kept.pop(next(iter(self._kept)))
-        self._kept[shapes] = pieces = _Pieces(shapes, tuple(bindings), fast=not session.ranges)
-        return pieces
+            bindings.append(session.bind(inputs, outputs, read, written, whole=whole))
+        return tuple(bindings)
 
     def _forked(self) -> None:
         """Drops the bindings, which do not work in a forked child; the states are there, so the stream goes on."""
@@ -217,19 +251,22 @@ class _Pieces:
     Attributes:
         shapes: the shapes of the inputs.
         bindings: the two bindings.
+        whole: those of the model with its guards, once they are needed.
         only: if there is one input and one output, both are on a CPU, and no element is to be checked: shape, dtype and
-            memory of the input, memory of the output, and the functions that run the bindings.
+            memory of the input, the same memory as a row if it must be bounded, memory of the output, and the functions
+            that run the bindings.
     """
 
-    __slots__ = ("bindings", "only", "shapes")
+    __slots__ = ("bindings", "only", "shapes", "whole")
 
     def __init__(self, shapes: tuple[Shape, ...], bindings: tuple[Binding, ...], fast: bool = False) -> None:
         self.shapes = shapes
         self.bindings = bindings
-        self.only: tuple[Shape, np.dtype[Any], Array, Array, list[Callable[[], None]]] | None = None
+        self.whole: tuple[Binding, ...] = ()
+        self.only: tuple[Shape, np.dtype[Any], Array, list[Array], Array, list[Callable[[], None]]] | None = None
         if fast and bindings and (memory := bindings[0].memory) and len(memory[0]) == len(memory[1]) == 1:
             (x,), (y,) = memory
-            self.only = x.shape, x.dtype, x, y, [binding.run for binding in bindings]
+            self.only = x.shape, x.dtype, x, bindings[0].rows, y, [binding.run for binding in bindings]
 
 
 def _failed(shapes: Sequence[Shape], error: Exception) -> LucidError:
