@@ -49,7 +49,15 @@ WITHIN = {
         ("axes", "carried"),
         ("streaming",),
     ),
-    "export": (("file",), ("lowering",), ("precision", "rounding"), ("parity",), ("exported",), ("to_onnx",)),
+    "export": (
+        ("file",),
+        ("lowering",),
+        ("quantization", "rounding"),
+        ("precision",),
+        ("parity",),
+        ("exported", "timing"),
+        ("to_onnx",),
+    ),
     "runtime": (("session",), ("compiled",)),
 }
 # Third-party packages other than NumPy, and the first part, if any, that may import each at the top of a file.
