@@ -156,19 +156,21 @@ def export(
         example = Example(model, example_inputs, {}, input_names)
         proof = prove(model, example, dynamic, conditional=conditional, trained=trainable)
 
-        def planned(precision: Precision | None) -> Plan:
+        asked = isinstance(dynamic, Mapping)
+
+        def planned(precision: Precision | None, time_is_asked: bool) -> Plan:
             return make_plan(
                 proof,
                 lowering,
                 precision,
-                time_is_asked=isinstance(dynamic, Mapping),
+                time_is_asked=time_is_asked,
                 made_up=example.synthetic,
                 trainable=trainable,
                 output_names=output_names,
                 states=states,
             )
 
-        plan = planned(precision)
+        plan = planned(precision, asked)
         if not trainable:
             others = {axis: proof.sizes[symbol] + 1 for axis, symbol in plan.axes.items()}
             plan = plan._replace(interface=with_optional(plan.interface, model, example, plan.graph, others))
@@ -176,7 +178,9 @@ def export(
         converted, kept = convert(lowered, precision, float32_io)
         report = check(converted, lowered, plan, model, example, precision, verify=verify, rtol=rtol, atol=atol)
         if report is not None and precision == "int8":
-            plain = convert(lower(planned("float32"), opset), "float32", float32_io).model
+            # The time axis of an int8 model stays free, so no layer of its rival is unrolled by default either.
+            rival = planned("float32", asked or lowering == "auto")
+            plain = convert(lower(rival, opset), "float32", float32_io).model
             before, after = seconds([(plain, "float32"), (converted, "int8")], plan, example)
             report = report._replace(kept=kept, seconds=(before, after))
     describe(converted, plan)

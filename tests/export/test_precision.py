@@ -152,6 +152,8 @@ def test_int8_keeps_the_time_axis_of_relu_free() -> None:
     net = nn.RNN(4, 8, nonlinearity="relu")
     assert to_onnx(net, lucid.randn(5, 2, 4), precision="int8").axes == {"x": {0: "time", 1: "batch"}}
     assert to_onnx(net, lucid.randn(5, 2, 4), precision="float16").axes == {"x": {1: "batch"}}
+    # Without an example, float32 would have to be unrolled over an unknown number of steps.
+    assert to_onnx(net, precision="int8").report is not None
 
 
 @pytest.mark.parametrize("precision", thinned(["float32", "float16", "int8"], 3))

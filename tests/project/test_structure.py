@@ -52,8 +52,10 @@ WITHIN = {
     "export": (
         ("file",),
         ("lowering",),
-        ("calling", "precision", "rounding"),
+        ("calling", "quantization", "rounding"),
+        ("precision",),
         ("parity", "described"),
+        ("timing",),
         ("exported",),
         ("to_onnx",),
     ),
