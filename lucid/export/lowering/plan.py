@@ -166,9 +166,10 @@ def _not_empty(graph: Graph) -> list[Condition]:
     found: dict[Guard, Condition] = {}
     steps = _steps(graph)
     for node in graph.nodes:
-        if node.op.name not in _EXTREMA:
+        shape = getattr(node.inputs[0], "shape", ()) if node.op.name in _EXTREMA else ()
+        if not shape:
             continue
-        shape, dim = getattr(node.inputs[0], "shape", ()), node.attrs["dim"]
+        dim = node.attrs["dim"]
         dims = range(len(shape)) if dim is None or dim == () else dim if isinstance(dim, (tuple, list)) else (dim,)
         sizes = [shape[axis] for axis in dims if isinstance(shape[axis], Size) and not unknowns_of(shape[axis])]
         for n in sizes:
