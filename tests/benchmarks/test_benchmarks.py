@@ -183,6 +183,7 @@ def test_exports_run(name: str) -> None:
             worker.time(1)
 
 
+@pytest.mark.slow
 def test_a_result_survives_its_json_and_becomes_a_page_and_a_picture(tmp_path: Path) -> None:
     rows = [Row("tanh 1, 2, 3, 4", {"lucid": [0.001], "torch": [0.002]}), Row("relu 1, 2, 3, 4", {"lucid": [0.003]})]
     finding = Finding.at_least("torch / lucid", 2, 2.0)

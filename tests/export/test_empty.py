@@ -105,6 +105,7 @@ for batch in (0, 2, 0): same(flat(compiled(lucid.zeros(4, batch, 3))), model(luc
 """)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", thinned(LAYERS, 2))
 def test_training(layer: Any) -> None:
     assert_runs(f"""

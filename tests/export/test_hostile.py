@@ -106,6 +106,7 @@ def test_a_flipped_bit(data: st.DataObject, original: bytes, folder: Path) -> No
     assert outcome(write(folder, bytes(damaged))) != "whole"
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(data=st.data())
 def test_bytes_replaced_removed_inserted_and_doubled(data: st.DataObject, original: bytes, folder: Path) -> None:

@@ -176,6 +176,7 @@ def test_years_streamed_one_by_one_give_the_forecasts_of_the_whole(tmp_path: Pat
     assert np.abs(alone - whole).max() > 1
 
 
+@pytest.mark.slow
 def test_the_forecasts_are_printed_beside_the_baselines(tmp_path: Path, capsys: Any) -> None:
     sunspots.main(["--epochs", "2", "--seeds", "0", "1", "--out", str(tmp_path)])
     out = capsys.readouterr().out

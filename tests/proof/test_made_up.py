@@ -271,7 +271,7 @@ def a_constant(x, code):
     return x * code.unsqueeze(1).float()
 
 
-@pytest.mark.parametrize("case", thinned(CASES, 2), ids=str)
+@pytest.mark.parametrize("case", thinned(CASES, 5), ids=str)
 def test_a_program_that_checks_its_integers_is_exported(case: Case) -> None:
     assert verdict(case).startswith("right")
 

@@ -14,7 +14,7 @@ from tests.proof.maker import Program, made_up
 WRONG = ("wrong", "raised", "fails")
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_an_export_is_right_or_refused(data: st.DataObject) -> None:
     program = made_up(lambda n: data.draw(st.integers(0, n - 1)), 5)
@@ -48,6 +48,7 @@ def test_compiled_programs_are_right_or_raise(seed: int) -> None:
     assert_right_or_refused(seeded(seed), compiled_verdict)
 
 
+@pytest.mark.slow
 def test_a_wrong_verdict_is_found_and_its_program_made_smaller() -> None:
     def bad(program: Program) -> str:
         return "wrong" if ".cumsum(" in program.text else "right"

@@ -300,6 +300,7 @@ def program(seed: int, *tensors: Any) -> Any:
     return made[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", thinned(range(0, 1200, 100), 12))
 def test_what_is_proved_of_programs_at_random(first: int) -> None:
     """Rules that are each correct may be wrong in combination."""

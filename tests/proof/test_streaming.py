@@ -111,6 +111,7 @@ def test_an_op_that_streams_gives_the_same_piece_by_piece(name: str) -> None:
         assert count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", thinned(range(0, 600, 100), 6))
 def test_what_is_proved_of_programs_at_random(first: int) -> None:
     """Rules that are each correct may be wrong in combination."""
@@ -143,6 +144,7 @@ MOVES: list[Any] = [
 ]
 
 
+@pytest.mark.slow
 def test_a_state_is_proved_only_if_it_comes_out_as_it_goes_in() -> None:
     rnn = nn.RNN(3, 4, 2).eval()
     found = []

@@ -13,6 +13,7 @@ from lucid import nn
 from lucid.errors import ExportError, GradientError, LucidError, ShapeError
 from lucid.runtime import compile
 from lucid.runtime.compiled import dispatch
+from tests.tiers import thinned
 
 pytestmark = pytest.mark.usefixtures("quick_choices")
 
@@ -232,6 +233,7 @@ def test_constants_of_equal_value_and_other_type_are_told_apart() -> None:
         assert_same(fast(x, by), model(x, by))
 
 
+@pytest.mark.slow
 def test_fixed_axes_are_exported_for_each_shape_up_to_a_limit() -> None:
     class Mirror(nn.Module):
         def forward(self, x: Any) -> Any:
@@ -272,8 +274,8 @@ def test_a_result_that_nests_otherwise_at_other_shapes_is_refused() -> None:
             fast(lucid.randn(steps, 3))
 
 
-@pytest.mark.parametrize("first", [400, 20])
-@pytest.mark.parametrize("large", [True, False])
+@pytest.mark.parametrize("first", thinned([400, 20], 2))
+@pytest.mark.parametrize("large", thinned([True, False], 2))
 def test_a_branch_on_a_size_is_right_on_both_sides(monkeypatch: pytest.MonkeyPatch, first: int, large: bool) -> None:
     """The axis is fixed, so each size has an export of its own."""
     if large:
@@ -303,6 +305,7 @@ def test_arrays_in_foreign_byte_order_are_refused() -> None:
         fast(lucid.Tensor(np.ones((5, 2, 3), ">f4")))
 
 
+@pytest.mark.slow
 def test_it_can_be_part_of_an_export() -> None:
     model = Classifier().eval()
     fast = compile(model)

@@ -352,6 +352,7 @@ def test_where_the_guess_is_wrong_an_export_finds_the_free_axes(monkeypatch: pyt
     assert all(export == (True, [(I, 3, 4), (4,)]) for export in exports[2:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", thinned(["float32", "float64"], 2))
 @pytest.mark.parametrize("given", thinned([True, False], 2))
 def test_columns(monkeypatch: pytest.MonkeyPatch, given: bool, dtype: str) -> None:

@@ -93,6 +93,7 @@ def test_external_tensors_of_any_dtype(dtype: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(Session(tmp_path / "m.onnx")(np.zeros(4, "f4"))[0], expected)
 
 
+@pytest.mark.slow
 def test_weights_that_are_overwritten_or_cut_off_while_a_session_lives(tmp_path: Path) -> None:
     """In a process of its own, which a mapped file would end."""
     table = nn.Embedding(4096, 64)

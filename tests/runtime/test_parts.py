@@ -189,6 +189,7 @@ def test_inputs_with_odd_strides() -> None:
     assert parts_of(compiled) == {3}
 
 
+@pytest.mark.slow
 def test_many_threads_at_once() -> None:
     model = nn.LSTM(I, H).eval()
     compiled = compile(model)
@@ -256,6 +257,7 @@ def test_fewer_sequences_than_parts() -> None:
             np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_threads_end_with_the_model() -> None:
     def workers() -> int:
         return sum(thread.name.startswith("lucid.parts") for thread in threading.enumerate())

@@ -17,6 +17,7 @@ from lucid.errors import AxisError, FileError, RangeError
 from lucid.export import to_onnx
 from lucid.nn import functional
 from lucid.runtime import Session
+from tests.tiers import thinned
 
 CLASSES = 5
 
@@ -51,7 +52,7 @@ LOSSES: dict[str, tuple[Callable[[Any, Any], Any], Any, list[int]]] = {
 }
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", thinned(LOSSES, 4))
 def test_a_label_out_of_range_is_refused_as_the_eager_model_refuses_it(name: str) -> None:
     loss, error, wrong = LOSSES[name]
     model = Loss(loss)
