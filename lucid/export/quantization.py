@@ -125,9 +125,14 @@ class _Quantizer:
         spoiled = self._reduced("ReduceSum", self._emit("Mul", [x, self._constant("zero", np.float32(0))]))
         # A row of zeros needs some range, too.
         scale = self._emit("Sum", [greatest, spoiled, self._constant("tiny", np.float32(1e-30))])
-        step = self._constant("step", np.float32(1 / _ROW))
         within = self._emit("Div", [x, scale])
-        rows = self._emit("QuantizeLinear", [within, step, self._constant("middle", _MIDDLE)], ir.DataType.UINT8)
+        if self.opset < 28:
+            step = self._constant("step", np.float32(1 / _ROW))
+            rows = self._emit("QuantizeLinear", [within, step, self._constant("middle", _MIDDLE)], ir.DataType.UINT8)
+        else:  # onnxruntime 1.32 has no QuantizeLinear of this version
+            rows = self._emit("Round", [self._emit("Mul", [within, self._constant("row", np.float32(_ROW))])])
+            rows = self._emit("Add", [rows, self._constant("shift", _MIDDLE.astype(np.float32))])
+            rows = self._emit("Cast", [rows], ir.DataType.UINT8, to=int(ir.DataType.UINT8))
         self._rows[graph, x] = rows, scale
         return rows, scale
 

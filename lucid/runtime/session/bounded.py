@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import Context
+from functools import partial
 from math import inf
 from typing import Any, NamedTuple
 
@@ -10,7 +12,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-__all__ = ["LIMIT", "Bare", "are_bounded", "without_guards"]
+__all__ = ["LIMIT", "Bare", "are_bounded", "square", "without_guards"]
 
 Array = np.ndarray[Any, Any]
 
@@ -50,12 +52,18 @@ class Bare(NamedTuple):
 
 def are_bounded(arrays: Sequence[Array], places: Iterable[int]) -> bool:
     """Returns whether no element of the arrays at these places is NaN, infinite or larger than the bound."""
-    for i in places:
-        # A product is the fastest sum of all elements, and says nothing of an overflow, which is an infinity.
-        row = arrays[i].ravel()
-        if not row.dot(row) < LIMIT:
-            return False
-    return True
+    return all(square(arrays[i].ravel())() < LIMIT for i in places)
+
+
+def square(row: Array) -> Callable[[], float]:
+    """Returns a function that multiplies a row with itself, for one thread at a time: NaN or infinite if an element is.
+
+    A product is the fastest sum of all elements. The context makes NumPy silent about an overflow, and costs a tenth of
+    what `np.errstate` does in each call.
+    """
+    context = Context()
+    context.run(np.seterr, all="ignore")
+    return partial(context.run, row.dot, row)
 
 
 def without_guards(model: onnx.ModelProto) -> Bare | None:

@@ -93,12 +93,12 @@ class Stream:
         if len(args) == 1 and pieces.only is not None and not kwargs:
             # The fast path for one step at a time, where checks and indirections would cost as much as the model.
             (x,) = args
-            shape, dtype, source, rows, target, runs = pieces.only
+            shape, dtype, source, squares, target, runs = pieces.only
             fits = type(x) is np.ndarray and x.shape == shape and x.dtype == dtype
             if fits:
                 source[...] = x
-                for row in rows:
-                    fits = self._bounded and row.dot(row) < LIMIT
+                for squared in squares:
+                    fits = self._bounded and squared() < LIMIT
             if fits:
                 try:
                     runs[self._turn]()
@@ -245,6 +245,9 @@ class Stream:
         return f"Stream of batch {self.batch} on {self.session.device}: {states}"
 
 
+_Only = tuple[Shape, "np.dtype[Any]", Array, list[Callable[[], float]], Array, list[Callable[[], None]]]
+
+
 class _Pieces:
     """The bindings for pieces of the same shape: one for each direction between the two buffers of a state.
 
@@ -253,7 +256,7 @@ class _Pieces:
         bindings: the two bindings.
         whole: those of the model with its guards, once they are needed.
         only: if there is one input and one output, both are on a CPU, and no element is to be checked: shape, dtype and
-            memory of the input, the same memory as a row if it must be bounded, memory of the output, and the functions
+            memory of the input, what adds up its squares if it must be bounded, memory of the output, and the functions
             that run the bindings.
     """
 
@@ -263,10 +266,12 @@ class _Pieces:
         self.shapes = shapes
         self.bindings = bindings
         self.whole: tuple[Binding, ...] = ()
-        self.only: tuple[Shape, np.dtype[Any], Array, list[Array], Array, list[Callable[[], None]]] | None = None
+        self.only: (
+            tuple[Shape, np.dtype[Any], Array, list[Callable[[], float]], Array, list[Callable[[], None]]] | None
+        ) = None
         if fast and bindings and (memory := bindings[0].memory) and len(memory[0]) == len(memory[1]) == 1:
             (x,), (y,) = memory
-            self.only = x.shape, x.dtype, x, bindings[0].rows, y, [binding.run for binding in bindings]
+            self.only = x.shape, x.dtype, x, bindings[0].squares, y, [binding.run for binding in bindings]
 
 
 def _failed(shapes: Sequence[Shape], error: Exception) -> LucidError:
