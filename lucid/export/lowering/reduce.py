@@ -76,7 +76,7 @@ def _sum_of_integers(b: Builder, x: Any, axes: list[int] | None, keepdim: bool) 
 def _(b: Builder, x: Any, dim: Dims, keepdim: bool, dtype: Any) -> Any:
     result = _lower_reduction(b, "ReduceMean", x, dim, keepdim)
     shape = in_shape(b)
-    axes = axes_of(dim, len(shape))
+    axes = axes_of(dim, len(shape)) if shape else []
     if not any(b.may_be_empty(shape[axis]) for axis in (range(len(shape)) if axes is None else axes)):
         return result
     # onnxruntime's mean of no elements is 0.
@@ -229,12 +229,14 @@ def _(b: Builder, x: Any, dim: int | None, keepdim: bool) -> Any:
 
 def _place(b: Builder, op_type: str, x: Any, dim: int | None, keepdim: bool) -> Any:
     rank = len(in_shape(b))
+    if not rank:
+        return b.const(np.zeros((), np.int64))
     if b.dtype(x).kind != "f" and b.dtype(x).name not in ("int32", "int64"):
         x = b.cast(x, np.int64)
-    if dim is not None and rank:
+    if dim is not None:
         return _first(b, op_type, x, dim % rank, keepdim)
     flat = _first(b, op_type, b.op("Reshape", x, np.array([-1])), 0, False)
-    return b.op("Reshape", flat, np.ones(rank, np.int64)) if keepdim and rank else flat
+    return b.op("Reshape", flat, np.ones(rank, np.int64)) if keepdim else flat
 
 
 def _first(b: Builder, op_type: str, x: Any, axis: int, keepdim: bool) -> Any:
