@@ -4,7 +4,7 @@ from .exported import Exported
 from .file.read import load
 from .file.verify import Verified, verify
 from .lowering import lowers
-from .parity import Report
+from .report import Report
 from .to_onnx import to_onnx
 
 __all__ = ["Exported", "Report", "Verified", "load", "lowers", "to_onnx", "verify"]

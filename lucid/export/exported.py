@@ -14,8 +14,8 @@ from .file.layout import fits
 from .file.write import write
 from .lowering.graph import lower
 from .lowering.plan import Plan
-from .parity import Report
 from .precision import Precision
+from .report import Report
 
 __all__ = ["Exported"]
 
@@ -99,7 +99,7 @@ class Exported:
             raise ExportError("the model was not proved to be separable: what it gives depends on the batch as a whole")
         if not self.separation.totals:
             return self
-        assert self._plan is not None  # a copy, which lost its plan lost its separation, too
+        assert self._plan is not None  # a copy that lost its plan lost its separation, too
         plan = self._plan.for_parts()
         return Exported(lower(plan, self.opset), plan, self.opset)
 

@@ -9,6 +9,7 @@ import onnx
 import onnx_ir as ir
 
 from ..errors import ExportError
+from .names import Names
 from .quantization import quantize
 
 __all__ = ["PRECISIONS", "Converted", "Precision", "convert"]
@@ -74,7 +75,7 @@ class _Narrower:
         values = [v for graph in self.graphs for v in (*graph.inputs, *graph.initializers.values())]
         values += [v for graph in self.graphs for node in graph for v in node.outputs]
         self.values = values
-        self.taken = {value.name for value in values} | {node.name for graph in self.graphs for node in graph}
+        self.names = Names([*(value.name for value in values), *(node.name for graph in self.graphs for node in graph)])
 
     def narrow(self) -> None:
         """Converts everything, including inputs and outputs; an operator that lacks the dtype gets Casts around it."""
@@ -180,18 +181,10 @@ class _Narrower:
 
     def cast(self, value: ir.Value, dtype: Any) -> ir.Node:
         """Returns a Cast of a value, not yet in any graph."""
-        result = ir.Value(name=self.fresh(f"{value.name}_{dtype.name.lower()}"), shape=value.shape)
+        result = ir.Value(name=self.names.fresh(f"{value.name}_{dtype.name.lower()}"), shape=value.shape)
         result.dtype = dtype
-        name = self.fresh(f"{value.name}/Cast")
+        name = self.names.fresh(f"{value.name}/Cast")
         return ir.Node("", "Cast", [value], [ir.AttrInt64("to", int(dtype))], outputs=[result], name=name)
-
-    def fresh(self, name: str) -> str:
-        chosen, count = name, 0
-        while chosen in self.taken:
-            count += 1
-            chosen = f"{name}_{count}"
-        self.taken.add(chosen)
-        return chosen
 
 
 class _Slot(NamedTuple):

@@ -15,6 +15,7 @@ import onnx_ir as ir
 
 from ..errors import ExportError
 from .lowering.plan import SMALLEST
+from .names import Names
 
 __all__ = ["quantize"]
 
@@ -70,8 +71,9 @@ class _Quantizer:
         self._weights: dict[tuple[ir.Value, bool], tuple[ir.Value, ir.Value]] = {}
         self._rows: dict[tuple[ir.Graph, ir.Value], tuple[ir.Value, ir.Value]] = {}
         self._constants: dict[Any, ir.Value] = {}
-        self._taken = {v.name for graph in model.graphs() for node in graph for v in node.outputs}
-        self._taken |= {v.name for graph in model.graphs() for v in (*graph.inputs, *graph.initializers.values())}
+        values = [v for graph in model.graphs() for v in (*graph.inputs, *graph.initializers.values())]
+        values += [v for graph in model.graphs() for node in graph for v in node.outputs]
+        self._names = Names(v.name for v in values)
         self._nodes: list[ir.Node] = []
         self._scope = ""
 
@@ -167,8 +169,8 @@ class _Quantizer:
     def _emit(
         self, op_type: str, inputs: Sequence[Any], dtype: ir.DataType = ir.DataType.FLOAT, **attributes: Any
     ) -> ir.Value:
-        name = self._fresh(f"{self._scope}/{op_type}")
-        result = ir.Value(name=self._fresh(f"{name}_output"), type=ir.TensorType(dtype))
+        name = self._names.fresh(f"{self._scope}/{op_type}")
+        result = ir.Value(name=self._names.fresh(f"{name}_output"), type=ir.TensorType(dtype))
         made = ir.convenience.convert_attributes(attributes)
         self._nodes.append(ir.Node("", op_type, inputs, made, outputs=[result], name=name))
         return result
@@ -179,19 +181,11 @@ class _Quantizer:
         return self._constants[name]
 
     def _initializer(self, name: str, array: Any) -> ir.Value:
-        name = self._fresh(name)
+        name = self._names.fresh(name)
         value = ir.Value(name=name, const_value=ir.tensor(np.ascontiguousarray(array).reshape(array.shape), name=name))
         value.dtype, value.shape = ir.DataType.from_numpy(array.dtype), ir.Shape(array.shape)
         self.model.graph.register_initializer(value)
         return value
-
-    def _fresh(self, name: str) -> str:
-        chosen, count = name, 0
-        while chosen in self._taken:
-            count += 1
-            chosen = f"{name}_{count}"
-        self._taken.add(chosen)
-        return chosen
 
 
 def _matrix(value: ir.Value | None) -> Any:

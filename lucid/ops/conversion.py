@@ -59,9 +59,11 @@ def to(
     >>> lucid.ones(2).to("float64")
     tensor([1., 1.], dtype=float64)
     """
-    if target and isinstance(target[-1], bool):
-        copy = copy or (isinstance(target[-2], bool) and target[-1])
-        target = tuple([item for item in target if not isinstance(item, bool)])
+    flags = [item for item in target if isinstance(item, bool)]
+    target = target[: len(target) - len(flags)]
+    if flags and (not target or len(flags) > 2 or any(isinstance(item, bool) for item in target)):
+        raise DtypeError(f"to: expected a dtype, or the device 'cpu', then non_blocking and copy; got {flags}")
+    copy = copy or (len(flags) == 2 and flags[1])
     kind = x.dtype
     for item in (*target, device, dtype):
         if item is None or (isinstance(item, str) and item == "cpu"):

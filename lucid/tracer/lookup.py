@@ -22,7 +22,7 @@ from .location import user_frame
 __all__ = ["keys_in_sight"]
 
 _MOST = 1000
-"""The most keys of a table that are looked at: what is larger is data."""
+"""The most keys of a table that are compared with a size: each may take a run."""
 
 _FEW = 16
 """The most items of a list or tuple that are taken for keys, as in ``set([4, 8])``."""
@@ -55,11 +55,16 @@ class _UnclearError(Exception):
     """Only the user's code would say what an expression gives."""
 
 
+class _TooManyError(_UnclearError):
+    """A table has more keys with numbers than are compared."""
+
+
 def keys_in_sight() -> list[Any] | None:
     """Returns the numbers, and sizes, in the keys of all tables that the user's line names or writes down.
 
     Returns:
-        None if only the user's code would say what the key of a table is that the line writes down.
+        None if there are too many, or if only the user's code would say what the key of a table is that the line writes
+        down.
     """
     frame = user_frame()
     if frame is None:
@@ -70,8 +75,8 @@ def keys_in_sight() -> list[Any] | None:
     for node in _expressions("".join(lines), frame.f_lineno):
         try:
             found += _numbers(_keys(node, names))
-        except _UnclearError:
-            if isinstance(node, _WRITTEN):
+        except _UnclearError as error:
+            if isinstance(node, _WRITTEN) or isinstance(error, _TooManyError):
                 return None
     return found
 
@@ -121,7 +126,9 @@ def _keys(node: ast.expr, names: Mapping[str, Any]) -> list[Any]:
     if not isinstance(node, (ast.Name, ast.Attribute, ast.Subscript, ast.Constant, ast.Call)):
         return []
     table = _value(node, names)
-    if isinstance(table, (Mapping, Set)) and len(table) <= _MOST:
+    if isinstance(table, (Mapping, Set)):
+        if len(table) > _MOST and next(_numbers(table), None) is not None:
+            raise _TooManyError
         return list(table)
     return list(table) if type(table) in (list, tuple) and len(table) <= _FEW else []
 

@@ -15,7 +15,8 @@ from lucid.errors import VerificationError
 from lucid.export import to_onnx
 from lucid.export.lowering.graph import lower
 from lucid.export.lowering.plan import make_plan
-from lucid.export.parity import Report, check
+from lucid.export.parity import check
+from lucid.export.report import Report
 from lucid.export.rounding import rounding
 from lucid.proof.axes import prove
 from lucid.proof.example import Example

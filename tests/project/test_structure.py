@@ -50,7 +50,7 @@ WITHIN = {
         ("streaming", "interface"),
     ),
     "export": (
-        ("file",),
+        ("file", "names", "report"),
         ("lowering",),
         ("calling", "quantization", "rounding"),
         ("precision",),

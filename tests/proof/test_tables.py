@@ -19,6 +19,7 @@ TIMES = [(rand(n, 3),) for n in SIZES]
 
 CONFIG = SimpleNamespace(limit=17, inner=SimpleNamespace(steps=[8, 23, 700]))
 CACHE: dict[Any, Any] = {}
+MANY = {**dict.fromkeys(range(5000, 7000), 1.0), 119: 2.0}
 
 FIXED = Cases()
 fixed = FIXED.refused
@@ -86,6 +87,11 @@ def in_another_function(x):
 @fixed((X,), *TIMES)
 def a_formula_as_the_key(x):
     return x * {CONFIG.limit: 2.0}.get(x.shape[0] // 7, 1.0)
+
+
+@fixed((X,), *TIMES)
+def a_table_of_more_keys_than_are_compared(x):
+    return x * MANY.get(x.shape[0], 1.0)
 
 
 @fixed((X,), *TIMES)

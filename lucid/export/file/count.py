@@ -8,6 +8,7 @@ from typing import Any
 import onnx
 
 from ...errors import FileError
+from .subgraphs import subgraphs
 
 __all__ = ["MOST_NODES", "MOST_NODES_OF_LUCID", "count_nodes"]
 
@@ -34,11 +35,7 @@ def count_nodes(proto: onnx.ModelProto) -> int:
         total = 0
         for node in nodes:
             total += 1
-            for attribute in node.attribute:
-                if attribute.HasField("g"):
-                    total += of(attribute.g.node, depth)
-                for graph in attribute.graphs:
-                    total += of(graph.node, depth)
+            total += sum(of(graph.node, depth) for graph in subgraphs(node))
             key = (_domain(node.domain), node.op_type, getattr(node, "overload", ""))
             if key in bodies:
                 if key not in known:

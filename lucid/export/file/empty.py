@@ -9,6 +9,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from .subgraphs import subgraphs
+
 __all__ = ["aborts", "without_aborts"]
 
 _ABORTING = ("LSTM", "GRU")
@@ -40,9 +42,8 @@ def _is_aborting(node: onnx.NodeProto) -> bool:
 def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
     """Yields a graph and its subgraphs, the inner ones first."""
     for node in graph.node:
-        for attribute in node.attribute:
-            for inner in (*((attribute.g,) if attribute.HasField("g") else ()), *attribute.graphs):
-                yield from _graphs(inner)
+        for inner in subgraphs(node):
+            yield from _graphs(inner)
     yield graph
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import onnx
 
 from ...errors import FileError
+from .subgraphs import subgraphs
 
 __all__ = ["check_wiring"]
 
@@ -36,10 +37,8 @@ def _check_nodes(nodes: Iterable[onnx.NodeProto], outputs: Iterable[str], known:
         for name in node.input:
             if name and name not in known:
                 raise FileError(f"node {node.name!r} ({node.op_type}) takes {name!r}, which nothing before it makes")
-        for attribute in node.attribute:
-            graphs = [*attribute.graphs, attribute.g] if attribute.HasField("g") else attribute.graphs
-            for graph in graphs:
-                _check_graph(graph, frozenset(known))
+        for graph in subgraphs(node):
+            _check_graph(graph, frozenset(known))
         for name in filter(None, node.output):
             if name in made:
                 raise FileError(f"node {node.name!r} ({node.op_type}) makes {name!r}, as another node does")

@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from ...tracer.node import Node, Value
 from ...tracer.size import Real, Size, evaluate, symbols_of, unknowns_of
+from ..names import Names
 
 __all__ = ["Builder", "Operand"]
 
@@ -61,7 +62,7 @@ class Builder:
         self._arrays: dict[ir.Value, np.ndarray[Any, Any]] = {}
         self._constants: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = {}
         self._sizes: dict[str, ir.Value] = {}
-        self._taken: set[str] = set()
+        self._names = Names()
         self._parent: Builder | None = None
         self._apart = False
 
@@ -81,13 +82,7 @@ class Builder:
 
     def unique(self, name: str) -> str:
         """Returns a name that no other value or node of the model has, as close to `name` as possible."""
-        root = self._root
-        candidate, count = name, 0
-        while candidate in root._taken:
-            count += 1
-            candidate = f"{name}_{count}"
-        root._taken.add(candidate)
-        return candidate
+        return self._root._names.fresh(name)
 
     @property
     def scope(self) -> str:

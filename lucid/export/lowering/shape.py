@@ -61,7 +61,7 @@ def transposed(b: Builder, x: Any, perm: list[int]) -> Any:
 
 def expanded(b: Builder, x: Any, before: tuple[Any, ...], after: tuple[Any, ...]) -> Any:
     """Broadcasts `x` from shape `before` to shape `after`. Expand keeps the size of an axis whose target is 1."""
-    if any(isinstance(n, int) and n == 0 for n in after):
+    if 0 in after:
         # onnxruntime drops an Expand to a constant target of zeros and ones if it does not know the other sizes.
         return filled(b, after, 0, out_dtype(b))
     extra = len(after) - len(before)

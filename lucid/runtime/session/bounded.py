@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextvars import Context
 from functools import partial
 from math import inf
@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnx
 from onnx import numpy_helper
+
+from ...export.file.subgraphs import nodes_in, subgraphs
 
 __all__ = ["LIMIT", "Bare", "are_bounded", "square", "without_guards"]
 
@@ -102,7 +104,7 @@ def without_guards(model: onnx.ModelProto) -> Bare | None:
     for node in reversed(nodes):
         if used.intersection(node.output):
             needed.append(node)
-            used.update(name for inner in _inside(node) for name in inner.input)
+            used.update(name for inner in nodes_in(node) for name in inner.input)
     del copy.graph.node[:]
     copy.graph.node.extend(needed[::-1])
     return Bare(copy, frozenset(read))
@@ -182,7 +184,7 @@ class _Bounds:
             if name in self.inputs:
                 found.add(name)
             elif name in self.makers:
-                left += [value for inner in _inside(self.makers[name]) for value in inner.input]
+                left += [value for inner in nodes_in(self.makers[name]) for value in inner.input]
         return found
 
 
@@ -206,21 +208,11 @@ def _summed(name: str, makers: dict[str, onnx.NodeProto]) -> list[str]:
 
 
 def _rename(node: onnx.NodeProto, names: dict[str, str]) -> None:
-    for inner in _inside(node):
+    for inner in nodes_in(node):
         for field in (inner.input, inner.output):
             for i, name in enumerate(field):
                 if name in names:
                     field[i] = names[name]
-    for attribute in node.attribute:
-        for graph in (*((attribute.g,) if attribute.HasField("g") else ()), *attribute.graphs):
-            for value in graph.output:
-                value.name = names.get(value.name, value.name)
-
-
-def _inside(node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
-    """Yields a node and the nodes of its subgraphs."""
-    yield node
-    for attribute in node.attribute:
-        for graph in (*((attribute.g,) if attribute.HasField("g") else ()), *attribute.graphs):
-            for inner in graph.node:
-                yield from _inside(inner)
+    for graph in subgraphs(node):
+        for value in graph.output:
+            value.name = names.get(value.name, value.name)

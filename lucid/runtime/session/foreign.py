@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import onnx
 
+from ...export.file.subgraphs import nodes_in
 from ...proof.streaming import Streaming
 from .operators import Nodes, time_axis
 
@@ -148,9 +149,9 @@ class _Walk:
 
     def node(self, node: onnx.NodeProto) -> None:
         """Finds the time axes of a node's outputs."""
-        if any(inner.domain not in ("", "ai.onnx") or inner.op_type in _RANDOM for inner in _inside(node)):
+        if any(inner.domain not in ("", "ai.onnx") or inner.op_type in _RANDOM for inner in nodes_in(node)):
             raise _refused(node, _MIXED)
-        operands = [name for inner in _inside(node) for name in inner.input if name]
+        operands = [name for inner in nodes_in(node) for name in inner.input if name]
         moving = [name for name in operands if name in self.axes]
         if node.op_type == "Constant":
             for attribute in node.attribute:
@@ -205,7 +206,7 @@ class _Walk:
         count = attributes["num_scan_inputs"].i
         states, sequences = node.input[: len(node.input) - count], node.input[len(node.input) - count :]
         kinds = ("scan_input_directions", "scan_output_directions", "scan_input_axes", "scan_output_axes")
-        outer = [name for inner in _inside(node) if inner is not node for name in inner.input if name]
+        outer = [name for inner in nodes_in(node) if inner is not node for name in inner.input if name]
         if any(any(attributes[kind].ints) for kind in kinds if kind in attributes):
             raise _refused(node, "it reads time from its end, or along another axis")
         if any(self.axes.get(name) != 0 for name in sequences) or any(name in self.axes for name in outer):
@@ -268,15 +269,6 @@ class _Walk:
 
 def _rows(name: str, rows: Any) -> tuple[_Part, ...]:
     return tuple([_Part(name, i) for i in range(rows)]) if isinstance(rows, int) else (_Part(name, None),)
-
-
-def _inside(node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
-    """Yields a node and the nodes of its subgraphs; their names may be those of other values, which only adds to it."""
-    yield node
-    for attribute in node.attribute:
-        for graph in (*((attribute.g,) if attribute.HasField("g") else ()), *attribute.graphs):
-            for inner in graph.node:
-                yield from _inside(inner)
 
 
 def _refused(node: onnx.NodeProto, why: str) -> _NotStreamableError:

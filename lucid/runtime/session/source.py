@@ -58,11 +58,6 @@ class Source(NamedTuple):
                 found.append((status.st_mtime_ns, status.st_size))
         return found
 
-    @property
-    def folder(self) -> str | None:
-        """The folder of its external data; None if all data is in the model."""
-        return os.path.dirname(self.model) if isinstance(self.model, str) else None
-
 
 def read_model(model: str | os.PathLike[str] | Exported | bytes, verify: bool = True) -> Source:
     """Reads and checks a model.

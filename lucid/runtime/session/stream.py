@@ -94,11 +94,11 @@ class Stream:
             # The fast path for one step at a time, where checks and indirections would cost as much as the model.
             (x,) = args
             shape, dtype, source, squares, target, runs = pieces.only
-            fits = type(x) is np.ndarray and x.shape == shape and x.dtype == dtype
+            fits = self._bounded and type(x) is np.ndarray and x.shape == shape and x.dtype == dtype
             if fits:
                 source[...] = x
                 for squared in squares:
-                    fits = self._bounded and squared() < LIMIT
+                    fits = squared() < LIMIT
             if fits:
                 try:
                     runs[self._turn]()
@@ -266,9 +266,7 @@ class _Pieces:
         self.shapes = shapes
         self.bindings = bindings
         self.whole: tuple[Binding, ...] = ()
-        self.only: (
-            tuple[Shape, np.dtype[Any], Array, list[Callable[[], float]], Array, list[Callable[[], None]]] | None
-        ) = None
+        self.only: _Only | None = None
         if fast and bindings and (memory := bindings[0].memory) and len(memory[0]) == len(memory[1]) == 1:
             (x,), (y,) = memory
             self.only = x.shape, x.dtype, x, bindings[0].squares, y, [binding.run for binding in bindings]
