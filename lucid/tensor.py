@@ -38,8 +38,8 @@ class Tensor(Methods, Readout, Hookable):
 
     _written: Written
     """Its memory as one that was overwritten; set by the first write, since most tensors never see one."""
-    _axes: tuple[str, ...]
-    """The names of the first axes of a batch that a data loader made; unset in any other tensor."""
+    _axes: tuple[str, ...] | None
+    """The names of the first axes of a batch that a data loader made; None in any other tensor."""
 
     _traced: ClassVar[type[Any]]
     """The class of tensors in symbolic traces."""
@@ -49,6 +49,7 @@ class Tensor(Methods, Readout, Hookable):
         self._value: Value | None = None
         self._requires_grad = False
         self.grad: Tensor | None = None
+        self._axes = None
         if requires_grad:
             self.requires_grad = True
 
@@ -196,7 +197,7 @@ class Tensor(Methods, Readout, Hookable):
     @staticmethod
     def _wrap(data: np.ndarray[Any, Any], value: Value | None = None) -> Tensor:
         result = object.__new__(Tensor)  # every op ends here, and a call of __init__ costs more than its body
-        result._data, result.grad = data, None
+        result._data, result.grad, result._axes = data, None, None
         result._value = value
         result._requires_grad = value is not None and value.requires_grad
         return result

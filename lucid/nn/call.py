@@ -33,7 +33,7 @@ def summary_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> CallSummary:
         leaves, structure = flatten((args, kwargs), _is_tensor)
     return CallSummary(
         tuple([x._data if x._data.dtype.kind != "f" else (x._data.shape, x._data.dtype) for x in leaves]),
-        [getattr(x, "_axes", None) for x in leaves],
+        [x._axes for x in leaves],
         structure,
     )
 
@@ -59,8 +59,7 @@ def example_of(module: Any) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
             else:
                 shape, dtype = leaf
                 made = Tensor(rng.standard_normal(shape).astype(dtype))
-            if axes is not None:
-                made._axes = axes
+            made._axes = axes
             yield made
 
     args, kwargs = unflatten(summary.structure, tensors())

@@ -61,7 +61,7 @@ class Example:
         self.axis_names = {
             (name, axis): axis_name
             for name, leaf in zip(self.names, leaves, strict=True)
-            for axis, axis_name in enumerate(getattr(leaf, "_axes", ()))
+            for axis, axis_name in enumerate(leaf._axes or ())
         }
         self.sequence_lengths: dict[str, Axis | int] = {}
 

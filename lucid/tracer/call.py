@@ -53,7 +53,7 @@ def _call({parameters}):
         _tensor = _new(_Tensor)
         _tensor._data = _result
         _tensor._requires_grad = False
-        _tensor._value = _tensor.grad = None
+        _tensor._value = _tensor.grad = _tensor._axes = None
         return _tensor
     if _trace is None:
 {edges}
@@ -272,7 +272,7 @@ def _recorded(
         shape, dtype = spec = _spec((result.shape, result.dtype))
         node = Node(op, inputs, attrs, (spec,), needs, saved, stamp)
         results = object.__new__(op.tensor)
-        results._data, results.grad = result, None
+        results._data, results.grad, results._axes = result, None, None
         results._requires_grad = needs = needs and dtype.kind == "f"
         results._value = Value(shape, dtype, needs, node)
     if trace is not None:
