@@ -87,6 +87,7 @@ _ELEMENTWISE = [
     "erf",
     "exp",
     "expm1",
+    "exponential_like",
     "floor",
     "floor_divide",
     "ge",
