@@ -18,6 +18,9 @@ class _Conv(Module):
     """A convolution over a number of axes, `_axes`."""
 
     _axes: ClassVar[int]
+    stride: Any
+    padding: Any
+    dilation: Any
 
     def __init__(
         self,

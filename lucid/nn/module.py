@@ -11,13 +11,14 @@ from ..errors import StateDictError
 from ..tensor import Parameter, Tensor, as_tensor
 from ..tracer.mode import MODE
 from ..tracer.tree import LEAF, Structure, flatten, unflatten
+from .hooks import Hooked, call_with_hooks
 
 __all__ = ["Module"]
 
 M = TypeVar("M", bound="Module")
 
 
-class Module:
+class Module(Hooked):
     """The base class of all layers and models.
 
     Parameters and submodules are registered when assigned to attributes; `forward` defines what a call computes.
@@ -53,6 +54,7 @@ class Module:
         own["_buffers"] = {}
         own["_modules"] = {}
         own["_last_call"] = None
+        own["_hooks"] = None
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Computes the result of a call; each module defines it."""
@@ -62,9 +64,9 @@ class Module:
         trace = MODE.get().trace
         if trace is not None:
             with trace.module(self):
-                return self.forward(*args, **kwargs)
+                return self.forward(*args, **kwargs) if self._hooks is None else call_with_hooks(self, args, kwargs)
         self.__dict__["_last_call"] = _summary(args, kwargs)
-        return self.forward(*args, **kwargs)
+        return self.forward(*args, **kwargs) if self._hooks is None else call_with_hooks(self, args, kwargs)
 
     # --- attributes
 
@@ -87,6 +89,8 @@ class Module:
                     )
                 entries[name] = value
                 return
+        if name in own.get("_computed", ()):
+            raise AttributeError(f"{name!r} is computed at each access; change what it is computed from")
         object.__setattr__(self, name, value)
 
     def __getattr__(self, name: str) -> Any:
@@ -94,6 +98,9 @@ class Module:
             entries = self.__dict__.get(table)
             if entries is not None and name in entries:
                 return entries[name]
+        computed = self.__dict__.get("_computed", {})
+        if name in computed:
+            return computed[name](self)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __delattr__(self, name: str) -> None:

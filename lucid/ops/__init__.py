@@ -35,6 +35,7 @@ from . import layer_norm as _layer_norm  # noqa: F401
 from . import lstm as _lstm  # noqa: F401
 from . import normalization as _normalization  # noqa: F401
 from . import pad as _pad  # noqa: F401
+from . import passed as _passed  # noqa: F401
 from . import pool as _pool  # noqa: F401
 from . import scan as _scan  # noqa: F401
 from . import scatter as _scatter

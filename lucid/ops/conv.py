@@ -28,7 +28,8 @@ Sizes = tuple[int, ...]
 def windows(x: Array, /, size: int, stride: int, dilation: int, axis: int = 2) -> Array:
     """Extracts the windows under the kernel along an axis, as a view: (N, C, L) becomes (N, C, size, T)."""
     view = np.lib.stride_tricks.sliding_window_view(x, dilation * (size - 1) + 1, axis=axis)
-    taken = view[(*[slice(None)] * axis, slice(None, None, stride), ..., slice(None, None, dilation))]
+    cut: tuple[Any, ...] = (*[slice(None)] * axis, slice(None, None, stride), ..., slice(None, None, dilation))
+    taken = view[cut]
     return taken.transpose(*range(axis), x.ndim, *range(axis, x.ndim))
 
 
@@ -105,9 +106,7 @@ def _(
             gx = permute(reshape_to(rows, shape=(batch, channels, *size, *steps)), paired)
         for i in reversed(axes):
             whole = lengths[i] + before[i] + after[i]
-            gx = windows_sum(
-                gx, size=size[i], stride=stride[i], dilation=dilation[i], length=whole, axis=2 + 2 * i
-            )
+            gx = windows_sum(gx, size=size[i], stride=stride[i], dilation=dilation[i], length=whole, axis=2 + 2 * i)
         if padded:
             gx = pad_with(gx, (0, 0, *[-n for n in before]), (0, 0, *[-n for n in after]))
     if needs[1]:
@@ -195,7 +194,15 @@ _KERNELS = {1: "K", 2: "K, K'"}
 
 
 def _convolution(
-    name: str, axes: int, input: Tensor, weight: Tensor, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int
+    name: str,
+    axes: int,
+    input: Tensor,
+    weight: Tensor,
+    bias: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: int,
 ) -> Tensor:
     stride, dilation = (numbers(name, axes, "stride", stride), numbers(name, axes, "dilation", dilation))
     if input.ndim not in (axes + 1, axes + 2) or weight.ndim != axes + 2:

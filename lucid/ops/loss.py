@@ -10,7 +10,6 @@ import numpy as np
 
 from ..errors import RangeError, ShapeError
 from ..tensor import Tensor, as_tensor, op
-from ..tracer.extent import same_shape
 from ..tracer.op import Array, function
 from .activation import softplus
 from .elementwise import abs, eq, exp, log, lt, maximum, where
@@ -244,10 +243,10 @@ def gaussian_nll_loss(
     """
     target, var = as_tensor(target), as_tensor(var, dtype=input.dtype)
     # PyTorch's rule.
-    if var.ndim and not same_shape(var.shape, input.shape):
-        if same_shape(var.shape, input.shape[:-1]):
+    if var.ndim and var.shape != input.shape:
+        if var.shape == input.shape[:-1]:
             var = unsqueeze(var, -1)
-        elif not same_shape(var.shape[:-1], input.shape[:-1]) or var.shape[-1] != 1:
+        elif var.shape[:-1] != input.shape[:-1] or var.shape[-1] != 1:
             raise ShapeError(
                 f"gaussian_nll_loss: var must have the shape of input, {input.shape}, or the last axis of size one or "
                 f"not at all; got {var.shape}"
@@ -295,7 +294,7 @@ def quantile_loss(
             f"quantile_loss: the last axis of input must have one prediction for each of {len(q)} quantiles; got "
             f"shape {input.shape}"
         )
-    if not same_shape(input.shape[:-1] if several else input.shape, target.shape):
+    if target.shape != (input.shape[:-1] if several else input.shape):
         raise ShapeError(f"quantile_loss: input has shape {input.shape}, but target has {target.shape}")
     distance = (unsqueeze(target, -1) if several else target) - input
     return reduced("quantile_loss", distance * where(lt(distance, 0), Tensor(q - 1), Tensor(q)), reduction)

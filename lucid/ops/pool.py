@@ -58,9 +58,7 @@ def _(g: Any, out: Any, size: int, stride: int, dilation: int, axis: int, shapes
     place = out[1]
     position = reshape_to(arange(size), shape=(size, *[1] * (place.ndim - axis)))
     spread = where(eq(unsqueeze(place, axis), position), unsqueeze(g[0], axis), 0.0)
-    return windows_sum(
-        spread, size=size, stride=stride, dilation=dilation, length=shapes[0][axis], axis=axis
-    )
+    return windows_sum(spread, size=size, stride=stride, dilation=dilation, length=shapes[0][axis], axis=axis)
 
 
 class _Windows(NamedTuple):
@@ -341,7 +339,8 @@ def adaptive_avg_pool1d(input: Tensor, output_size: int | tuple[int]) -> Tensor:
 
 @function
 def adaptive_avg_pool2d(input: Tensor, output_size: int | tuple[int | None, int | None] | None) -> Tensor:
-    """Cuts two axes into bins, as `adaptive_avg_pool1d`, and returns the means (torch.nn.functional.adaptive_avg_pool2d).
+    """Cuts two axes into bins, as `adaptive_avg_pool1d`, and returns the means
+    (torch.nn.functional.adaptive_avg_pool2d).
 
     Shape:
         input: (N, C, H, W) or (C, H, W); the result: the same with output_size for (H, W); None keeps an axis.

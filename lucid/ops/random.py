@@ -255,9 +255,7 @@ def dropout1d(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
 
 
 @function
-def gumbel_softmax(
-    logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1
-) -> Tensor:
+def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
     """Draws from a relaxed categorical distribution (torch.nn.functional.gumbel_softmax).
 
     It is ``softmax((logits + noise) / tau)``, where the noise is of the Gumbel distribution.

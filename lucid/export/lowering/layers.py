@@ -74,7 +74,7 @@ def _(
     bias = None if bias is None else b.cast(bias, dtype)
     before, after = zip(*padding, strict=True)
     if dtype == np.float32:
-        options = {"strides": list(stride), "pads": [*before, *after], "dilations": list(dilation)}
+        options: dict[str, Any] = {"strides": list(stride), "pads": [*before, *after], "dilations": list(dilation)}
         return b.op("Conv", x, weight, bias, **options, group=groups)
     # onnxruntime has Conv only in float32; for other dtypes, one matrix product per group.
     batch = in_shape(b)[0]
