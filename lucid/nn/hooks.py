@@ -5,10 +5,9 @@ from __future__ import annotations
 import warnings
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import GradientError
-from ..ops.creation import zeros
 from ..ops.passed import passed
 from ..tensor import Tensor
 from ..tracer.mode import is_grad_enabled
@@ -101,7 +100,7 @@ class Hooked:
 
         Args:
             hook: takes the module, the gradients of the positional arguments, and those of the results: tuples, with
-                None for what has none. What it returns, if not None, replaces the gradients of the arguments.
+                None for what requires none or got none. What it returns, if not None, replaces those of the arguments.
             prepend: call it before the other hooks instead of after them.
 
         Returns:
@@ -186,15 +185,12 @@ class _Backward:
 
     def at_outputs(self, gradients: tuple[Any, ...]) -> tuple[Any, ...]:
         assert self.outputs is not None
-        gradients = self.outputs.filled(gradients)
         self.grad_output = self.outputs.spread(gradients)
         if self.inputs is None:
             for hook in self.hooks:
                 given = hook(self.module, (None,) * self.arguments, self.grad_output)
                 if given is not None and any(g is not None for g in given):
-                    raise GradientError(
-                        "a backward hook of a module without inputs that require gradients returns None"
-                    )
+                    raise GradientError("a backward hook returns None where no input of the module requires gradients")
             self.grad_output = None
         return gradients
 
@@ -203,7 +199,7 @@ class _Backward:
         # In a gradient of a gradient, one may arrive that did not come through the outputs.
         if self.grad_output is None:
             return gradients
-        found = self.inputs.spread(self.inputs.filled(gradients))
+        found = self.inputs.spread(gradients)
         for hook in self.hooks:
             given = hook(self.module, found, self.grad_output)
             if given is not None:
@@ -225,22 +221,15 @@ def _checked(given: Any, before: tuple[Any, ...]) -> tuple[Any, ...]:
     return given
 
 
-class _Side:
-    """The inputs or the outputs of a call: which of them require gradients, and their shapes and dtypes."""
+class _Side(NamedTuple):
+    """The inputs or the outputs of a call: how many there are, and the places of those that require gradients."""
 
-    def __init__(self, parts: tuple[Any, ...], places: list[int]) -> None:
-        self.count = len(parts)
-        self.places = places
-        self.specs = [(parts[place].shape, parts[place].dtype) for place in places]
-
-    def filled(self, gradients: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Returns zeros where no gradient arrived."""
-        pairs = zip(gradients, self.specs, strict=True)
-        return tuple([zeros(shape, dtype=dtype) if g is None else g for g, (shape, dtype) in pairs])
+    parts: int
+    places: list[int]
 
     def spread(self, gradients: tuple[Any, ...]) -> tuple[Any, ...]:
         """Returns None for what has no gradient."""
-        found: list[Any] = [None] * self.count
+        found: list[Any] = [None] * self.parts
         for place, g in zip(self.places, gradients, strict=True):
             found[place] = g
         return tuple(found)
@@ -273,4 +262,4 @@ def _link(call: _Backward, name: str, parts: tuple[Any, ...]) -> tuple[tuple[Any
     results: Any = passed(*[parts[place] for place in places], link=_Link(call, name))
     for place, result in zip(places, results, strict=True):
         linked[place] = result
-    return tuple(linked), _Side(parts, places)
+    return tuple(linked), _Side(len(parts), places)

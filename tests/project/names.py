@@ -21,6 +21,7 @@ MODULES = (
     "lucid.nn.functional",
     "lucid.nn.init",
     "lucid.nn.utils",
+    "lucid.nn.utils.parametrizations",
     "lucid.nn.utils.rnn",
     "lucid.optim",
     "lucid.optim.lr_scheduler",
