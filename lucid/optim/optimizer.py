@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from inspect import getattr_static
 from typing import Any
 
@@ -13,7 +13,7 @@ from ..errors import ShapeError, StateDictError, TraceError
 from ..tensor import Tensor
 from ..tracer.mode import MODE, enable_grad
 from ..tracer.op import Array
-from .joined import Joined
+from .joined import NUMBERS, Joined
 from .program import Program, Settings
 
 __all__ = ["Optimizer", "at_least", "below_one"]
@@ -37,12 +37,14 @@ class Optimizer:
     update that cannot run in place, such as one that branches on an element, is called as it is.
 
     Args:
-        params: the parameters, or dicts with the key ``params`` and options that differ from the defaults.
+        params: the parameters, pairs of a name and a parameter as `named_parameters` yields them, or dicts with the key
+            ``params``, for either of them, and options that differ from the defaults.
         defaults: the options of groups that do not set them.
 
     Attributes:
-        param_groups: one dict per group: ``params`` and all options. A scheduler changes them between steps.
-        state: for each parameter that was updated, its state tensors by name; ``step``, if there is one, is a number.
+        param_groups: one dict per group: ``params``, all options, and ``param_names`` if they were given. A scheduler
+            changes the options between steps.
+        state: for each parameter that was updated, its state tensors by name; ``step`` and ``mu_product`` are numbers.
         defaults: the options that a new group gets.
 
     Raises:
@@ -80,7 +82,7 @@ class Optimizer:
     def update(*args: Any, **kwargs: Any) -> tuple[Array, dict[str, Array]]:
         """Computes one step: ``update(p, g, state, **options) -> (new p, new state)``, for arrays or Tensors.
 
-        With Tensors, ``state["step"]`` is a float64 Tensor without axes, and `lr` may be a Tensor too.
+        With Tensors, the numbers of the state are float64 Tensors without axes, and `lr` may be a Tensor too.
         """
         raise NotImplementedError("an optimizer defines update()")
 
@@ -90,7 +92,8 @@ class Optimizer:
         """Adds parameters with their own options.
 
         Args:
-            param_group: ``params``, a Tensor or an iterable of them, and the options that differ from the defaults.
+            param_group: ``params``, a Tensor or an iterable of them or of pairs of a name and a Tensor; and the options
+                that differ from the defaults.
         """
         if not isinstance(param_group, Mapping):
             raise TypeError(f"a parameter group must be a dict; got {type(param_group).__name__}")
@@ -102,6 +105,9 @@ class Optimizer:
         params = [params] if isinstance(params, Tensor) else list(params)
         if not params:
             raise ValueError(f"{type(self).__name__}: a parameter group is empty")
+        names, params = _without_names(params)
+        if self.param_groups and (names is None) == ("param_names" in self.param_groups[0]):
+            raise ValueError(f"{type(self).__name__}: either all groups have names of parameters, or none")
         known = {p for group in self.param_groups for p in group["params"]}
         for p in params:
             if not isinstance(p, Tensor):
@@ -114,6 +120,8 @@ class Optimizer:
                 raise ValueError(f"a parameter may be given only once; the one of shape {p.shape} comes again")
             known.add(p)
         group = {"params": params, **self.defaults, **{k: v for k, v in param_group.items() if k != "params"}}
+        if names is not None:
+            group["param_names"] = names
         self.check(self.options(group))
         self.param_groups.append(group)
 
@@ -168,14 +176,15 @@ class Optimizer:
         if state is None or state.keys() != slots.keys():
             state = self.state[p] = {**slots, **{k: v for k, v in (state or {}).items() if k in slots}}
             for name, start in slots.items():
-                if name != "step" and not isinstance(state[name], Tensor):
+                if name not in NUMBERS and not isinstance(state[name], Tensor):
                     state[name] = Tensor(np.full(p.shape, start, p.dtype))
         return state
 
     def _batches(self, params: Iterable[Tensor], options: Mapping[str, Any]) -> Iterator[list[Tensor]]:
         """Yields the parameters that have a gradient: large ones alone, small ones of the same kind together."""
         slots = self.slots(options)
-        names = [name for name in slots if name != "step"]
+        names = [name for name in slots if name not in NUMBERS]
+        numbers = [name for name in slots if name in NUMBERS]
         waiting: dict[Any, list[Tensor]] = {}
         for p in params:
             if p.grad is None:
@@ -185,7 +194,8 @@ class Optimizer:
                 yield [p]
                 continue
             dtypes = [state[name]._data.dtype for name in names]
-            batch = waiting.setdefault((state.get("step"), p._data.dtype, p.grad._data.dtype, *dtypes), [])
+            counts = [state[name] for name in numbers]
+            batch = waiting.setdefault((*counts, p._data.dtype, p.grad._data.dtype, *dtypes), [])
             batch.append(p)
             if len(batch) == _TOGETHER:
                 yield batch.copy()
@@ -201,13 +211,12 @@ class Optimizer:
         else:
             (p,) = batch
             assert p.grad is not None
-            arrays = [p._data, p.grad._data, *[tensor._data for name, tensor in states[0].items() if name != "step"]]
-        step = self._run(arrays, states[0], settings)
+            arrays = [p._data, p.grad._data, *[t._data for name, t in states[0].items() if name not in NUMBERS]]
+        numbers = self._run(arrays, states[0], settings)
         if joined is not None:
             joined.scatter()
         for p, state in zip(batch, states, strict=True):
-            if "step" in state:
-                state["step"] = step
+            state.update(numbers)
             p._touch()
 
     def _join(self, batch: list[Tensor], states: list[dict[str, Any]]) -> Joined:
@@ -217,12 +226,17 @@ class Optimizer:
             joined = self._joined[batch[0]] = Joined(batch, states)
         return joined
 
-    def _run(self, arrays: list[np.ndarray[Any, Any]], state: Mapping[str, Any], settings: Settings) -> Any:
-        """Updates the arrays of a parameter: data, gradient and state. Returns its new step count."""
-        names = [name for name in state if name != "step"]
-        program = self._program(names, "step" in state, [array.dtype for array in arrays], settings)
+    def _run(
+        self, arrays: list[np.ndarray[Any, Any]], state: Mapping[str, Any], settings: Settings
+    ) -> dict[str, float]:
+        """Updates the arrays of a parameter: data, gradient and state. Returns the new numbers of its state."""
+        names = [name for name in state if name not in NUMBERS]
+        counts = [name for name in state if name in NUMBERS]
+        program = self._program(names, counts, [array.dtype for array in arrays], settings)
         whole = arrays[0].size <= _BLOCK or not arrays[0].flags.c_contiguous
-        step = None if program is None else program.begin(settings, state.get("step"))
+        numbers: Sequence[float] = ()
+        if program is not None:
+            numbers = program.begin(settings, [state[name] for name in counts])
         flat = arrays if whole else [array.reshape(-1) for array in arrays]
         for i in range(0, 1 if whole else flat[0].size, _BLOCK):
             parts = flat if whole else [array[i : i + _BLOCK] for array in flat]
@@ -236,18 +250,18 @@ class Optimizer:
             results = [np.array(x) if any(x is part for part in parts) else x for x in results]
             for array, result in zip((p, *kept), results, strict=True):
                 array[...] = result
-            step = new.get("step")
-        return step
+            numbers = [new[name] for name in counts]
+        return dict(zip(counts, numbers, strict=True))
 
-    def _program(self, names: list[str], counted: bool, dtypes: list[Any], settings: Settings) -> Program | None:
+    def _program(self, names: list[str], counts: list[str], dtypes: list[Any], settings: Settings) -> Program | None:
         """Returns the compiled update for such arrays and options, or None if it must be called as it is."""
         try:
-            key = *names, counted, *dtypes, settings.fixed
+            key = *names, *counts, *dtypes, settings.fixed
             if key not in self._programs:
                 self._programs[key] = None
                 # A method may read attributes that change from step to step.
                 if isinstance(getattr_static(self, "update"), staticmethod):
-                    self._programs[key] = Program(self.update, names, counted, dtypes, settings)
+                    self._programs[key] = Program(self.update, names, counts, dtypes, settings)
             return self._programs[key]
         except Exception:  # any error of the update is raised where it is called
             return None
@@ -307,7 +321,8 @@ class Optimizer:
             if missing:
                 problems.append(f"group {number} lacks {', '.join(missing)}")
                 continue
-            new = {**saved, "params": group["params"]}
+            names = {"param_names": group["param_names"]} if "param_names" in group else {}
+            new = {**names, **saved, "params": group["params"]}
             for name, default in self.defaults.items():
                 if isinstance(default, tuple):
                     new[name] = tuple(new[name])
@@ -333,9 +348,19 @@ class Optimizer:
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__}("]
         for number, group in enumerate(self.param_groups):
-            options = ", ".join(f"{name}={value!r}" for name, value in group.items() if name != "params")
+            options = ", ".join(f"{name}={value!r}" for name, value in group.items() if name in self.defaults)
             lines.append(f"  ({number}): {len(group['params'])} parameters, {options}")
         return "\n".join([*lines, ")"])
+
+
+def _without_names(params: list[Any]) -> tuple[list[str] | None, list[Any]]:
+    """Separates pairs of a name and a parameter; the names are None if there are none."""
+    named = [isinstance(p, tuple) and len(p) == 2 and isinstance(p[0], str) for p in params]
+    if not any(named):
+        return None, params
+    if not all(named):
+        raise ValueError("either all parameters come with a name, or none; got some of each")
+    return [name for name, _ in params], [p for _, p in params]
 
 
 def _fit(
@@ -354,10 +379,10 @@ def _fit(
             continue
         entry = entries[name]
         array = entry._data if isinstance(entry, Tensor) else np.asarray(entry)
-        shape = () if name == "step" else p.shape
+        shape = () if name in NUMBERS else p.shape
         if array.shape != shape or array.dtype.kind not in "fiu":
             problems.append(f"{where}: {name} should have shape {shape}, got {array.dtype}{list(array.shape)}")
-        elif name == "step":
+        elif name in NUMBERS:
             state[name] = float(array.item())
         else:
             state[name] = Tensor(np.array(array, p.dtype, order="C"))
