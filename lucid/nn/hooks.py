@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from ..errors import GradientError
-from ..ops.passed import passed
+from ..ops.conversion import passed
 from ..tensor import Tensor
 from ..tracer.mode import is_grad_enabled
 

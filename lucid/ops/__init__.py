@@ -1,7 +1,7 @@
 """The ops, grouped as the lowerings are, and the functions composed of them.
 
 `__all__` contains what PyTorch has in ``torch`` itself (``torch.softmax`` is `lucid.softmax`); what it has only in
-``torch.nn.functional`` is in `lucid.nn.functional`.
+``torch.nn.functional`` is in `lucid.nn.functional`, which also loads the files here that declare no ops.
 """
 
 from . import (  # noqa: F401 - some only register ops
@@ -30,16 +30,11 @@ from . import cross_entropy as _cross_entropy  # noqa: F401
 from . import einsum as _einsum
 from . import embedding as _embedding  # noqa: F401
 from . import gru as _gru  # noqa: F401
-from . import interpolate as _interpolate  # noqa: F401
 from . import layer_norm as _layer_norm  # noqa: F401
 from . import lstm as _lstm  # noqa: F401
-from . import normalization as _normalization  # noqa: F401
 from . import pad as _pad  # noqa: F401
-from . import passed as _passed  # noqa: F401
-from . import pool as _pool  # noqa: F401
 from . import scan as _scan  # noqa: F401
 from . import scatter as _scatter
-from . import similarity as _similarity  # noqa: F401
 from . import tile as _tile
 from .conversion import *
 from .creation import *

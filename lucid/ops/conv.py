@@ -1,4 +1,4 @@
-"""Convolution over one axis or two.
+"""Convolution over one axis or two, and the windows that it and pools see.
 
 Letters: N batch, C channels, O output channels, G groups, K positions of the kernel, L input positions, T output
 positions.
@@ -14,12 +14,14 @@ import numpy as np
 from ..errors import ShapeError
 from ..tensor import Tensor, op
 from ..tracer.op import Array, function
+from .creation import arange
+from .elementwise import eq, where
 from .linalg import matmul
 from .pad import pad_with
 from .reduce import sum
 from .shape import permute, reshape_to, squeeze, transpose, unsqueeze
 
-__all__ = ["conv1d", "conv2d", "numbers"]
+__all__ = ["conv1d", "conv2d", "numbers", "window_max", "windows"]
 
 Sizes = tuple[int, ...]
 
@@ -52,6 +54,33 @@ def windows_sum(g: Array, /, size: int, stride: int, dilation: int, length: int,
 @windows_sum.vjp
 def _(g: Tensor, size: int, stride: int, dilation: int, axis: int) -> Any:
     return windows(g, size=size, stride=stride, dilation=dilation, axis=axis)
+
+
+@op
+def window_max(x: Array, /, size: int, stride: int, dilation: int, axis: int = 2) -> Array:
+    """Returns the largest element of each window along an axis, and its position in the window, the first of several.
+
+    NaN counts as the largest.
+    """
+    taps = np.moveaxis(windows.forward(x, size, stride, dilation, axis), axis, 0)
+    largest = taps[0].copy()
+    place = np.zeros(largest.shape, np.int64)
+    with np.errstate(invalid="ignore"):
+        for k in range(1, size):
+            better = taps[k] > largest
+            if x.dtype.kind == "f":
+                better |= taps[k] != taps[k]
+            np.copyto(largest, taps[k], where=better)
+            np.copyto(place, k, where=better)
+    return largest, place
+
+
+@window_max.vjp
+def _(g: Any, out: Any, size: int, stride: int, dilation: int, axis: int, shapes: Any) -> Any:
+    place = out[1]
+    position = reshape_to(arange(size), shape=(size, *[1] * (place.ndim - axis)))
+    spread = where(eq(unsqueeze(place, axis), position), unsqueeze(g[0], axis), 0.0)
+    return windows_sum(spread, size=size, stride=stride, dilation=dilation, length=shapes[0][axis], axis=axis)
 
 
 @op

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import ShapeError
-from ..tensor import Tensor, op
+from ..tensor import Tensor
 from ..tracer.extent import lesser
-from ..tracer.op import Array, function
-from .conv import numbers, windows, windows_sum
+from ..tracer.op import function
+from .conv import numbers, window_max, windows
 from .creation import arange, ones
-from .elementwise import astype, eq, ge, lt, where
+from .elementwise import astype, ge, lt, where
 from .extremum import max
 from .pad import pad_with
 from .reduce import mean, sum
@@ -32,33 +32,6 @@ __all__ = [
     "max_pool1d",
     "max_pool2d",
 ]
-
-
-@op
-def window_max(x: Array, /, size: int, stride: int, dilation: int, axis: int = 2) -> Array:
-    """Returns the largest element of each window along an axis, and its position in the window, the first of several.
-
-    NaN counts as the largest.
-    """
-    taps = np.moveaxis(windows.forward(x, size, stride, dilation, axis), axis, 0)
-    largest = taps[0].copy()
-    place = np.zeros(largest.shape, np.int64)
-    with np.errstate(invalid="ignore"):
-        for k in range(1, size):
-            better = taps[k] > largest
-            if x.dtype.kind == "f":
-                better |= taps[k] != taps[k]
-            np.copyto(largest, taps[k], where=better)
-            np.copyto(place, k, where=better)
-    return largest, place
-
-
-@window_max.vjp
-def _(g: Any, out: Any, size: int, stride: int, dilation: int, axis: int, shapes: Any) -> Any:
-    place = out[1]
-    position = reshape_to(arange(size), shape=(size, *[1] * (place.ndim - axis)))
-    spread = where(eq(unsqueeze(place, axis), position), unsqueeze(g[0], axis), 0.0)
-    return windows_sum(spread, size=size, stride=stride, dilation=dilation, length=shapes[0][axis], axis=axis)
 
 
 class _Windows(NamedTuple):
