@@ -30,6 +30,8 @@ class _BatchNorm(Module):
         affine: bool = True,
         track_running_stats: bool = True,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         if not isinstance(num_features, int) or num_features < 1:
@@ -40,7 +42,7 @@ class _BatchNorm(Module):
         self.affine = affine
         self.track_running_stats = track_running_stats
         self.register_parameter("weight", Parameter(ones(num_features, dtype=dtype)) if affine else None)
-        self.register_parameter("bias", Parameter(zeros(num_features, dtype=dtype)) if affine else None)
+        self.register_parameter("bias", Parameter(zeros(num_features, dtype=dtype)) if affine and bias else None)
         tracked = track_running_stats
         self.register_buffer("running_mean", zeros(num_features, dtype=dtype) if tracked else None)
         self.register_buffer("running_var", ones(num_features, dtype=dtype) if tracked else None)
@@ -56,8 +58,9 @@ class _BatchNorm(Module):
     def reset_parameters(self) -> None:
         """Resets the running statistics, and sets the weight to ones and the bias to zeros."""
         self.reset_running_stats()
-        if self.affine:
+        if self.weight is not None:
             init.ones_(self.weight)
+        if self.bias is not None:
             init.zeros_(self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
@@ -97,6 +100,7 @@ class BatchNorm1d(_BatchNorm):
         affine: whether there are `weight` and `bias`.
         track_running_stats: whether there are running values; without them, mean and variance are always the batch's.
         dtype: the dtype of the parameters and the running values.
+        bias: whether there is a `bias`, if there is a `weight`.
 
     Shape:
         input: (N, C) or (N, C, L); output: the same.

@@ -247,7 +247,7 @@ class GaussianNLLLoss(_Loss):
         reduction: "mean", "sum", or "none" for the loss of each element.
 
     Shape:
-        input, target: (*); var: the same, or without the last axis, or with size one there.
+        input, target: (*); var: the same, or without the last axis, or with one axis of size one; or a number.
 
     Example:
         >>> nn.GaussianNLLLoss()(lucid.zeros(1), lucid.tensor([2.0]), lucid.ones(1))

@@ -229,8 +229,8 @@ def gaussian_nll_loss(
     Args:
         input: the expectations.
         target: what was observed.
-        var: the variances; one for all, of the shape of `input` without the last axis or with size one there, or one
-            for each element. Those below `eps` count as `eps`.
+        var: the variances: a number; or a tensor of the shape of `input`, without the last axis, or with one axis of
+            size one. Those below `eps` count as `eps`.
         full: add the constant ``0.5 log(2 π)``.
         eps: keeps the variance away from 0.
         reduction: "mean", "sum", or "none" for the loss of each element.
@@ -246,12 +246,12 @@ def gaussian_nll_loss(
     if var.ndim and var.shape != input.shape:
         if var.shape == input.shape[:-1]:
             var = unsqueeze(var, -1)
-        elif var.shape[:-1] != input.shape[:-1] or var.shape[-1] != 1:
+        elif var.ndim != input.ndim or [m for m, n in zip(var.shape, input.shape, strict=True) if m != n] != [1]:
             raise ShapeError(
-                f"gaussian_nll_loss: var must have the shape of input, {input.shape}, or the last axis of size one or "
-                f"not at all; got {var.shape}"
+                f"gaussian_nll_loss: var must have the shape of input, {input.shape}, or one axis of size one, or not "
+                f"the last axis; got {var.shape}"
             )
-    if var._data.size and not var._data.min() >= 0:
+    if (var._data < 0).any():
         raise ValueError("gaussian_nll_loss: a variance must not be negative")
     var = at_least(var, eps)
     loss = 0.5 * (log(var) + square(input - target) / var)

@@ -187,6 +187,8 @@ CASES = [
     LayerCase(nn.BatchNorm2d, (3,), {}, (floats(4, 3, 2, 3),), deterministic=False, axes=(0, 2, 3)),
     LayerCase(nn.GroupNorm, (2, 4), {}, (floats(3, 4, 5),), axes=(0, 2)),
     LayerCase(nn.GroupNorm, (1, 4), {"affine": False, "eps": 1e-3}, (floats(3, 4),), axes=(0,), note="plain"),
+    LayerCase(nn.BatchNorm1d, (3,), {"bias": False}, (floats(4, 3),), deterministic=False, axes=(0,), note="no bias"),
+    LayerCase(nn.GroupNorm, (2, 4), {"bias": False}, (floats(3, 4, 5),), axes=(0, 2), note="no bias"),
     LayerCase(nn.RMSNorm, (4,), {}, (floats(3, 2, 4),), axes=(0, 1)),
     LayerCase(nn.RMSNorm, ((2, 4), 0.1, False), {}, (floats(3, 2, 4),), axes=(0,), note="of two axes"),
     LayerCase(nn.MaxPool1d, (2,), {}, (floats(2, 3, 6),), axes=(0, 1, 2)),
@@ -251,6 +253,9 @@ CASES = [
     LayerCase(nn.GaussianNLLLoss, (), {"full": True}, (floats(3, 2), floats(3, 2), chances(3, 2)), axes=(0, 1)),
     LayerCase(
         nn.GaussianNLLLoss, (), {"reduction": "none"}, (floats(3, 2), floats(3, 2), chances(3)), note="of each row"
+    ),
+    LayerCase(
+        nn.GaussianNLLLoss, (), {"reduction": "sum"}, (floats(3, 2), floats(3, 2), chances(1, 2)), note="of each column"
     ),
     LayerCase(nn.TripletMarginLoss, (), {"margin": 0.7}, (floats(3, 2), floats(3, 2), floats(3, 2)), axes=(0, 1)),
     LayerCase(
