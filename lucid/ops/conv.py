@@ -29,10 +29,13 @@ Sizes = tuple[int, ...]
 @op
 def windows(x: Array, /, size: int, stride: int, dilation: int, axis: int = 2) -> Array:
     """Extracts the windows under the kernel along an axis, as a view: (N, C, L) becomes (N, C, size, T)."""
-    view = np.lib.stride_tricks.sliding_window_view(x, dilation * (size - 1) + 1, axis=axis)
-    cut: tuple[Any, ...] = (*[slice(None)] * axis, slice(None, None, stride), ..., slice(None, None, dilation))
-    taken = view[cut]
-    return taken.transpose(*range(axis), x.ndim, *range(axis, x.ndim))
+    n, step = x.shape[axis], x.strides[axis]
+    count = (n - dilation * (size - 1) - 1) // stride + 1
+    if count < 1:
+        raise ValueError(f"a window over {dilation * (size - 1) + 1} positions does not fit into {n}")
+    shape = (*x.shape[:axis], size, count, *x.shape[axis + 1 :])
+    strides = (*x.strides[:axis], step * dilation, step * stride, *x.strides[axis + 1 :])
+    return np.lib.stride_tricks.as_strided(x, shape, strides, writeable=False)
 
 
 @windows.vjp
@@ -95,8 +98,7 @@ def convolved(
     outputs, inner, *size = weight.shape
     for i, (k, step, gap) in enumerate(zip(size, stride, dilation, strict=True)):
         x = windows.forward(x, k, step, gap, 2 + 2 * i)
-    kernel_first = (0, 1, *range(2, x.ndim, 2), *range(3, x.ndim, 2))
-    taps = x if len(size) == 1 else x.transpose(kernel_first)
+    taps = x if len(size) == 1 else x.transpose(0, 1, *range(2, x.ndim, 2), *range(3, x.ndim, 2))
     steps = taps.shape[2 + len(size) :]
     rows = taps.reshape(batch, groups, inner * math.prod(size), math.prod(steps))
     out = np.matmul(weight.reshape(groups, outputs // groups, -1), rows).reshape(batch, outputs, *steps)
@@ -277,9 +279,9 @@ def _padding(name: str, axes: int, padding: Any, stride: Sizes, reach: list[int]
 def numbers(name: str, axes: int, option: str, given: Any, least: int = 1) -> Sizes:
     """Returns one number for each axis; a single number counts for all of them."""
     values = tuple(given) if isinstance(given, (tuple, list)) else (given,)
-    values = values * axes if len(values) == 1 else values
-    wrong = [n for n in values if not isinstance(n, int) or isinstance(n, bool) or n < least]
-    if wrong or len(values) != axes:
-        several = f", or {axes} of them" if axes > 1 else ""
-        raise ValueError(f"{name}: {option} must be an int of at least {least}{several}; got {given!r}")
+    values = values if len(values) == axes else values * axes
+    for n in values:
+        if not isinstance(n, int) or isinstance(n, bool) or n < least or len(values) != axes:
+            several = f", or {axes} of them" if axes > 1 else ""
+            raise ValueError(f"{name}: {option} must be an int of at least {least}{several}; got {given!r}")
     return values
