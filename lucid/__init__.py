@@ -20,7 +20,7 @@ from .tracer import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 
 if TYPE_CHECKING:
     from . import checkpoint as checkpoint
-    from . import data, export, nn, optim, runtime
+    from . import data, distributions, export, nn, optim, runtime
     from . import io as io
     from .checkpoint import load_checkpoint, save_checkpoint
     from .io import load, save
@@ -34,6 +34,7 @@ __all__ = [
     "autograd",
     "bool_",
     "data",
+    "distributions",
     "enable_grad",
     "errors",
     "export",
@@ -84,6 +85,7 @@ _keep_pages()
 _LAZY = {
     "checkpoint": ("load_checkpoint", "save_checkpoint"),
     "data": (),
+    "distributions": (),
     "export": (),
     "io": ("load", "save"),
     "nn": (),

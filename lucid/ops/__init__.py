@@ -1,7 +1,7 @@
 """The ops, grouped as the lowerings are, and the functions composed of them.
 
 `__all__` contains what PyTorch has in ``torch`` itself (``torch.softmax`` is `lucid.softmax`); what it has only in
-``torch.nn.functional`` is in `lucid.nn.functional`.
+``torch.nn.functional`` is in `lucid.nn.functional`, which also loads the files here that declare no ops.
 """
 
 from . import (  # noqa: F401 - some only register ops

@@ -87,6 +87,7 @@ _ELEMENTWISE = [
     "erf",
     "exp",
     "expm1",
+    "exponential_like",
     "floor",
     "is_class",
     "floor_divide",
@@ -161,6 +162,11 @@ def _(x: Shape, *others: Any, **_: Any) -> Shape:
 @rule("surprise")
 def _(x: Shape, y: Shape, **_: Any) -> Shape:
     return broadcast(x, y)
+
+
+@rule("passed")
+def _(*tensors: Shape, **_: Any) -> list[Shape]:
+    return list(tensors)
 
 
 # --- given shapes

@@ -29,6 +29,11 @@ def _(step: Step) -> Placement:
     raise InseparableError("the batch is no longer an axis, or part of one")
 
 
+@places("passed")
+def _(step: Step) -> list[Placement]:
+    return list(step.placements)
+
+
 @places("permute")
 def _(step: Step) -> Placement:
     placement = step.placements[0]
