@@ -17,6 +17,7 @@ from .malloc import keep_pages as _keep_pages
 from .ops import *
 from .tensor import Parameter, Tensor, as_tensor, from_numpy, op, tensor
 from .tracer import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from .tracer.promotion import promote_types, result_type
 
 if TYPE_CHECKING:
     from . import checkpoint as checkpoint
@@ -54,6 +55,8 @@ __all__ = [
     "op",
     "ops",
     "optim",
+    "promote_types",
+    "result_type",
     "runtime",
     "save",
     "save_checkpoint",

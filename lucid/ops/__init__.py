@@ -33,6 +33,7 @@ from . import gru as _gru  # noqa: F401
 from . import layer_norm as _layer_norm  # noqa: F401
 from . import lstm as _lstm  # noqa: F401
 from . import pad as _pad  # noqa: F401
+from . import promotion as _promotion  # noqa: F401
 from . import scan as _scan  # noqa: F401
 from . import scatter as _scatter
 from . import tile as _tile

@@ -11,6 +11,7 @@ from ..tensor import Tensor, as_tensor, op
 from ..tracer.dim import concrete
 from ..tracer.extent import broadcast
 from ..tracer.op import Array, function
+from .conversion import to
 from .creation import arange
 from .elementwise import astype, eq, where
 from .extremum import amax
@@ -59,8 +60,12 @@ def masked_fill(x: Tensor, mask: Any, value: Any) -> Tensor:
     where_to = as_tensor(mask)
     if where_to.dtype != np.bool_:
         raise DtypeError(f"masked_fill: the mask must be of bools; got {where_to.dtype}")
-    filled = where(where_to, value, x)
-    return filled if filled.dtype == x.dtype else astype(filled, x.dtype)
+    # The value is converted, not the tensor: large integers would lose digits as floats.
+    if isinstance(value, (Tensor, np.ndarray)):
+        value = to(as_tensor(value), x.dtype)
+    elif x.dtype.kind == "b" or (isinstance(value, float) and x.dtype.kind in "iu"):
+        value = x.dtype.type(value).item()
+    return where(where_to, value, x)
 
 
 @function

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable
+from itertools import combinations
 from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ import numpy as np
 from ..errors import DtypeError, LucidError
 from .mode import MODE
 from .node import Node, Spec, Value
+from .promotion import SETTLED, SETTLED_FLOATS, number, promoted, refuse_unlike
 from .symbolic import call_symbolic
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["call_of", "source_of"]
 
-_NUMBERS = (bool, int, float)
+_NUMBERS = frozenset((bool, int, float))
 """The types of input that an op accepts besides tensors and arrays."""
 
 _CALL = """\
@@ -42,12 +44,12 @@ def _call({parameters}):
         raise
     except _ERRORS as _error:
         _op.explain({arrays}, {attrs}, _error)
+    _needs = {needs}
     if _type(_result) is not _ndarray:
         _result = _as_arrays(_result)
-    _needs = {needs}
-    if _trace is None and not _needs:
-        if _type(_result) is _tuple:
+        if _type(_result) is _tuple and _trace is None and not _needs:
             return _tuple([_Tensor._wrap(_part) for _part in _result])
+{after}    if _trace is None and not _needs:
         _tensor = _new(_Tensor)
         _tensor._data = _result
         _tensor._requires_grad = False
@@ -72,6 +74,31 @@ if _isinstance({x}, _Tensor):
         _needs = True
 else:
     {array}
+"""
+
+_TAKE_WITH_DTYPE = """\
+if _isinstance({x}, _Tensor):
+    {array} = {x}._data
+    {dtype} = {array}.dtype
+    if {x}._requires_grad:
+        _needs = True
+else:
+    {other}
+"""
+"""For an input whose dtype matters; of one that is no tensor, it is the type."""
+
+_CHECKED = """\
+{dtype} = _type({x})
+    if {dtype} in _PLAIN:
+        {array} = {x}
+    else:
+        {x}, {array}, {dtype} = _operand(_op, {x})"""
+_UNCHECKED = "{array} = {x}\n    {dtype} = _type({x})"
+"""Beside a checked one, an unchecked input that is no number is found, since the two are not settled."""
+
+_PROMOTE = """\
+if {condition} and (_given := _promoted(_op, {inputs})) is not None:
+    return _call(*_given{attrs})
 """
 
 _EDGE = "({x}._value or {x}._leaf_value()) if _isinstance({x}, _Tensor) and {x}._requires_grad else _number({x})"
@@ -114,6 +141,13 @@ def call_of(op: Op[Any, Any]) -> Callable[..., Any]:
         "_captured": _captured,
         "_recorded": _recorded,
         "_symbolic": call_symbolic,
+        "_PLAIN": _NUMBERS | {type(None)},
+        "_none": type(None),
+        "_operand": _operand,
+        "_promoted": promoted,
+        "_refuse_unlike": refuse_unlike,
+        "_settled": SETTLED_FLOATS if op.gives_floats else SETTLED,
+        "_float32": np.dtype(np.float32),
     }
     # A name in lucid's folder, so that no line counts as the user's, but not a file, so that tracebacks show no lines.
     exec(compile(source_of(op), f"{__file__}:{op.name}", "exec"), names)
@@ -136,23 +170,38 @@ def source_of(op: Op[Any, Any]) -> str:
             _needs = False
             if _isinstance(x, _Tensor):
                 _a0 = x._data
+                _d0 = _a0.dtype
                 if x._requires_grad:
                     _needs = True
             else:
-                _a0 = _as_array(_op, x)
+                _d0 = _type(x)
+                if _d0 in _PLAIN:
+                    _a0 = x
+                else:
+                    x, _a0, _d0 = _operand(_op, x)
             if _isinstance(y, _Tensor):
                 _a1 = y._data
+                _d1 = _a1.dtype
                 if y._requires_grad:
                     _needs = True
             else:
-                _a1 = _as_array(_op, y)
+                _a1 = y
+                _d1 = _type(y)
+            if _d0 is not _d1 and (_d0, _d1) not in _settled and (_given := _promoted(_op, (x, y,))) is not None:
+                return _call(*_given)
         <BLANKLINE>
     """
     fixed = op.inputs[:-1] if op.variadic else op.inputs
     numbers = range(len(fixed))
     arrays = [f"_a{i}" for i in numbers]
     values = [f"_v{i}" for i in numbers]
-    take = [_take(x, f"{array} = {{}}") for x, array in zip(fixed, arrays, strict=True)]
+    take = []
+    for i, (x, array) in enumerate(zip(fixed, arrays, strict=True)):
+        if i in op.promoted or i in op.alike:
+            other = _UNCHECKED if i in op.promoted[1:] else _CHECKED
+            take.append(_TAKE_WITH_DTYPE.replace("{other}", other).format(x=x, array=array, dtype=f"_d{i}"))
+        else:
+            take.append(_take(x, f"{array} = {{}}"))
     edges = [f"{value} = {_EDGE.format(x=x)}" for x, value in zip(fixed, values, strict=True)]
     captured = [f"{value} = _captured(_op, {x}, _trace)" for x, value in zip(fixed, values, strict=True)]
     shapes = [f"{array}.shape if _type({array}) is _ndarray else ()" for array in arrays]
@@ -174,14 +223,17 @@ def source_of(op: Op[Any, Any]) -> str:
             keep.append(indent(_KEEP.format(i="_i", array="_a", value="_v"), "    "))
         arrays.append("*_arrays")
         values.append("*_values")
+    inputs = _row([*fixed, f"*{op.inputs[-1]}"] if op.variadic else list(fixed))
+    before, after = _promotion(op, inputs)
     first = "_a0" if fixed else "_first(_arrays)" if op.variadic else "None"
     return _CALL.format(
         parameters=", ".join(_parameters(op, fixed)),
-        take=_block(take, 1),
+        take=_block(take + before, 1),
         given=", ".join([*arrays, *(f"{name}={name}" for name in op.attributes)]),
+        after=_block(after, 1) + "\n" if after else "",
         arrays=_row(arrays),
         attrs=f"{{{', '.join(f'{name!r}: {name}' for name in op.attributes)}}}" if op.attributes else "_defaults",
-        inputs=_row([*fixed, f"*{op.inputs[-1]}"] if op.variadic else list(fixed)),
+        inputs=inputs,
         needs="_needs and _grad" if op.no_gradient is None else "False",
         edges=_block(edges, 2),
         captured=_block(captured, 2),
@@ -196,6 +248,28 @@ def source_of(op: Op[Any, Any]) -> str:
 def _take(x: str, put: str) -> str:
     """Returns the code that extracts an input's array; `put` stores it, as in ``_a0 = {}``."""
     return _TAKE.format(x=x, data=put.format(f"{x}._data"), array=put.format(f"_as_array(_op, {x})"))
+
+
+def _promotion(op: Op[Any, Any], inputs: str) -> tuple[list[str], list[str]]:
+    """Returns the code that converts inputs to one dtype: before the forward runs, and after it. See `promotion`."""
+    kinds = [f"_d{i}" for i in (op.alike or op.promoted)]
+    if op.alike:
+        pairs = [f"({kinds[0]} is not {kind} and {kind} is not _none)" for kind in kinds[1:]]
+        return [f"if {' or '.join(pairs)}:\n    _refuse_unlike(_op, {inputs})"], []
+    if not op.promoted:
+        return [], []
+    if op.variadic:
+        # What joins to the dtype of the first needs no conversion.
+        condition = "_result.dtype is not _arrays[0].dtype"
+    elif len(kinds) == 1:
+        condition = f"{kinds[0]} is not _float32 and {kinds[0]} not in _settled"
+    else:
+        equal = "({0} is not {1} or {0} is not _float32)" if op.gives_floats else "{0} is not {1}"
+        tests = [f"{equal.format(x, y)} and ({x}, {y}) not in _settled" for x, y in combinations(kinds, 2)]
+        condition = tests[0] if len(tests) == 1 else f"({' or '.join(tests)})"
+    attrs = "".join(f", {name}={name}" for name in op.attributes)
+    code = [_PROMOTE.format(condition=condition, inputs=inputs, attrs=attrs)]
+    return ([], code) if op.variadic else (code, [])
 
 
 def _parameters(op: Op[Any, Any], fixed: Iterable[str]) -> list[str]:
@@ -234,6 +308,13 @@ def _as_array(op: Op[Any, Any], x: Any) -> Any:
         # A NumPy scalar takes part in dtype promotion, as in NumPy 2; a Python number does not.
         return np.asarray(x)
     raise DtypeError(f"{op.name}: expected Tensors, arrays or numbers; got {type(x).__name__}")
+
+
+def _operand(op: Op[Any, Any], x: Any) -> tuple[Any, Any, Any]:
+    """Returns an input that is no tensor, what the forward gets for it, and its dtype or type."""
+    x = number(x)
+    array = _as_array(op, x)
+    return x, array, array.dtype if type(array) is np.ndarray else type(array)
 
 
 def _as_arrays(result: Any) -> Any:

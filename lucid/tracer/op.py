@@ -82,6 +82,9 @@ class Op(Generic[P, R]):
         self.plan: tuple[tuple[str, Any], ...] = ()
         self.keeps_inputs: tuple[int, ...] = ()
         self.partners: dict[int, int] = {}
+        self.promoted: tuple[int, ...] = ()
+        self.alike: tuple[int, ...] = ()
+        self.gives_floats = False
         self.keeps_star = self.keeps_out = self.keeps_shapes = False
         self.__wrapped__ = plain
         self.__doc__ = forward.__doc__
@@ -138,6 +141,19 @@ class Op(Generic[P, R]):
         ``mul.keep_for(x="y", y="x")``: if `y` requires no gradient, `x` is not kept and the rule gets None for it.
         """
         self.partners = {self.inputs.index(name): self.inputs.index(other) for name, other in partners.items()}
+        self.__class__ = Op
+
+    def promotes(self, *names: str, to_float: bool = False) -> None:
+        """Declares that some inputs are converted to one dtype, as in PyTorch: see `lucid.tracer.promotion`.
+
+        ``div.promotes("x", "y", to_float=True)``: if that is no floating-point dtype, they are converted to float32.
+        """
+        self.promoted, self.gives_floats = tuple(map(self.inputs.index, names)), to_float
+        self.__class__ = Op
+
+    def needs_one_dtype(self, *names: str) -> None:
+        """Declares that some inputs must have one dtype; the op raises an error otherwise."""
+        self.alike = tuple(map(self.inputs.index, names))
         self.__class__ = Op
 
     def explain(self, arrays: Sequence[Any], attrs: dict[str, Any], error: Exception) -> NoReturn:

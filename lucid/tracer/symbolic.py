@@ -18,6 +18,7 @@ from .graph import Graph
 from .location import Location, user_location
 from .lookup import keys_in_sight
 from .node import Node, Spec, Value
+from .promotion import promoted, refuse_unlike
 from .size import Atom, Size, unknown
 
 if TYPE_CHECKING:
@@ -189,6 +190,9 @@ def call_symbolic(
     sizes = trace.sizes
     assert sizes is not None
     tensor = op.tensor
+    if op.alike:
+        refuse_unlike(op, inputs)
+    inputs = promoted(op, inputs) or inputs
     arrays = [x._data if isinstance(x, tensor) else x.n if type(x) is Dim else as_array(op, x) for x in inputs]
     plain = {name: concrete(attr) for name, attr in attrs.items()}
     try:

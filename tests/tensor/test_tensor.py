@@ -159,15 +159,16 @@ def test_arrays_and_tensors_mix():
 
 @pytest.mark.parametrize("scalar", [np.sqrt(2), np.float32(2), np.int64(3), np.bool_(True), np.float16(0.5)])
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-def test_a_numpy_scalar_has_a_dtype_as_in_numpy(scalar, dtype):
+def test_a_numpy_scalar_is_a_number(scalar, dtype):
     x = lucid.full((2,), 3.0, dtype=dtype, requires_grad=True)
+    number = scalar.item()
     for y, expected in (
-        (x * scalar, x._data * scalar),
-        (scalar * x, scalar * x._data),
-        (x / scalar, x._data / scalar),
-        (x + scalar, x._data + scalar),
+        (x * scalar, x._data * number),
+        (scalar * x, number * x._data),
+        (x / scalar, x._data / number),
+        (x + scalar, x._data + number),
     ):
-        assert y.dtype == expected.dtype
+        assert y.dtype == dtype
         np.testing.assert_array_equal(y.detach().numpy(), expected)
         (g,) = lucid.grad(y.sum(), [x])
         assert g.dtype == x.dtype
@@ -180,8 +181,9 @@ def test_a_python_number_takes_the_dtype_of_the_tensor(number):
         assert (number / lucid.ones(2, dtype=dtype)).dtype == dtype
 
 
-def test_an_array_without_axes_is_no_number():
-    assert (lucid.ones(2) * np.array(2.0)).dtype == np.float64
+def test_an_array_without_axes_is_a_tensor_without_axes():
+    assert (lucid.ones(2) * np.array(2.0)).dtype == np.float32
+    assert (lucid.tensor([1, 2]) * np.array(2.0)).dtype == np.float64
 
 
 @pytest.mark.parametrize("other", ["abc", object(), [1.0, 2.0], 1j])

@@ -1,0 +1,25 @@
+"""Which ops convert their inputs to one dtype, and which refuse several; see `lucid.tracer.promotion`."""
+
+from ..tracer.op import OPS
+
+for _name in (
+    *("add", "sub", "mul", "pow", "floor_divide", "remainder", "maximum", "minimum"),
+    *("eq", "ne", "lt", "le", "gt", "ge", "bitwise_and", "bitwise_or", "bitwise_xor"),
+):
+    OPS[_name].promotes("x", "y")
+OPS["where"].promotes("x", "y")
+OPS["clip"].promotes("x", "low", "high")
+OPS["concat"].promotes("tensors")
+
+for _name in ("div", "logaddexp"):
+    OPS[_name].promotes("x", "y", to_float=True)
+for _name in (
+    *("exp", "expm1", "log", "log1p", "log2", "sqrt", "rsqrt", "reciprocal"),
+    *("sin", "cos", "tanh", "sigmoid", "erf", "logsumexp"),
+):
+    OPS[_name].promotes("x", to_float=True)
+
+OPS["matmul"].needs_one_dtype("x", "y")
+OPS["linear"].needs_one_dtype("x", "weight", "bias")
+OPS["convolved"].needs_one_dtype("x", "weight", "bias")
+OPS["normalized"].needs_one_dtype("x", "weight", "bias")
