@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import DtypeError
 from ..tensor import Tensor, op
 from ..tracer.op import Array
+from ..tracer.promotion import result_type
 
 __all__ = [
     "abs",
@@ -32,7 +34,6 @@ __all__ = [
     "sqrt",
     "sub",
     "tanh",
-    "where",
 ]
 
 # PyTorch computes inf and nan silently. So do the ops that ordinarily yield them (quotients, powers, logarithms,
@@ -46,7 +47,7 @@ _BOOLEAN = "the result is bool"
 
 @op
 def add(x: Array, y: Array, /) -> Array:
-    """Computes ``x + y``.
+    """Computes ``x + y``, or ``x + alpha * y``.
 
     >>> lucid.add(lucid.tensor([1.0, 2.0]), 1)
     tensor([2., 3.])
@@ -61,7 +62,7 @@ def _(g: Tensor) -> Any:
 
 @op
 def sub(x: Array, y: Array, /) -> Array:
-    """Computes ``x - y``.
+    """Computes ``x - y``, or ``x - alpha * y``.
 
     >>> lucid.sub(lucid.tensor([1.0, 2.0]), 1)
     tensor([0., 1.])
@@ -72,6 +73,25 @@ def sub(x: Array, y: Array, /) -> Array:
 @sub.vjp
 def _(g: Tensor, needs: tuple[bool, ...]) -> Any:
     return g, -g if needs[1] else None
+
+
+def _scaled(x: Any, y: Any, alpha: Any) -> Any:
+    kind = result_type(x, y).kind
+    if kind == "b":
+        alpha = bool(alpha)
+    elif isinstance(alpha, float) and kind != "f":
+        raise DtypeError(f"add, sub: alpha must be an integer for integers; got {alpha}")
+    return y * alpha
+
+
+@add.takes("alpha")
+def _(x: Any, y: Any, alpha: Any) -> Tensor:
+    return add(x, _scaled(x, y, alpha))
+
+
+@sub.takes("alpha")
+def _(x: Any, y: Any, alpha: Any) -> Tensor:
+    return sub(x, _scaled(x, y, alpha))
 
 
 @op

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import RangeError
 from ..tensor import Tensor, op
 from ..tracer.op import Array, function
 from .elementwise import astype, exp, le, lt, ne, sigmoid, where
@@ -15,14 +16,18 @@ from .erf import erf_array
 __all__ = [
     "ceil",
     "clamp",
+    "clip",
     "cos",
     "div",
     "erf",
     "expm1",
     "floor",
     "floor_divide",
+    "fmod",
+    "frac",
     "log1p",
     "log2",
+    "log10",
     "logaddexp",
     "reciprocal",
     "remainder",
@@ -38,6 +43,7 @@ _quiet = np.errstate(all="ignore")
 
 _TWO_OVER_ROOT_PI = 1.1283791670955126
 _LN_2 = 0.6931471805599453
+_LN_10 = 2.302585092994046
 
 
 @op
@@ -86,6 +92,22 @@ def log2(x: Array, /) -> Array:
 @log2.vjp
 def _(g: Tensor, x: Tensor) -> Any:
     return g / (x * _LN_2)
+
+
+@op
+@_quiet
+def log10(x: Array, /) -> Array:
+    """Computes the logarithm to base 10.
+
+    >>> lucid.log10(lucid.tensor([1.0, 1000.0]))
+    tensor([0., 3.])
+    """
+    return np.log10(x)
+
+
+@log10.vjp
+def _(g: Tensor, x: Tensor) -> Any:
+    return g / (x * _LN_10)
 
 
 @op
@@ -311,17 +333,45 @@ def _(g: Tensor, x: Any, y: Any, needs: tuple[bool, ...]) -> Any:
     return g, -g * floor_divide(x, y) if needs[1] else None
 
 
+@op
+@_quiet
+def fmod(x: Array, y: Array, /) -> Array:
+    """Computes the remainder of ``x / y``, with the sign of `x` (torch.fmod).
+
+    >>> lucid.fmod(lucid.tensor([7.0, -7.0]), 4)
+    tensor([ 3., -3.])
+    """
+    if np.result_type(x, y).kind in "iub" and not np.all(y):
+        raise RangeError(f"fmod: integers cannot be divided by 0; got {y}")
+    return np.fmod(x, y)
+
+
+@fmod.vjp
+def _(g: Tensor, x: Any, y: Any, needs: tuple[bool, ...]) -> Any:
+    return g, -g * trunc(true_divide(x, y)) if needs[1] else None
+
+
+@function
+def frac(x: Tensor) -> Tensor:
+    """Computes the fraction, ``x - trunc(x)`` (torch.frac).
+
+    >>> lucid.frac(lucid.tensor([1.5, -1.25]))
+    tensor([ 0.5 , -0.25])
+    """
+    return x - trunc(x)
+
+
 # --- limits
 
 
 @op
-def clip(x: Array, low: Array, high: Array, /) -> Array:
+def clamp_to(x: Array, low: Array, high: Array, /) -> Array:
     """Clamps `x` between two limits, each of which may be None (ONNX Clip)."""
     y = x if low is None else np.maximum(x, low)
     return y if high is None else np.minimum(y, high)
 
 
-@clip.vjp
+@clamp_to.vjp
 def _(g: Tensor, x: Tensor, low: Any, high: Any, needs: tuple[bool, ...]) -> Any:
     above = None if low is None else le(low, x)
     below = None if high is None else le(x, high)
@@ -346,4 +396,14 @@ def clamp(x: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """
     if min is None and max is None:
         raise ValueError("clamp: at least one of min and max must be given; both are None")
-    return clip(x, min, max)
+    return clamp_to(x, min, max)
+
+
+@function
+def clip(x: Tensor, min: Any = None, max: Any = None) -> Tensor:
+    """Clamps `x` between two limits, like `clamp` (torch.clip).
+
+    >>> lucid.clip(lucid.tensor([-2.0, 0.5, 3.0]), -1, 1)
+    tensor([-1. ,  0.5,  1. ])
+    """
+    return clamp(x, min, max)

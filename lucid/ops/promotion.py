@@ -3,19 +3,21 @@
 from ..tracer.op import OPS
 
 for _name in (
-    *("add", "sub", "mul", "pow", "floor_divide", "remainder", "maximum", "minimum"),
+    *("add", "sub", "mul", "pow", "floor_divide", "remainder", "fmod", "maximum", "minimum"),
     *("eq", "ne", "lt", "le", "gt", "ge", "bitwise_and", "bitwise_or", "bitwise_xor"),
 ):
     OPS[_name].promotes("x", "y")
 OPS["where"].promotes("x", "y")
-OPS["clip"].promotes("x", "low", "high")
+OPS["clamp_to"].promotes("x", "low", "high")
+OPS["isin"].promotes("elements", "test_elements")
+OPS["places_in_order"].promotes("ordered", "values")
 OPS["concat"].promotes("tensors")
 
-for _name in ("div", "logaddexp"):
+for _name in ("div", "logaddexp", "atan2", "hypot"):
     OPS[_name].promotes("x", "y", to_float=True)
 for _name in (
-    *("exp", "expm1", "log", "log1p", "log2", "sqrt", "rsqrt", "reciprocal"),
-    *("sin", "cos", "tanh", "sigmoid", "erf", "logsumexp"),
+    *("exp", "expm1", "log", "log1p", "log2", "log10", "sqrt", "rsqrt", "reciprocal", "sigmoid", "erf", "logsumexp"),
+    *("sin", "cos", "tan", "sinh", "cosh", "tanh", "asin", "acos", "atan"),
 ):
     OPS[_name].promotes("x", to_float=True)
 

@@ -61,6 +61,14 @@ def _(g: Tensor, indices: Tensor, dim: int, needs: tuple[bool, ...], shapes: Any
     return gx, None, gather_at(g, indices, dim=dim) if needs[2] else None
 
 
+@op(no_gradient="PyTorch has none")
+def scatter_product(x: Array, indices: Array, src: Array, /, dim: int) -> Array:
+    """Returns `x` multiplied by elements of `src` at `indices` (ONNX ScatterElements)."""
+    result = np.array(x)
+    np.multiply.at(result, _grid(indices, dim), src)
+    return result
+
+
 def _grid(indices: Array, dim: int) -> tuple[Array, ...]:
     """Returns a NumPy index that has `indices` at axis `dim` and counts along the others."""
     places: list[Array] = list(np.indices(indices.shape, sparse=True))
@@ -87,6 +95,9 @@ def _checked(name: str, x: Tensor, dim: int, index: Any) -> tuple[Tensor, int]:
         )
     if indices._data.size and int(indices._data.min()) < 0:
         raise AxisError(f"{name}: indices must not be negative; got {indices._data.min()}")
+    reach = x._data.shape[axis]
+    if indices._data.size and int(indices._data.max()) >= reach:
+        raise AxisError(f"{name}: indices along axis {dim} must be below {reach}; got {indices._data.max()}")
     return indices, axis
 
 
@@ -109,7 +120,9 @@ def gather(x: Tensor, dim: int, index: Any) -> Tensor:
 
 
 @function
-def scatter(x: Tensor, dim: int, index: Any, src: Any) -> Tensor:
+def scatter(
+    x: Tensor, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: str | None = None
+) -> Tensor:
     """Stores elements of `src` at `index` in a copy of `x`: ``out[index[i][j]][j] = src[i][j]`` for ``dim=0``
     (torch.scatter).
 
@@ -118,6 +131,8 @@ def scatter(x: Tensor, dim: int, index: Any, src: Any) -> Tensor:
         dim: the axis that `index` counts along.
         index: where to store the elements; if a position occurs twice, either element may win.
         src: a number, or a tensor at least as large as `index` along each axis.
+        value: a number, instead of `src`.
+        reduce: "add" or "multiply" the elements of `x`, instead of replacing them. PyTorch has no gradient of products.
 
     Raises:
         AxisError: an index is out of range. ShapeError: the shapes do not fit.
@@ -125,12 +140,21 @@ def scatter(x: Tensor, dim: int, index: Any, src: Any) -> Tensor:
     >>> lucid.scatter(lucid.zeros(1, 3), 1, lucid.tensor([[2, 0]]), lucid.tensor([[5.0, 6.0]]))
     tensor([[6., 0., 5.]])
     """
+    if (src is None) == (value is None):
+        raise TypeError("scatter: either src or value must be given")
+    if reduce not in (None, "add", "multiply"):
+        raise ValueError(f"scatter: reduce must be 'add' or 'multiply'; got {reduce!r}")
+    src = value if src is None else src
     indices, axis = _checked("scatter", x, dim, index)
     if isinstance(src, (bool, int, float)):
         source = full(indices.shape, src, dtype=x.dtype)
     else:
         source = _source("scatter", src, indices)
-    return scatter_at(x, indices, astype(source, x.dtype) if source.dtype != x.dtype else source, dim=axis)
+    if source.dtype != x.dtype:
+        source = astype(source, x.dtype)
+    if reduce == "add":
+        return x + gather_sum(source, indices, dim=axis, shape=x.shape)
+    return (scatter_at if reduce is None else scatter_product)(x, indices, source, dim=axis)
 
 
 @function

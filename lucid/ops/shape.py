@@ -42,7 +42,7 @@ def sizes_of(shape: tuple[Any, ...]) -> tuple[int, ...]:
     return tuple([whole(n) for n in sizes])
 
 
-def _normal(dim: int, ndim: int) -> int:
+def normal_axis(dim: int, ndim: int) -> int:
     """Returns a non-negative axis number."""
     if not -ndim <= dim < ndim:
         raise AxisError(f"axis {dim} is out of range for a tensor with {ndim} axes")
@@ -83,7 +83,7 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """
     if not x.ndim:
         return reshape_to(x, shape=(1,))
-    first, last = _normal(start_dim, x.ndim), _normal(end_dim, x.ndim)
+    first, last = normal_axis(start_dim, x.ndim), normal_axis(end_dim, x.ndim)
     if first > last:
         raise ShapeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
     merged = 1
@@ -99,7 +99,7 @@ def unflatten(x: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     >>> lucid.unflatten(lucid.ones(2, 12), 1, (3, -1)).shape
     (2, 3, 4)
     """
-    axis = _normal(dim, x.ndim)
+    axis = normal_axis(dim, x.ndim)
     return reshape_to(x, shape=(*x.shape[:axis], *sizes_of((tuple(sizes),)), *x.shape[axis + 1 :]))
 
 
@@ -162,7 +162,7 @@ def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
     (4, 3, 2)
     """
     dims = list(range(x.ndim))
-    a, b = _normal(dim0, x.ndim), _normal(dim1, x.ndim)
+    a, b = normal_axis(dim0, x.ndim), normal_axis(dim1, x.ndim)
     dims[a], dims[b] = dims[b], dims[a]
     return permute(x, dims=tuple(dims))
 
@@ -200,7 +200,7 @@ def movedim(x: Tensor, source: Any, destination: Any) -> Tensor:
     tos = [destination] if isinstance(destination, int) else list(destination)
     if len(froms) != len(tos):
         raise AxisError(f"movedim: as many destinations as sources; got {source} and {destination}")
-    froms, tos = [_normal(d, x.ndim) for d in froms], [_normal(d, x.ndim) for d in tos]
+    froms, tos = [normal_axis(d, x.ndim) for d in froms], [normal_axis(d, x.ndim) for d in tos]
     order = [d for d in range(x.ndim) if d not in froms]
     for to, axis in sorted(zip(tos, froms, strict=True)):
         order.insert(to, axis)
@@ -298,7 +298,7 @@ def _(g: Tensor, dim: int, shapes: Any) -> Any:
 
 
 @function
-def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> Tensor:
     """Joins tensors along an existing axis (torch.cat).
 
     >>> lucid.cat([lucid.ones(2), lucid.zeros(1)])
@@ -306,11 +306,11 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """
     if not len(tensors):
         raise ShapeError("cat: expected at least one tensor; got none")
-    return concat(*tensors, dim=dim)
+    return concat(*tensors, dim=dim if axis is None else axis)
 
 
 @function
-def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+def stack(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> Tensor:
     """Joins tensors along a new axis (torch.stack).
 
     >>> lucid.stack([lucid.ones(2), lucid.zeros(2)])
@@ -319,6 +319,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """
     if not len(tensors):
         raise ShapeError("stack: expected at least one tensor; got none")
+    dim = dim if axis is None else axis
     return concat(*[unsqueeze(x, dim) for x in tensors], dim=dim)
 
 
@@ -351,7 +352,7 @@ def split(x: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) 
     >>> [part.shape for part in lucid.split(lucid.ones(5), 2)]
     [(2,), (2,), (1,)]
     """
-    n = x.shape[_normal(dim, x.ndim)]
+    n = x.shape[normal_axis(dim, x.ndim)]
     if isinstance(split_size_or_sections, int):
         step = split_size_or_sections
         if step <= 0:
@@ -372,7 +373,7 @@ def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """
     if chunks <= 0:
         raise ShapeError(f"chunk: the number of parts must be positive; got {chunks}")
-    return split(x, max(1, -(-x.shape[_normal(dim, x.ndim)] // chunks)), dim)
+    return split(x, max(1, -(-x.shape[normal_axis(dim, x.ndim)] // chunks)), dim)
 
 
 @function
@@ -382,4 +383,4 @@ def unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     >>> [part.item() for part in lucid.unbind(lucid.arange(3))]
     [0, 1, 2]
     """
-    return tuple(squeeze(part, dim) for part in split(x, 1, dim)) if x.shape[_normal(dim, x.ndim)] else ()
+    return tuple(squeeze(part, dim) for part in split(x, 1, dim)) if x.shape[normal_axis(dim, x.ndim)] else ()

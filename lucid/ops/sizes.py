@@ -68,8 +68,12 @@ def _from_front(n: Any, bound: Any, least: int = 0) -> Any:
 
 _ELEMENTWISE = [
     "abs",
+    "acos",
     "add",
+    "asin",
     "astype",
+    "atan",
+    "atan2",
     "bernoulli",
     "bernoulli_like",
     "bitwise_and",
@@ -77,9 +81,10 @@ _ELEMENTWISE = [
     "bitwise_or",
     "bitwise_xor",
     "ceil",
-    "clip",
+    "clamp_to",
     "clone",
     "cos",
+    "cosh",
     "detach",
     "div",
     "elu",
@@ -89,12 +94,14 @@ _ELEMENTWISE = [
     "expm1",
     "floor",
     "floor_divide",
+    "fmod",
     "ge",
     "gelu_erf",
     "gelu_slope",
     "gelu_tanh",
     "gt",
     "hardtanh",
+    "hypot",
     "isfinite",
     "isinf",
     "isnan",
@@ -103,6 +110,7 @@ _ELEMENTWISE = [
     "log",
     "log1p",
     "log2",
+    "log10",
     "logaddexp",
     "logical_and",
     "logical_not",
@@ -124,10 +132,12 @@ _ELEMENTWISE = [
     "sign",
     "silu",
     "sin",
+    "sinh",
     "softplus",
     "sqrt",
     "square",
     "sub",
+    "tan",
     "tanh",
     "trunc",
     "where",
@@ -136,6 +146,8 @@ _ELEMENTWISE = [
 _UNCHANGED = [
     "band_scan",
     "ctc_paths",
+    "cummax_places",
+    "cumprod",
     "cumsum",
     "flip",
     "gru_tangent",
@@ -156,6 +168,18 @@ def _(x: Shape, *others: Any, **_: Any) -> Shape:
     return x
 
 
+@rule("isin")
+def _(elements: Shape, test_elements: Shape, **_: Any) -> Shape:
+    return elements
+
+
+@rule("places_in_order")
+def _(ordered: Shape, values: Shape, right: bool) -> Shape:
+    if len(ordered) > 1:
+        fits(ordered[:-1], values[:-1])
+    return values
+
+
 @rule("surprise")
 def _(x: Shape, y: Shape, **_: Any) -> Shape:
     return broadcast(x, y)
@@ -164,7 +188,7 @@ def _(x: Shape, y: Shape, **_: Any) -> Shape:
 # --- given shapes
 
 
-@rule("fill", "uniform", "normal", "integers")
+@rule("fill", "uniform", "gaussian", "integers")
 def _(shape: Shape, **_: Any) -> Shape:
     return shape
 
@@ -182,7 +206,7 @@ def _(g: Shape, index: Any, shape: Shape) -> Shape:
     return shape
 
 
-@rule("index_add")
+@rule("index_sum")
 def _(g: Shape, *indices: Shape, index: Any, shape: Shape, dtypes: Sequence[Any]) -> Shape:
     fits(g, _indexed(shape, index, indices, [dtype.kind == "b" for dtype in dtypes[1:]]))
     return shape
@@ -376,7 +400,7 @@ def _(x: Shape, indices: Shape, dim: int) -> Shape:
     return indices
 
 
-@rule("scatter_at")
+@rule("scatter_at", "scatter_product")
 def _(x: Shape, indices: Shape, src: Shape, dim: int) -> Shape:
     fits(src, indices)
     return x
@@ -387,9 +411,26 @@ def _(weight: Shape, indices: Shape, padding: Any) -> Shape:
     return (*indices, *weight[1:])
 
 
-@rule("nonzero")
+@rule("nonzero_at")
 def _(x: Shape) -> Shape:
     return (None, len(x))
+
+
+@rule("repeated_places")
+def _(counts: Shape) -> Shape:
+    return (None,)
+
+
+@rule("bincount")
+def _(x: Shape, weights: Any, minlength: int) -> Shape:
+    if weights is not None:
+        fits(weights, x)
+    return (None,)
+
+
+@rule("row_order")
+def _(x: Shape) -> Shape:
+    return x[:1]
 
 
 @rule("ordered")

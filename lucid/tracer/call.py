@@ -31,9 +31,15 @@ __all__ = ["call_of", "source_of"]
 _NUMBERS = frozenset((bool, int, float))
 """The types of input that an op accepts besides tensors and arrays."""
 
+NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim"}
+"""NumPy's names of attributes; an op takes these, too, as in PyTorch."""
+
+_MISSING = object()
+"""The value of an attribute without a default that may be given by another name."""
+
 _CALL = """\
 def _call({parameters}):
-    _grad, _trace = _MODE.get()
+{renamed}    _grad, _trace = _MODE.get()
     if _trace is not None and _trace.sizes is not None:
         return _symbolic(_op, {inputs}, {attrs}, _grad, _trace, _as_array)
     _needs = False
@@ -125,6 +131,9 @@ def call_of(op: Op[Any, Any]) -> Callable[..., Any]:
         "_forward": op.forward,
         "_defaults": op.defaults,
         "_optional": op.optional,
+        "_missing": _MISSING,
+        "_lacks": _lacks,
+        "_variant": op.variant and op.variant[1],
         "_Tensor": op.tensor,
         "_Value": Value,
         "_LucidError": LucidError,
@@ -228,6 +237,7 @@ def source_of(op: Op[Any, Any]) -> str:
     first = "_a0" if fixed else "_first(_arrays)" if op.variadic else "None"
     return _CALL.format(
         parameters=", ".join(_parameters(op, fixed)),
+        renamed=_renamed(op, inputs),
         take=_block(take + before, 1),
         given=", ".join([*arrays, *(f"{name}={name}" for name in op.attributes)]),
         after=_block(after, 1) + "\n" if after else "",
@@ -278,15 +288,44 @@ def _parameters(op: Op[Any, Any], fixed: Iterable[str]) -> list[str]:
     by_name = op.variadic
     if op.variadic:
         found.append(f"*{op.inputs[-1]}")
+    aliases = _aliases(op)
     for name in op.attributes:
-        if name in op.defaults:
-            found.append(f"{name}=_defaults[{name!r}]")
+        if name in op.defaults or name in aliases.values():
+            found.append(f"{name}=_defaults[{name!r}]" if name in op.defaults else f"{name}=_missing")
             continue
         if not by_name and any("=" in other for other in found):
             found.append("*")
             by_name = True
         found.append(name)
+    named = [*aliases, *([op.variant[0]] if op.variant else [])]
+    if named:
+        found += [*([] if by_name else ["*"]), *(f"{name}=None" for name in named)]
     return found
+
+
+def _aliases(op: Op[Any, Any]) -> dict[str, str]:
+    known = (*op.inputs, *op.attributes)
+    return {other: own for other, own in NUMPY_NAMES.items() if own in op.attributes and other not in known}
+
+
+def _renamed(op: Op[Any, Any], inputs: str) -> str:
+    """Returns the code that takes attributes by their other names, and hands over the calls of another function."""
+    lines = []
+    for other, own in _aliases(op).items():
+        lines.append(f"if {other} is not None:\n    {own} = {other}")
+        if own not in op.defaults:
+            lines.append(f"elif {own} is _missing:\n    _lacks(_op, {own!r})")
+    if op.variant is not None:
+        given = [
+            *inputs[1:-1].rstrip(", ").split(", "),
+            *(f"{name}={name}" for name in (*op.attributes, op.variant[0])),
+        ]
+        lines.append(f"if {op.variant[0]} is not None:\n    return _variant({', '.join(given)})")
+    return _block(lines, 1) + "\n" if lines else ""
+
+
+def _lacks(op: Op[Any, Any], name: str) -> None:
+    raise TypeError(f"{op.name}() missing 1 required argument: {name!r}")
 
 
 def _block(lines: Iterable[str], depth: int) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, NoReturn, ParamSpec, TypeVar
+from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, cast
 
 from ..errors import AxisError, DtypeError, ShapeError
-from .call import call_of
+from .call import NUMPY_NAMES, call_of
 
-__all__ = ["FUNCTIONS", "OPS", "Array", "Op", "declare", "function"]
+__all__ = ["FUNCTIONS", "OPS", "Array", "Op", "declare", "function", "numpy_names"]
 
 # What an op's forward takes and returns: NumPy arrays. Callers pass Tensors and numbers in the same places, so the
 # type is open to both.
@@ -85,6 +86,7 @@ class Op(Generic[P, R]):
         self.promoted: tuple[int, ...] = ()
         self.alike: tuple[int, ...] = ()
         self.gives_floats = False
+        self.variant: tuple[str, Callable[..., Any]] | None = None
         self.keeps_star = self.keeps_out = self.keeps_shapes = False
         self.__wrapped__ = plain
         self.__doc__ = forward.__doc__
@@ -156,6 +158,19 @@ class Op(Generic[P, R]):
         self.alike = tuple(map(self.inputs.index, names))
         self.__class__ = Op
 
+    def takes(self, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Declares that calls with one more argument are those of another function, which gets it by name.
+
+        ``@add.takes("alpha")``: without `alpha`, a call costs no more than before.
+        """
+
+        def declare(variant: Callable[..., Any]) -> Callable[..., Any]:
+            self.variant = name, variant
+            self.__class__ = Op
+            return variant
+
+        return declare
+
     def explain(self, arrays: Sequence[Any], attrs: dict[str, Any], error: Exception) -> NoReturn:
         """Raises an error of the forward again as a lucid error that names the op and its arguments."""
         got = ", ".join(f"{a.dtype}{list(a.shape)}" if hasattr(a, "dtype") else repr(a) for a in arrays)
@@ -190,5 +205,24 @@ def declare(
 
 def function(composed: F) -> F:
     """Registers a function composed of ops under its name. Used as a decorator."""
-    FUNCTIONS[composed.__name__] = composed
-    return composed
+    made = numpy_names(composed)
+    FUNCTIONS[composed.__name__] = made
+    return made
+
+
+def numpy_names(composed: F) -> F:
+    """Makes a function take NumPy's names, `axis` for `dim` and `keepdims` for `keepdim`, as PyTorch's functions do."""
+    code = composed.__code__
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    if "dim" not in names or "axis" in names:
+        return composed
+
+    @functools.wraps(composed)
+    def named(*args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            for other, own in NUMPY_NAMES.items():
+                if other in kwargs:
+                    kwargs[own] = kwargs.pop(other)
+        return composed(*args, **kwargs)
+
+    return cast("F", named)

@@ -46,7 +46,7 @@ REFUSED = [
     (lambda: X.gather(0, lucid.tensor([0])), ShapeError, r"gather: index must have as many axes"),
     (lambda: X.gather(1, lucid.zeros(3, 1, dtype="int64")), ShapeError, r"gather: index must not be larger"),
     (lambda: X.gather(1, -IDS), AxisError, r"gather: indices must not be negative; got -2"),
-    (lambda: X.gather(1, IDS + 3), AxisError, r"gather_at: index 3 is out of bounds for axis 1 with size 3"),
+    (lambda: X.gather(1, IDS + 3), AxisError, r"gather: indices along axis 1 must be below 3; got"),
     (lambda: X.gather(1, X), DtypeError, r"gather: index must be of integers; got float32"),
     (lambda: X.gather(2, IDS), AxisError, r"gather: axis 2 is out of range"),
     (lambda: X.scatter(1, IDS, lucid.ones(1, 1)), ShapeError, r"scatter: src must not be smaller than index"),
@@ -106,12 +106,11 @@ REFUSED = [
     (lambda: F.ctc_loss(lucid.ones(3, 1, 2), IDS[:, :1], [3], [1]), AxisError, r"other than blank=0; got \[0\]"),
     (lambda: F.ctc_loss(lucid.ones(3, 1, 2), IDS[:, 1:2], [4], [1]), AxisError, r"must be from 1 to 3; got \[4\]"),
     (lambda: F.ctc_loss(lucid.ones(3), IDS, [3], [1]), ShapeError, r"must be numbers \(T, N, C\) or \(T, C\)"),
-    (lambda: X.repeat_interleave(lucid.tensor([1])), TypeError, r"repeats must be an int; got Tensor"),
     (lambda: lucid.full((2,), "a"), DtypeError, r"expected a number; got str"),
     (lambda: lucid.randint(3, 3, (2,)), ShapeError, r"randint: high must be greater than low; got low=3, high=3"),
     (lambda: lucid.multinomial(lucid.zeros(3), 1), ShapeError, r"multinomial: weights must be finite and not"),
     (lambda: lucid.multinomial(lucid.tensor([0.0, 1.0]), 2), ShapeError, r"2 draws without replacement, but a row has"),
-    (lambda: lucid.softmax(X, axis=1), TypeError, r"softmax\(\) got an unexpected keyword argument 'axis'"),
+    (lambda: lucid.softmax(X, axes=1), TypeError, r"softmax\(\) got an unexpected keyword argument 'axes'"),
 ]  # fmt: skip
 
 

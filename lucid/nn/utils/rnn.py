@@ -17,7 +17,7 @@ import numpy as np
 from ...errors import DtypeError, ShapeError
 from ...ops.creation import arange, full
 from ...ops.elementwise import astype, lt, where
-from ...ops.index import getitem, index_add
+from ...ops.index import getitem, index_sum
 from ...ops.shape import cat, reshape, stack, transpose, unsqueeze
 from ...tensor import Tensor, as_tensor
 from ...tracer.dim import concrete
@@ -74,7 +74,7 @@ class PackedSequence:
             raise ShapeError(f"PackedSequence: the indices must order {batch} sequences; got {order.tolist()}")
         times, places = _positions(sizes, order)
         shape = (steps, batch, *data.shape[1:])
-        self.padded = index_add(data, Tensor(times), Tensor(places), index=("*", "*"), shape=shape)
+        self.padded = index_sum(data, Tensor(times), Tensor(places), index=("*", "*"), shape=shape)
         lengths = np.empty(batch, np.int64)
         lengths[order] = (sizes[:, None] > np.arange(batch)).sum(0)
         self.lengths = Tensor(lengths)
