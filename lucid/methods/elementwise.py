@@ -20,10 +20,10 @@ class Elementwise:
     # --- arithmetic
 
     def add(self, y: Any, *, alpha: Any = None) -> Tensor:
-        return F["add"](self, y, alpha=alpha)
+        return F["add"](self, y) if alpha is None else F["add"](self, y, alpha=alpha)
 
     def sub(self, y: Any, *, alpha: Any = None) -> Tensor:
-        return F["sub"](self, y, alpha=alpha)
+        return F["sub"](self, y) if alpha is None else F["sub"](self, y, alpha=alpha)
 
     def mul(self, y: Any) -> Tensor:
         return F["mul"](self, y)

@@ -24,23 +24,28 @@ class Reductions:
     def sum(
         self, dim: Dims = None, keepdim: bool = False, dtype: Any = None, *, axis: Any = None, keepdims: Any = None
     ) -> Tensor:
-        return F["sum"](self, dim, keepdim, dtype, axis=axis, keepdims=keepdims)
+        dim, keepdim = dim if axis is None else axis, keepdim if keepdims is None else keepdims
+        return F["sum"](self, dim, keepdim, dtype)
 
     def mean(
         self, dim: Dims = None, keepdim: bool = False, dtype: Any = None, *, axis: Any = None, keepdims: Any = None
     ) -> Tensor:
-        return F["mean"](self, dim, keepdim, dtype, axis=axis, keepdims=keepdims)
+        dim, keepdim = dim if axis is None else axis, keepdim if keepdims is None else keepdims
+        return F["mean"](self, dim, keepdim, dtype)
 
     def prod(
         self, dim: Dims = None, keepdim: bool = False, dtype: Any = None, *, axis: Any = None, keepdims: Any = None
     ) -> Tensor:
-        return F["prod"](self, dim, keepdim, dtype, axis=axis, keepdims=keepdims)
+        dim, keepdim = dim if axis is None else axis, keepdim if keepdims is None else keepdims
+        return F["prod"](self, dim, keepdim, dtype)
 
     def amax(self, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: Any = None) -> Tensor:
-        return F["amax"](self, dim, keepdim, axis=axis, keepdims=keepdims)
+        dim, keepdim = dim if axis is None else axis, keepdim if keepdims is None else keepdims
+        return F["amax"](self, dim, keepdim)
 
     def amin(self, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: Any = None) -> Tensor:
-        return F["amin"](self, dim, keepdim, axis=axis, keepdims=keepdims)
+        dim, keepdim = dim if axis is None else axis, keepdim if keepdims is None else keepdims
+        return F["amin"](self, dim, keepdim)
 
     @numpy_names
     def max(self, dim: Any = None, keepdim: bool = False) -> Any:
@@ -53,18 +58,22 @@ class Reductions:
     def argmax(
         self, dim: int | None = None, keepdim: bool = False, *, axis: Any = None, keepdims: Any = None
     ) -> Tensor:
-        return F["argmax"](self, dim, keepdim, axis=axis, keepdims=keepdims)
+        dim, keepdim = dim if axis is None else axis, keepdim if keepdims is None else keepdims
+        return F["argmax"](self, dim, keepdim)
 
     def argmin(
         self, dim: int | None = None, keepdim: bool = False, *, axis: Any = None, keepdims: Any = None
     ) -> Tensor:
-        return F["argmin"](self, dim, keepdim, axis=axis, keepdims=keepdims)
+        dim, keepdim = dim if axis is None else axis, keepdim if keepdims is None else keepdims
+        return F["argmin"](self, dim, keepdim)
 
     def any(self, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: Any = None) -> Tensor:
-        return F["any"](self, dim, keepdim, axis=axis, keepdims=keepdims)
+        dim, keepdim = dim if axis is None else axis, keepdim if keepdims is None else keepdims
+        return F["any"](self, dim, keepdim)
 
     def all(self, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: Any = None) -> Tensor:
-        return F["all"](self, dim, keepdim, axis=axis, keepdims=keepdims)
+        dim, keepdim = dim if axis is None else axis, keepdim if keepdims is None else keepdims
+        return F["all"](self, dim, keepdim)
 
     @numpy_names
     def var(self, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: float = 1) -> Tensor:
@@ -79,7 +88,8 @@ class Reductions:
         return F["norm"](self, p, dim, keepdim)
 
     def logsumexp(self, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: Any = None) -> Tensor:
-        return F["logsumexp"](self, dim, keepdim, axis=axis, keepdims=keepdims)
+        dim, keepdim = dim if axis is None else axis, keepdim if keepdims is None else keepdims
+        return F["logsumexp"](self, dim, keepdim)
 
     @numpy_names
     def cumsum(self, dim: int, dtype: Any = None) -> Tensor:

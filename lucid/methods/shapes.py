@@ -38,7 +38,7 @@ class Shapes:
         return F["unflatten"](self, dim, sizes)
 
     def squeeze(self, dim: Dims = None, *, axis: Dims = None) -> Tensor:
-        return F["squeeze"](self, dim, axis=axis)
+        return F["squeeze"](self, dim if axis is None else axis)
 
     @numpy_names
     def unsqueeze(self, dim: Any) -> Tensor:

@@ -95,9 +95,6 @@ def _checked(name: str, x: Tensor, dim: int, index: Any) -> tuple[Tensor, int]:
         )
     if indices._data.size and int(indices._data.min()) < 0:
         raise AxisError(f"{name}: indices must not be negative; got {indices._data.min()}")
-    reach = x._data.shape[axis]
-    if indices._data.size and int(indices._data.max()) >= reach:
-        raise AxisError(f"{name}: indices along axis {dim} must be below {reach}; got {indices._data.max()}")
     return indices, axis
 
 
@@ -153,7 +150,7 @@ def scatter(
     if source.dtype != x.dtype:
         source = astype(source, x.dtype)
     if reduce == "add":
-        return x + gather_sum(source, indices, dim=axis, shape=x.shape)
+        return _summed("scatter", x, indices, axis, source)
     return (scatter_at if reduce is None else scatter_product)(x, indices, source, dim=axis)
 
 
@@ -174,7 +171,15 @@ def scatter_add(x: Tensor, dim: int, index: Any, src: Any) -> Tensor:
     tensor([[ 0.,  0., 11.]])
     """
     indices, axis = _checked("scatter_add", x, dim, index)
-    return x + gather_sum(_source("scatter_add", src, indices), indices, dim=axis, shape=x.shape)
+    return _summed("scatter_add", x, indices, axis, _source("scatter_add", src, indices))
+
+
+def _summed(name: str, x: Tensor, indices: Tensor, axis: int, source: Tensor) -> Tensor:
+    """Adds elements at indices, which must lie within the axis: beyond it they would meet a neighbouring row."""
+    reach = x._data.shape[axis]
+    if indices._data.size and int(indices._data.max()) >= reach:
+        raise AxisError(f"{name}: indices along axis {axis} must be below {reach}; got {indices._data.max()}")
+    return x + gather_sum(source, indices, dim=axis, shape=x.shape)
 
 
 def _source(name: str, src: Any, indices: Tensor) -> Tensor:

@@ -128,7 +128,7 @@ def call_of(op: Op[Any, Any]) -> Callable[..., Any]:
     """
     names: dict[str, Any] = {
         "_op": op,
-        "_forward": op.forward,
+        "_forward": op.ufunc or op.forward,
         "_defaults": op.defaults,
         "_optional": op.optional,
         "_missing": _MISSING,

@@ -6,6 +6,8 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, cast
 
+import numpy as np
+
 from ..errors import AxisError, DtypeError, ShapeError
 from .call import NUMPY_NAMES, call_of
 
@@ -86,6 +88,7 @@ class Op(Generic[P, R]):
         self.promoted: tuple[int, ...] = ()
         self.alike: tuple[int, ...] = ()
         self.gives_floats = False
+        self.ufunc: np.ufunc | None = None
         self.variant: tuple[str, Callable[..., Any]] | None = None
         self.keeps_star = self.keeps_out = self.keeps_shapes = False
         self.__wrapped__ = plain
@@ -156,6 +159,11 @@ class Op(Generic[P, R]):
     def needs_one_dtype(self, *names: str) -> None:
         """Declares that some inputs must have one dtype; the op raises an error otherwise."""
         self.alike = tuple(map(self.inputs.index, names))
+        self.__class__ = Op
+
+    def computed_by(self, ufunc: np.ufunc) -> None:
+        """Declares that the forward does nothing but call a ufunc, so that a call need not pass through it."""
+        self.ufunc = ufunc
         self.__class__ = Op
 
     def takes(self, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
