@@ -10,8 +10,10 @@ import numpy as np
 
 from .errors import DtypeError, GradientError
 from .hookable import Hookable
+from .layout import Layout
 from .methods import Methods
 from .readout import Readout
+from .shape import Size
 from .tracer.backward import backward as _backward
 from .tracer.dim import has_dim
 from .tracer.mode import MODE, GradMode
@@ -23,10 +25,11 @@ __all__ = ["Parameter", "Tensor", "as_tensor", "from_numpy", "op", "tensor"]
 P = ParamSpec("P")
 
 
-class Tensor(Methods, Readout, Hookable):
+class Tensor(Methods, Layout, Readout, Hookable):
     """An n-dimensional array that can record operations for automatic differentiation.
 
-    Create it with `lucid.tensor`, `lucid.zeros` and the like; ``Tensor(array)`` wraps a NumPy array without copying it.
+    Create it with `lucid.tensor`, `lucid.zeros` and the like, or with `lucid.from_numpy`, which does not copy an array.
+    ``Tensor([1, 2])`` has these elements in float32, and ``Tensor(3, 4)`` unspecified ones in that shape: zeros, here.
 
     Attributes:
         grad: the gradient that `backward` accumulated, or None.
@@ -40,19 +43,29 @@ class Tensor(Methods, Readout, Hookable):
     # NumPy leaves mixed expressions such as ``array + tensor`` to the Tensor.
     __array_ufunc__ = None
 
-    def __init__(self, data: np.ndarray[Any, Any], requires_grad: bool = False) -> None:
-        self._data = data if type(data) is np.ndarray else _plain(data)
+    def __init__(self, *data: Any) -> None:
+        self._hold(given(data, np.dtype(np.float32)))
+
+    def _hold(self, data: np.ndarray[Any, Any], requires_grad: bool = False) -> Tensor:
+        """Takes an array, without a copy, as that of a new leaf."""
+        self._data = data
         self._value: Value | None = None
         self._requires_grad = False
         self.grad: Tensor | None = None
         if requires_grad:
             self.requires_grad = True
+        return self
 
     # --- properties
 
     @property
-    def shape(self) -> tuple[int, ...]:
+    def shape(self) -> Size:
         """The size of each axis."""
+        return Size(self._data.shape)
+
+    @property
+    def _extent(self) -> tuple[int, ...]:
+        """The same as a plain tuple, which takes half the time; functions of several ops read it."""
         return self._data.shape
 
     @property
@@ -97,17 +110,14 @@ class Tensor(Methods, Readout, Hookable):
         """The tensor with its axes in reversed order."""
         return OPS["permute"](self, dims=tuple(range(self.ndim))[::-1])
 
-    def size(self, dim: int | None = None) -> int | tuple[int, ...]:
+    def size(self, dim: int | None = None, *, axis: int | None = None) -> int | Size:
         """Returns the shape, or the size of one axis."""
-        return self.shape if dim is None else self.shape[dim]
+        dim = dim if axis is None else axis
+        return self.shape if dim is None else self._extent[dim]
 
     def dim(self) -> int:
         """Returns the number of axes."""
         return self._data.ndim
-
-    def numel(self) -> int:
-        """Returns the number of elements."""
-        return self._data.size
 
     def is_floating_point(self) -> bool:
         """Returns whether the elements are floating-point numbers."""
@@ -175,14 +185,14 @@ class Tensor(Methods, Readout, Hookable):
             else:
                 # A broadcast view would be read-only, and shared with its source.
                 own = g._data.base is None and g._data.flags.writeable and g not in shared
-                leaf.grad = Tensor(g._data if own else g._data.copy())
+                leaf.grad = Tensor._wrap(g._data if own else g._data.copy())
                 shared.add(g)
 
     def detach(self) -> Tensor:
         """Returns a tensor that shares the data but is detached from the graph (torch.Tensor.detach)."""
         if MODE.get().trace is not None:
             return OPS["detach"](self)
-        return Tensor(self._data)
+        return Tensor._wrap(self._data)
 
     # --- internals
 
@@ -203,11 +213,11 @@ class Tensor(Methods, Readout, Hookable):
 
     def _alias(self) -> Tensor:
         """Returns a new leaf with the same data."""
-        return Tensor(self._data, self._requires_grad)
+        return around(self._data, self._requires_grad)
 
     def _sample(self, first: bool = False) -> Tensor:
         """Returns a new leaf without gradients: the same data, or the first slice along the first axis."""
-        return Tensor(self._data[0] if first else self._data)
+        return around(self._data[0] if first else self._data)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copies and pickles are new leaves: a graph refers only to the tensor that it was recorded with."""
@@ -240,23 +250,47 @@ class Parameter(Tensor):
     __slots__ = ()
 
     def __init__(self, data: Tensor | np.ndarray[Any, Any], requires_grad: bool = True) -> None:
-        super().__init__(data._data if isinstance(data, Tensor) else np.asarray(data), requires_grad)
+        self._hold(data._data if isinstance(data, Tensor) else np.asarray(data), requires_grad)
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
 
 
 def _rebuilt(kind: type[Tensor], data: np.ndarray[Any, Any], requires_grad: bool, grad: Tensor | None) -> Tensor:
-    tensor = kind(data, requires_grad)
+    tensor: Tensor = object.__new__(kind)._hold(data, requires_grad)
     tensor.grad = grad
     return tensor
 
 
-def _plain(data: Any) -> np.ndarray[Any, Any]:
-    """Converts scalars and array subclasses to plain arrays; np.matrix, for one, multiplies differently."""
-    if not isinstance(data, (np.ndarray, np.generic)):
-        raise TypeError(f"Tensor() wraps a NumPy array; got {type(data).__name__}; use lucid.tensor()")
-    return np.asarray(data)
+def around(data: Any, requires_grad: bool = False) -> Tensor:
+    """Returns a new leaf that shares memory with an array; a subclass such as np.matrix becomes a plain one."""
+    return _rebuilt(Tensor, np.asarray(data), requires_grad, None)
+
+
+def given(data: tuple[Any, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """Returns what a constructor gets as an array: sizes make zeros, a sequence is copied, a tensor is shared."""
+    sizes = sizes_given(data)
+    if sizes is not None:
+        return np.zeros([n.__index__() for n in sizes], dtype)
+    (source,) = data
+    if isinstance(source, Tensor):
+        if source.dtype != dtype:
+            raise DtypeError(f"a {dtype} tensor shares no elements with one of {source.dtype}; use x.to('{dtype}')")
+        return source._read("Tensor()")
+    if not isinstance(source, (list, tuple, np.ndarray)):
+        raise TypeError(f"Tensor() takes sizes or one sequence of numbers; got {source!r}; use lucid.tensor()")
+    return tensor(source, dtype)._data
+
+
+def sizes_given(data: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """Returns the sizes that a constructor gets, one by one or as a shape; None if it gets elements."""
+    if len(data) == 1 and isinstance(data[0], Size):
+        return data[0]
+    if len(data) == 1 and not isinstance(data[0], (int, np.integer)):
+        return None
+    if not all(isinstance(n, (int, np.integer)) for n in data):
+        raise TypeError(f"Tensor() takes sizes or one sequence of numbers; got {data}; use lucid.tensor()")
+    return data or (0,)
 
 
 def initial_gradient(output: Tensor, gradient: Tensor | None) -> Tensor:
@@ -267,7 +301,7 @@ def initial_gradient(output: Tensor, gradient: Tensor | None) -> Tensor:
                 f"backward: gradient can be omitted for a single element only; got shape {output.shape}, "
                 "so pass the gradient or reduce the tensor first, with sum() or mean()"
             )
-        return Tensor(np.ones(output._data.shape, output.dtype))
+        return around(np.ones(output._data.shape, output.dtype))
     gradient = as_tensor(gradient)
     if gradient.shape != output.shape:
         raise GradientError(f"backward: gradient has shape {gradient.shape}, but the tensor has {output.shape}")
@@ -353,7 +387,7 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
         array = array.astype(np.float32)
     if array.dtype.kind not in "fiub":
         raise DtypeError(f"tensor: elements must be numbers or bools; got {array.dtype}")
-    return Tensor(array, requires_grad)
+    return around(array, requires_grad)
 
 
 def _of_sizes(data: Any, dtype: Any) -> Tensor:
@@ -378,7 +412,7 @@ def as_tensor(data: Any, dtype: Any = None) -> Tensor:
     if isinstance(data, Tensor) and (dtype is None or data.dtype == dtype):
         return data
     if isinstance(data, np.ndarray) and (dtype is None or data.dtype == dtype) and data.dtype.kind in "fiub":
-        return Tensor(data)
+        return around(data)
     return tensor(data, dtype)
 
 

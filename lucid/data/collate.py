@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DtypeError, ShapeError
-from ..tensor import Tensor, as_tensor, tensor
+from ..tensor import Tensor, around, as_tensor, tensor
 
 __all__ = ["default_collate", "pad_collate"]
 
@@ -94,7 +94,7 @@ def _padded(arrays: list[np.ndarray[Any, Any]], batch_first: bool, padding_value
         row[: len(array)] = array
     if not batch_first:
         padded = np.ascontiguousarray(padded.swapaxes(0, 1))
-    return Tensor(padded), Tensor(lengths)
+    return around(padded), around(lengths)
 
 
 def _by_field(samples: Sequence[Any], collate: Callable[[Sequence[Any]], Any]) -> Any:

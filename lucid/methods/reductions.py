@@ -24,28 +24,33 @@ class Reductions:
     def sum(
         self, dim: Dims = None, keepdim: bool = False, dtype: Any = None, *, axis: Any = None, keepdims: Any = None
     ) -> Tensor:
-        dim, keepdim = dim if axis is None else axis, keepdim if keepdims is None else keepdims
-        return F["sum"](self, dim, keepdim, dtype)
+        if axis is None and keepdims is None:
+            return F["sum"](self, dim, keepdim, dtype)
+        return F["sum"](self, dim, keepdim, dtype, axis=axis, keepdims=keepdims)
 
     def mean(
         self, dim: Dims = None, keepdim: bool = False, dtype: Any = None, *, axis: Any = None, keepdims: Any = None
     ) -> Tensor:
-        dim, keepdim = dim if axis is None else axis, keepdim if keepdims is None else keepdims
-        return F["mean"](self, dim, keepdim, dtype)
+        if axis is None and keepdims is None:
+            return F["mean"](self, dim, keepdim, dtype)
+        return F["mean"](self, dim, keepdim, dtype, axis=axis, keepdims=keepdims)
 
     def prod(
         self, dim: Dims = None, keepdim: bool = False, dtype: Any = None, *, axis: Any = None, keepdims: Any = None
     ) -> Tensor:
-        dim, keepdim = dim if axis is None else axis, keepdim if keepdims is None else keepdims
-        return F["prod"](self, dim, keepdim, dtype)
+        if axis is None and keepdims is None:
+            return F["prod"](self, dim, keepdim, dtype)
+        return F["prod"](self, dim, keepdim, dtype, axis=axis, keepdims=keepdims)
 
     def amax(self, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: Any = None) -> Tensor:
-        dim, keepdim = dim if axis is None else axis, keepdim if keepdims is None else keepdims
-        return F["amax"](self, dim, keepdim)
+        if axis is None and keepdims is None:
+            return F["amax"](self, dim, keepdim)
+        return F["amax"](self, dim, keepdim, axis=axis, keepdims=keepdims)
 
     def amin(self, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: Any = None) -> Tensor:
-        dim, keepdim = dim if axis is None else axis, keepdim if keepdims is None else keepdims
-        return F["amin"](self, dim, keepdim)
+        if axis is None and keepdims is None:
+            return F["amin"](self, dim, keepdim)
+        return F["amin"](self, dim, keepdim, axis=axis, keepdims=keepdims)
 
     @numpy_names
     def max(self, dim: Any = None, keepdim: bool = False) -> Any:
@@ -58,22 +63,26 @@ class Reductions:
     def argmax(
         self, dim: int | None = None, keepdim: bool = False, *, axis: Any = None, keepdims: Any = None
     ) -> Tensor:
-        dim, keepdim = dim if axis is None else axis, keepdim if keepdims is None else keepdims
-        return F["argmax"](self, dim, keepdim)
+        if axis is None and keepdims is None:
+            return F["argmax"](self, dim, keepdim)
+        return F["argmax"](self, dim, keepdim, axis=axis, keepdims=keepdims)
 
     def argmin(
         self, dim: int | None = None, keepdim: bool = False, *, axis: Any = None, keepdims: Any = None
     ) -> Tensor:
-        dim, keepdim = dim if axis is None else axis, keepdim if keepdims is None else keepdims
-        return F["argmin"](self, dim, keepdim)
+        if axis is None and keepdims is None:
+            return F["argmin"](self, dim, keepdim)
+        return F["argmin"](self, dim, keepdim, axis=axis, keepdims=keepdims)
 
     def any(self, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: Any = None) -> Tensor:
-        dim, keepdim = dim if axis is None else axis, keepdim if keepdims is None else keepdims
-        return F["any"](self, dim, keepdim)
+        if axis is None and keepdims is None:
+            return F["any"](self, dim, keepdim)
+        return F["any"](self, dim, keepdim, axis=axis, keepdims=keepdims)
 
     def all(self, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: Any = None) -> Tensor:
-        dim, keepdim = dim if axis is None else axis, keepdim if keepdims is None else keepdims
-        return F["all"](self, dim, keepdim)
+        if axis is None and keepdims is None:
+            return F["all"](self, dim, keepdim)
+        return F["all"](self, dim, keepdim, axis=axis, keepdims=keepdims)
 
     @numpy_names
     def var(self, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: float = 1) -> Tensor:
@@ -88,8 +97,9 @@ class Reductions:
         return F["norm"](self, p, dim, keepdim)
 
     def logsumexp(self, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: Any = None) -> Tensor:
-        dim, keepdim = dim if axis is None else axis, keepdim if keepdims is None else keepdims
-        return F["logsumexp"](self, dim, keepdim)
+        if axis is None and keepdims is None:
+            return F["logsumexp"](self, dim, keepdim)
+        return F["logsumexp"](self, dim, keepdim, axis=axis, keepdims=keepdims)
 
     @numpy_names
     def cumsum(self, dim: int, dtype: Any = None) -> Tensor:

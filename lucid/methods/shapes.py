@@ -40,9 +40,8 @@ class Shapes:
     def squeeze(self, dim: Dims = None, *, axis: Dims = None) -> Tensor:
         return F["squeeze"](self, dim if axis is None else axis)
 
-    @numpy_names
-    def unsqueeze(self, dim: Any) -> Tensor:
-        return F["unsqueeze"](self, dim)
+    def unsqueeze(self, dim: Any = None, *, axis: Any = None) -> Tensor:
+        return F["unsqueeze"](self, dim) if axis is None else F["unsqueeze"](self, axis)
 
     def ravel(self) -> Tensor:
         return F["ravel"](self)
@@ -100,7 +99,6 @@ class Shapes:
     def unfold(self, dimension: int, size: int, step: int) -> Tensor:
         return F["unfold"](self, dimension, size, step)
 
-    @numpy_names
     def split(self, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
         return F["split"](self, split_size_or_sections, dim)
 
@@ -174,6 +172,15 @@ class Shapes:
         return F["diagonal"](self, offset, dim1, dim2)
 
     # --- new tensors
+
+    def new(self, *data: Any) -> Tensor:
+        return F["new"](self, *data)
+
+    def new_tensor(self, data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+        return F["new_tensor"](self, data, dtype, requires_grad)
+
+    def new_empty(self, *shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+        return F["new_empty"](self, *shape, dtype=dtype, requires_grad=requires_grad)
 
     def new_zeros(self, *shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
         return F["new_zeros"](self, *shape, dtype=dtype, requires_grad=requires_grad)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from ..errors import StateDictError
-from ..tensor import Parameter, Tensor, as_tensor
+from ..tensor import Parameter, Tensor, around, as_tensor
 from ..tracer.mode import MODE
 from ..tracer.tree import LEAF, Structure, flatten, unflatten
 
@@ -241,7 +241,7 @@ class Module:
             if set_to_none or parameter.grad is None:
                 parameter.grad = None
             else:
-                parameter.grad = Tensor(np.zeros_like(parameter._data))
+                parameter.grad = around(np.zeros_like(parameter._data))
 
     def apply(self: M, fn: Callable[[Module], Any]) -> M:
         """Calls a function on this module and every module below it, the innermost first."""
@@ -261,7 +261,7 @@ class Module:
             if tensor.is_floating_point() and tensor.dtype != dtype:
                 tensor._replace(tensor._data.astype(dtype))
                 if tensor.grad is not None:
-                    tensor.grad = Tensor(tensor.grad._data.astype(dtype))
+                    tensor.grad = around(tensor.grad._data.astype(dtype))
         return self
 
     def float(self: M) -> M:
@@ -284,7 +284,7 @@ class Module:
         for path, module in self._paths(""):
             for name, tensor in (*module._parameters.items(), *module._buffers.items()):
                 if tensor is not None and not (name in module._transient and name in module._buffers):
-                    state[prefix + (f"{path}.{name}" if path else name)] = Tensor(tensor._data)
+                    state[prefix + (f"{path}.{name}" if path else name)] = around(tensor._data)
         return state
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> Unmatched:
@@ -415,7 +415,7 @@ def example_of(module: Module) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
                 yield as_tensor(leaf)
             else:
                 shape, dtype = leaf
-                yield Tensor(rng.standard_normal(shape).astype(dtype))
+                yield around(rng.standard_normal(shape).astype(dtype))
 
     args, kwargs = unflatten(summary.structure, tensors())
     return args, kwargs

@@ -35,6 +35,7 @@ from . import diagonal as _diagonal
 from . import einsum as _einsum
 from . import embedding as _embedding  # noqa: F401
 from . import gru as _gru  # noqa: F401
+from . import kinds as _kinds  # noqa: F401
 from . import layer_norm as _layer_norm  # noqa: F401
 from . import lstm as _lstm  # noqa: F401
 from . import pad as _pad  # noqa: F401
@@ -43,6 +44,7 @@ from . import scan as _scan  # noqa: F401
 from . import scatter as _scatter
 from . import select as _select
 from . import tile as _tile
+from . import ufuncs as _ufuncs  # noqa: F401
 from .conversion import *
 from .creation import *
 from .cumulative import *

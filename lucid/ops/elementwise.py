@@ -422,11 +422,3 @@ def ge(x: Array, y: Array, /) -> Array:
     tensor([False,  True,  True])
     """
     return np.greater_equal(x, y)
-
-
-for _op, _ufunc in (
-    *((add, np.add), (sub, np.subtract), (mul, np.multiply), (neg, np.negative), (abs, np.absolute), (sign, np.sign)),
-    *((tanh, np.tanh), (maximum, np.maximum), (minimum, np.minimum)),
-    *((eq, np.equal), (ne, np.not_equal), (lt, np.less), (le, np.less_equal), (gt, np.greater), (ge, np.greater_equal)),
-):
-    _op.computed_by(_ufunc)

@@ -83,15 +83,15 @@ def _checked(name: str, x: Tensor, dim: int, index: Any) -> tuple[Tensor, int]:
         raise DtypeError(f"{name}: index must be of integers; got {indices.dtype}")
     if indices.ndim != x.ndim:
         raise ShapeError(
-            f"{name}: index must have as many axes as the tensor; got shapes {indices.shape} and {x.shape}"
+            f"{name}: index must have as many axes as the tensor; got shapes {indices._extent} and {x._extent}"
         )
     if not -x.ndim <= dim < x.ndim:
         raise AxisError(f"{name}: axis {dim} is out of range for a tensor with {x.ndim} axes")
     axis = dim % x.ndim
-    if any(m > n for d, (m, n) in enumerate(zip(indices.shape, x.shape, strict=True)) if d != axis):
+    if any(m > n for d, (m, n) in enumerate(zip(indices._extent, x._extent, strict=True)) if d != axis):
         raise ShapeError(
-            f"{name}: index must not be larger than the tensor, except along axis {dim}; got shapes {indices.shape} "
-            f"and {x.shape}"
+            f"{name}: index must not be larger than the tensor, except along axis {dim}; got shapes {indices._extent} "
+            f"and {x._extent}"
         )
     if indices._data.size and int(indices._data.min()) < 0:
         raise AxisError(f"{name}: indices must not be negative; got {indices._data.min()}")
@@ -184,6 +184,7 @@ def _summed(name: str, x: Tensor, indices: Tensor, axis: int, source: Tensor) ->
 
 def _source(name: str, src: Any, indices: Tensor) -> Tensor:
     source = as_tensor(src)
-    if source.ndim != indices.ndim or any(m > n for m, n in zip(indices.shape, source.shape, strict=True)):
-        raise ShapeError(f"{name}: src must not be smaller than index; got shapes {source.shape} and {indices.shape}")
-    return source if same_shape(source.shape, indices.shape) else source[tuple(slice(None, n) for n in indices.shape)]
+    have, wanted = source._extent, indices._extent
+    if source.ndim != indices.ndim or any(m > n for m, n in zip(wanted, have, strict=True)):
+        raise ShapeError(f"{name}: src must not be smaller than index; got shapes {have} and {wanted}")
+    return source if same_shape(have, wanted) else source[tuple(slice(None, n) for n in wanted)]

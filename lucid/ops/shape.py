@@ -87,9 +87,9 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     if first > last:
         raise ShapeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
     merged = 1
-    for n in x.shape[first : last + 1]:
+    for n in x._extent[first : last + 1]:
         merged *= n
-    return reshape_to(x, shape=(*x.shape[:first], merged, *x.shape[last + 1 :]))
+    return reshape_to(x, shape=(*x._extent[:first], merged, *x._extent[last + 1 :]))
 
 
 @function
@@ -100,7 +100,7 @@ def unflatten(x: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     (2, 3, 4)
     """
     axis = normal_axis(dim, x.ndim)
-    return reshape_to(x, shape=(*x.shape[:axis], *sizes_of((tuple(sizes),)), *x.shape[axis + 1 :]))
+    return reshape_to(x, shape=(*x._extent[:axis], *sizes_of((tuple(sizes),)), *x._extent[axis + 1 :]))
 
 
 @op
@@ -185,7 +185,7 @@ def t(x: Tensor) -> Tensor:
     (3, 2)
     """
     if x.ndim > 2:
-        raise ShapeError(f"t: expected at most two axes; got shape {x.shape}, so use transpose or permute")
+        raise ShapeError(f"t: expected at most two axes; got shape {x._extent}, so use transpose or permute")
     return transpose(x, 0, 1) if x.ndim == 2 else x
 
 
@@ -247,10 +247,10 @@ def expand(x: Tensor, *shape: Any) -> Tensor:
     sizes = sizes_of(shape)
     extra = len(sizes) - x.ndim
     if extra < 0:
-        raise ShapeError(f"expand: {len(sizes)} sizes for a tensor with {x.ndim} axes; got {sizes} for {x.shape}")
+        raise ShapeError(f"expand: {len(sizes)} sizes for a tensor with {x.ndim} axes; got {sizes} for {x._extent}")
     if -1 in sizes[:extra]:
-        raise ShapeError(f"expand: -1 stands for an axis that the tensor does not have; got {sizes} for {x.shape}")
-    return expand_to(x, shape=tuple(x.shape[i - extra] if n == -1 else n for i, n in enumerate(sizes)))
+        raise ShapeError(f"expand: -1 stands for an axis that the tensor does not have; got {sizes} for {x._extent}")
+    return expand_to(x, shape=tuple(x._extent[i - extra] if n == -1 else n for i, n in enumerate(sizes)))
 
 
 @function
@@ -346,13 +346,16 @@ def _(g: Any, out: Any, dim: int) -> Any:
 
 
 @function
-def split(x: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+def split(
+    x: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0, *, axis: int | None = None
+) -> tuple[Tensor, ...]:
     """Splits along an axis into parts of one size (the last may be smaller) or of the given sizes (torch.split).
 
     >>> [part.shape for part in lucid.split(lucid.ones(5), 2)]
     [(2,), (2,), (1,)]
     """
-    n = x.shape[normal_axis(dim, x.ndim)]
+    dim = dim if axis is None else axis
+    n = x._extent[normal_axis(dim, x.ndim)]
     if isinstance(split_size_or_sections, int):
         step = split_size_or_sections
         if step <= 0:
@@ -373,7 +376,7 @@ def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """
     if chunks <= 0:
         raise ShapeError(f"chunk: the number of parts must be positive; got {chunks}")
-    return split(x, max(1, -(-x.shape[normal_axis(dim, x.ndim)] // chunks)), dim)
+    return split(x, max(1, -(-x._extent[normal_axis(dim, x.ndim)] // chunks)), dim)
 
 
 @function
@@ -383,4 +386,4 @@ def unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     >>> [part.item() for part in lucid.unbind(lucid.arange(3))]
     [0, 1, 2]
     """
-    return tuple(squeeze(part, dim) for part in split(x, 1, dim)) if x.shape[normal_axis(dim, x.ndim)] else ()
+    return tuple(squeeze(part, dim) for part in split(x, 1, dim)) if x._extent[normal_axis(dim, x.ndim)] else ()

@@ -168,18 +168,6 @@ def _(x: Shape, *others: Any, **_: Any) -> Shape:
     return x
 
 
-@rule("isin")
-def _(elements: Shape, test_elements: Shape, **_: Any) -> Shape:
-    return elements
-
-
-@rule("places_in_order")
-def _(ordered: Shape, values: Shape, right: bool) -> Shape:
-    if len(ordered) > 1:
-        fits(ordered[:-1], values[:-1])
-    return values
-
-
 @rule("surprise")
 def _(x: Shape, y: Shape, **_: Any) -> Shape:
     return broadcast(x, y)
@@ -414,23 +402,6 @@ def _(weight: Shape, indices: Shape, padding: Any) -> Shape:
 @rule("nonzero_at")
 def _(x: Shape) -> Shape:
     return (None, len(x))
-
-
-@rule("repeated_places")
-def _(counts: Shape) -> Shape:
-    return (None,)
-
-
-@rule("bincount")
-def _(x: Shape, weights: Any, minlength: int) -> Shape:
-    if weights is not None:
-        fits(weights, x)
-    return (None,)
-
-
-@rule("row_order")
-def _(x: Shape) -> Shape:
-    return x[:1]
 
 
 @rule("ordered")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError, StateDictError, TraceError
-from ..tensor import Tensor
+from ..tensor import Tensor, around
 from ..tracer.mode import MODE, enable_grad
 from ..tracer.op import Array
 from .joined import Joined
@@ -122,7 +122,7 @@ class Optimizer:
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is not None:
-                    p.grad = None if set_to_none else Tensor(np.zeros_like(p.grad._data))
+                    p.grad = None if set_to_none else around(np.zeros_like(p.grad._data))
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Updates every parameter that has a gradient, in place.
@@ -169,7 +169,7 @@ class Optimizer:
             state = self.state[p] = {**slots, **{k: v for k, v in (state or {}).items() if k in slots}}
             for name, start in slots.items():
                 if name != "step" and not isinstance(state[name], Tensor):
-                    state[name] = Tensor(np.full(p.shape, start, p.dtype))
+                    state[name] = around(np.full(p.shape, start, p.dtype))
         return state
 
     def _batches(self, params: Iterable[Tensor], options: Mapping[str, Any]) -> Iterator[list[Tensor]]:
@@ -360,7 +360,7 @@ def _fit(
         elif name == "step":
             state[name] = float(array.item())
         else:
-            state[name] = Tensor(np.array(array, p.dtype, order="C"))
+            state[name] = around(np.array(array, p.dtype, order="C"))
     return state
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import ExportError
 from ..nn.module import Module, example_of
 from ..nn.rnn import RNNBase
-from ..tensor import Tensor, as_tensor
+from ..tensor import Tensor, around, as_tensor
 from ..tracer.graph import Graph
 from ..tracer.node import Value
 from ..tracer.size import Size
@@ -61,7 +61,7 @@ class Example:
             shape = (2, 3) if module.batch_first else (3, 2)
             dtype = next(module.parameters()).dtype
             x = np.random.default_rng(0).standard_normal((*shape, module.input_size)).astype(dtype)
-            return (Tensor(x),), {}
+            return (around(x),), {}
         raise ExportError(
             f"to_onnx: {type(module).__name__} was never called, so its inputs are not known; pass example inputs, "
             "as in to_onnx(model, x), or call the model once"
@@ -69,7 +69,7 @@ class Example:
 
     def arguments(self, arrays: Arrays) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Returns the arguments of a call with these arrays in place of the example's."""
-        args, kwargs = unflatten(self._structure, iter([Tensor(arrays[name]) for name in self.names]))
+        args, kwargs = unflatten(self._structure, iter([around(arrays[name]) for name in self.names]))
         return args, kwargs
 
     def note_roles(self, graph: Graph, axes: Mapping[str, Axis]) -> None:

@@ -373,7 +373,7 @@ def _captured(op: Op[Any, Any], x: Any, trace: Trace) -> Any:
     """Returns an input as a traced node stores it: a value for a tensor or array, a number, or None."""
     if x is None or type(x) in _NUMBERS:
         return x
-    return trace.value_of(x if isinstance(x, op.tensor) else op.tensor(np.asarray(x)))
+    return trace.value_of(x if isinstance(x, op.tensor) else op.tensor._wrap(np.asarray(x)))
 
 
 def _recorded(

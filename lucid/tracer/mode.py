@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 if TYPE_CHECKING:
     from .trace import Trace
 
-__all__ = ["MODE", "GradMode", "Mode", "current_trace", "enable_grad", "is_grad_enabled", "no_grad", "set_grad_enabled"]
+__all__ = [
+    "MODE",
+    "GradMode",
+    "Mode",
+    "current_trace",
+    "enable_grad",
+    "inference_mode",
+    "is_grad_enabled",
+    "no_grad",
+    "set_grad_enabled",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -117,7 +127,19 @@ class set_grad_enabled(GradMode):  # noqa: N801 - PyTorch's name
         return super().__call__(function)
 
 
-class no_grad(GradMode):  # noqa: N801 - PyTorch's name
+class _Bare(GradMode):
+    """A mode that decorates with parentheses, ``@no_grad()``, and without, ``@no_grad``."""
+
+    _mode: bool
+
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        return object.__new__(cls) if function is None else cls()(function)
+
+    def __init__(self, function: Callable[..., Any] | None = None) -> None:
+        super().__init__(self._mode)
+
+
+class no_grad(_Bare):  # noqa: N801 - PyTorch's name
     """Disables gradient recording: a context manager and a decorator (torch.no_grad).
 
     >>> x = lucid.ones(2, requires_grad=True)
@@ -127,11 +149,26 @@ class no_grad(GradMode):  # noqa: N801 - PyTorch's name
     False
     """
 
-    def __init__(self) -> None:
-        super().__init__(False)
+    _mode = False
 
 
-class enable_grad(GradMode):  # noqa: N801 - PyTorch's name
+class inference_mode(GradMode):  # noqa: N801 - PyTorch's name
+    """Disables gradient recording, like `no_grad`; with ``mode=False`` it changes nothing (torch.inference_mode).
+
+    >>> with lucid.inference_mode():
+    ...     y = lucid.ones(2, requires_grad=True) * 2
+    >>> y.requires_grad
+    False
+    """
+
+    def __new__(cls, mode: Any = True) -> Any:
+        return cls()(mode) if callable(mode) else object.__new__(cls)
+
+    def __init__(self, mode: Any = True) -> None:
+        super().__init__(False if mode else is_grad_enabled())
+
+
+class enable_grad(_Bare):  # noqa: N801 - PyTorch's name
     """Enables gradient recording inside `no_grad`: a context manager and a decorator (torch.enable_grad).
 
     >>> x = lucid.ones(2, requires_grad=True)
@@ -141,5 +178,4 @@ class enable_grad(GradMode):  # noqa: N801 - PyTorch's name
     True
     """
 
-    def __init__(self) -> None:
-        super().__init__(True)
+    _mode = True

@@ -113,7 +113,7 @@ class Sizes:
     def wrap(self, data: np.ndarray[Any, Any], value: Value | None = None) -> Any:
         """Returns a tensor with data that the trace computed before, as that of a value."""
         if value is None:
-            return self.tensor(data)
+            return self.tensor._wrap(data)
         return self.tensor._traced._of(data, value, self.shape_of(value), self)
 
     def call(self, op: Op[Any, Any], inputs: Sequence[Any], attrs: dict[str, Any], parts: Sequence[Any]) -> list[Shape]:
@@ -220,7 +220,7 @@ def call_symbolic(
 def _operand(op: Op[Any, Any], x: Any, trace: Trace) -> Any:
     if x is None or type(x) in (Dim, bool, int, float):
         return x
-    return trace.value_of(x if isinstance(x, op.tensor) else op.tensor(np.asarray(x)))
+    return trace.value_of(x if isinstance(x, op.tensor) else op.tensor._wrap(np.asarray(x)))
 
 
 def _saved(

@@ -71,12 +71,9 @@ def test_what_is_no_number_is_refused(data):
 
 
 def test_wrapping_what_is_no_array():
-    with pytest.raises(TypeError, match=r"list; use lucid.tensor\(\)"):
-        lucid.Tensor([1.0, 2.0])
     with pytest.raises(TypeError, match="from_numpy"):
         lucid.from_numpy([1.0])
-    assert type(lucid.Tensor(np.ones(2).view(np.recarray))._data) is np.ndarray
-    assert type(lucid.Tensor(np.float32(1))._data) is np.ndarray
+    assert type(lucid.from_numpy(np.ones(2).view(np.recarray))._data) is np.ndarray
 
 
 def test_strides_of_every_kind():
@@ -261,7 +258,7 @@ def test_requires_grad():
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
 def test_copies_are_leaves_of_their_own(duplicate):
     for kind in (lucid.Tensor, nn.Parameter):
-        x = kind(np.array([1.0, 2.0]), requires_grad=True)
+        x = lucid.tensor([1.0, 2.0], requires_grad=True) if kind is lucid.Tensor else kind(np.array([1.0, 2.0]))
         (x * x).sum().backward()
         twin = duplicate(x)
         assert type(twin) is kind
@@ -310,7 +307,6 @@ def test_arrays_of_other_classes():
         ("cuda", "onnxruntime"),
         ("device", "CPU"),
         ("grad_fn", "repr"),
-        ("type", r"x\.to\(dtype\)"),
         ("nothing_", "has no attribute 'nothing_'$"),
         ("_", "has no attribute '_'$"),
     ],

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...errors import ExportError
 from ...export.to_onnx import export
-from ...tensor import Tensor
+from ...tensor import around
 from ...tracer.trace import input_names
 from ...tracer.tree import Structure, unflatten
 from ..session.spec import as_array, evaluate
@@ -181,7 +181,7 @@ class Signature:
         self, lowering: Any, threads: int | None, parts: int, arrays: Sequence[Array], verify: bool = True
     ) -> Candidate:
         compiled = self.compiled
-        tensors = [Tensor(array) for array in arrays]
+        tensors = [around(array) for array in arrays]
         args, kwargs = unflatten(self.structure, iter(tensors))
         names = input_names(compiled.model, args, kwargs)
         flat = compiled.flat(self.structure)

@@ -47,6 +47,7 @@ ELSEWHERE: dict[str, str] = {
     **dict.fromkeys(("lstm", "lstm_backward", "lstm_tangent"), "tests/nn/test_lstm_gru.py"),
     **dict.fromkeys(("gru", "gru_backward", "gru_tangent"), "tests/nn/test_lstm_gru.py"),
     **dict.fromkeys(("allclose", "equal"), "tests/ops/test_functions.py"),
+    **dict.fromkeys(("type", "new", "new_tensor", "new_empty"), "tests/tensor/test_idioms.py"),
     "scan": "tests/ops/test_scan.py",
     **dict.fromkeys(
         ("uniform", "gaussian", "integers", "permutation", "bernoulli", "bernoulli_like", "multinomial"),
