@@ -156,6 +156,10 @@ def index_add(x: Tensor, dim: int, index: Any, source: Tensor, *, alpha: Any = 1
     axis, indices = _slices("index_add", x, dim, index)
     if source.dtype != x.dtype:
         raise DtypeError(f"index_add: source must have the dtype of the tensor, {x.dtype}; got {source.dtype}")
+    have, wanted = source._data.shape, list(x._data.shape)
+    wanted[axis] = indices._data.shape[0]
+    if have != tuple(wanted):
+        raise ShapeError(f"index_add: source must have the shape {tuple(wanted)}; got {have}")
     if alpha != 1:
         source = source * alpha
     return x + index_sum(source, indices, index=(*(slice(None),) * axis, "*"), shape=x.shape)

@@ -56,7 +56,8 @@ def unfold(x: Tensor, dimension: int, size: int, step: int) -> Tensor:
             [2, 3]])
     """
     if not x.ndim:
-        x = reshape_to(x, shape=(1,))
+        normal_axis(dimension, 1)
+        return narrow(reshape_to(x, shape=(1,)), 0, 0, size)
     axis = normal_axis(dimension, x.ndim)
     if size < 0 or step < 1 or size > x.shape[axis]:
         raise ShapeError(

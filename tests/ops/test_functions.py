@@ -128,6 +128,7 @@ def test_arguments_by_name():
         (lambda: lucid.searchsorted(IDS, 1, right=True, side="left"), ValueError, r"contradicts right=True"),
         (lambda: X.index_add(0, IDS, X.double()), DtypeError, r"index_add: source must have the dtype.*float64"),
         (lambda: X.index_add(0, IDS + 1, X), AxisError, r"index_add: indices must be from -2 to 1; got 1 to 2|0 to 2"),
+        (lambda: X.index_add(0, IDS, X[:1]), ShapeError, r"source must have the shape \(2, 3\); got \(1, 3\)"),
         (lambda: X.index_fill(0, X[0], 1), ShapeError, r"index_fill: index must be one row of integers"),
         (lambda: X.index_fill(0, IDS, X[0]), ShapeError, r"value must be a number, or a tensor without axes"),
         (lambda: X.take_along_dim(IDS, 1), ShapeError, r"take_along_dim: as many axes"),
