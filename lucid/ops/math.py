@@ -341,7 +341,7 @@ def fmod(x: Array, y: Array, /) -> Array:
     >>> lucid.fmod(lucid.tensor([7.0, -7.0]), 4)
     tensor([ 3., -3.])
     """
-    if np.result_type(x, y).kind in "iub" and not np.all(y):
+    if np.result_type(x, y).kind in "iu" and not np.all(y):
         raise RangeError(f"fmod: integers cannot be divided by 0; got {y}")
     return np.fmod(x, y)
 
