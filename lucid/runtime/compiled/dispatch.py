@@ -11,7 +11,7 @@ import numpy as np
 
 from ...errors import ExportError
 from ...export.to_onnx import export
-from ...tensor import around
+from ...tensor import Tensor
 from ...tracer.trace import input_names
 from ...tracer.tree import Structure, unflatten
 from ..session.spec import as_array, evaluate
@@ -181,7 +181,7 @@ class Signature:
         self, lowering: Any, threads: int | None, parts: int, arrays: Sequence[Array], verify: bool = True
     ) -> Candidate:
         compiled = self.compiled
-        tensors = [around(array) for array in arrays]
+        tensors = [Tensor._wrap(array) for array in arrays]
         args, kwargs = unflatten(self.structure, iter(tensors))
         names = input_names(compiled.model, args, kwargs)
         flat = compiled.flat(self.structure)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...nn.module import Module
-from ...tensor import Tensor, around
+from ...tensor import Tensor
 from ...tracer.tree import LEAF, Structure, flatten, unflatten
 
 __all__ = ["Flattened", "is_tensor", "key_of"]
@@ -53,7 +53,7 @@ class Flattened(Module):
 
     def returned(self, arrays: Sequence[np.ndarray[Any, Any]]) -> Any:
         """Rebuilds the model's result from these arrays; further arrays are ignored."""
-        tensors = [around(array) for array in arrays]
+        tensors = [Tensor._wrap(array) for array in arrays]
         if self._row is not None:
             # The usual result needs no traversal: this overhead follows each call.
             return tuple(tensors[: self._row])
