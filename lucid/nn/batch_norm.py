@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import ShapeError
 from ..ops.creation import ones, zeros
 from ..ops.normalization import batch_norm
-from ..tensor import Parameter, Tensor
+from ..tensor import Parameter, Tensor, around
 from ..tracer.mode import current_trace
 from . import init
 from .module import Module
@@ -46,7 +46,7 @@ class _BatchNorm(Module):
         tracked = track_running_stats
         self.register_buffer("running_mean", zeros(num_features, dtype=dtype) if tracked else None)
         self.register_buffer("running_var", ones(num_features, dtype=dtype) if tracked else None)
-        self.register_buffer("num_batches_tracked", Tensor(np.array(0)) if tracked else None)
+        self.register_buffer("num_batches_tracked", around(np.array(0)) if tracked else None)
 
     def reset_running_stats(self) -> None:
         """Sets the running mean to zeros, the running variance to ones, and the count to 0."""
@@ -114,7 +114,7 @@ class BatchNorm1d(_BatchNorm):
     Source: S. Ioffe and C. Szegedy (2015), "Batch normalization".
 
     Example:
-        >>> norm = nn.BatchNorm1d(1, eps=0.0)
+        >>> norm = nn.BatchNorm1d(1, eps=1e-9)
         >>> norm(lucid.tensor([[1.0], [3.0]])).tolist()
         [[-1.0], [1.0]]
         >>> norm.running_mean

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from ..errors import StateDictError
-from ..tensor import Parameter, Tensor
+from ..tensor import Parameter, Tensor, around
 from ..tracer.mode import MODE
 from ..tracer.run import RUN, assigns
 from .call import summary_of
@@ -277,7 +277,7 @@ class Module(Hooked):
             if set_to_none or parameter.grad is None:
                 parameter.grad = None
             else:
-                parameter.grad = Tensor(np.zeros_like(parameter._data))
+                parameter.grad = around(np.zeros_like(parameter._data))
 
     def apply(self: M, fn: Callable[[Module], Any]) -> M:
         """Calls a function on this module and every module below it, the innermost first."""
@@ -299,7 +299,7 @@ class Module(Hooked):
             if tensor.is_floating_point() and tensor.dtype != dtype:
                 tensor._replace(tensor._data.astype(dtype))
                 if tensor.grad is not None:
-                    tensor.grad = Tensor(tensor.grad._data.astype(dtype))
+                    tensor.grad = around(tensor.grad._data.astype(dtype))
         return self
 
     def float(self: M) -> M:
@@ -322,7 +322,7 @@ class Module(Hooked):
         for path, module in self._paths(""):
             for name, tensor in (*module._parameters.items(), *module._buffers.items()):
                 if tensor is not None and not (name in module._transient and name in module._buffers):
-                    state[prefix + (f"{path}.{name}" if path else name)] = Tensor(tensor._data)
+                    state[prefix + (f"{path}.{name}" if path else name)] = around(tensor._data)
         return state
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> Unmatched:

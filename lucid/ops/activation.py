@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import ShapeError
 from ..tensor import Tensor, op
 from ..tracer.op import Array, function
-from .elementwise import exp, floating, gt, le, sigmoid, tanh, where
+from .elementwise import exp, gt, le, sigmoid, tanh, where
 from .erf import erf_array
 from .shape import reshape_to, split
 
@@ -92,8 +92,6 @@ def silu(x: Array, /) -> Array:
     >>> lucid.nn.functional.silu(lucid.tensor([-1.0, 2.0]))
     tensor([-0.2689,  1.7616])
     """
-    if type(x) is np.ndarray and x.dtype.kind != "f":
-        x = floating(x)
     y = np.exp(-x)
     y += 1
     return x / y

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import RangeError, ShapeError
-from ..tensor import Tensor, as_tensor, op
+from ..tensor import Tensor, around, as_tensor, op
 from ..tracer.op import Array, function
 from .activation import softplus
 from .elementwise import abs, eq, exp, log, lt, maximum, where
@@ -297,4 +297,4 @@ def quantile_loss(
     if target.shape != (input.shape[:-1] if several else input.shape):
         raise ShapeError(f"quantile_loss: input has shape {input.shape}, but target has {target.shape}")
     distance = (unsqueeze(target, -1) if several else target) - input
-    return reduced("quantile_loss", distance * where(lt(distance, 0), Tensor(q - 1), Tensor(q)), reduction)
+    return reduced("quantile_loss", distance * where(lt(distance, 0), around(q - 1), around(q)), reduction)

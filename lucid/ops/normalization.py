@@ -51,13 +51,14 @@ def batch_norm(
         input: (N, C, *); the others: (C,); the result: that of `input`.
 
     Raises:
-        ShapeError: the shapes do not fit. ValueError: a batch of one element per channel has no variance, or there are
-        no running values outside of training. TraceError: running values cannot be updated in an exported graph.
+        ShapeError: the shapes do not fit. ValueError: a batch of one element per channel has no variance, there are no
+        running values outside of training, or `eps` is not positive. TraceError: running values cannot be updated in
+        an exported graph.
 
     Source: S. Ioffe and C. Szegedy (2015), "Batch normalization".
 
     >>> x, zero, one = lucid.tensor([[1.0], [3.0]]), lucid.zeros(1), lucid.ones(1)
-    >>> lucid.nn.functional.batch_norm(x, zero, one, training=True, eps=0.0)
+    >>> lucid.nn.functional.batch_norm(x, zero, one, training=True, eps=1e-9)
     tensor([[-1.],
             [ 1.]])
     >>> zero, one
@@ -70,6 +71,8 @@ def batch_norm(
     for name, tensor in given.items():
         if tensor is not None and tensor.shape != (channels,):
             raise ShapeError(f"batch_norm: {name} must have the shape ({channels},); got {tensor.shape}")
+    if eps <= 0:
+        raise ValueError(f"batch_norm: eps must be positive; got {eps}")
     along = (channels, *[1] * (input.ndim - 2))
     if not training:
         if running_mean is None or running_var is None:

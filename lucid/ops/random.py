@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ShapeError
+from ..errors import RangeError, ShapeError
 from ..tensor import Tensor, op
+from ..tracer.extent import broadcast
 from ..tracer.op import Array, function
 from ..tracer.run import RUN, Run
+from .conversion import detach
 from .creation import arange, ones
 from .elementwise import astype, eq, log
 from .extremum import argmax
@@ -23,6 +25,7 @@ __all__ = [
     "get_rng_state",
     "manual_seed",
     "multinomial",
+    "normal",
     "rand",
     "rand_like",
     "randint",
@@ -93,7 +96,7 @@ def uniform(*, shape: tuple[int, ...], low: float, high: float, dtype: Any) -> A
 
 
 @op(no_gradient=_CONSTANT, no_export=_RANDOM)
-def normal(*, shape: tuple[int, ...], mean: float, std: float, dtype: Any) -> Array:
+def gaussian(*, shape: tuple[int, ...], mean: float, std: float, dtype: Any) -> Array:
     """Draws from the normal distribution."""
     draws = _generator().standard_normal(shape, dtype=dtype if dtype in (np.float32, np.float64) else np.float64)
     return (draws * std + mean).astype(dtype, copy=False)
@@ -125,13 +128,40 @@ def exponential_like(x: Array, /) -> Array:
     return np.maximum(draws, np.finfo(x.dtype).tiny).astype(x.dtype, copy=False)
 
 
+def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, dtype: Any = None) -> Tensor:
+    """Draws from normal distributions (torch.normal). The draws have no gradients.
+
+    Args:
+        mean: the mean, a number or a tensor of means.
+        std: the standard deviation, a number or a tensor.
+        size: the shape, if both are numbers.
+        dtype: the dtype, if both are numbers.
+
+    >>> lucid.normal(0.0, 1.0, (2, 3)).shape
+    (2, 3)
+    """
+    if not isinstance(mean, Tensor) and not isinstance(std, Tensor):
+        if size is None:
+            raise TypeError("normal: size must be given if mean and std are numbers")
+        if std < 0:
+            raise RangeError(f"normal: std must not be negative; got {std}")
+        kind = np.dtype(dtype or np.float32)
+        return gaussian(shape=sizes_of((size,)), mean=float(mean), std=float(std), dtype=kind)
+    if not np.all(getattr(std, "_data", std) >= 0):
+        raise RangeError(f"normal: std must not be negative; got {std}")
+    middle, spread = (detach(x) if isinstance(x, Tensor) else x for x in (mean, std))
+    shape = broadcast(*[x.shape if isinstance(x, Tensor) else () for x in (mean, std)])
+    draws = gaussian(shape=shape, mean=0.0, std=1.0, dtype=(mean if isinstance(mean, Tensor) else std).dtype)
+    return draws * spread + middle
+
+
 def randn(*shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Draws from the standard normal distribution (torch.randn).
 
     >>> lucid.randn(2, 3).shape
     (2, 3)
     """
-    made: Tensor = normal(shape=sizes_of(shape), mean=0.0, std=1.0, dtype=np.dtype(dtype or np.float32))
+    made: Tensor = gaussian(shape=sizes_of(shape), mean=0.0, std=1.0, dtype=np.dtype(dtype or np.float32))
     return made.requires_grad_() if requires_grad else made
 
 

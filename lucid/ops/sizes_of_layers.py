@@ -8,6 +8,7 @@ from typing import Any
 
 from ..tracer.extent import broadcast, equal
 from ..tracer.graph import Graph
+from . import sizes_of_searches  # noqa: F401 - its rules
 from .sizes import Shape, fits, rule
 
 __all__: list[str] = []

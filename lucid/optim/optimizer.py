@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError, StateDictError, TraceError
-from ..tensor import Tensor, touch
+from ..tensor import Tensor, around, touch
 from ..tracer.mode import MODE, enable_grad
 from ..tracer.op import Array
 from ..tracer.run import RUN
@@ -135,7 +135,7 @@ class Optimizer:
                 if p.grad is not None:
                     if run is not None:
                         run.gradients.append(p)
-                    p.grad = None if set_to_none else Tensor(np.zeros_like(p.grad._data))
+                    p.grad = None if set_to_none else around(np.zeros_like(p.grad._data))
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Updates every parameter that has a gradient, in place.
@@ -182,7 +182,7 @@ class Optimizer:
             state = self.state[p] = {**slots, **{k: v for k, v in (state or {}).items() if k in slots}}
             for name, start in slots.items():
                 if name not in NUMBERS and not isinstance(state[name], Tensor):
-                    state[name] = Tensor(np.full(p.shape, start, p.dtype))
+                    state[name] = around(np.full(p.shape, start, p.dtype))
         return state
 
     def _batches(self, params: Iterable[Tensor], options: Mapping[str, Any]) -> Iterator[list[Tensor]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..tensor import Tensor
+from ..tensor import Tensor, around
 from .joined import NUMBERS
 
 __all__ = ["fit", "malformed"]
@@ -51,5 +51,5 @@ def fit(
         elif name in NUMBERS:
             state[name] = float(array.item())
         else:
-            state[name] = Tensor(np.array(array, p.dtype, order="C"))
+            state[name] = around(np.array(array, p.dtype, order="C"))
     return state

@@ -21,9 +21,9 @@ PACKAGE = ROOT / "lucid"
 ORDER = (
     ("errors", "malloc"),
     ("tracer",),
-    ("methods", "readout", "hookable"),
+    ("methods", "readout", "hookable", "shape", "layout"),
     ("tensor",),
-    ("traced",),
+    ("traced", "kinds"),
     ("autograd",),
     ("ops",),
     ("nn",),

@@ -161,7 +161,7 @@ def _(step: Step) -> Placement:
     return step.placements[1]
 
 
-@places("index_add")
+@places("index_sum")
 def _(step: Step) -> Placement:
     """Covers only the addition of rows to a table, as in the gradient of an embedding."""
     rows, indices = step.placements[:2]
