@@ -9,6 +9,7 @@ import numpy as np
 from ..errors import ShapeError
 from ..tensor import Tensor, as_tensor, op
 from ..tracer.op import Array, function
+from .conversion import clone
 from .creation import arange
 from .elementwise import le, ne, where
 from .extremum import Extremum
@@ -80,6 +81,8 @@ def diff(x: Tensor, n: int = 1, dim: int = -1, prepend: Any = None, append: Any 
     if n < 0:
         raise ShapeError(f"diff: n must not be negative; got {n}")
     axis = normal_axis(dim, x.ndim)
+    if n == 0:
+        return clone(x)  # without what is joined to it, as in PyTorch
     joined = [as_tensor(part) for part in (prepend, x, append) if part is not None]
     x = cat(joined, axis) if len(joined) > 1 else x
     before = (slice(None),) * axis

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DtypeError
+from .described import described
 from .dim import Dim
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ SETTLED_FLOATS = frozenset(pair for pair in SETTLED if _FLOATS & set(pair)) | {(
 def _type(x: Any) -> type:
     kind = type(x.n if type(x) is Dim else number(x))
     if kind not in _NUMBERS:
-        raise DtypeError(f"expected Tensors, arrays or numbers; got {kind.__name__}")
+        raise DtypeError(f"expected Tensors, arrays or numbers; got {described(x)}")
     return kind
 
 

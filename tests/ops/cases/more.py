@@ -100,6 +100,15 @@ NAMES: list[Case] = [
         call=lambda f, x, before, after: f(x, prepend=before, append=after),
         note="longer",
     ),
+    row(
+        "diff",
+        floats(2, 3),
+        floats(2, 1),
+        ref=lambda x, before: x,
+        call=lambda f, x, before: f(x, 0, prepend=before),
+        note="none",
+        derivative=False,
+    ),
     row("diff", bools(5), ref=lambda x: x[1:] != x[:-1], note="bools"),
     # --- statistics
     row("count_nonzero", ints(3, 2, 4), ref=lambda x, dim: np.count_nonzero(x, axis=dim), dim=1),
