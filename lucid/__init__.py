@@ -13,14 +13,27 @@ import numpy as _np
 
 from . import autograd, errors, ops, tracer
 from .autograd import grad
+from .kinds import (
+    BoolTensor,
+    ByteTensor,
+    DoubleTensor,
+    FloatTensor,
+    HalfTensor,
+    IntTensor,
+    LongTensor,
+    ShortTensor,
+    is_tensor,
+)
 from .malloc import keep_pages as _keep_pages
 from .ops import *
+from .shape import Size
 from .tensor import Parameter, Tensor, as_tensor, from_numpy, op, tensor
-from .tracer import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from .tracer import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from .tracer.promotion import promote_types, result_type
 
 if TYPE_CHECKING:
     from . import checkpoint as checkpoint
-    from . import data, export, nn, optim, runtime
+    from . import data, distributions, export, nn, optim, runtime
     from . import io as io
     from .checkpoint import load_checkpoint, save_checkpoint
     from .io import load, save
@@ -28,32 +41,52 @@ if TYPE_CHECKING:
     from .runtime import compile_backward as compile_backward
 
 __all__ = [
+    "BoolTensor",
+    "ByteTensor",
+    "DoubleTensor",
+    "FloatTensor",
+    "HalfTensor",
+    "IntTensor",
+    "LongTensor",
     "Parameter",
+    "ShortTensor",
+    "Size",
     "Tensor",
     "as_tensor",
     "autograd",
     "bool_",
     "data",
+    "distributions",
+    "e",
     "enable_grad",
     "errors",
     "export",
+    "finfo",
     "float16",
     "float32",
     "float64",
     "from_numpy",
     "grad",
+    "iinfo",
+    "inf",
+    "inference_mode",
     "int8",
     "int16",
     "int32",
     "int64",
     "is_grad_enabled",
+    "is_tensor",
     "load",
     "load_checkpoint",
+    "nan",
     "nn",
     "no_grad",
     "op",
     "ops",
     "optim",
+    "pi",
+    "promote_types",
+    "result_type",
     "runtime",
     "save",
     "save_checkpoint",
@@ -65,6 +98,9 @@ __all__ = [
 __all__ += ops.__all__
 
 __version__ = "0.1.0"
+
+e, inf, nan, pi = _np.e, _np.inf, _np.nan, _np.pi
+finfo, iinfo = _np.finfo, _np.iinfo
 
 float16 = _np.dtype("float16")
 float32 = _np.dtype("float32")
@@ -84,6 +120,7 @@ _keep_pages()
 _LAZY = {
     "checkpoint": ("load_checkpoint", "save_checkpoint"),
     "data": (),
+    "distributions": (),
     "export": (),
     "io": ("load", "save"),
     "nn": (),

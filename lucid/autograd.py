@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .errors import GradientError
-from .tensor import Tensor, initial_gradient
+from .tensor import Tensor, around, initial_gradient
 from .tracer.backward import backward
 from .tracer.mode import enable_grad, is_grad_enabled, no_grad
 from .tracer.op import OPS
@@ -183,8 +183,8 @@ def gradgradcheck(
     outputs = _outputs(fn(*args))
     if grad_outputs is None:
         generator = np.random.default_rng(0)
-        grad_outputs = [Tensor(generator.uniform(0.5, 1.5, y.shape)) for y in outputs]
-    arriving = [Tensor(g._data.copy(), requires_grad=True) for g in grad_outputs]
+        grad_outputs = [around(generator.uniform(0.5, 1.5, y.shape)) for y in outputs]
+    arriving = [around(g._data.copy(), requires_grad=True) for g in grad_outputs]
 
     def first(*all_args: Tensor) -> tuple[Tensor, ...]:
         given, incoming = all_args[: len(args)], all_args[len(args) :]
@@ -239,7 +239,7 @@ def _compare(
     """Describes the first error in the gradients; returns None if there is none."""
     # Contiguous copies: the differences are taken in place, whatever views were given.
     args = [
-        Tensor(np.array(x._data, order="C"), requires_grad=x.requires_grad) if isinstance(x, Tensor) else x
+        around(np.array(x._data, order="C"), requires_grad=x.requires_grad) if isinstance(x, Tensor) else x
         for x in args
     ]
     outputs = _outputs(fn(*args))
@@ -251,7 +251,7 @@ def _compare(
             one.reshape(-1)[flat] = 1
             found: tuple[Any, ...] = (None,) * len(checked)
             if y.requires_grad:
-                found = grad(y, [args[i] for i in checked], Tensor(one), retain_graph=True, allow_unused=True)
+                found = grad(y, [args[i] for i in checked], around(one), retain_graph=True, allow_unused=True)
             for i, g in zip(checked, found, strict=True):
                 if g is not None and g.shape != args[i].shape:
                     return f"the gradient of input {i} has shape {g.shape}, but the input has {args[i].shape}"

@@ -13,7 +13,7 @@ import numpy as np
 from .errors import FileError, LucidError, StateDictError
 from .io import open_file, write
 from .ops.random import get_rng_state, set_rng_state
-from .tensor import Tensor
+from .tensor import Tensor, around
 
 __all__ = ["load_checkpoint", "save_checkpoint"]
 
@@ -181,7 +181,7 @@ def _decode(entry: Any, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Any:
         return entry
     ((kind, content),) = entry.items()
     if kind == "tensor":
-        return Tensor(arrays[content])
+        return around(arrays[content])
     if kind == "array":
         return arrays[content]
     if kind == "tuple":

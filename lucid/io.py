@@ -18,7 +18,7 @@ import numpy as np
 
 from .errors import DtypeError, FileError
 from .files import atomic_write
-from .tensor import Tensor
+from .tensor import Tensor, around
 
 __all__ = ["Contents", "load", "open_file", "read", "save", "write"]
 
@@ -91,7 +91,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         FileError: it is truncated or not a safetensors file, or was altered after lucid wrote it.
         DtypeError: it has tensors of a dtype that NumPy lacks.
     """
-    return {name: Tensor(array) for name, array in read(path)[0].items()}
+    return {name: around(array) for name, array in read(path)[0].items()}
 
 
 def write(

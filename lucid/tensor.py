@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, NoReturn, ParamSpec, overload
@@ -10,25 +11,28 @@ import numpy as np
 
 from .errors import DtypeError, GradientError
 from .hookable import Hookable
+from .layout import Layout
 from .methods import Methods
 from .readout import Readout
+from .shape import Size, sizes_given
 from .tracer.backward import backward as _backward
 from .tracer.dim import has_dim
 from .tracer.mode import MODE, GradMode
 from .tracer.node import Value
 from .tracer.op import FUNCTIONS, OPS, Array, Op, declare
 from .tracer.run import RUN
-from .tracer.writes import WRITES, Written
+from .tracer.writes import Written, touch
 
-__all__ = ["Parameter", "Tensor", "as_tensor", "from_numpy", "op", "tensor", "touch"]
+__all__ = ["Parameter", "Tensor", "around", "as_tensor", "from_numpy", "op", "tensor", "touch"]
 
 P = ParamSpec("P")
 
 
-class Tensor(Methods, Readout, Hookable):
+class Tensor(Methods, Layout, Readout, Hookable):
     """An n-dimensional array that can record operations for automatic differentiation.
 
-    Create it with `lucid.tensor`, `lucid.zeros` and the like; ``Tensor(array)`` wraps a NumPy array without copying it.
+    Create it with `lucid.tensor`, `lucid.zeros` and the like, or with `lucid.from_numpy`, which does not copy an array.
+    ``Tensor([1, 2])`` has these elements in float32, and ``Tensor(3, 4)`` unspecified ones in that shape: zeros, here.
 
     Attributes:
         grad: the gradient that `backward` accumulated, or None.
@@ -44,20 +48,30 @@ class Tensor(Methods, Readout, Hookable):
     _traced: ClassVar[type[Any]]
     """The class of tensors in symbolic traces."""
 
-    def __init__(self, data: np.ndarray[Any, Any], requires_grad: bool = False) -> None:
-        self._data = data if type(data) is np.ndarray else _plain(data)
+    def __init__(self, *data: Any) -> None:
+        self._hold(given(data, np.dtype(np.float32)))
+
+    def _hold(self, data: np.ndarray[Any, Any], requires_grad: bool = False) -> Tensor:
+        """Takes an array, without a copy, as that of a new leaf."""
+        self._data = data
         self._value: Value | None = None
         self._requires_grad = False
         self.grad: Tensor | None = None
         self._axes = None
         if requires_grad:
             self.requires_grad = True
+        return self
 
     # --- properties
 
     @property
-    def shape(self) -> tuple[int, ...]:
+    def shape(self) -> Size:
         """The size of each axis."""
+        return Size(self._data.shape)
+
+    @property
+    def _extent(self) -> tuple[int, ...]:
+        """The same as a plain tuple, which takes half the time; functions of several ops read it."""
         return self._data.shape
 
     @property
@@ -102,17 +116,14 @@ class Tensor(Methods, Readout, Hookable):
         """The tensor with its axes in reversed order."""
         return OPS["permute"](self, dims=tuple(range(self.ndim))[::-1])
 
-    def size(self, dim: int | None = None) -> int | tuple[int, ...]:
+    def size(self, dim: int | None = None, *, axis: int | None = None) -> int | Size:
         """Returns the shape, or the size of one axis."""
-        return self.shape if dim is None else self.shape[dim]
+        dim = dim if axis is None else axis
+        return self.shape if dim is None else self._extent[dim]
 
     def dim(self) -> int:
         """Returns the number of axes."""
         return self._data.ndim
-
-    def numel(self) -> int:
-        """Returns the number of elements."""
-        return self._data.size
 
     def is_floating_point(self) -> bool:
         """Returns whether the elements are floating-point numbers."""
@@ -183,14 +194,14 @@ class Tensor(Methods, Readout, Hookable):
             else:
                 # A broadcast view would be read-only, and shared with its source.
                 own = g._data.base is None and g._data.flags.writeable and g not in shared
-                leaf.grad = Tensor(g._data if own else g._data.copy())
+                leaf.grad = Tensor._wrap(g._data if own else g._data.copy())
                 shared.add(g)
 
     def detach(self) -> Tensor:
         """Returns a tensor that shares the data but is detached from the graph (torch.Tensor.detach)."""
         if MODE.get().trace is not None:
             return OPS["detach"](self)
-        return Tensor(self._data)
+        return Tensor._wrap(self._data)
 
     # --- internals
 
@@ -211,11 +222,11 @@ class Tensor(Methods, Readout, Hookable):
 
     def _alias(self) -> Tensor:
         """Returns a new leaf with the same data."""
-        return Tensor(self._data, self._requires_grad)
+        return around(self._data, self._requires_grad)
 
     def _sample(self, first: bool = False) -> Tensor:
         """Returns a new leaf without gradients: the same data, or the first slice along the first axis."""
-        return Tensor(self._data[0] if first else self._data)
+        return around(self._data[0] if first else self._data)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copies and pickles are new leaves: a graph refers only to the tensor that it was recorded with."""
@@ -243,39 +254,36 @@ class Parameter(Tensor):
     __slots__ = ()
 
     def __init__(self, data: Tensor | np.ndarray[Any, Any], requires_grad: bool = True) -> None:
-        super().__init__(data._data if isinstance(data, Tensor) else np.asarray(data), requires_grad)
+        self._hold(data._data if isinstance(data, Tensor) else np.asarray(data), requires_grad)
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
 
 
-def touch(*tensors: Tensor) -> None:
-    """Marks the elements of tensors as overwritten in place, also for graphs that know them by other tensors."""
-    memory = []
-    for tensor in tensors:
-        if tensor._value is not None:
-            tensor._value.version += 1
-        try:
-            written = tensor._written
-        except AttributeError:
-            written = None
-        if written is None or written.data() is not tensor._data:
-            written = tensor._written = WRITES.of(tensor._data)
-        memory.append(written)
-    WRITES.add(memory)
-
-
 def _rebuilt(kind: type[Tensor], data: np.ndarray[Any, Any], requires_grad: bool, grad: Tensor | None) -> Tensor:
-    tensor = kind(data, requires_grad)
+    tensor: Tensor = object.__new__(kind)._hold(data, requires_grad)
     tensor.grad = grad
     return tensor
 
 
-def _plain(data: Any) -> np.ndarray[Any, Any]:
-    """Converts scalars and array subclasses to plain arrays; np.matrix, for one, multiplies differently."""
-    if not isinstance(data, (np.ndarray, np.generic)):
-        raise TypeError(f"Tensor() wraps a NumPy array; got {type(data).__name__}; use lucid.tensor()")
-    return np.asarray(data)
+def around(data: Any, requires_grad: bool = False) -> Tensor:
+    """Returns a new leaf that shares memory with an array; a subclass such as np.matrix becomes a plain one."""
+    return _rebuilt(Tensor, np.asarray(data), requires_grad, None)
+
+
+def given(data: tuple[Any, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """Returns what a constructor gets as an array: sizes make zeros, a sequence is copied, a tensor is shared."""
+    sizes = sizes_given(data)
+    if sizes is not None:
+        return np.zeros([n.__index__() for n in sizes], dtype)
+    (source,) = data
+    if isinstance(source, Tensor):
+        if source.dtype != dtype:
+            raise DtypeError(f"a {dtype} tensor shares no elements with one of {source.dtype}; use x.to('{dtype}')")
+        return source._read("Tensor()")
+    if not isinstance(source, (list, tuple, np.ndarray)):
+        raise TypeError(f"Tensor() takes sizes or one sequence of numbers; got {source!r}; use lucid.tensor()")
+    return tensor(source, dtype)._data
 
 
 def initial_gradient(output: Tensor, gradient: Tensor | None) -> Tensor:
@@ -286,7 +294,7 @@ def initial_gradient(output: Tensor, gradient: Tensor | None) -> Tensor:
                 f"backward: gradient can be omitted for a single element only; got shape {output.shape}, "
                 "so pass the gradient or reduce the tensor first, with sum() or mean()"
             )
-        return Tensor(np.ones(output._data.shape, output.dtype))
+        return around(np.ones(output._data.shape, output.dtype))
     gradient = as_tensor(gradient)
     if gradient.shape != output.shape:
         raise GradientError(f"backward: gradient has shape {gradient.shape}, but the tensor has {output.shape}")
@@ -326,9 +334,8 @@ def op(
         >>> x.grad
         tensor([12.])
     """
-    if forward is None:
-        return lambda forward: declare(forward, Tensor, no_gradient=no_gradient, no_export=no_export)
-    return declare(forward, Tensor, no_gradient=no_gradient, no_export=no_export)
+    declared = functools.partial(declare, tensor=Tensor, no_gradient=no_gradient, no_export=no_export)
+    return declared if forward is None else declared(forward)
 
 
 # --- creating tensors
@@ -372,7 +379,7 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
         array = array.astype(np.float32)
     if array.dtype.kind not in "fiub":
         raise DtypeError(f"tensor: elements must be numbers or bools; got {array.dtype}")
-    return Tensor(array, requires_grad)
+    return around(array, requires_grad)
 
 
 def _brings_array(data: Any) -> bool:
@@ -410,7 +417,7 @@ def as_tensor(data: Any, dtype: Any = None) -> Tensor:
     if isinstance(data, Tensor) and (dtype is None or data.dtype == dtype):
         return data
     if isinstance(data, np.ndarray) and (dtype is None or data.dtype == dtype) and data.dtype.kind in "fiub":
-        return Tensor(data)
+        return around(data)
     return tensor(data, dtype)
 
 

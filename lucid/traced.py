@@ -7,6 +7,7 @@ from typing import Any, cast
 import numpy as np
 
 from .errors import TraceError
+from .shape import Size
 from .tensor import Tensor
 from .tracer.dim import Dim
 from .tracer.location import user_location
@@ -50,12 +51,22 @@ class Traced(Tensor):
         self._held = data
 
     @property
-    def shape(self) -> tuple[int, ...]:
+    def shape(self) -> Size:
+        return Size(self._extent)
+
+    @property
+    def _extent(self) -> tuple[int, ...]:
         return self._held.shape if self._sizes.done else self._shape
 
     def numel(self) -> int:
         count: int = total(self.shape)
         return count
+
+    def stride(self, dim: int | None = None) -> int | tuple[int, ...]:
+        raise TraceError(
+            f"{user_location()}: stride() depends on how NumPy stores a tensor, which no exported model knows; compute "
+            "with x.shape instead"
+        )
 
     def __len__(self) -> int:
         if self.ndim and type(n := cast("Any", self.shape[0])) is Dim:

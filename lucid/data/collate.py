@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DtypeError, ShapeError
-from ..tensor import Tensor, as_tensor, tensor
+from ..tensor import Tensor, around, as_tensor, tensor
 
 __all__ = ["batched", "default_collate", "pad_collate"]
 
@@ -99,8 +99,8 @@ def _padded(arrays: list[np.ndarray[Any, Any]], batch_first: bool, padding_value
     for row, array in zip(padded, arrays, strict=True):
         row[: len(array)] = array
     if batch_first:
-        return batched(Tensor(padded), "batch", "time"), batched(Tensor(lengths))
-    return batched(Tensor(np.ascontiguousarray(padded.swapaxes(0, 1))), "time", "batch"), batched(Tensor(lengths))
+        return batched(around(padded), "batch", "time"), batched(around(lengths))
+    return batched(around(np.ascontiguousarray(padded.swapaxes(0, 1))), "time", "batch"), batched(around(lengths))
 
 
 def _by_field(samples: Sequence[Any], collate: Callable[[Sequence[Any]], Any]) -> Any:

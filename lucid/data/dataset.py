@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..ops.random import randperm
-from ..tensor import Tensor, as_tensor
+from ..tensor import Tensor, around, as_tensor
 from .collate import batched
 
 __all__ = ["Dataset", "Subset", "TensorDataset", "random_split"]
@@ -54,7 +54,7 @@ class TensorDataset(Dataset):
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
         """Returns several samples as `default_collate` would stack them, with one indexing operation per tensor."""
         rows = np.asarray(indices, np.int64)
-        return tuple(batched(Tensor(tensor._data[rows])) for tensor in self.tensors)
+        return tuple(batched(around(tensor._data[rows])) for tensor in self.tensors)
 
 
 class Subset(Dataset):

@@ -41,22 +41,22 @@ def _named(names: str) -> frozenset[str]:
 
 
 _EXACT = _named(
-    "abs amax amin bitwise_and bitwise_not bitwise_or bitwise_xor ceil clip clone concat count detach expand_to fill "
-    "flip floor gather_at hardtanh index_at less_one_at maximum minimum neg nonzero ordered pad_with permute relu "
-    "reshape_to rint scatter_at sign size slice_add slice_at split_to squeeze take_rows tile_by tril triu trunc "
-    "unsqueeze where windows"
+    "abs amax amin bitwise_and bitwise_not bitwise_or bitwise_xor ceil clamp_to clone concat count detach expand_to "
+    "fill flip floor gather_at hardtanh index_at less_one_at maximum minimum neg nonzero_at ordered pad_with passed "
+    "permute relu reshape_to rint scatter_at sign size slice_add slice_at split_to squeeze take_rows tile_by tril "
+    "triu trunc unsqueeze where window_max windows"
 )
 """Ops that round nothing."""
 
 _SUMS = _named(
-    "convolved cumsum gather_sum index_add linear matmul mean recurrent_weight_gradient sum sum_to weight_gradient "
+    "convolved cumsum gather_sum index_sum linear matmul mean recurrent_weight_gradient sum sum_to weight_gradient "
     "windows_sum"
 )
 """Ops whose results are sums of products of their operands."""
 
 _ELEMENTWISE = _named(
-    "add cos div erf exp expm1 floor_divide leaky_relu log log1p log2 mul norm2 pow prod product_or_zero reciprocal "
-    "remainder rsqrt sigmoid sin sqrt square sub tanh"
+    "acos add asin atan atan2 cos cosh cumprod div erf exp expm1 floor_divide fmod hypot leaky_relu log log1p log2 "
+    "log10 mul norm2 pow prod product_or_zero reciprocal remainder rsqrt sigmoid sin sinh sqrt square sub tan tanh"
 )
 """Ops that round to a few units of their results."""
 

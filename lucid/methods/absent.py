@@ -12,7 +12,6 @@ _INSTEAD = {
     "data": "x.detach() shares the elements; lucid.nn.init and optimizers change those of a parameter",
     "device": "tensors are NumPy arrays in the CPU's memory; x.to('cpu') gives the tensor itself",
     "grad_fn": "its repr names the op that made it, and x.is_leaf says whether there was one",
-    "type": "x.dtype is the dtype, and x.to(dtype) converts",
 }
 
 

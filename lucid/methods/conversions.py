@@ -30,6 +30,11 @@ class Conversions:
     ) -> Tensor:
         return F["to"](self, *target, dtype=dtype, device=device, non_blocking=non_blocking, copy=copy)
 
+    def type(self, dtype: Any = None) -> Any:
+        """Converts to a dtype, which may be a class or its name: ``x.type(lucid.LongTensor)``; without one, returns
+        PyTorch's name of the type, such as "torch.FloatTensor"."""
+        return F["type"](self, dtype)
+
     def type_as(self, other: Tensor) -> Tensor:
         """Converts to the dtype of another tensor."""
         return F["to"](self, other.dtype)

@@ -19,11 +19,11 @@ class Elementwise:
 
     # --- arithmetic
 
-    def add(self, y: Any) -> Tensor:
-        return F["add"](self, y)
+    def add(self, y: Any, *, alpha: Any = None) -> Tensor:
+        return F["add"](self, y) if alpha is None else F["add"](self, y, alpha=alpha)
 
-    def sub(self, y: Any) -> Tensor:
-        return F["sub"](self, y)
+    def sub(self, y: Any, *, alpha: Any = None) -> Tensor:
+        return F["sub"](self, y) if alpha is None else F["sub"](self, y, alpha=alpha)
 
     def mul(self, y: Any) -> Tensor:
         return F["mul"](self, y)
@@ -36,6 +36,9 @@ class Elementwise:
 
     def remainder(self, y: Any) -> Tensor:
         return F["remainder"](self, y)
+
+    def fmod(self, y: Any) -> Tensor:
+        return F["fmod"](self, y)
 
     def pow(self, y: Any) -> Tensor:
         return F["pow"](self, y)
@@ -58,6 +61,9 @@ class Elementwise:
     def clamp(self, min: Any = None, max: Any = None) -> Tensor:
         return F["clamp"](self, min, max)
 
+    def clip(self, min: Any = None, max: Any = None) -> Tensor:
+        return F["clip"](self, min, max)
+
     # --- functions
 
     def exp(self) -> Tensor:
@@ -74,6 +80,9 @@ class Elementwise:
 
     def log2(self) -> Tensor:
         return F["log2"](self)
+
+    def log10(self) -> Tensor:
+        return F["log10"](self)
 
     def logaddexp(self, y: Any) -> Tensor:
         return F["logaddexp"](self, y)
@@ -95,6 +104,30 @@ class Elementwise:
 
     def cos(self) -> Tensor:
         return F["cos"](self)
+
+    def tan(self) -> Tensor:
+        return F["tan"](self)
+
+    def asin(self) -> Tensor:
+        return F["asin"](self)
+
+    def acos(self) -> Tensor:
+        return F["acos"](self)
+
+    def atan(self) -> Tensor:
+        return F["atan"](self)
+
+    def atan2(self, y: Any) -> Tensor:
+        return F["atan2"](self, y)
+
+    def hypot(self, y: Any) -> Tensor:
+        return F["hypot"](self, y)
+
+    def sinh(self) -> Tensor:
+        return F["sinh"](self)
+
+    def cosh(self) -> Tensor:
+        return F["cosh"](self)
 
     def tanh(self) -> Tensor:
         return F["tanh"](self)
@@ -121,6 +154,9 @@ class Elementwise:
 
     def trunc(self) -> Tensor:
         return F["trunc"](self)
+
+    def frac(self) -> Tensor:
+        return F["frac"](self)
 
     # --- comparison and logic
 
@@ -174,6 +210,15 @@ class Elementwise:
 
     def isfinite(self) -> Tensor:
         return F["isfinite"](self)
+
+    def equal(self, y: Any) -> bool:
+        return bool(F["equal"](self, y))
+
+    def allclose(self, y: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
+        return bool(F["allclose"](self, y, rtol, atol, equal_nan))
+
+    def isclose(self, y: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
+        return F["isclose"](self, y, rtol, atol, equal_nan)
 
     # --- selection
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .table import F
+from .table import F, numpy_names
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -33,14 +33,18 @@ class Shapes:
     def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
         return F["flatten"](self, start_dim, end_dim)
 
+    @numpy_names
     def unflatten(self, dim: int, sizes: Any) -> Tensor:
         return F["unflatten"](self, dim, sizes)
 
-    def squeeze(self, dim: Dims = None) -> Tensor:
-        return F["squeeze"](self, dim)
+    def squeeze(self, dim: Dims = None, *, axis: Dims = None) -> Tensor:
+        return F["squeeze"](self, dim if axis is None else axis)
 
-    def unsqueeze(self, dim: Any) -> Tensor:
-        return F["unsqueeze"](self, dim)
+    def unsqueeze(self, dim: Any = None, *, axis: Any = None) -> Tensor:
+        return F["unsqueeze"](self, dim) if axis is None else F["unsqueeze"](self, axis)
+
+    def ravel(self) -> Tensor:
+        return F["ravel"](self)
 
     def expand(self, *shape: Any) -> Tensor:
         return F["expand"](self, *shape)
@@ -62,9 +66,12 @@ class Shapes:
     def movedim(self, source: Any, destination: Any) -> Tensor:
         return F["movedim"](self, source, destination)
 
-    def permute(self, *dims: Any) -> Tensor:
+    def swapdims(self, dim0: int, dim1: int) -> Tensor:
+        return F["swapdims"](self, dim0, dim1)
+
+    def permute(self, *order: Any, dims: Any = None) -> Tensor:
         """Permutes the axes: ``x.permute(2, 0, 1)`` or ``x.permute((2, 0, 1))``."""
-        return F["permute"](self, dims[0] if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims)
+        return F["permute"](self, _joined(order, dims))
 
     def t(self) -> Tensor:
         """Transposes a matrix; a vector or a scalar stays as it is."""
@@ -75,58 +82,105 @@ class Shapes:
         """The tensor with its last two axes transposed."""
         return F["transpose"](self, -2, -1)
 
-    def flip(self, *dims: Any) -> Tensor:
+    def flip(self, *axes: Any, dims: Any = None) -> Tensor:
         """Reverses axes: ``x.flip(0, 1)`` or ``x.flip((0, 1))``."""
-        return F["flip"](self, dims[0] if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims)
+        return F["flip"](self, _joined(axes, dims))
 
     # --- parts
+
+    @numpy_names
+    def narrow(self, dim: int, start: Any, length: int) -> Tensor:
+        return F["narrow"](self, dim, start, length)
+
+    @numpy_names
+    def select(self, dim: int, index: int) -> Tensor:
+        return F["select"](self, dim, index)
+
+    def unfold(self, dimension: int, size: int, step: int) -> Tensor:
+        return F["unfold"](self, dimension, size, step)
 
     def split(self, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
         return F["split"](self, split_size_or_sections, dim)
 
+    @numpy_names
     def chunk(self, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
         return F["chunk"](self, chunks, dim)
 
+    @numpy_names
     def unbind(self, dim: int = 0) -> tuple[Tensor, ...]:
         return F["unbind"](self, dim)
 
     def repeat(self, *repeats: Any) -> Tensor:
         return F["repeat"](self, *repeats)
 
-    def tile(self, *dims: Any) -> Tensor:
+    def tile(self, *repeats: Any, dims: Any = None) -> Tensor:
         """Repeats the tensor along its last axes: ``x.tile(2, 3)`` or ``x.tile((2, 3))``."""
-        return F["tile"](self, dims[0] if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims)
+        return F["tile"](self, _joined(repeats, dims))
 
-    def repeat_interleave(self, repeats: int, dim: int | None = None) -> Tensor:
-        return F["repeat_interleave"](self, repeats, dim)
+    @numpy_names
+    def repeat_interleave(
+        self, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
+    ) -> Tensor:
+        return F["repeat_interleave"](self, repeats, dim, output_size=output_size)
 
     def roll(self, shifts: Any, dims: Any = None) -> Tensor:
         return F["roll"](self, shifts, dims)
 
     # --- indexing
 
+    @numpy_names
     def gather(self, dim: int, index: Any) -> Tensor:
         return F["gather"](self, dim, index)
 
-    def scatter(self, dim: int, index: Any, src: Any) -> Tensor:
-        return F["scatter"](self, dim, index, src)
+    @numpy_names
+    def scatter(self, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Tensor:
+        return F["scatter"](self, dim, index, src, value=value, reduce=reduce)
 
+    @numpy_names
     def scatter_add(self, dim: int, index: Any, src: Any) -> Tensor:
         return F["scatter_add"](self, dim, index, src)
 
     def take(self, index: Any) -> Tensor:
         return F["take"](self, index)
 
+    @numpy_names
     def index_select(self, dim: int, index: Any) -> Tensor:
         return F["index_select"](self, dim, index)
 
     def masked_select(self, mask: Any) -> Tensor:
         return F["masked_select"](self, mask)
 
+    @numpy_names
+    def index_fill(self, dim: int, index: Any, value: Any) -> Tensor:
+        return F["index_fill"](self, dim, index, value)
+
+    @numpy_names
+    def index_add(self, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> Tensor:
+        return F["index_add"](self, dim, index, source, alpha=alpha)
+
+    @numpy_names
+    def take_along_dim(self, indices: Any, dim: int | None = None) -> Tensor:
+        return F["take_along_dim"](self, indices, dim)
+
     def nonzero(self, *, as_tuple: bool = False) -> Any:
         return F["nonzero"](self, as_tuple=as_tuple)
 
+    def diag(self, diagonal: int = 0) -> Tensor:
+        return F["diag"](self, diagonal)
+
+    def diagonal(self, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+        return F["diagonal"](self, offset, dim1, dim2)
+
     # --- new tensors
+
+    def new(self, *data: Any) -> Tensor:
+        return F["new"](self, *data)
+
+    def new_tensor(self, data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+        return F["new_tensor"](self, data, dtype, requires_grad)
+
+    def new_empty(self, *shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+        return F["new_empty"](self, *shape, dtype=dtype, requires_grad=requires_grad)
 
     def new_zeros(self, *shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
         return F["new_zeros"](self, *shape, dtype=dtype, requires_grad=requires_grad)
@@ -136,3 +190,10 @@ class Shapes:
 
     def new_full(self, size: Any, fill_value: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
         return F["new_full"](self, size, fill_value, dtype, requires_grad)
+
+
+def _joined(given: tuple[Any, ...], dims: Any) -> Any:
+    """Returns arguments that are given one by one, as one sequence, or by name."""
+    if dims is not None:
+        return dims
+    return given[0] if len(given) == 1 and isinstance(given[0], (tuple, list)) else given

@@ -10,6 +10,7 @@ from .activation import (
     LeakyReLU,
     LogSigmoid,
     LogSoftmax,
+    PReLU,
     ReLU,
     ReLU6,
     Sigmoid,
@@ -19,11 +20,14 @@ from .activation import (
     Tanh,
 )
 from .attention import MultiheadAttention
+from .batch_norm import BatchNorm1d, BatchNorm2d
 from .cells import GRUCell, LSTMCell, RNNCell, RNNCellBase
 from .container import ModuleDict, ModuleList, Sequential
-from .conv import Conv1d
-from .dropout import Dropout
+from .conv import Conv1d, Conv2d
+from .dropout import Dropout, Dropout1d
 from .embedding import Embedding
+from .flatten import Flatten, Unflatten
+from .group_norm import GroupNorm
 from .gru import GRU
 from .identity import Identity
 from .layer_norm import LayerNorm
@@ -31,19 +35,35 @@ from .linear import Linear
 from .loss import (
     BCELoss,
     BCEWithLogitsLoss,
+    CosineEmbeddingLoss,
     CrossEntropyLoss,
     CTCLoss,
+    GaussianNLLLoss,
     HuberLoss,
     KLDivLoss,
     L1Loss,
     MSELoss,
     NLLLoss,
+    QuantileLoss,
     SmoothL1Loss,
+    TripletMarginLoss,
 )
 from .lstm import LSTM
 from .module import Module
+from .parameters import ParameterDict, ParameterList
+from .pool import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveMaxPool1d,
+    AvgPool1d,
+    AvgPool2d,
+    MaxPool1d,
+    MaxPool2d,
+)
+from .rms_norm import RMSNorm
 from .rnn import RNN, RNNBase
 from .scan import scan
+from .transformer import TransformerEncoder, TransformerEncoderLayer
 
 __all__ = [
     "ELU",
@@ -52,14 +72,27 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AdaptiveMaxPool1d",
+    "AvgPool1d",
+    "AvgPool2d",
     "BCELoss",
     "BCEWithLogitsLoss",
+    "BatchNorm1d",
+    "BatchNorm2d",
     "CTCLoss",
     "Conv1d",
+    "Conv2d",
+    "CosineEmbeddingLoss",
     "CrossEntropyLoss",
     "Dropout",
+    "Dropout1d",
     "Embedding",
+    "Flatten",
     "GRUCell",
+    "GaussianNLLLoss",
+    "GroupNorm",
     "Hardtanh",
     "HuberLoss",
     "Identity",
@@ -72,12 +105,19 @@ __all__ = [
     "LogSigmoid",
     "LogSoftmax",
     "MSELoss",
+    "MaxPool1d",
+    "MaxPool2d",
     "Module",
     "ModuleDict",
     "ModuleList",
     "MultiheadAttention",
     "NLLLoss",
+    "PReLU",
     "Parameter",
+    "ParameterDict",
+    "ParameterList",
+    "QuantileLoss",
+    "RMSNorm",
     "RNNBase",
     "RNNCell",
     "RNNCellBase",
@@ -90,6 +130,10 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Tanh",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
+    "TripletMarginLoss",
+    "Unflatten",
     "functional",
     "init",
     "scan",

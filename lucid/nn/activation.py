@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from ..ops.activation import elu, gelu, glu, hardtanh, leaky_relu, logsigmoid, relu6, silu, softplus
+from ..ops.activation import elu, gelu, glu, hardtanh, leaky_relu, logsigmoid, prelu, relu6, silu, softplus
+from ..ops.creation import full
 from ..ops.elementwise import relu, sigmoid, tanh
 from ..ops.reduce import log_softmax, softmax
-from ..tensor import Tensor
+from ..tensor import Parameter, Tensor
+from . import init
 from .module import Module
 
 __all__ = [
@@ -18,6 +20,7 @@ __all__ = [
     "LeakyReLU",
     "LogSigmoid",
     "LogSoftmax",
+    "PReLU",
     "ReLU",
     "ReLU6",
     "SiLU",
@@ -151,6 +154,44 @@ class LeakyReLU(Module):
 
     def extra_repr(self) -> str:
         return f"negative_slope={self.negative_slope}"
+
+
+class PReLU(Module):
+    """Applies the leaky ReLU with a slope that is trained (torch.nn.PReLU).
+
+    Args:
+        num_parameters: 1 for one slope, or the number of channels.
+        init: the slope at first.
+        dtype: the dtype of the slopes.
+
+    Shape:
+        input: (N, C, *), or any other for one slope; output: the same. weight: (num_parameters,).
+
+    Raises:
+        ShapeError: the input has other channels.
+
+    Source: K. He et al. (2015), "Delving deep into rectifiers".
+
+    Example:
+        >>> nn.PReLU()(lucid.tensor([-1.0, 2.0])).detach()
+        tensor([-0.25,  2.  ])
+    """
+
+    def __init__(self, num_parameters: int = 1, init: float = 0.25, dtype: Any = None) -> None:
+        super().__init__()
+        self.num_parameters = num_parameters
+        self.init = init
+        self.weight = Parameter(full((num_parameters,), float(init), dtype=dtype))
+
+    def reset_parameters(self) -> None:
+        """Resets the slopes."""
+        init.constant_(self.weight, self.init)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return prelu(input, self.weight)
+
+    def extra_repr(self) -> str:
+        return f"num_parameters={self.num_parameters}"
 
 
 class ELU(Module):

@@ -16,7 +16,7 @@ from ..ops.random import dropout
 from ..ops.reduce import any as any_of
 from ..ops.reduce import softmax
 from ..ops.shape import cat, expand, reshape, split, squeeze, transpose, unsqueeze
-from ..tensor import Parameter, Tensor, as_tensor
+from ..tensor import Parameter, Tensor, around, as_tensor
 from ..tracer.mode import note
 from . import init
 from .linear import Linear
@@ -252,7 +252,7 @@ def _named(query: Tensor, key: Tensor, value: Tensor) -> tuple[tuple[str, Tensor
 
 
 def _forbidden(like: Tensor) -> Tensor:
-    return Tensor(np.asarray(-np.inf, like.dtype))
+    return around(np.asarray(-np.inf, like.dtype))
 
 
 def _added(name: str, given: Any, like: Tensor) -> Tensor:

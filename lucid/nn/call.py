@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..tensor import Tensor, as_tensor
+from ..tensor import Tensor, around, as_tensor
 from ..tracer.tree import LEAF, Structure, flatten, unflatten
 
 __all__ = ["CallSummary", "example_of", "summary_of"]
@@ -58,7 +58,7 @@ def example_of(module: Any) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
                 made = as_tensor(leaf)
             else:
                 shape, dtype = leaf
-                made = Tensor(rng.standard_normal(shape).astype(dtype))
+                made = around(rng.standard_normal(shape).astype(dtype))
             made._axes = axes
             yield made
 

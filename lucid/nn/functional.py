@@ -1,42 +1,70 @@
 """Stateless functions (torch.nn.functional)."""
 
-from ..ops.activation import elu, gelu, glu, hardtanh, leaky_relu, logsigmoid, relu6, silu, softplus
+from ..ops.activation import elu, gelu, glu, hardtanh, leaky_relu, logsigmoid, prelu, relu6, silu, softplus
 from ..ops.attention import scaled_dot_product_attention
-from ..ops.conv import conv1d
+from ..ops.conv import conv1d, conv2d
 from ..ops.cross_entropy import cross_entropy, nll_loss
 from ..ops.ctc import ctc_loss
 from ..ops.elementwise import relu, sigmoid, tanh
 from ..ops.embedding import embedding
+from ..ops.interpolate import interpolate
 from ..ops.layer_norm import layer_norm
 from ..ops.linalg import linear
 from ..ops.loss import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
+    gaussian_nll_loss,
     huber_loss,
     kl_div,
     l1_loss,
     mse_loss,
+    quantile_loss,
     smooth_l1_loss,
 )
 from ..ops.moments import normalize
+from ..ops.normalization import batch_norm, group_norm, rms_norm
 from ..ops.pad import pad
-from ..ops.random import dropout
+from ..ops.pool import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_max_pool1d,
+    avg_pool1d,
+    avg_pool2d,
+    max_pool1d,
+    max_pool2d,
+)
+from ..ops.random import dropout, dropout1d, gumbel_softmax
 from ..ops.reduce import log_softmax, softmax
 from ..ops.select import one_hot
+from ..ops.similarity import cosine_embedding_loss, cosine_similarity, pairwise_distance, triplet_margin_loss
 
 __all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_max_pool1d",
+    "avg_pool1d",
+    "avg_pool2d",
+    "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "conv1d",
+    "conv2d",
+    "cosine_embedding_loss",
+    "cosine_similarity",
     "cross_entropy",
     "ctc_loss",
     "dropout",
+    "dropout1d",
     "elu",
     "embedding",
+    "gaussian_nll_loss",
     "gelu",
     "glu",
+    "group_norm",
+    "gumbel_softmax",
     "hardtanh",
     "huber_loss",
+    "interpolate",
     "kl_div",
     "l1_loss",
     "layer_norm",
@@ -44,13 +72,19 @@ __all__ = [
     "linear",
     "log_softmax",
     "logsigmoid",
+    "max_pool1d",
+    "max_pool2d",
     "mse_loss",
     "nll_loss",
     "normalize",
     "one_hot",
     "pad",
+    "pairwise_distance",
+    "prelu",
+    "quantile_loss",
     "relu",
     "relu6",
+    "rms_norm",
     "scaled_dot_product_attention",
     "sigmoid",
     "silu",
@@ -58,4 +92,5 @@ __all__ = [
     "softmax",
     "softplus",
     "tanh",
+    "triplet_margin_loss",
 ]

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from ..errors import ShapeError
-from ..ops.random import normal, uniform
+from ..ops.random import gaussian, uniform
 from ..tensor import Tensor, touch
 
 __all__ = [
@@ -47,7 +47,7 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
     >>> nn.init.normal_(lucid.zeros(2, 3), std=0.02).shape
     (2, 3)
     """
-    tensor._assign(normal(shape=tensor.shape, mean=mean, std=std, dtype=tensor.dtype)._data)
+    tensor._assign(gaussian(shape=tensor.shape, mean=mean, std=std, dtype=tensor.dtype)._data)
     return tensor
 
 
@@ -213,7 +213,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     if not rows * columns:
         return tensor
     # QR gives as many orthogonal columns as the matrix has.
-    drawn = normal(shape=(max(rows, columns), min(rows, columns)), mean=0.0, std=1.0, dtype=np.dtype(np.float64))
+    drawn = gaussian(shape=(max(rows, columns), min(rows, columns)), mean=0.0, std=1.0, dtype=np.dtype(np.float64))
     q, r = np.linalg.qr(drawn._data)
     # With the signs of r's diagonal, all orthogonal matrices are equally likely.
     q = q * np.where(np.diag(r) < 0, -1.0, 1.0)
@@ -243,7 +243,7 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
     while left.size:
         shape = (left.size,)
         if inside > 0.2:
-            drawn = normal(shape=shape, mean=0.0, std=1.0, dtype=double)._data
+            drawn = gaussian(shape=shape, mean=0.0, std=1.0, dtype=double)._data
             kept = (drawn >= low) & (drawn <= high)
         else:
             # Far in a tail, or between narrow bounds, most would be rejected: draw uniformly, accept by density.

@@ -47,10 +47,7 @@ class LayerNorm(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-        if not shape or not all(isinstance(n, int) and n > 0 for n in shape):
-            raise ValueError(f"LayerNorm: normalized_shape must be positive ints; got {normalized_shape!r}")
-        self.normalized_shape = shape
+        self.normalized_shape = shape = normalized_axes("LayerNorm", normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
         has_bias = elementwise_affine and bias
@@ -69,3 +66,11 @@ class LayerNorm(Module):
 
     def extra_repr(self) -> str:
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+
+
+def normalized_axes(name: str, given: int | Sequence[int]) -> tuple[int, ...]:
+    """Returns the sizes of the axes that a layer normalizes over."""
+    shape = (given,) if isinstance(given, int) else tuple(given)
+    if not shape or not all(isinstance(n, int) and n > 0 for n in shape):
+        raise ValueError(f"{name}: normalized_shape must be positive ints; got {given!r}")
+    return shape

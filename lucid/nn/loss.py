@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from ..ops.cross_entropy import cross_entropy, nll_loss
@@ -9,12 +10,15 @@ from ..ops.ctc import ctc_loss
 from ..ops.loss import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
+    gaussian_nll_loss,
     huber_loss,
     kl_div,
     l1_loss,
     mse_loss,
+    quantile_loss,
     smooth_l1_loss,
 )
+from ..ops.similarity import cosine_embedding_loss, triplet_margin_loss
 from ..tensor import Tensor
 from .module import Module
 
@@ -22,13 +26,17 @@ __all__ = [
     "BCELoss",
     "BCEWithLogitsLoss",
     "CTCLoss",
+    "CosineEmbeddingLoss",
     "CrossEntropyLoss",
+    "GaussianNLLLoss",
     "HuberLoss",
     "KLDivLoss",
     "L1Loss",
     "MSELoss",
     "NLLLoss",
+    "QuantileLoss",
     "SmoothL1Loss",
+    "TripletMarginLoss",
 ]
 
 Reduction = Literal["none", "mean", "sum"]
@@ -227,6 +235,120 @@ class BCEWithLogitsLoss(_Loss):
 
     def forward(self, input: Tensor, target: Any) -> Tensor:
         return binary_cross_entropy_with_logits(input, target, self.weight, self.reduction, self.pos_weight)
+
+
+class GaussianNLLLoss(_Loss):
+    """Computes ``0.5 (log(var) + (input - target)² / var)``, the negative log-likelihood of a normal distribution,
+    reduced (torch.nn.GaussianNLLLoss).
+
+    Args:
+        full: add the constant ``0.5 log(2 π)``.
+        eps: keeps the variance away from 0.
+        reduction: "mean", "sum", or "none" for the loss of each element.
+
+    Shape:
+        input, target: (*); var: the same, or without the last axis, or with one axis of size one; or a number.
+
+    Example:
+        >>> nn.GaussianNLLLoss()(lucid.zeros(1), lucid.tensor([2.0]), lucid.ones(1))
+        tensor(2.)
+    """
+
+    def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: Reduction = "mean") -> None:
+        super().__init__(reduction)
+        self.full = full
+        self.eps = eps
+
+    def forward(self, input: Tensor, target: Any, var: Any) -> Tensor:
+        return gaussian_nll_loss(input, target, var, self.full, self.eps, self.reduction)
+
+
+class QuantileLoss(_Loss):
+    """Computes the quantile loss, also called pinball loss, ``max(q d, (q - 1) d)`` with ``d = target - input``,
+    reduced. The q-quantile of the target minimizes it. PyTorch has no such loss.
+
+    Args:
+        quantiles: q, from 0 to 1; or the Q quantiles that the last axis of the input predicts.
+        reduction: "mean", "sum", or "none" for the loss of each prediction.
+
+    Shape:
+        input: (*) for one quantile, (*, Q) for several; target: (*).
+
+    Source: R. Koenker and G. Bassett (1978), "Regression quantiles".
+
+    Example:
+        >>> nn.QuantileLoss(0.9)(lucid.tensor([1.0, 3.0]), lucid.tensor([2.0, 2.0]))
+        tensor(0.5)
+    """
+
+    def __init__(self, quantiles: float | Sequence[float] = 0.5, reduction: Reduction = "mean") -> None:
+        super().__init__(reduction)
+        given = (quantiles,) if isinstance(quantiles, (int, float)) else quantiles
+        if not all(0 <= q <= 1 for q in given):
+            raise ValueError(f"QuantileLoss: quantiles must be numbers from 0 to 1; got {quantiles!r}")
+        self.quantiles = quantiles
+
+    def forward(self, input: Tensor, target: Any) -> Tensor:
+        return quantile_loss(input, target, self.quantiles, self.reduction)
+
+
+class TripletMarginLoss(_Loss):
+    """Computes ``max(d(anchor, positive) - d(anchor, negative) + margin, 0)``, reduced (torch.nn.TripletMarginLoss).
+
+    Args:
+        margin: how much farther away `negative` should be than `positive`.
+        p: the norm of the distance d.
+        eps: is added to each difference.
+        swap: take the distance between `positive` and `negative` where it is the smaller one.
+        reduction: "mean", "sum", or "none" for the loss of each vector.
+
+    Shape:
+        anchor, positive, negative: (N, D) or (D,).
+
+    Example:
+        >>> near, far = lucid.tensor([[0.0, 1.0]]), lucid.tensor([[0.0, 1.5]])
+        >>> nn.TripletMarginLoss()(lucid.zeros(1, 2), near, far)
+        tensor(0.5)
+    """
+
+    def __init__(
+        self, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6, swap: bool = False, reduction: Reduction = "mean"
+    ) -> None:
+        super().__init__(reduction)
+        if margin <= 0:
+            raise ValueError(f"TripletMarginLoss: margin must be positive; got {margin}")
+        self.margin = margin
+        self.p = p
+        self.eps = eps
+        self.swap = swap
+
+    def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        return triplet_margin_loss(anchor, positive, negative, self.margin, self.p, self.eps, self.swap, self.reduction)
+
+
+class CosineEmbeddingLoss(_Loss):
+    """Computes ``1 - cos(input1, input2)`` where the target is 1, and ``max(cos(input1, input2) - margin, 0)`` where it
+    is -1, reduced (torch.nn.CosineEmbeddingLoss).
+
+    Args:
+        margin: how similar vectors may be that should differ; from -1 to 1.
+        reduction: "mean", "sum", or "none" for the loss of each pair.
+
+    Shape:
+        input1, input2: (N, D) or (D,); target: (N,) or (), of 1 and -1.
+
+    Example:
+        >>> x = lucid.tensor([[1.0, 0.0]])
+        >>> nn.CosineEmbeddingLoss()(x, lucid.tensor([[3.0, 4.0]]), lucid.tensor([1]))
+        tensor(0.4)
+    """
+
+    def __init__(self, margin: float = 0.0, reduction: Reduction = "mean") -> None:
+        super().__init__(reduction)
+        self.margin = margin
+
+    def forward(self, input1: Tensor, input2: Tensor, target: Any) -> Tensor:
+        return cosine_embedding_loss(input1, input2, target, self.margin, self.reduction)
 
 
 class KLDivLoss(Module):

@@ -8,17 +8,18 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from ..errors import StateDictError
-from ..tensor import Parameter, Tensor
+from ..tensor import Parameter, Tensor, around
 from ..tracer.mode import MODE
-from ..tracer.run import RUN
+from ..tracer.run import RUN, assigns
 from .call import summary_of
+from .hooks import Hooked, call_with_hooks
 
 __all__ = ["Module"]
 
 M = TypeVar("M", bound="Module")
 
 
-class Module:
+class Module(Hooked):
     """The base class of all layers and models.
 
     Parameters and submodules are registered when assigned to attributes; `forward` defines what a call computes.
@@ -53,6 +54,7 @@ class Module:
         own["_buffers"] = {}
         own["_modules"] = {}
         own["_last_call"] = None
+        own["_hooks"] = None
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Computes the result of a call; each module defines it."""
@@ -62,10 +64,10 @@ class Module:
         trace = MODE.get().trace
         if trace is not None:
             with trace.module(self):
-                return self.forward(*args, **kwargs)
+                return self.forward(*args, **kwargs) if self._hooks is None else call_with_hooks(self, args, kwargs)
         if RUN.get() is None:
             self.__dict__["_last_call"] = summary_of(args, kwargs)
-        return self.forward(*args, **kwargs)
+        return self.forward(*args, **kwargs) if self._hooks is None else call_with_hooks(self, args, kwargs)
 
     # --- attributes
 
@@ -88,7 +90,7 @@ class Module:
             self.__dict__["training"] = mode
 
     def __setattr__(self, name: str, value: Any) -> None:
-        _note(self, name)
+        assigns(self, name)
         own = self.__dict__
         if isinstance(value, (Parameter, Module)) and "_parameters" not in own:
             raise AttributeError(f"call super().__init__() in {type(self).__name__}.__init__ before assigning {name!r}")
@@ -107,6 +109,8 @@ class Module:
                     )
                 entries[name] = value
                 return
+        if name in own.get("_computed", ()):
+            raise AttributeError(f"{name!r} is computed at each access; change what it is computed from")
         object.__setattr__(self, name, value)
 
     def __getattr__(self, name: str) -> Any:
@@ -114,11 +118,14 @@ class Module:
             entries = self.__dict__.get(table)
             if entries is not None and name in entries:
                 return entries[name]
+        computed = self.__dict__.get("_computed", {})
+        if name in computed:
+            return computed[name](self)
         hint = f": {_INSTEAD[name]}" if name in _INSTEAD else ""
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
 
     def __delattr__(self, name: str) -> None:
-        _note(self, name)
+        assigns(self, name)
         if not self._forget(name):
             object.__delattr__(self, name)
 
@@ -133,7 +140,7 @@ class Module:
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Registers a parameter under a name; None reserves the name for an absent parameter."""
         self._check_name(name, "_parameters")
-        _note(self, name)
+        assigns(self, name)
         if param is not None and not isinstance(param, Parameter):
             raise TypeError(f"cannot register {type(param).__name__} as parameter {name!r}; expected Parameter or None")
         self._parameters[name] = param
@@ -141,8 +148,8 @@ class Module:
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Registers a tensor that is not trained; it belongs to the state dict unless `persistent` is False."""
         self._check_name(name, "_buffers")
-        _note(self, name)
-        _note(self, "_transient")
+        assigns(self, name)
+        assigns(self, "_transient")
         if tensor is not None and not isinstance(tensor, Tensor):
             raise TypeError(f"cannot register {type(tensor).__name__} as buffer {name!r}; expected Tensor or None")
         self._buffers[name] = tensor
@@ -151,7 +158,7 @@ class Module:
     def add_module(self, name: str, module: Module | None) -> None:
         """Registers a submodule under a name."""
         self._check_name(name, "_modules")
-        _note(self, name)
+        assigns(self, name)
         if module is not None and not isinstance(module, Module):
             raise TypeError(f"{type(module).__name__} is not a Module")
         self._modules[name] = module
@@ -270,7 +277,7 @@ class Module:
             if set_to_none or parameter.grad is None:
                 parameter.grad = None
             else:
-                parameter.grad = Tensor(np.zeros_like(parameter._data))
+                parameter.grad = around(np.zeros_like(parameter._data))
 
     def apply(self: M, fn: Callable[[Module], Any]) -> M:
         """Calls a function on this module and every module below it, the innermost first."""
@@ -292,7 +299,7 @@ class Module:
             if tensor.is_floating_point() and tensor.dtype != dtype:
                 tensor._replace(tensor._data.astype(dtype))
                 if tensor.grad is not None:
-                    tensor.grad = Tensor(tensor.grad._data.astype(dtype))
+                    tensor.grad = around(tensor.grad._data.astype(dtype))
         return self
 
     def float(self: M) -> M:
@@ -315,7 +322,7 @@ class Module:
         for path, module in self._paths(""):
             for name, tensor in (*module._parameters.items(), *module._buffers.items()):
                 if tensor is not None and not (name in module._transient and name in module._buffers):
-                    state[prefix + (f"{path}.{name}" if path else name)] = Tensor(tensor._data)
+                    state[prefix + (f"{path}.{name}" if path else name)] = around(tensor._data)
         return state
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> Unmatched:
@@ -381,13 +388,6 @@ class Module:
         if not lines:
             return f"{type(self).__name__}({extra})"
         return "\n  ".join([f"{type(self).__name__}({extra}", *lines]) + "\n)"
-
-
-def _note(module: Module, name: str) -> None:
-    """Notes that the current run, if there is one, assigns or deletes an attribute."""
-    run = RUN.get()
-    if run is not None:
-        run.attributes.append((module, name))
 
 
 def _fits(given: np.dtype[Any], own: np.dtype[Any]) -> bool:

@@ -1,7 +1,7 @@
 """The ops, grouped as the lowerings are, and the functions composed of them.
 
 `__all__` contains what PyTorch has in ``torch`` itself (``torch.softmax`` is `lucid.softmax`); what it has only in
-``torch.nn.functional`` is in `lucid.nn.functional`.
+``torch.nn.functional`` is in `lucid.nn.functional`, which also loads the files here that declare no ops.
 """
 
 from . import (  # noqa: F401 - some only register ops
@@ -11,6 +11,7 @@ from . import (  # noqa: F401 - some only register ops
     conversion,
     creation,
     ctc,
+    cumulative,
     elementwise,
     extremum,
     index,
@@ -23,21 +24,31 @@ from . import (  # noqa: F401 - some only register ops
     random,
     recurrent,
     reduce,
-    select,
+    search,
     shape,
+    statistics,
+    trigonometry,
+    windowing,
 )
 from . import cross_entropy as _cross_entropy  # noqa: F401
+from . import diagonal as _diagonal
 from . import einsum as _einsum
 from . import embedding as _embedding  # noqa: F401
 from . import gru as _gru  # noqa: F401
+from . import kinds as _kinds  # noqa: F401
 from . import layer_norm as _layer_norm  # noqa: F401
 from . import lstm as _lstm  # noqa: F401
 from . import pad as _pad  # noqa: F401
+from . import promotion as _promotion  # noqa: F401
 from . import scan as _scan  # noqa: F401
 from . import scatter as _scatter
+from . import select as _select
 from . import tile as _tile
+from . import ufuncs as _ufuncs  # noqa: F401
 from .conversion import *
 from .creation import *
+from .cumulative import *
+from .diagonal import *
 from .einsum import *
 from .elementwise import *
 from .extremum import *
@@ -50,13 +61,19 @@ from .order import *
 from .random import *
 from .reduce import *
 from .scatter import *
+from .search import *
 from .select import *
 from .shape import *
+from .statistics import *
 from .tile import *
+from .trigonometry import *
+from .windowing import *
 
 __all__: list[str] = []
 __all__ += conversion.__all__
 __all__ += creation.__all__
+__all__ += cumulative.__all__
+__all__ += _diagonal.__all__
 __all__ += _einsum.__all__
 __all__ += elementwise.__all__
 __all__ += extremum.__all__
@@ -69,6 +86,10 @@ __all__ += order.__all__
 __all__ += random.__all__
 __all__ += reduce.__all__
 __all__ += _scatter.__all__
-__all__ += select.__all__
+__all__ += search.__all__
+__all__ += _select.__all__
 __all__ += shape.__all__
+__all__ += statistics.__all__
 __all__ += _tile.__all__
+__all__ += trigonometry.__all__
+__all__ += windowing.__all__

@@ -9,11 +9,11 @@ import numpy as np
 from ..errors import ShapeError
 from ..tensor import Tensor, op
 from ..tracer.op import Array, function
-from .elementwise import exp, floating, gt, le, sigmoid, tanh, where
+from .elementwise import exp, gt, le, sigmoid, tanh, where
 from .erf import erf_array
-from .shape import split
+from .shape import reshape_to, split
 
-__all__ = ["elu", "gelu", "glu", "hardtanh", "leaky_relu", "logsigmoid", "relu6", "silu", "softplus"]
+__all__ = ["elu", "gelu", "glu", "hardtanh", "leaky_relu", "logsigmoid", "prelu", "relu6", "silu", "softplus"]
 
 # PyTorch computes inf and nan silently; so do these.
 _quiet = np.errstate(all="ignore")
@@ -38,6 +38,30 @@ def leaky_relu(x: Array, /, negative_slope: float = 0.01) -> Array:
 @leaky_relu.vjp
 def _(g: Tensor, x: Tensor, negative_slope: float) -> Any:
     return where(gt(x, 0), g, g * negative_slope)
+
+
+@function
+def prelu(x: Tensor, weight: Tensor) -> Tensor:
+    """Returns `x` where it is positive, else ``weight * x`` (torch.nn.functional.prelu).
+
+    Shape:
+        x: (N, C, *), or any other for one weight; weight: (C,), (1,) or (); the result: that of `x`.
+
+    Raises:
+        ShapeError: there are neither one nor C weights.
+
+    Source: K. He et al. (2015), "Delving deep into rectifiers".
+
+    >>> lucid.nn.functional.prelu(lucid.tensor([[-1.0, 2.0]]), lucid.tensor([0.5]))
+    tensor([[-0.5,  2. ]])
+    """
+    many = weight.ndim == 1 and weight.shape[0] != 1
+    if weight.ndim > 1 or (many and weight.shape[0] != (x.shape[1] if x.ndim > 1 else 1)):
+        raise ShapeError(f"prelu: expected one weight, or one for each channel of {x.shape}; got {weight.shape}")
+    slope = reshape_to(weight, shape=(-1, *[1] * (x.ndim - 2)) if many else ())
+    positive = gt(x, 0)
+    # Each product has the elements of one side alone, since 0 times infinity would be NaN.
+    return where(positive, x, 0.0) + slope * where(positive, 0.0, x)
 
 
 @op
@@ -68,8 +92,6 @@ def silu(x: Array, /) -> Array:
     >>> lucid.nn.functional.silu(lucid.tensor([-1.0, 2.0]))
     tensor([-0.2689,  1.7616])
     """
-    if type(x) is np.ndarray and x.dtype.kind != "f":
-        x = floating(x)
     y = np.exp(-x)
     y += 1
     return x / y

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import DtypeError
 from ..tensor import Tensor, op
 from ..tracer.op import Array
+from ..tracer.promotion import result_type
 
 __all__ = [
     "abs",
@@ -32,7 +34,6 @@ __all__ = [
     "sqrt",
     "sub",
     "tanh",
-    "where",
 ]
 
 # PyTorch computes inf and nan silently. So do the ops that ordinarily yield them (quotients, powers, logarithms,
@@ -44,19 +45,9 @@ _quiet = np.errstate(all="ignore")
 _BOOLEAN = "the result is bool"
 
 
-def not_half(function: Any, x: Any, y: Any) -> Any:
-    """Returns a result of float16 where that is wanted, and one of float32 where NumPy chose it for small integers."""
-    return y if np.asarray(x).dtype.kind == "f" else function(np.asarray(x, np.float32))
-
-
-def floating(x: Array) -> Array:
-    """Converts bools and integers to the floats that functions of them return."""
-    return x.astype(np.float32 if x.itemsize <= 2 else np.float64)
-
-
 @op
 def add(x: Array, y: Array, /) -> Array:
-    """Computes ``x + y``.
+    """Computes ``x + y``, or ``x + alpha * y``.
 
     >>> lucid.add(lucid.tensor([1.0, 2.0]), 1)
     tensor([2., 3.])
@@ -71,7 +62,7 @@ def _(g: Tensor) -> Any:
 
 @op
 def sub(x: Array, y: Array, /) -> Array:
-    """Computes ``x - y``.
+    """Computes ``x - y``, or ``x - alpha * y``.
 
     >>> lucid.sub(lucid.tensor([1.0, 2.0]), 1)
     tensor([0., 1.])
@@ -82,6 +73,25 @@ def sub(x: Array, y: Array, /) -> Array:
 @sub.vjp
 def _(g: Tensor, needs: tuple[bool, ...]) -> Any:
     return g, -g if needs[1] else None
+
+
+def _scaled(x: Any, y: Any, alpha: Any) -> Any:
+    kind = result_type(x, y).kind
+    if kind == "b":
+        alpha = bool(alpha)
+    elif isinstance(alpha, float) and kind != "f":
+        raise DtypeError(f"add, sub: alpha must be an integer for integers; got {alpha}")
+    return y * alpha
+
+
+@add.takes("alpha")
+def _(x: Any, y: Any, alpha: Any) -> Tensor:
+    return add(x, _scaled(x, y, alpha))
+
+
+@sub.takes("alpha")
+def _(x: Any, y: Any, alpha: Any) -> Tensor:
+    return sub(x, _scaled(x, y, alpha))
 
 
 @op
@@ -202,8 +212,7 @@ def exp(x: Array, /) -> Array:
     >>> lucid.exp(lucid.tensor([0.0, 1.0]))
     tensor([1.    , 2.7183])
     """
-    y = np.exp(x)
-    return y if y.itemsize > 2 else not_half(np.exp, x, y)
+    return np.exp(x)
 
 
 @exp.vjp
@@ -219,8 +228,7 @@ def log(x: Array, /) -> Array:
     >>> lucid.log(lucid.tensor([1.0, 10.0]))
     tensor([0.    , 2.3026])
     """
-    y = np.log(x)
-    return y if y.itemsize > 2 else not_half(np.log, x, y)
+    return np.log(x)
 
 
 @log.vjp
@@ -236,8 +244,7 @@ def sqrt(x: Array, /) -> Array:
     >>> lucid.sqrt(lucid.tensor([4.0, 9.0]))
     tensor([2., 3.])
     """
-    y = np.sqrt(x)
-    return y if y.itemsize > 2 else not_half(np.sqrt, x, y)
+    return np.sqrt(x)
 
 
 @sqrt.vjp
@@ -252,8 +259,7 @@ def tanh(x: Array, /) -> Array:
     >>> lucid.tanh(lucid.tensor([0.0, 1.0]))
     tensor([0.    , 0.7616])
     """
-    y = np.tanh(x)
-    return y if y.itemsize > 2 else not_half(np.tanh, x, y)
+    return np.tanh(x)
 
 
 @tanh.vjp
@@ -269,8 +275,6 @@ def sigmoid(x: Array, /) -> Array:
     >>> lucid.sigmoid(lucid.tensor([0.0, 1.0]))
     tensor([0.5   , 0.7311])
     """
-    if type(x) is np.ndarray and x.dtype.kind != "f":
-        x = floating(x)
     y = np.exp(-x)
     y += 1
     return 1 / y

@@ -11,7 +11,7 @@ from ..tensor import Tensor, as_tensor, op
 from ..tracer.dim import concrete
 from ..tracer.op import Array, function
 from .elementwise import eq, where
-from .index import index_add
+from .index import index_sum
 from .shape import unsqueeze
 
 __all__ = ["embedding"]
@@ -27,7 +27,7 @@ def take_rows(weight: Array, indices: Array, /, padding: int | None = None) -> A
 def _(g: Tensor, indices: Tensor, padding: int | None, shapes: Any) -> Any:
     if padding is not None:
         g = where(unsqueeze(eq(indices, padding), -1), 0.0, g)
-    return index_add(g, indices, index=("*",), shape=shapes[0]), None
+    return index_sum(g, indices, index=("*",), shape=shapes[0]), None
 
 
 @function

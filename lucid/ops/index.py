@@ -53,11 +53,11 @@ def index_at(x: Array, /, *indices: Array, index: tuple[Any, ...]) -> Array:
 
 @index_at.vjp
 def _(g: Tensor, indices: Any, index: tuple[Any, ...], shapes: Any) -> Any:
-    return (index_add(g, *indices, index=index, shape=shapes[0]), *[None for _ in indices])
+    return (index_sum(g, *indices, index=index, shape=shapes[0]), *[None for _ in indices])
 
 
 @op
-def index_add(g: Array, /, *indices: Array, index: tuple[Any, ...], shape: tuple[int, ...]) -> Array:
+def index_sum(g: Array, /, *indices: Array, index: tuple[Any, ...], shape: tuple[int, ...]) -> Array:
     """Returns zeros of a shape with `g` added at an index, which may select an element more than once."""
     if index == ("*",) and indices[0].dtype != np.bool_ and g.ndim:
         # Rows of a table, as in the gradient of an embedding.
@@ -76,7 +76,7 @@ def added(g: Array, places: Array, shape: tuple[int, ...]) -> Array:
     return result.reshape(shape)
 
 
-@index_add.vjp
+@index_sum.vjp
 def _(g: Tensor, indices: Any, index: tuple[Any, ...]) -> Any:
     return (index_at(g, *indices, index=index), *[None for _ in indices])
 
@@ -117,7 +117,7 @@ def getitem(x: Tensor, index: Any) -> Tensor:
 
 
 @op(no_gradient="the result is an index")
-def nonzero(x: Array, /) -> Array:
+def nonzero_at(x: Array, /) -> Array:
     """Returns the indices of the nonzero elements, one row each (ONNX NonZero)."""
     return np.argwhere(x)
 

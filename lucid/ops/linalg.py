@@ -10,10 +10,11 @@ import numpy as np
 from ..errors import ShapeError
 from ..tensor import Tensor, as_tensor, op
 from ..tracer.op import Array, function
+from ..tracer.size import total
 from .reduce import sum_to
-from .shape import squeeze, transpose, unsqueeze
+from .shape import normal_axis, permute, reshape_to, squeeze, transpose, unsqueeze
 
-__all__ = ["bmm", "dot", "matmul", "mm", "mv", "outer"]
+__all__ = ["addmm", "bmm", "dot", "matmul", "mm", "mv", "outer", "tensordot"]
 
 
 @op
@@ -161,6 +162,56 @@ def outer(x: Tensor, y: Any) -> Tensor:
     """
     x, y = _ranked("outer", x, 1, y, 1)
     return unsqueeze(x, 1) * y
+
+
+@function
+def addmm(x: Tensor, mat1: Tensor, mat2: Any, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    """Computes ``beta * x + alpha * (mat1 @ mat2)``; with ``beta=0``, `x` is not read (torch.addmm).
+
+    >>> lucid.addmm(lucid.ones(2), lucid.ones(2, 3), lucid.ones(3, 2))
+    tensor([[4., 4.],
+            [4., 4.]])
+    """
+    product = mm(mat1, mat2)
+    if alpha != 1:
+        product = product * alpha
+    if beta == 0:
+        return product
+    return product + (x if beta == 1 else x * beta)
+
+
+@function
+def tensordot(x: Tensor, y: Any, dims: Any = 2) -> Tensor:
+    """Sums the products of two tensors over pairs of axes (torch.tensordot).
+
+    Args:
+        x: the left factor.
+        y: the right factor.
+        dims: how many axes: the last of `x` and the first of `y`; or two sequences of axes, those of `x` and of `y`.
+
+    >>> lucid.tensordot(lucid.ones(2, 3, 4), lucid.ones(3, 4, 5)).shape
+    (2, 5)
+    """
+    y = as_tensor(y)
+    if isinstance(dims, Tensor):
+        dims = dims.tolist()
+    most = min(x.ndim, y.ndim)
+    if isinstance(dims, int):
+        if not 0 <= dims <= most:
+            raise ShapeError(f"tensordot: dims must be from 0 to {most}; got {dims}")
+        left, right = list(range(x.ndim - dims, x.ndim)), list(range(dims))
+    else:
+        left = [normal_axis(d, x.ndim) for d in dims[0]]
+        right = [normal_axis(d, y.ndim) for d in dims[1]]
+    if len(left) != len(right):
+        raise ShapeError(f"tensordot: as many axes of x as of y; got {left} and {right}")
+    rows = [d for d in range(x.ndim) if d not in left]
+    columns = [d for d in range(y.ndim) if d not in right]
+    shape = (*[x.shape[d] for d in rows], *[y.shape[d] for d in columns])
+    summed = total([x.shape[d] for d in left])
+    first = reshape_to(permute(x, tuple(rows + left)), shape=(total([x.shape[d] for d in rows]), summed))
+    second = reshape_to(permute(y, tuple(right + columns)), shape=(summed, total([y.shape[d] for d in columns])))
+    return reshape_to(matmul(first, second), shape=shape)
 
 
 def _ranked(name: str, x: Any, x_axes: int, y: Any, y_axes: int) -> tuple[Tensor, Tensor]:

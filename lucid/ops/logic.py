@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ..tensor import as_tensor, op
-from ..tracer.op import Array
+from ..errors import DtypeError
+from ..tensor import Tensor, as_tensor, op
+from ..tracer.op import Array, function
+from .elementwise import abs, eq, where
 
 __all__ = [
     "allclose",
@@ -15,6 +17,8 @@ __all__ = [
     "bitwise_not",
     "bitwise_or",
     "bitwise_xor",
+    "equal",
+    "isclose",
     "isfinite",
     "isinf",
     "isnan",
@@ -108,6 +112,7 @@ def bitwise_not(x: Array, /) -> Array:
     return np.invert(x)
 
 
+@function
 def allclose(x: Any, y: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
     """Returns whether ``|x - y| <= atol + rtol * |y|`` for all elements, as a Python bool (torch.allclose).
 
@@ -116,6 +121,39 @@ def allclose(x: Any, y: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: 
     """
     x, y = as_tensor(x).detach(), as_tensor(y).detach()
     return np.allclose(x.numpy(), y.numpy(), rtol, atol, equal_nan)
+
+
+@function
+def equal(x: Any, y: Any) -> bool:
+    """Returns whether two tensors have the same shape and elements, as a Python bool (torch.equal).
+
+    >>> lucid.equal(lucid.tensor([1, 2]), lucid.tensor([1, 2]))
+    True
+    """
+    x, y = as_tensor(x).detach(), as_tensor(y).detach()
+    if x.dtype != y.dtype:
+        raise DtypeError(f"equal: expected tensors of one dtype; got {x.dtype} and {y.dtype}")
+    return np.array_equal(x.numpy(), y.numpy())
+
+
+@function
+def isclose(x: Tensor, y: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
+    """Returns where ``|x - y| <= atol + rtol * |y|``; infinities must be equal (torch.isclose).
+
+    >>> lucid.isclose(lucid.tensor([1.0, 2.0]), lucid.tensor([1.0 + 1e-6, 2.1]))
+    tensor([ True, False])
+    """
+    y = as_tensor(y)
+    if x.dtype != y.dtype:
+        raise DtypeError(f"isclose: expected tensors of one dtype; got {x.dtype} and {y.dtype}")
+    same = eq(x, y)
+    if equal_nan and x.dtype.kind == "f":
+        same = same | (isnan(x) & isnan(y))
+    if x.dtype.kind == "b":
+        return same
+    # Equal infinities have no difference.
+    distance = abs(where(same, False, x) - where(same, False, y))
+    return same | ((distance <= atol + abs(y * rtol)) & isfinite(distance))
 
 
 @op(no_gradient=_BOOLEAN)

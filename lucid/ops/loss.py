@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 
 from ..errors import RangeError, ShapeError
-from ..tensor import Tensor, as_tensor, op
+from ..tensor import Tensor, around, as_tensor, op
 from ..tracer.op import Array, function
 from .activation import softplus
 from .elementwise import abs, eq, exp, log, lt, maximum, where
-from .math import clamp, log1p
+from .math import clamp, log1p, square
 from .reduce import size
+from .shape import unsqueeze
 
 __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "gaussian_nll_loss",
     "huber_loss",
     "kl_div",
     "l1_loss",
     "mse_loss",
+    "quantile_loss",
     "smooth_l1_loss",
 ]
 
@@ -36,6 +41,11 @@ def reduced(name: str, loss: Tensor, reduction: Reduction) -> Tensor:
     if reduction == "sum":
         return loss.sum()
     raise ValueError(f"{name}: reduction must be 'none', 'mean' or 'sum'; got {reduction!r}")
+
+
+def at_least(x: Tensor, least: float) -> Tensor:
+    """Raises elements to a bound; unlike that of `clamp`, the gradient passes unchanged."""
+    return where(lt(x, least), (x - x.detach()) + least, x)
 
 
 def _same_shape(name: str, input: Tensor, target: Any) -> Tensor:
@@ -202,3 +212,89 @@ def kl_div(
     if reduction == "batchmean":
         return loss.sum() / size(loss, dim=0) if loss.ndim else loss
     return reduced("kl_div", loss, reduction)
+
+
+@function
+def gaussian_nll_loss(
+    input: Tensor,
+    target: Any,
+    var: Any,
+    full: bool = False,
+    eps: float = 1e-6,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    """Computes ``0.5 (log(var) + (input - target)² / var)``, the negative log-likelihood of a normal distribution,
+    reduced (torch.nn.functional.gaussian_nll_loss).
+
+    Args:
+        input: the expectations.
+        target: what was observed.
+        var: the variances: a number; or a tensor of the shape of `input`, without the last axis, or with one axis of
+            size one. Those below `eps` count as `eps`.
+        full: add the constant ``0.5 log(2 π)``.
+        eps: keeps the variance away from 0.
+        reduction: "mean", "sum", or "none" for the loss of each element.
+
+    Raises:
+        ShapeError: the shape of `var` does not fit. ValueError: a variance is negative.
+
+    >>> lucid.nn.functional.gaussian_nll_loss(lucid.zeros(1), lucid.tensor([2.0]), lucid.ones(1))
+    tensor(2.)
+    """
+    target, var = as_tensor(target), as_tensor(var, dtype=input.dtype)
+    # PyTorch's rule.
+    if var.ndim and var.shape != input.shape:
+        if var.shape == input.shape[:-1]:
+            var = unsqueeze(var, -1)
+        elif var.ndim != input.ndim or [m for m, n in zip(var.shape, input.shape, strict=True) if m != n] != [1]:
+            raise ShapeError(
+                f"gaussian_nll_loss: var must have the shape of input, {input.shape}, or one axis of size one, or not "
+                f"the last axis; got {var.shape}"
+            )
+    if (var._data < 0).any():
+        raise ValueError("gaussian_nll_loss: a variance must not be negative")
+    var = at_least(var, eps)
+    loss = 0.5 * (log(var) + square(input - target) / var)
+    if full:
+        loss = loss + 0.5 * math.log(2 * math.pi)
+    return reduced("gaussian_nll_loss", loss, reduction)
+
+
+@function
+def quantile_loss(
+    input: Tensor, target: Any, quantiles: float | Sequence[float] = 0.5, reduction: Reduction = "mean"
+) -> Tensor:
+    """Computes the quantile loss, also called pinball loss, ``max(q d, (q - 1) d)`` with ``d = target - input``,
+    reduced. The q-quantile of the target minimizes it.
+
+    Args:
+        input: predictions of one quantile, or of several along the last axis.
+        target: what was observed.
+        quantiles: q, from 0 to 1; or the Q quantiles that the last axis of `input` predicts.
+        reduction: "mean", "sum", or "none" for the loss of each prediction.
+
+    Shape:
+        input: (*) for one quantile, (*, Q) for several; target: (*).
+
+    Raises:
+        ShapeError: the shapes do not fit. ValueError: a quantile is not from 0 to 1.
+
+    Source: R. Koenker and G. Bassett (1978), "Regression quantiles".
+
+    >>> lucid.nn.functional.quantile_loss(lucid.tensor([1.0, 3.0]), lucid.tensor([2.0, 2.0]), 0.9)
+    tensor(0.5)
+    """
+    several = not isinstance(quantiles, (int, float))
+    q = np.array(quantiles, input.dtype)
+    if q.ndim > 1 or not np.all((q >= 0) & (q <= 1)):
+        raise ValueError(f"quantile_loss: quantiles must be numbers from 0 to 1; got {quantiles!r}")
+    target = as_tensor(target)
+    if several and (not input.ndim or input.shape[-1] != len(q)):
+        raise ShapeError(
+            f"quantile_loss: the last axis of input must have one prediction for each of {len(q)} quantiles; got "
+            f"shape {input.shape}"
+        )
+    if target.shape != (input.shape[:-1] if several else input.shape):
+        raise ShapeError(f"quantile_loss: input has shape {input.shape}, but target has {target.shape}")
+    distance = (unsqueeze(target, -1) if several else target) - input
+    return reduced("quantile_loss", distance * where(lt(distance, 0), around(q - 1), around(q)), reduction)

@@ -6,23 +6,28 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import RangeError
 from ..tensor import Tensor, op
 from ..tracer.op import Array, function
-from .elementwise import astype, exp, le, lt, ne, not_half, sigmoid, where
+from .elementwise import astype, exp, le, lt, ne, sigmoid, where
 from .elementwise import div as true_divide
 from .erf import erf_array
 
 __all__ = [
     "ceil",
     "clamp",
+    "clip",
     "cos",
     "div",
     "erf",
     "expm1",
     "floor",
     "floor_divide",
+    "fmod",
+    "frac",
     "log1p",
     "log2",
+    "log10",
     "logaddexp",
     "reciprocal",
     "remainder",
@@ -38,6 +43,7 @@ _quiet = np.errstate(all="ignore")
 
 _TWO_OVER_ROOT_PI = 1.1283791670955126
 _LN_2 = 0.6931471805599453
+_LN_10 = 2.302585092994046
 
 
 @op
@@ -48,8 +54,7 @@ def expm1(x: Array, /) -> Array:
     >>> lucid.expm1(lucid.tensor([0.0, 1e-8]))
     tensor([0.e+00, 1.e-08])
     """
-    y = np.expm1(x)
-    return y if y.itemsize > 2 else not_half(np.expm1, x, y)
+    return np.expm1(x)
 
 
 @expm1.vjp
@@ -65,8 +70,7 @@ def log1p(x: Array, /) -> Array:
     >>> lucid.log1p(lucid.tensor([0.0, 1e-8]))
     tensor([0.e+00, 1.e-08])
     """
-    y = np.log1p(x)
-    return y if y.itemsize > 2 else not_half(np.log1p, x, y)
+    return np.log1p(x)
 
 
 @log1p.vjp
@@ -82,13 +86,28 @@ def log2(x: Array, /) -> Array:
     >>> lucid.log2(lucid.tensor([1.0, 8.0]))
     tensor([0., 3.])
     """
-    y = np.log2(x)
-    return y if y.itemsize > 2 else not_half(np.log2, x, y)
+    return np.log2(x)
 
 
 @log2.vjp
 def _(g: Tensor, x: Tensor) -> Any:
     return g / (x * _LN_2)
+
+
+@op
+@_quiet
+def log10(x: Array, /) -> Array:
+    """Computes the logarithm to base 10.
+
+    >>> lucid.log10(lucid.tensor([1.0, 1000.0]))
+    tensor([0., 3.])
+    """
+    return np.log10(x)
+
+
+@log10.vjp
+def _(g: Tensor, x: Tensor) -> Any:
+    return g / (x * _LN_10)
 
 
 @op
@@ -99,13 +118,7 @@ def logaddexp(x: Array, y: Array, /) -> Array:
     >>> lucid.logaddexp(lucid.tensor([0.0]), lucid.tensor([0.0]))
     tensor([0.6931])
     """
-    result = np.logaddexp(x, y)
-    return result if result.itemsize > 2 else _not_half_of_two(x, y, result)
-
-
-def _not_half_of_two(x: Any, y: Any, result: Any) -> Any:
-    wanted = any(np.asarray(part).dtype == np.float16 for part in (x, y))
-    return result if wanted else np.logaddexp(np.asarray(x, np.float32), y)
+    return np.logaddexp(x, y)
 
 
 @logaddexp.vjp
@@ -121,8 +134,7 @@ def rsqrt(x: Array, /) -> Array:
     >>> lucid.rsqrt(lucid.tensor([4.0, 16.0]))
     tensor([0.5 , 0.25])
     """
-    y = np.sqrt(x)
-    return 1 / (y if y.itemsize > 2 else not_half(np.sqrt, x, y))
+    return 1 / np.sqrt(x)
 
 
 @rsqrt.vjp
@@ -171,8 +183,7 @@ def sin(x: Array, /) -> Array:
     >>> lucid.sin(lucid.tensor([0.0, 1.0]))
     tensor([0.    , 0.8415])
     """
-    y = np.sin(x)
-    return y if y.itemsize > 2 else not_half(np.sin, x, y)
+    return np.sin(x)
 
 
 @sin.vjp
@@ -188,8 +199,7 @@ def cos(x: Array, /) -> Array:
     >>> lucid.cos(lucid.tensor([0.0, 1.0]))
     tensor([1.    , 0.5403])
     """
-    y = np.cos(x)
-    return y if y.itemsize > 2 else not_half(np.cos, x, y)
+    return np.cos(x)
 
 
 @cos.vjp
@@ -338,17 +348,45 @@ def _(g: Tensor, x: Any, y: Any, needs: tuple[bool, ...]) -> Any:
     return g, -g * floor_divide(x, y) if needs[1] else None
 
 
+@op
+@_quiet
+def fmod(x: Array, y: Array, /) -> Array:
+    """Computes the remainder of ``x / y``, with the sign of `x` (torch.fmod).
+
+    >>> lucid.fmod(lucid.tensor([7.0, -7.0]), 4)
+    tensor([ 3., -3.])
+    """
+    if np.result_type(x, y).kind in "iu" and not np.all(y):
+        raise RangeError(f"fmod: integers cannot be divided by 0; got {y}")
+    return np.fmod(x, y)
+
+
+@fmod.vjp
+def _(g: Tensor, x: Any, y: Any, needs: tuple[bool, ...]) -> Any:
+    return g, -g * trunc(true_divide(x, y)) if needs[1] else None
+
+
+@function
+def frac(x: Tensor) -> Tensor:
+    """Computes the fraction, ``x - trunc(x)`` (torch.frac).
+
+    >>> lucid.frac(lucid.tensor([1.5, -1.25]))
+    tensor([ 0.5 , -0.25])
+    """
+    return x - trunc(x)
+
+
 # --- limits
 
 
 @op
-def clip(x: Array, low: Array, high: Array, /) -> Array:
+def clamp_to(x: Array, low: Array, high: Array, /) -> Array:
     """Clamps `x` between two limits, each of which may be None (ONNX Clip)."""
     y = x if low is None else np.maximum(x, low)
     return y if high is None else np.minimum(y, high)
 
 
-@clip.vjp
+@clamp_to.vjp
 def _(g: Tensor, x: Tensor, low: Any, high: Any, needs: tuple[bool, ...]) -> Any:
     above = None if low is None else le(low, x)
     below = None if high is None else le(x, high)
@@ -373,4 +411,14 @@ def clamp(x: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """
     if min is None and max is None:
         raise ValueError("clamp: at least one of min and max must be given; both are None")
-    return clip(x, min, max)
+    return clamp_to(x, min, max)
+
+
+@function
+def clip(x: Tensor, min: Any = None, max: Any = None) -> Tensor:
+    """Clamps `x` between two limits, like `clamp` (torch.clip).
+
+    >>> lucid.clip(lucid.tensor([-2.0, 0.5, 3.0]), -1, 1)
+    tensor([-1. ,  0.5,  1. ])
+    """
+    return clamp(x, min, max)

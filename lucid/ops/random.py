@@ -8,18 +8,24 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ShapeError
+from ..errors import RangeError, ShapeError
 from ..tensor import Tensor, op
+from ..tracer.extent import broadcast
 from ..tracer.op import Array, function
 from ..tracer.run import RUN, Run
-from .elementwise import astype
-from .shape import sizes_of
+from .conversion import detach
+from .creation import arange, ones
+from .elementwise import astype, eq, log
+from .extremum import argmax
+from .reduce import softmax
+from .shape import reshape_to, sizes_of
 
 __all__ = [
     "bernoulli",
     "get_rng_state",
     "manual_seed",
     "multinomial",
+    "normal",
     "rand",
     "rand_like",
     "randint",
@@ -90,7 +96,7 @@ def uniform(*, shape: tuple[int, ...], low: float, high: float, dtype: Any) -> A
 
 
 @op(no_gradient=_CONSTANT, no_export=_RANDOM)
-def normal(*, shape: tuple[int, ...], mean: float, std: float, dtype: Any) -> Array:
+def gaussian(*, shape: tuple[int, ...], mean: float, std: float, dtype: Any) -> Array:
     """Draws from the normal distribution."""
     draws = _generator().standard_normal(shape, dtype=dtype if dtype in (np.float32, np.float64) else np.float64)
     return (draws * std + mean).astype(dtype, copy=False)
@@ -115,13 +121,47 @@ def bernoulli_like(x: Array, /, p: float) -> Array:
     return (draws < p).astype(x.dtype)
 
 
+@op(no_gradient="it is random, not a function of its input", no_export=_RANDOM)
+def exponential_like(x: Array, /) -> Array:
+    """Draws from the exponential distribution, above 0, in the shape and dtype of `x`."""
+    draws = _generator().standard_exponential(x.shape, dtype=np.float32 if x.dtype == np.float32 else np.float64)
+    return np.maximum(draws, np.finfo(x.dtype).tiny).astype(x.dtype, copy=False)
+
+
+def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, dtype: Any = None) -> Tensor:
+    """Draws from normal distributions (torch.normal). The draws have no gradients.
+
+    Args:
+        mean: the mean, a number or a tensor of means.
+        std: the standard deviation, a number or a tensor.
+        size: the shape, if both are numbers.
+        dtype: the dtype, if both are numbers.
+
+    >>> lucid.normal(0.0, 1.0, (2, 3)).shape
+    (2, 3)
+    """
+    if not isinstance(mean, Tensor) and not isinstance(std, Tensor):
+        if size is None:
+            raise TypeError("normal: size must be given if mean and std are numbers")
+        if std < 0:
+            raise RangeError(f"normal: std must not be negative; got {std}")
+        kind = np.dtype(dtype or np.float32)
+        return gaussian(shape=sizes_of((size,)), mean=float(mean), std=float(std), dtype=kind)
+    if not np.all(getattr(std, "_data", std) >= 0):
+        raise RangeError(f"normal: std must not be negative; got {std}")
+    middle, spread = (detach(x) if isinstance(x, Tensor) else x for x in (mean, std))
+    shape = broadcast(*[x.shape if isinstance(x, Tensor) else () for x in (mean, std)])
+    draws = gaussian(shape=shape, mean=0.0, std=1.0, dtype=(mean if isinstance(mean, Tensor) else std).dtype)
+    return draws * spread + middle
+
+
 def randn(*shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Draws from the standard normal distribution (torch.randn).
 
     >>> lucid.randn(2, 3).shape
     (2, 3)
     """
-    made: Tensor = normal(shape=sizes_of(shape), mean=0.0, std=1.0, dtype=np.dtype(dtype or np.float32))
+    made: Tensor = gaussian(shape=sizes_of(shape), mean=0.0, std=1.0, dtype=np.dtype(dtype or np.float32))
     return made.requires_grad_() if requires_grad else made
 
 
@@ -243,3 +283,54 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
         return x
     kept: Tensor = bernoulli_like(x, p=1 - p)
     return x * kept if p == 1 else x * (kept * (1 / (1 - p)))
+
+
+@function
+def dropout1d(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
+    """Zeroes each channel with probability `p` in training, and scales the others by ``1 / (1 - p)``
+    (torch.nn.functional.dropout1d).
+
+    Shape:
+        x: (N, C, L) or (C, L); the result: the same.
+
+    Raises:
+        ShapeError: the input has other axes. ValueError: `p` is not in [0, 1].
+
+    Source: J. Tompson et al. (2015), "Efficient object localization using convolutional networks".
+
+    >>> lucid.nn.functional.dropout1d(lucid.ones(1, 3), 0.5, training=False)
+    tensor([[1., 1., 1.]])
+    """
+    if x.ndim not in (2, 3):
+        raise ShapeError(f"dropout1d: expected an input (N, C, L) or (C, L); got shape {x.shape}")
+    kept = dropout(ones(*x.shape[:-1], 1, dtype=x.dtype), p, training)
+    return x * kept if training and p else x
+
+
+@function
+def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
+    """Draws from a relaxed categorical distribution (torch.nn.functional.gumbel_softmax).
+
+    It is ``softmax((logits + noise) / tau)``, where the noise is of the Gumbel distribution.
+
+    Args:
+        logits: scores of the classes.
+        tau: the temperature; the lower it is, the nearer the result is to one class.
+        hard: return one class, in the form of 1 and 0; the gradient is still that of the relaxed result.
+        eps: has no effect, as in PyTorch.
+        dim: the axis of the classes.
+
+    Source: E. Jang et al. (2017), "Categorical reparameterization with Gumbel-softmax".
+
+    >>> lucid.nn.functional.gumbel_softmax(lucid.tensor([0.0, 100.0]), hard=True)
+    tensor([0., 1.])
+    """
+    waits: Tensor = exponential_like(logits)
+    soft = softmax((logits - log(waits)) / tau, dim)
+    if not hard:
+        return soft
+    best = argmax(soft, dim, True)
+    behind = [1] * (logits.ndim - 1 - dim % logits.ndim)
+    places = reshape_to(arange(logits.shape[dim]), shape=(-1, *behind))
+    # 1 and 0 exactly: what is subtracted from itself comes first.
+    return (soft - soft.detach()) + astype(eq(best, places), soft.dtype)

@@ -14,7 +14,7 @@ import numpy as np
 from ..tensor import Tensor, op
 from ..tracer.op import Array
 from .creation import eye
-from .elementwise import eq, floating, where
+from .elementwise import eq, where
 from .shape import expand_to, flip, permute, reshape_to, unsqueeze
 
 __all__ = ["all", "any", "cumsum", "log_softmax", "logsumexp", "mean", "prod", "softmax", "sum"]
@@ -296,8 +296,6 @@ def logsumexp(x: Array, /, dim: Dims = None, keepdim: bool = False) -> Array:
     tensor(0.6931)
     """
     reduced = axes(dim)
-    if x.dtype.kind != "f":
-        x = floating(x)
     top = np.amax(x, axis=reduced, keepdims=True, initial=-np.inf)
     with np.errstate(invalid="ignore", divide="ignore"):
         top = np.where(np.isfinite(top), top, 0)

@@ -63,6 +63,14 @@ def _(g: Tensor, indices: Tensor, dim: int, needs: tuple[bool, ...], shapes: Any
     return gx, None, gather_at(g, indices, dim=dim) if needs[2] else None
 
 
+@op(no_gradient="PyTorch has none")
+def scatter_product(x: Array, indices: Array, src: Array, /, dim: int) -> Array:
+    """Returns `x` multiplied by elements of `src` at `indices` (ONNX ScatterElements)."""
+    result = np.array(x)
+    np.multiply.at(result, _grid(indices, dim), src)
+    return result
+
+
 def _grid(indices: Array, dim: int) -> tuple[Array, ...]:
     """Returns a NumPy index that has `indices` at axis `dim` and counts along the others."""
     places: list[Array] = list(np.indices(indices.shape, sparse=True))
@@ -77,15 +85,15 @@ def _checked(name: str, x: Tensor, dim: int, index: Any) -> tuple[Tensor, int]:
         raise DtypeError(f"{name}: index must be of integers; got {indices.dtype}")
     if indices.ndim != x.ndim:
         raise ShapeError(
-            f"{name}: index must have as many axes as the tensor; got shapes {indices.shape} and {x.shape}"
+            f"{name}: index must have as many axes as the tensor; got shapes {indices._extent} and {x._extent}"
         )
     if not -x.ndim <= dim < x.ndim:
         raise AxisError(f"{name}: axis {dim} is out of range for a tensor with {x.ndim} axes")
     axis = dim % x.ndim
-    if any(m > n for d, (m, n) in enumerate(zip(indices.shape, x.shape, strict=True)) if d != axis):
+    if any(m > n for d, (m, n) in enumerate(zip(indices._extent, x._extent, strict=True)) if d != axis):
         raise ShapeError(
-            f"{name}: index must not be larger than the tensor, except along axis {dim}; got shapes {indices.shape} "
-            f"and {x.shape}"
+            f"{name}: index must not be larger than the tensor, except along axis {dim}; got shapes {indices._extent} "
+            f"and {x._extent}"
         )
     data, size = indices._data, concrete(x.shape[axis])
     if data.size and int(data.min()) < 0:
@@ -122,7 +130,9 @@ def _as_row(x: Tensor) -> Tensor:
 
 
 @function
-def scatter(x: Tensor, dim: int, index: Any, src: Any) -> Tensor:
+def scatter(
+    x: Tensor, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: str | None = None
+) -> Tensor:
     """Stores elements of `src` at `index` in a copy of `x`: ``out[index[i][j]][j] = src[i][j]`` for ``dim=0``
     (torch.scatter).
 
@@ -131,6 +141,8 @@ def scatter(x: Tensor, dim: int, index: Any, src: Any) -> Tensor:
         dim: the axis that `index` counts along.
         index: where to store the elements; if a position occurs twice, either element may win.
         src: a number, or a tensor at least as large as `index` along each axis.
+        value: a number, instead of `src`.
+        reduce: "add" or "multiply" the elements of `x`, instead of replacing them. PyTorch has no gradient of products.
 
     Raises:
         AxisError: an index is out of range. ShapeError: the shapes do not fit.
@@ -138,16 +150,25 @@ def scatter(x: Tensor, dim: int, index: Any, src: Any) -> Tensor:
     >>> lucid.scatter(lucid.zeros(1, 3), 1, lucid.tensor([[2, 0]]), lucid.tensor([[5.0, 6.0]]))
     tensor([[6., 0., 5.]])
     """
+    if (src is None) == (value is None):
+        raise TypeError("scatter: either src or value must be given")
+    if reduce not in (None, "add", "multiply"):
+        raise ValueError(f"scatter: reduce must be 'add' or 'multiply'; got {reduce!r}")
+    src = value if src is None else src
     index = as_tensor(index)
     if not (x.ndim and index.ndim):
         given = src if isinstance(src, (bool, int, float)) else _as_row(as_tensor(src))
-        return reshape_to(scatter(_as_row(x), dim, _as_row(index), given), shape=x.shape)
+        return reshape_to(scatter(_as_row(x), dim, _as_row(index), given, reduce=reduce), shape=x.shape)
     indices, axis = _checked("scatter", x, dim, index)
     if isinstance(src, (bool, int, float)):
         source = full(indices.shape, src, dtype=x.dtype)
     else:
         source = _source("scatter", src, indices)
-    return scatter_at(x, indices, astype(source, x.dtype) if source.dtype != x.dtype else source, dim=axis)
+    if source.dtype != x.dtype:
+        source = astype(source, x.dtype)
+    if reduce == "add":
+        return x + gather_sum(source, indices, dim=axis, shape=x.shape)
+    return (scatter_at if reduce is None else scatter_product)(x, indices, source, dim=axis)
 
 
 @function
@@ -175,6 +196,7 @@ def scatter_add(x: Tensor, dim: int, index: Any, src: Any) -> Tensor:
 
 def _source(name: str, src: Any, indices: Tensor) -> Tensor:
     source = as_tensor(src)
-    if source.ndim != indices.ndim or any(m > n for m, n in zip(indices.shape, source.shape, strict=True)):
-        raise ShapeError(f"{name}: src must not be smaller than index; got shapes {source.shape} and {indices.shape}")
-    return source if same_shape(source.shape, indices.shape) else source[tuple(slice(None, n) for n in indices.shape)]
+    have, wanted = source._extent, indices._extent
+    if source.ndim != indices.ndim or any(m > n for m, n in zip(wanted, have, strict=True)):
+        raise ShapeError(f"{name}: src must not be smaller than index; got shapes {have} and {wanted}")
+    return source if same_shape(have, wanted) else source[tuple(slice(None, n) for n in wanted)]

@@ -9,16 +9,32 @@ import numpy as np
 from ..errors import AxisError, DtypeError, ShapeError
 from ..tensor import Tensor, as_tensor, op
 from ..tracer.dim import concrete
-from ..tracer.extent import broadcast
+from ..tracer.extent import broadcast, greater
 from ..tracer.op import Array, function
+from .conversion import to
 from .creation import arange
-from .elementwise import astype, where
+from .elementwise import astype, eq
+from .elementwise import where as chosen
 from .extremum import amax
-from .index import getitem
-from .index import nonzero as places_of
-from .shape import broadcast_to, reshape_to, unbind, unsqueeze
+from .index import getitem, index_sum, nonzero_at
+from .math import remainder
+from .reduce import any as any_of
+from .scatter import gather
+from .shape import broadcast_to, flatten, normal_axis, reshape_to, unbind, unsqueeze
 
-__all__ = ["index_select", "masked_fill", "masked_select", "nonzero", "take", "tril", "triu"]
+__all__ = [
+    "index_add",
+    "index_fill",
+    "index_select",
+    "masked_fill",
+    "masked_select",
+    "nonzero",
+    "take",
+    "take_along_dim",
+    "tril",
+    "triu",
+    "where",
+]
 
 
 @function
@@ -62,8 +78,12 @@ def masked_fill(x: Tensor, mask: Any, value: Any) -> Tensor:
     where_to = as_tensor(mask)
     if where_to.dtype != np.bool_:
         raise DtypeError(f"masked_fill: the mask must be of bools; got {where_to.dtype}")
-    filled = where(where_to, value, x)
-    return filled if filled.dtype == x.dtype else astype(filled, x.dtype)
+    # The value is converted, not the tensor: large integers would lose digits as floats.
+    if isinstance(value, (Tensor, np.ndarray)):
+        value = to(as_tensor(value), x.dtype)
+    elif x.dtype.kind == "b" or (isinstance(value, float) and x.dtype.kind in "iu"):
+        value = x.dtype.type(value).item()
+    return chosen(where_to, value, x)
 
 
 @function
@@ -73,11 +93,11 @@ def masked_select(x: Tensor, mask: Any) -> Tensor:
     >>> lucid.masked_select(lucid.tensor([1.0, 2.0]), lucid.tensor([False, True]))
     tensor([2.])
     """
-    chosen = as_tensor(mask)
-    if chosen.dtype != np.bool_:
-        raise DtypeError(f"masked_select: the mask must be of bools; got {chosen.dtype}")
-    shape = broadcast(x.shape, chosen.shape)
-    return getitem(broadcast_to(x, shape), broadcast_to(chosen, shape))
+    mask = as_tensor(mask)
+    if mask.dtype != np.bool_:
+        raise DtypeError(f"masked_select: the mask must be of bools; got {mask.dtype}")
+    shape = broadcast(x.shape, mask.shape)
+    return getitem(broadcast_to(x, shape), broadcast_to(mask, shape))
 
 
 @function
@@ -91,8 +111,91 @@ def nonzero(x: Tensor, *, as_tuple: bool = False) -> Any:
     (tensor([1, 2]),)
     """
     if not as_tuple:
-        return places_of(x)
-    return unbind(places_of(x if x.ndim else reshape_to(x, shape=(1,))), 1)
+        return nonzero_at(x)
+    return unbind(nonzero_at(x if x.ndim else reshape_to(x, shape=(1,))), 1)
+
+
+@function
+def where(condition: Any, x: Any = None, y: Any = None) -> Any:
+    """Returns `x` where the condition is true, else `y`; without these, the indices where it is true, one vector for
+    each axis (torch.where).
+
+    >>> lucid.where(lucid.tensor([True, False]), lucid.tensor([1.0, 2.0]), 0.0)
+    tensor([1., 0.])
+    """
+    if x is None and y is None:
+        return nonzero(as_tensor(condition), as_tuple=True)
+    return chosen(condition, x, y)
+
+
+@function
+def index_fill(x: Tensor, dim: int, index: Any, value: Any) -> Tensor:
+    """Replaces slices along an axis with a value (torch.index_fill).
+
+    >>> lucid.index_fill(lucid.zeros(3), 0, lucid.tensor([0, 2]), 1)
+    tensor([1., 0., 1.])
+    """
+    axis, indices = _slices("index_fill", x, dim, index)
+    if isinstance(value, (Tensor, np.ndarray)) and value.ndim:
+        raise ShapeError(f"index_fill: value must be a number, or a tensor without axes; got shape {value.shape}")
+    n = x.shape[axis]
+    filled = any_of(eq(unsqueeze(arange(n), 1), remainder(indices, greater(n, 1))), 1)
+    return masked_fill(x, reshape_to(filled, shape=(n, *(1,) * (x.ndim - axis - 1))), value)
+
+
+@function
+def index_add(x: Tensor, dim: int, index: Any, source: Tensor, *, alpha: Any = 1) -> Tensor:
+    """Adds slices to those that an index selects along an axis; repeated indices accumulate (torch.index_add).
+
+    >>> lucid.index_add(lucid.zeros(3), 0, lucid.tensor([0, 2, 0]), lucid.tensor([1.0, 2.0, 3.0]))
+    tensor([4., 0., 2.])
+    """
+    axis, indices = _slices("index_add", x, dim, index)
+    if source.dtype != x.dtype:
+        raise DtypeError(f"index_add: source must have the dtype of the tensor, {x.dtype}; got {source.dtype}")
+    have, wanted = source._data.shape, list(x._data.shape)
+    wanted[axis] = indices._data.shape[0]
+    if have != tuple(wanted):
+        raise ShapeError(f"index_add: source must have the shape {tuple(wanted)}; got {have}")
+    if alpha != 1:
+        source = source * alpha
+    return x + index_sum(source, indices, index=(*(slice(None),) * axis, "*"), shape=x.shape)
+
+
+def _slices(name: str, x: Tensor, dim: int, index: Any) -> tuple[int, Tensor]:
+    """Returns the axis, not negative, and the indices of slices as a vector."""
+    indices = as_tensor(index)
+    if indices.ndim > 1 or indices.dtype.kind not in "iu":
+        raise ShapeError(f"{name}: index must be one row of integers; got {indices.dtype}{list(indices.shape)}")
+    axis = normal_axis(dim, x.ndim)
+    reach = x._data.shape[axis]
+    least, most = (int(f(indices._data, initial=0)) for f in (np.min, np.max))
+    if indices._data.size and not (-reach <= least and most < reach):
+        raise AxisError(f"{name}: indices must be from {-reach} to {reach - 1}; got {least} to {most}")
+    return axis, indices if indices.ndim else reshape_to(indices, shape=(1,))
+
+
+@function
+def take_along_dim(x: Tensor, indices: Any, dim: int | None = None) -> Tensor:
+    """Selects elements along an axis by index; the other axes broadcast (torch.take_along_dim).
+
+    >>> lucid.take_along_dim(lucid.tensor([[3, 1], [2, 4]]), lucid.tensor([[1], [0]]), 1)
+    tensor([[1],
+            [2]])
+    """
+    places = as_tensor(indices)
+    if dim is None:
+        return take(x, flatten(places))
+    if places.ndim != x.ndim:
+        raise ShapeError(f"take_along_dim: as many axes as the tensor has; got {places.shape} for {x.shape}")
+    axis = normal_axis(dim, x.ndim)
+
+    def spread(tensor: Tensor, other: Tensor) -> Tensor:
+        shape = list(broadcast(*[(*t.shape[:axis], 1, *t.shape[axis + 1 :]) for t in (tensor, other)]))
+        shape[axis] = tensor.shape[axis]
+        return broadcast_to(tensor, shape)
+
+    return gather(spread(x, places), axis, spread(places, x))
 
 
 @function

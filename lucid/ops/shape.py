@@ -42,7 +42,7 @@ def sizes_of(shape: tuple[Any, ...]) -> tuple[int, ...]:
     return tuple([whole(n) for n in sizes])
 
 
-def _normal(dim: int, ndim: int, scalar: bool = False) -> int:
+def normal_axis(dim: int, ndim: int, scalar: bool = False) -> int:
     """Returns a non-negative axis number; with `scalar`, a tensor without axes counts as one with a single axis."""
     span = 1 if scalar and not ndim else ndim
     if not -span <= dim < span:
@@ -84,13 +84,13 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """
     if not x.ndim:
         return reshape_to(x, shape=(1,))
-    first, last = _normal(start_dim, x.ndim), _normal(end_dim, x.ndim)
+    first, last = normal_axis(start_dim, x.ndim), normal_axis(end_dim, x.ndim)
     if first > last:
         raise ShapeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
     merged = 1
-    for n in x.shape[first : last + 1]:
+    for n in x._extent[first : last + 1]:
         merged *= n
-    return reshape_to(x, shape=(*x.shape[:first], merged, *x.shape[last + 1 :]))
+    return reshape_to(x, shape=(*x._extent[:first], merged, *x._extent[last + 1 :]))
 
 
 @function
@@ -100,8 +100,8 @@ def unflatten(x: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     >>> lucid.unflatten(lucid.ones(2, 12), 1, (3, -1)).shape
     (2, 3, 4)
     """
-    axis = _normal(dim, x.ndim)
-    return reshape_to(x, shape=(*x.shape[:axis], *sizes_of((tuple(sizes),)), *x.shape[axis + 1 :]))
+    axis = normal_axis(dim, x.ndim)
+    return reshape_to(x, shape=(*x._extent[:axis], *sizes_of((tuple(sizes),)), *x._extent[axis + 1 :]))
 
 
 @op
@@ -116,7 +116,7 @@ def squeeze(x: Array, /, dim: Dims = None) -> Array:
     dims = tuple(dim) if isinstance(dim, (tuple, list)) else (dim,)
     if not x.ndim:
         for d in dims:
-            _normal(d, 0, scalar=True)
+            normal_axis(d, 0, scalar=True)
         return x
     return np.squeeze(x, axis=tuple(d for d in dims if x.shape[d] == 1))
 
@@ -167,7 +167,7 @@ def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
     (4, 3, 2)
     """
     dims = list(range(x.ndim))
-    a, b = _normal(dim0, x.ndim, scalar=True), _normal(dim1, x.ndim, scalar=True)
+    a, b = normal_axis(dim0, x.ndim, scalar=True), normal_axis(dim1, x.ndim, scalar=True)
     if dims:
         dims[a], dims[b] = dims[b], dims[a]
     return permute(x, dims=tuple(dims))
@@ -191,7 +191,7 @@ def t(x: Tensor) -> Tensor:
     (3, 2)
     """
     if x.ndim > 2:
-        raise ShapeError(f"t: expected at most two axes; got shape {x.shape}, so use transpose or permute")
+        raise ShapeError(f"t: expected at most two axes; got shape {x._extent}, so use transpose or permute")
     return transpose(x, 0, 1) if x.ndim == 2 else x
 
 
@@ -206,7 +206,10 @@ def movedim(x: Tensor, source: Any, destination: Any) -> Tensor:
     tos = [destination] if isinstance(destination, int) else list(destination)
     if len(froms) != len(tos):
         raise AxisError(f"movedim: as many destinations as sources; got {source} and {destination}")
-    froms, tos = [_normal(d, x.ndim, scalar=True) for d in froms], [_normal(d, x.ndim, scalar=True) for d in tos]
+    froms, tos = (
+        [normal_axis(d, x.ndim, scalar=True) for d in froms],
+        [normal_axis(d, x.ndim, scalar=True) for d in tos],
+    )
     if len(set(froms)) < len(froms) or len(set(tos)) < len(tos):
         raise ShapeError(f"movedim: an axis can be moved once, and to a place of its own; got {source}, {destination}")
     if not x.ndim:
@@ -226,7 +229,7 @@ def flip(x: Array, /, dims: Dims) -> Array:
     """
     if not x.ndim and dims is not None:
         for d in dims if isinstance(dims, (tuple, list)) else (dims,):
-            _normal(d, 0, scalar=True)
+            normal_axis(d, 0, scalar=True)
         return x.copy()
     return np.flip(x, tuple(dims) if isinstance(dims, list) else dims).copy()
 
@@ -261,10 +264,10 @@ def expand(x: Tensor, *shape: Any) -> Tensor:
     sizes = sizes_of(shape)
     extra = len(sizes) - x.ndim
     if extra < 0:
-        raise ShapeError(f"expand: {len(sizes)} sizes for a tensor with {x.ndim} axes; got {sizes} for {x.shape}")
+        raise ShapeError(f"expand: {len(sizes)} sizes for a tensor with {x.ndim} axes; got {sizes} for {x._extent}")
     if -1 in sizes[:extra]:
-        raise ShapeError(f"expand: -1 stands for an axis that the tensor does not have; got {sizes} for {x.shape}")
-    return expand_to(x, shape=tuple(x.shape[i - extra] if n == -1 else n for i, n in enumerate(sizes)))
+        raise ShapeError(f"expand: -1 stands for an axis that the tensor does not have; got {sizes} for {x._extent}")
+    return expand_to(x, shape=tuple(x._extent[i - extra] if n == -1 else n for i, n in enumerate(sizes)))
 
 
 @function
@@ -312,7 +315,7 @@ def _(g: Tensor, dim: int, shapes: Any) -> Any:
 
 
 @function
-def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> Tensor:
     """Joins tensors along an existing axis (torch.cat).
 
     >>> lucid.cat([lucid.ones(2), lucid.zeros(1)])
@@ -323,11 +326,11 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     if len({x.ndim for x in tensors}) > 1:
         # As in PyTorch: a tensor of shape (0,) fits any other.
         tensors = [x for x in tensors if x.ndim != 1 or x.shape[0] != 0]
-    return concat(*tensors, dim=dim)
+    return concat(*tensors, dim=dim if axis is None else axis)
 
 
 @function
-def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+def stack(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> Tensor:
     """Joins tensors along a new axis (torch.stack).
 
     >>> lucid.stack([lucid.ones(2), lucid.zeros(2)])
@@ -336,6 +339,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """
     if not len(tensors):
         raise ShapeError("stack: expected at least one tensor; got none")
+    dim = dim if axis is None else axis
     return concat(*[unsqueeze(x, dim) for x in tensors], dim=dim)
 
 
@@ -368,13 +372,16 @@ def _(g: Any, shapes: Any, sizes: tuple[int, ...], dim: int) -> Any:
 
 
 @function
-def split(x: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+def split(
+    x: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0, *, axis: int | None = None
+) -> tuple[Tensor, ...]:
     """Splits along an axis into parts of one size (the last may be smaller) or of the given sizes (torch.split).
 
     >>> [part.shape for part in lucid.split(lucid.ones(5), 2)]
     [(2,), (2,), (1,)]
     """
-    n = x.shape[_normal(dim, x.ndim)]
+    dim = dim if axis is None else axis
+    n = x._extent[normal_axis(dim, x.ndim)]
     if isinstance(split_size_or_sections, int):
         step = split_size_or_sections
         if step <= 0:
@@ -395,7 +402,7 @@ def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """
     if chunks <= 0:
         raise ShapeError(f"chunk: the number of parts must be positive; got {chunks}")
-    return split(x, max(1, -(-x.shape[_normal(dim, x.ndim)] // chunks)), dim)
+    return split(x, max(1, -(-x._extent[normal_axis(dim, x.ndim)] // chunks)), dim)
 
 
 @function
@@ -405,4 +412,4 @@ def unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     >>> [part.item() for part in lucid.unbind(lucid.arange(3))]
     [0, 1, 2]
     """
-    return tuple(squeeze(part, dim) for part in split(x, 1, dim)) if x.shape[_normal(dim, x.ndim)] else ()
+    return tuple(squeeze(part, dim) for part in split(x, 1, dim)) if x._extent[normal_axis(dim, x.ndim)] else ()

@@ -68,8 +68,12 @@ def _from_front(n: Any, bound: Any, least: int = 0) -> Any:
 
 _ELEMENTWISE = [
     "abs",
+    "acos",
     "add",
+    "asin",
     "astype",
+    "atan",
+    "atan2",
     "bernoulli",
     "bernoulli_like",
     "bitwise_and",
@@ -77,9 +81,10 @@ _ELEMENTWISE = [
     "bitwise_or",
     "bitwise_xor",
     "ceil",
-    "clip",
+    "clamp_to",
     "clone",
     "cos",
+    "cosh",
     "detach",
     "div",
     "elu",
@@ -87,15 +92,18 @@ _ELEMENTWISE = [
     "erf",
     "exp",
     "expm1",
+    "exponential_like",
     "floor",
     "is_class",
     "floor_divide",
+    "fmod",
     "ge",
     "gelu_erf",
     "gelu_slope",
     "gelu_tanh",
     "gt",
     "hardtanh",
+    "hypot",
     "isfinite",
     "isinf",
     "isnan",
@@ -104,6 +112,7 @@ _ELEMENTWISE = [
     "log",
     "log1p",
     "log2",
+    "log10",
     "logaddexp",
     "logical_and",
     "logical_not",
@@ -126,10 +135,12 @@ _ELEMENTWISE = [
     "sign",
     "silu",
     "sin",
+    "sinh",
     "softplus",
     "sqrt",
     "square",
     "sub",
+    "tan",
     "tanh",
     "trunc",
     "where",
@@ -138,6 +149,8 @@ _ELEMENTWISE = [
 _UNCHANGED = [
     "band_scan",
     "ctc_paths",
+    "cummax_places",
+    "cumprod",
     "cumsum",
     "flip",
     "gru_tangent",
@@ -163,10 +176,15 @@ def _(x: Shape, y: Shape, **_: Any) -> Shape:
     return broadcast(x, y)
 
 
+@rule("passed")
+def _(*tensors: Shape, **_: Any) -> list[Shape]:
+    return list(tensors)
+
+
 # --- given shapes
 
 
-@rule("fill", "uniform", "normal", "integers")
+@rule("fill", "uniform", "gaussian", "integers")
 def _(shape: Shape, **_: Any) -> Shape:
     return shape
 
@@ -184,7 +202,7 @@ def _(g: Shape, index: Any, shape: Shape) -> Shape:
     return shape
 
 
-@rule("index_add")
+@rule("index_sum")
 def _(g: Shape, *indices: Shape, index: Any, shape: Shape, dtypes: Sequence[Any]) -> Shape:
     fits(g, _indexed(shape, index, indices, [dtype.kind == "b" for dtype in dtypes[1:]]))
     return shape
@@ -378,7 +396,7 @@ def _(x: Shape, indices: Shape, dim: int) -> Shape:
     return indices
 
 
-@rule("scatter_at")
+@rule("scatter_at", "scatter_product")
 def _(x: Shape, indices: Shape, src: Shape, dim: int) -> Shape:
     fits(src, indices)
     return x
@@ -389,7 +407,7 @@ def _(weight: Shape, indices: Shape, padding: Any) -> Shape:
     return (*indices, *weight[1:])
 
 
-@rule("nonzero")
+@rule("nonzero_at")
 def _(x: Shape) -> Shape:
     return (None, len(x))
 

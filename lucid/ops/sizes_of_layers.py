@@ -8,6 +8,7 @@ from typing import Any
 
 from ..tracer.extent import broadcast, equal
 from ..tracer.graph import Graph
+from . import sizes_of_searches  # noqa: F401 - its rules
 from .sizes import Shape, fits, rule
 
 __all__: list[str] = []
@@ -41,19 +42,33 @@ def _positions(length: Any, size: Any, stride: int, dilation: int) -> Any:
 
 
 @rule("windows")
-def _(x: Shape, size: int, stride: int, dilation: int) -> Shape:
-    return (x[0], x[1], size, _positions(x[2], size, stride, dilation))
+def _(x: Shape, size: int, stride: int, dilation: int, axis: int) -> Shape:
+    return (*x[:axis], size, _positions(x[axis], size, stride, dilation), *x[axis + 1 :])
 
 
 @rule("windows_sum")
-def _(g: Shape, size: int, stride: int, dilation: int, length: Any) -> Shape:
-    return (g[0], g[1], length)
+def _(g: Shape, size: int, stride: int, dilation: int, length: Any, axis: int) -> Shape:
+    return (*g[:axis], length, *g[axis + 2 :])
+
+
+@rule("window_max")
+def _(x: Shape, size: int, stride: int, dilation: int, axis: int) -> list[Shape]:
+    return [(*x[:axis], _positions(x[axis], size, stride, dilation), *x[axis + 1 :])] * 2
 
 
 @rule("convolved")
-def _(x: Shape, weight: Shape, bias: Any, stride: int, padding: tuple[Any, Any], dilation: int, groups: int) -> Shape:
+def _(
+    x: Shape,
+    weight: Shape,
+    bias: Any,
+    stride: tuple[int, ...],
+    padding: tuple[tuple[Any, Any], ...],
+    dilation: tuple[int, ...],
+    groups: int,
+) -> Shape:
     equal(x[1], weight[1] * groups)
-    return (x[0], weight[0], _positions(x[2] + padding[0] + padding[1], weight[2], stride, dilation))
+    along = zip(x[2:], padding, weight[2:], stride, dilation, strict=True)
+    return (x[0], weight[0], *[_positions(n + sum(pair), k, step, gap) for n, pair, k, step, gap in along])
 
 
 # --- layers

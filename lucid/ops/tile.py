@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError
-from ..tensor import Tensor, op
+from ..tensor import Tensor, as_tensor, op
 from ..tracer.extent import is_negative
 from ..tracer.op import Array, function
 from .conversion import clone
 from .reduce import sum
-from .shape import cat, expand_to, flatten, reshape_to, sizes_of, unsqueeze
+from .select import index_select
+from .shape import cat, expand_to, flatten, normal_axis, reshape_to, sizes_of, unsqueeze
 
 __all__ = ["repeat_interleave", "roll", "tile"]
 
@@ -63,19 +64,40 @@ def repeat(x: Tensor, *repeats: Any) -> Tensor:
     return tile_by(x, counts)
 
 
+@op(no_gradient="the result is an index")
+def repeated_places(counts: Array, /) -> Array:
+    """Returns each index as often as the vector says."""
+    return np.repeat(np.arange(len(counts)), counts)
+
+
 @function
-def repeat_interleave(x: Tensor, repeats: int, dim: int | None = None) -> Tensor:
+def repeat_interleave(
+    x: Tensor, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
+) -> Tensor:
     """Repeats each element along an axis; without an axis, the tensor is flattened (torch.repeat_interleave).
+
+    Args:
+        x: the tensor; if it is the only argument, how often to repeat each index.
+        repeats: how often, for all elements or for each.
+        dim: the axis.
+        output_size: ignored; the sum of `repeats`.
 
     >>> lucid.repeat_interleave(lucid.tensor([1, 2]), 2)
     tensor([1, 1, 2, 2])
     """
-    if not isinstance(repeats, int):
-        raise TypeError(f"repeat_interleave: repeats must be an int; got {type(repeats).__name__}")
+    if repeats is None:
+        return repeated_places(x)
     if dim is None:
         x, dim = flatten(x), 0
-    axis = dim % x.ndim
+    axis = normal_axis(dim, x.ndim)
     shape = x.shape
+    if not isinstance(repeats, int):
+        counts = as_tensor(repeats)
+        if counts.ndim > 1 or counts.dtype.kind not in "iu":
+            raise ShapeError(f"repeat_interleave: repeats must be integers in a row; got {counts.dtype}{counts.shape}")
+        return index_select(x, axis, repeated_places(expand_to(counts, shape=(shape[axis],))))
+    if is_negative(repeats):
+        raise ShapeError(f"repeat_interleave: repeats must not be negative; got {repeats}")
     copies = expand_to(unsqueeze(x, axis + 1), shape=(*shape[: axis + 1], repeats, *shape[axis + 1 :]))
     # Merged as it is, a single copy of each element would be a view of the input.
     return flatten(clone(copies), axis, axis + 1)

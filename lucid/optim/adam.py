@@ -9,7 +9,16 @@ from ..tracer.op import Array
 from .arithmetic import cast, maximum, sqrt
 from .optimizer import Optimizer, at_least, below_one
 
-__all__ = ["Adam"]
+__all__ = ["Adam", "check_adam"]
+
+
+def check_adam(options: Mapping[str, Any]) -> None:
+    """Checks the options that Adam and its relatives share."""
+    at_least(0, options, "lr", "eps", "weight_decay")
+    if len(options["betas"]) != 2:
+        raise ValueError(f"betas must be two numbers; got {options['betas']}")
+    for i, beta in enumerate(options["betas"]):
+        below_one(f"betas[{i}]", beta)
 
 
 class Adam(Optimizer):
@@ -69,11 +78,7 @@ class Adam(Optimizer):
 
     @staticmethod
     def check(options: Mapping[str, Any]) -> None:
-        at_least(0, options, "lr", "eps", "weight_decay")
-        if len(options["betas"]) != 2:
-            raise ValueError(f"betas must be two numbers; got {options['betas']}")
-        for i, beta in enumerate(options["betas"]):
-            below_one(f"betas[{i}]", beta)
+        check_adam(options)
 
     @staticmethod
     def slots(options: Mapping[str, Any]) -> dict[str, float]:

@@ -22,8 +22,10 @@ def sqrt(x: Array) -> Array:
 
 
 def maximum(x: Array, y: Array) -> Array:
-    """Computes the elementwise maximum."""
-    return OPS["maximum"](x, y) if isinstance(x, Tensor) or isinstance(y, Tensor) else np.maximum(x, y)
+    """Computes the elementwise maximum, or the larger of two numbers."""
+    if isinstance(x, Tensor) or isinstance(y, Tensor):
+        return OPS["maximum"](x, y)
+    return max(x, y) if isinstance(x, (int, float)) else np.maximum(x, y)
 
 
 def minimum(x: Array, y: Array) -> Array:

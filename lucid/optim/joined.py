@@ -11,7 +11,10 @@ import numpy as np
 
 from ..tensor import Tensor
 
-__all__ = ["Joined"]
+__all__ = ["NUMBERS", "Joined"]
+
+NUMBERS = frozenset({"step", "mu_product"})
+"""The parts of a state that are numbers, the same for all elements; all others are tensors."""
 
 Array = np.ndarray[Any, Any]
 
@@ -33,7 +36,7 @@ class Joined:
         self._slots: list[Array] = []
         self._known: list[tuple[int, str, Array]] = []
         for name in states[0]:
-            if name == "step":
+            if name in NUMBERS:
                 continue
             slot = np.concatenate([state[name]._data for state in states], axis=None)
             self._slots.append(slot)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from inspect import getattr_static
 from typing import Any
 
 import numpy as np
 
 from ..errors import ShapeError, StateDictError, TraceError
-from ..tensor import Tensor, touch
+from ..tensor import Tensor, around, touch
 from ..tracer.mode import MODE, enable_grad
 from ..tracer.op import Array
 from ..tracer.run import RUN
-from .joined import Joined
+from .joined import NUMBERS, Joined
 from .program import Program, Settings
+from .saved import fit, malformed
 
 __all__ = ["Optimizer", "at_least", "below_one"]
 
@@ -38,12 +39,14 @@ class Optimizer:
     update that cannot run in place, such as one that branches on an element, is called as it is.
 
     Args:
-        params: the parameters, or dicts with the key ``params`` and options that differ from the defaults.
+        params: the parameters, pairs of a name and a parameter as `named_parameters` yields them, or dicts with the key
+            ``params``, for either of them, and options that differ from the defaults.
         defaults: the options of groups that do not set them.
 
     Attributes:
-        param_groups: one dict per group: ``params`` and all options. A scheduler changes them between steps.
-        state: for each parameter that was updated, its state tensors by name; ``step``, if there is one, is a number.
+        param_groups: one dict per group: ``params``, all options, and ``param_names`` if they were given. A scheduler
+            changes the options between steps.
+        state: for each parameter that was updated, its state tensors by name; ``step`` and ``mu_product`` are numbers.
         defaults: the options that a new group gets.
 
     Raises:
@@ -81,7 +84,7 @@ class Optimizer:
     def update(*args: Any, **kwargs: Any) -> tuple[Array, dict[str, Array]]:
         """Computes one step: ``update(p, g, state, **options) -> (new p, new state)``, for arrays or Tensors.
 
-        With Tensors, ``state["step"]`` is a float64 Tensor without axes, and `lr` may be a Tensor too.
+        With Tensors, the numbers of the state are float64 Tensors without axes, and `lr` may be a Tensor too.
         """
         raise NotImplementedError("an optimizer defines update()")
 
@@ -91,7 +94,8 @@ class Optimizer:
         """Adds parameters with their own options.
 
         Args:
-            param_group: ``params``, a Tensor or an iterable of them, and the options that differ from the defaults.
+            param_group: ``params``, a Tensor or an iterable of them or of pairs of a name and a Tensor; and the options
+                that differ from the defaults.
         """
         if not isinstance(param_group, Mapping):
             raise TypeError(f"a parameter group must be a dict; got {type(param_group).__name__}")
@@ -103,6 +107,9 @@ class Optimizer:
         params = [params] if isinstance(params, Tensor) else list(params)
         if not params:
             raise ValueError(f"{type(self).__name__}: a parameter group is empty")
+        names, params = _without_names(params)
+        if self.param_groups and (names is None) == ("param_names" in self.param_groups[0]):
+            raise ValueError(f"{type(self).__name__}: either all groups have names of parameters, or none")
         known = {p for group in self.param_groups for p in group["params"]}
         for p in params:
             if not isinstance(p, Tensor):
@@ -115,6 +122,8 @@ class Optimizer:
                 raise ValueError(f"a parameter may be given only once; the one of shape {p.shape} comes again")
             known.add(p)
         group = {"params": params, **self.defaults, **{k: _number(v) for k, v in param_group.items() if k != "params"}}
+        if names is not None:
+            group["param_names"] = names
         self.check(self.options(group))
         self.param_groups.append(group)
 
@@ -126,7 +135,7 @@ class Optimizer:
                 if p.grad is not None:
                     if run is not None:
                         run.gradients.append(p)
-                    p.grad = None if set_to_none else Tensor(np.zeros_like(p.grad._data))
+                    p.grad = None if set_to_none else around(np.zeros_like(p.grad._data))
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Updates every parameter that has a gradient, in place.
@@ -172,14 +181,15 @@ class Optimizer:
         if state is None or state.keys() != slots.keys():
             state = self.state[p] = {**slots, **{k: v for k, v in (state or {}).items() if k in slots}}
             for name, start in slots.items():
-                if name != "step" and not isinstance(state[name], Tensor):
-                    state[name] = Tensor(np.full(p.shape, start, p.dtype))
+                if name not in NUMBERS and not isinstance(state[name], Tensor):
+                    state[name] = around(np.full(p.shape, start, p.dtype))
         return state
 
     def _batches(self, params: Iterable[Tensor], options: Mapping[str, Any]) -> Iterator[list[Tensor]]:
         """Yields the parameters that have a gradient: large ones alone, small ones of the same kind together."""
         slots = self.slots(options)
-        names = [name for name in slots if name != "step"]
+        names = [name for name in slots if name not in NUMBERS]
+        numbers = [name for name in slots if name in NUMBERS]
         waiting: dict[Any, list[Tensor]] = {}
         for p in params:
             if p.grad is None:
@@ -189,7 +199,8 @@ class Optimizer:
                 yield [p]
                 continue
             dtypes = [state[name]._data.dtype for name in names]
-            batch = waiting.setdefault((state.get("step"), p._data.dtype, p.grad._data.dtype, *dtypes), [])
+            counts = [state[name] for name in numbers]
+            batch = waiting.setdefault((*counts, p._data.dtype, p.grad._data.dtype, *dtypes), [])
             batch.append(p)
             if len(batch) == _TOGETHER:
                 yield batch.copy()
@@ -205,13 +216,12 @@ class Optimizer:
         else:
             (p,) = batch
             assert p.grad is not None
-            arrays = [p._data, p.grad._data, *[tensor._data for name, tensor in states[0].items() if name != "step"]]
-        step = self._run(arrays, states[0], settings)
+            arrays = [p._data, p.grad._data, *[t._data for name, t in states[0].items() if name not in NUMBERS]]
+        numbers = self._run(arrays, states[0], settings)
         if joined is not None:
             joined.scatter()
         for state in states:
-            if "step" in state:
-                state["step"] = step
+            state.update(numbers)
         touch(*batch)
 
     def _join(self, batch: list[Tensor], states: list[dict[str, Any]]) -> Joined:
@@ -221,12 +231,17 @@ class Optimizer:
             joined = self._joined[batch[0]] = Joined(batch, states)
         return joined
 
-    def _run(self, arrays: list[np.ndarray[Any, Any]], state: Mapping[str, Any], settings: Settings) -> Any:
-        """Updates the arrays of a parameter: data, gradient and state. Returns its new step count."""
-        names = [name for name in state if name != "step"]
-        program = self._program(names, "step" in state, [array.dtype for array in arrays], settings)
+    def _run(
+        self, arrays: list[np.ndarray[Any, Any]], state: Mapping[str, Any], settings: Settings
+    ) -> dict[str, float]:
+        """Updates the arrays of a parameter: data, gradient and state. Returns the new numbers of its state."""
+        names = [name for name in state if name not in NUMBERS]
+        counts = [name for name in state if name in NUMBERS]
+        program = self._program(names, counts, [array.dtype for array in arrays], settings)
         whole = arrays[0].size <= _BLOCK or not arrays[0].flags.c_contiguous
-        step = None if program is None else program.begin(settings, state.get("step"))
+        numbers: Sequence[float] = ()
+        if program is not None:
+            numbers = program.begin(settings, [state[name] for name in counts])
         flat = arrays if whole else [array.reshape(-1) for array in arrays]
         for i in range(0, 1 if whole else flat[0].size, _BLOCK):
             parts = flat if whole else [array[i : i + _BLOCK] for array in flat]
@@ -240,18 +255,18 @@ class Optimizer:
             results = [np.array(x) if any(x is part for part in parts) else x for x in results]
             for array, result in zip((p, *kept), results, strict=True):
                 array[...] = result
-            step = new.get("step")
-        return step
+            numbers = [new[name] for name in counts]
+        return dict(zip(counts, numbers, strict=True))
 
-    def _program(self, names: list[str], counted: bool, dtypes: list[Any], settings: Settings) -> Program | None:
+    def _program(self, names: list[str], counts: list[str], dtypes: list[Any], settings: Settings) -> Program | None:
         """Returns the compiled update for such arrays and options, or None if it must be called as it is."""
         try:
-            key = *names, counted, *dtypes, settings.fixed
+            key = *names, *counts, *dtypes, settings.fixed
             if key not in self._programs:
                 self._programs[key] = None
                 # A method may read attributes that change from step to step.
                 if isinstance(getattr_static(self, "update"), staticmethod):
-                    self._programs[key] = Program(self.update, names, counted, dtypes, settings)
+                    self._programs[key] = Program(self.update, names, counts, dtypes, settings)
             return self._programs[key]
         except Exception:  # any error of the update is raised where it is called
             return None
@@ -297,7 +312,7 @@ class Optimizer:
                 f"expected the keys 'state' and 'param_groups'; got {', '.join(map(repr, state_dict))}"
             )
         saved_groups, saved_state = state_dict["param_groups"], state_dict["state"]
-        if wrong := _malformed(saved_groups, saved_state):
+        if wrong := malformed(saved_groups, saved_state):
             raise StateDictError(f"state dict does not fit {type(self).__name__}: {wrong}")
         have, given = ([len(g["params"]) for g in groups] for groups in (self.param_groups, saved_groups))
         if have != given:
@@ -313,7 +328,8 @@ class Optimizer:
             if missing:
                 problems.append(f"group {number} lacks {', '.join(missing)}")
                 continue
-            new = {**saved, "params": group["params"]}
+            names = {"param_names": group["param_names"]} if "param_names" in group else {}
+            new = {**names, **saved, "params": group["params"]}
             for name, default in self.defaults.items():
                 if isinstance(default, tuple):
                     if not isinstance(new[name], (tuple, list)) or len(new[name]) != len(default):
@@ -327,7 +343,7 @@ class Optimizer:
                 indices.add(index)
                 entries = {k: v for k, v in saved_state.get(index, {}).items() if v is not None}
                 if entries:
-                    new_state[p] = _fit(entries, p, slots, f"parameter {index}", problems)
+                    new_state[p] = fit(entries, p, slots, f"parameter {index}", problems)
         problems += [
             f"parameter {i} is in no group" for i in saved_state if i not in indices and len(new_groups) == len(have)
         ]
@@ -341,51 +357,19 @@ class Optimizer:
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__}("]
         for number, group in enumerate(self.param_groups):
-            options = ", ".join(f"{name}={value!r}" for name, value in group.items() if name != "params")
+            options = ", ".join(f"{name}={value!r}" for name, value in group.items() if name in self.defaults)
             lines.append(f"  ({number}): {len(group['params'])} parameters, {options}")
         return "\n".join([*lines, ")"])
 
 
-def _malformed(groups: Any, state: Any) -> str:
-    """Returns which part of a state dict has the wrong type; nothing if none has."""
-    if not isinstance(groups, (list, tuple)) or not all(isinstance(group, Mapping) for group in groups):
-        return f"param_groups must be a list of dicts; got {type(groups).__name__}"
-    for number, group in enumerate(groups):
-        if not isinstance(numbers := group.get("params"), (list, tuple)) or any(type(n) is not int for n in numbers):
-            return f"the params of group {number} must be a list of numbers"
-    if not isinstance(state, Mapping) or not all(isinstance(entries, Mapping) for entries in state.values()):
-        return "state must be a dict of dicts"
-    return ""
-
-
-def _fit(
-    entries: Mapping[str, Any], p: Tensor, slots: Mapping[str, float], where: str, problems: list[str]
-) -> dict[str, Any]:
-    """Converts the saved state of a parameter; adds what does not fit to `problems`."""
-    missing = [name for name in slots if name not in entries]
-    unexpected = [str(name) for name in entries if name not in slots]
-    if missing:
-        problems.append(f"{where} lacks {', '.join(missing)}")
-    if unexpected:
-        problems.append(f"{where} has an unexpected {', '.join(unexpected)}")
-    state: dict[str, Any] = {}
-    for name in slots:
-        if name not in entries:
-            continue
-        entry = entries[name]
-        shape = () if name == "step" else p.shape
-        try:
-            array = entry._data if isinstance(entry, Tensor) else np.asarray(entry)
-        except ValueError:  # lists of different lengths
-            problems.append(f"{where}: {name} should have shape {shape}, got {type(entry).__name__}")
-            continue
-        if array.shape != shape or array.dtype.kind not in "fiu":
-            problems.append(f"{where}: {name} should have shape {shape}, got {array.dtype}{list(array.shape)}")
-        elif name == "step":
-            state[name] = float(array.item())
-        else:
-            state[name] = Tensor(np.array(array, p.dtype, order="C"))
-    return state
+def _without_names(params: list[Any]) -> tuple[list[str] | None, list[Any]]:
+    """Separates pairs of a name and a parameter; the names are None if there are none."""
+    named = [isinstance(p, tuple) and len(p) == 2 and isinstance(p[0], str) for p in params]
+    if not any(named):
+        return None, params
+    if not all(named):
+        raise ValueError("either all parameters come with a name, or none; got some of each")
+    return [name for name, _ in params], [p for _, p in params]
 
 
 def _number(option: Any) -> Any:

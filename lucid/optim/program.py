@@ -159,7 +159,7 @@ class Program:
     Args:
         update: as `Optimizer.update`.
         names: the names of the state's arrays.
-        counted: whether the state has a ``step``, which is a number.
+        counts: the names of the state's numbers.
         dtypes: the dtypes of the parameter, the gradient and the state's arrays.
         settings: the options.
 
@@ -171,20 +171,20 @@ class Program:
         self,
         update: Callable[..., tuple[Any, dict[str, Any]]],
         names: Sequence[str],
-        counted: bool,
+        counts: Sequence[str],
         dtypes: Sequence[np.dtype[Any]],
         settings: Settings,
     ) -> None:
         tape = _Tape()
         options = settings.noted(tape)
-        step = {"step": _Value(tape, float)} if counted else {}
+        numbers = {name: _Value(tape, float) for name in counts}
         p, g, *kept = inputs = [_Value(tape, dtype) for dtype in dtypes]
-        updated, new = update(p, g, {**step, **dict(zip(names, kept, strict=True))}, **options)
+        updated, new = update(p, g, {**numbers, **dict(zip(names, kept, strict=True))}, **options)
         self._numbers = [tape.constants.get(i, 0.0) for i in range(len(tape.kinds))]
         self._given: list[float] | None = None
-        self._after: float | None = None
+        self._after: list[float] = []
         self._arithmetic = tape.numbers
-        self._step = new["step"].index if counted else None
+        self._counts = [new[name].index for name in counts]
         self._plan(tape, [value.index for value in inputs], [x.index for x in (updated, g, *(new[n] for n in names))])
 
     def _plan(self, tape: _Tape, inputs: Sequence[int], results: Sequence[int]) -> None:
@@ -233,10 +233,10 @@ class Program:
             self._calls.append((function, itemgetter(*[places[key] for key in keys], places[result])))
         self._copied = [(i, places[result]) for i, result in self._copied]
 
-    def begin(self, settings: Settings, step: float | None) -> float | None:
-        """Computes what is the same for all elements, for the runs of one step. Returns the new step count."""
+    def begin(self, settings: Settings, counts: Sequence[float]) -> list[float]:
+        """Computes what is the same for all elements, for the runs of one step. Returns the state's new numbers."""
         numbers = self._numbers
-        given = settings.numbers if step is None else [*settings.numbers, step]
+        given = [*settings.numbers, *counts]
         if given == self._given:
             return self._after
         numbers[: len(given)] = given
@@ -244,7 +244,7 @@ class Program:
             numbers[result] = function(*[numbers[i] for i in operands])
         for array, i in self._filled:
             array[()] = numbers[i]
-        self._given, self._after = given, None if self._step is None else numbers[self._step]
+        self._given, self._after = given, [numbers[i] for i in self._counts]
         return self._after
 
     def run(self, arrays: Sequence[Array]) -> None:

@@ -17,7 +17,8 @@ __all__ = ["Carried"]
 Array = np.ndarray[Any, Any]
 
 _MOVES = frozenset(
-    {"clone", "concat", "detach", "flip", "permute", "reshape_to", "slice_at", "split_to", "squeeze", "unsqueeze"}
+    {"clone", "concat", "detach", "flip", "passed", "permute", "reshape_to", "slice_at", "split_to", "squeeze"}
+    | {"unsqueeze"}
 )
 """The ops that only move elements."""
 

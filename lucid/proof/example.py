@@ -14,7 +14,7 @@ from ..errors import ExportError
 from ..nn.call import example_of
 from ..nn.module import Module
 from ..nn.rnn import RNNBase
-from ..tensor import Tensor, as_tensor
+from ..tensor import Tensor, around, as_tensor
 from ..tracer.graph import Graph
 from ..tracer.node import Value
 from ..tracer.size import Size
@@ -74,7 +74,7 @@ class Example:
             shape = (2, 3) if module.batch_first else (3, 2)
             dtype = next(module.parameters()).dtype
             x = np.random.default_rng(0).standard_normal((*shape, module.input_size)).astype(dtype)
-            return (Tensor(x),), {}
+            return (around(x),), {}
         raise ExportError(
             f"to_onnx: {type(module).__name__} was never called, so its inputs are not known; pass example inputs, "
             "as in to_onnx(model, x), or call the model once"
@@ -87,7 +87,7 @@ class Example:
             arrays: the arrays by input name.
             without: the inputs of arguments that are None instead.
         """
-        args, kwargs = unflatten(self._structure, iter([Tensor(arrays[name]) for name in self.names]))
+        args, kwargs = unflatten(self._structure, iter([around(arrays[name]) for name in self.names]))
         left = {key for key, names in self._by_argument().items() if names and names[0] in without}
         args = tuple([None if i in left else arg for i, arg in enumerate(args)])
         return args, {key: None if key in left else arg for key, arg in kwargs.items()}

@@ -129,7 +129,7 @@ def _formula(graph: Graph, value: Value) -> tuple[str, str] | None:
         node = x.node if type(x) is Value else None
         if node is None or x.dtype not in (np.int32, np.int64):
             raise LookupError
-        if node.op.name == "clip":
+        if node.op.name == "clamp_to":
             low, high = (None if bound is None else text(bound) for bound in node.inputs[1:])
             found = text(node.inputs[0]) if low is None else f"max({text(node.inputs[0])}, {low})"
             return found if high is None else f"min({found}, {high})"

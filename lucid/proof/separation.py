@@ -15,7 +15,7 @@ from .placement import RULES, InseparableError, Placement, Step
 __all__ = ["Joint", "Separation", "counts", "place_input", "place_results", "separate", "with_totals"]
 
 _ZERO = Placement(over=None)
-_SIZED = frozenset({"fill", "expand_to", "reshape_to", "slice_add", "sum_to", "index_add"})
+_SIZED = frozenset({"fill", "expand_to", "reshape_to", "slice_add", "sum_to", "index_sum"})
 """The ops whose attributes may contain the batch size, as part of a shape."""
 
 

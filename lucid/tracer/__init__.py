@@ -2,7 +2,7 @@
 
 from .graph import Graph, walk
 from .location import Location
-from .mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from .mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .node import Node, Spec, Value
 from .op import OPS, Op
 from .trace import trace
@@ -16,6 +16,7 @@ __all__ = [
     "Spec",
     "Value",
     "enable_grad",
+    "inference_mode",
     "is_grad_enabled",
     "no_grad",
     "set_grad_enabled",

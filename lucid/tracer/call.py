@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable
+from itertools import combinations
 from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from ..errors import DtypeError, LucidError
 from .described import described
 from .mode import MODE
 from .node import Node, Spec, Value
+from .promotion import SETTLED, SETTLED_FLOATS, number, promoted, refuse_unlike
 from .symbolic import call_symbolic
 from .writes import WRITES
 
@@ -28,12 +30,18 @@ if TYPE_CHECKING:
 
 __all__ = ["call_of", "source_of"]
 
-_NUMBERS = (bool, int, float)
+_NUMBERS = frozenset((bool, int, float))
 """The types of input that an op accepts besides tensors and arrays."""
+
+NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim"}
+"""NumPy's names of attributes; an op takes these, too, as in PyTorch."""
+
+_MISSING = object()
+"""The value of an attribute without a default that may be given by another name."""
 
 _CALL = """\
 def _call({parameters}):
-    _grad, _trace = _MODE.get()
+{renamed}    _grad, _trace = _MODE.get()
     if _trace is not None and _trace.sizes is not None:
         return _symbolic(_op, {inputs}, {attrs}, _grad, _trace, _as_array)
     _needs = False
@@ -44,12 +52,12 @@ def _call({parameters}):
         raise
     except _ERRORS as _error:
         _op.explain({arrays}, {attrs}, _error)
+    _needs = {needs}
     if _type(_result) is not _ndarray:
         _result = _as_arrays(_result)
-    _needs = {needs}
-    if _trace is None and not _needs:
-        if _type(_result) is _tuple:
+        if _type(_result) is _tuple and _trace is None and not _needs:
             return _tuple([_Tensor._wrap(_part) for _part in _result])
+{after}    if _trace is None and not _needs:
         _tensor = _new(_Tensor)
         _tensor._data = _result
         _tensor._requires_grad = False
@@ -76,6 +84,31 @@ else:
     {array}
 """
 
+_TAKE_WITH_DTYPE = """\
+if _isinstance({x}, _Tensor):
+    {array} = {x}._data
+    {dtype} = {array}.dtype
+    if {x}._requires_grad:
+        _needs = True
+else:
+    {other}
+"""
+"""For an input whose dtype matters; of one that is no tensor, it is the type."""
+
+_CHECKED = """\
+{dtype} = _type({x})
+    if {dtype} in _PLAIN:
+        {array} = {x}
+    else:
+        {x}, {array}, {dtype} = _operand(_op, {x})"""
+_UNCHECKED = "{array} = {x}\n    {dtype} = _type({x})"
+"""Beside a checked one, an unchecked input that is no number is found, since the two are not settled."""
+
+_PROMOTE = """\
+if {condition} and (_given := _promoted(_op, {inputs})) is not None:
+    return _call(*_given{attrs})
+"""
+
 _EDGE = "({x}._value or {x}._leaf_value()) if _isinstance({x}, _Tensor) and {x}._requires_grad else _number({x})"
 """Outside a trace, a node's inputs are values that gradients flow to, numbers, or None for everything else."""
 
@@ -91,9 +124,12 @@ def call_of(op: Op[Any, Any]) -> Callable[..., Any]:
     """
     names: dict[str, Any] = {
         "_op": op,
-        "_forward": op.forward,
+        "_forward": op.ufunc or op.forward,
         "_defaults": op.defaults,
         "_optional": op.optional,
+        "_missing": _MISSING,
+        "_lacks": _lacks,
+        "_variant": op.variant and op.variant[1],
         "_Tensor": op.tensor,
         "_Value": Value,
         "_LucidError": LucidError,
@@ -109,6 +145,13 @@ def call_of(op: Op[Any, Any]) -> Callable[..., Any]:
         "_captured": _captured,
         "_recorded": _recorded,
         "_symbolic": call_symbolic,
+        "_PLAIN": _NUMBERS | {type(None)},
+        "_none": type(None),
+        "_operand": _operand,
+        "_promoted": promoted,
+        "_refuse_unlike": refuse_unlike,
+        "_settled": SETTLED_FLOATS if op.gives_floats else SETTLED,
+        "_float32": np.dtype(np.float32),
     }
     # A name in lucid's folder, so that no line counts as the user's, but not a file, so that tracebacks show no lines.
     exec(compile(source_of(op), f"{__file__}:{op.name}", "exec"), names)
@@ -131,23 +174,38 @@ def source_of(op: Op[Any, Any]) -> str:
             _needs = False
             if _isinstance(x, _Tensor):
                 _a0 = x._data
+                _d0 = _a0.dtype
                 if x._requires_grad:
                     _needs = True
             else:
-                _a0 = _as_array(_op, x)
+                _d0 = _type(x)
+                if _d0 in _PLAIN:
+                    _a0 = x
+                else:
+                    x, _a0, _d0 = _operand(_op, x)
             if _isinstance(y, _Tensor):
                 _a1 = y._data
+                _d1 = _a1.dtype
                 if y._requires_grad:
                     _needs = True
             else:
-                _a1 = _as_array(_op, y)
+                _a1 = y
+                _d1 = _type(y)
+            if _d0 is not _d1 and (_d0, _d1) not in _settled and (_given := _promoted(_op, (x, y,))) is not None:
+                return _call(*_given)
         <BLANKLINE>
     """
     fixed = op.inputs[:-1] if op.variadic else op.inputs
     numbers = range(len(fixed))
     arrays = [f"_a{i}" for i in numbers]
     values = [f"_v{i}" for i in numbers]
-    take = [_take(x, f"{array} = {{}}") for x, array in zip(fixed, arrays, strict=True)]
+    take = []
+    for i, (x, array) in enumerate(zip(fixed, arrays, strict=True)):
+        if i in op.promoted or i in op.alike:
+            other = _UNCHECKED if i in op.promoted[1:] else _CHECKED
+            take.append(_TAKE_WITH_DTYPE.replace("{other}", other).format(x=x, array=array, dtype=f"_d{i}"))
+        else:
+            take.append(_take(x, f"{array} = {{}}"))
     edges = [f"{value} = {_EDGE.format(x=x)}" for x, value in zip(fixed, values, strict=True)]
     captured = [f"{value} = _captured(_op, {x}, _trace)" for x, value in zip(fixed, values, strict=True)]
     shapes = [f"{array}.shape if _type({array}) is _ndarray else ()" for array in arrays]
@@ -168,13 +226,17 @@ def source_of(op: Op[Any, Any]) -> str:
             keep.append(f"_kept.update(_enumerate(_arrays, {len(fixed)}))")
         arrays.append("*_arrays")
         values.append("*_values")
+    inputs = _row([*fixed, f"*{op.inputs[-1]}"] if op.variadic else list(fixed))
+    before, after = _promotion(op, inputs)
     return _CALL.format(
         parameters=", ".join(_parameters(op, fixed)),
-        take=_block(take, 1),
+        renamed=_renamed(op, inputs),
+        take=_block(take + before, 1),
         given=", ".join([*arrays, *(f"{name}={name}" for name in op.attributes)]),
+        after=_block(after, 1) + "\n" if after else "",
         arrays=_row(arrays),
         attrs=f"{{{', '.join(f'{name!r}: {name}' for name in op.attributes)}}}" if op.attributes else "_defaults",
-        inputs=_row([*fixed, f"*{op.inputs[-1]}"] if op.variadic else list(fixed)),
+        inputs=inputs,
         needs="_needs and _grad" if op.no_gradient is None else "False",
         edges=_block(edges, 2),
         captured=_block(captured, 2),
@@ -190,21 +252,72 @@ def _take(x: str, put: str) -> str:
     return _TAKE.format(x=x, data=put.format(f"{x}._data"), array=put.format(f"_as_array(_op, {x})"))
 
 
+def _promotion(op: Op[Any, Any], inputs: str) -> tuple[list[str], list[str]]:
+    """Returns the code that converts inputs to one dtype: before the forward runs, and after it. See `promotion`."""
+    kinds = [f"_d{i}" for i in (op.alike or op.promoted)]
+    if op.alike:
+        pairs = [f"({kinds[0]} is not {kind} and {kind} is not _none)" for kind in kinds[1:]]
+        return [f"if {' or '.join(pairs)}:\n    _refuse_unlike(_op, {inputs})"], []
+    if not op.promoted:
+        return [], []
+    if op.variadic:
+        # What joins to the dtype of the first needs no conversion.
+        condition = "_result.dtype is not _arrays[0].dtype"
+    elif len(kinds) == 1:
+        condition = f"{kinds[0]} is not _float32 and {kinds[0]} not in _settled"
+    else:
+        equal = "({0} is not {1} or {0} is not _float32)" if op.gives_floats else "{0} is not {1}"
+        tests = [f"{equal.format(x, y)} and ({x}, {y}) not in _settled" for x, y in combinations(kinds, 2)]
+        condition = tests[0] if len(tests) == 1 else f"({' or '.join(tests)})"
+    attrs = "".join(f", {name}={name}" for name in op.attributes)
+    code = [_PROMOTE.format(condition=condition, inputs=inputs, attrs=attrs)]
+    return ([], code) if op.variadic else (code, [])
+
+
 def _parameters(op: Op[Any, Any], fixed: Iterable[str]) -> list[str]:
     """Returns the parameters: inputs, then attributes; keyword-only where they cannot be positional."""
     found = [f"{x}=_optional[{x!r}]" if x in op.optional else x for x in fixed]
     by_name = op.variadic
     if op.variadic:
         found.append(f"*{op.inputs[-1]}")
+    aliases = _aliases(op)
     for name in op.attributes:
-        if name in op.defaults:
-            found.append(f"{name}=_defaults[{name!r}]")
+        if name in op.defaults or name in aliases.values():
+            found.append(f"{name}=_defaults[{name!r}]" if name in op.defaults else f"{name}=_missing")
             continue
         if not by_name and any("=" in other for other in found):
             found.append("*")
             by_name = True
         found.append(name)
+    named = [*aliases, *([op.variant[0]] if op.variant else [])]
+    if named:
+        found += [*([] if by_name else ["*"]), *(f"{name}=None" for name in named)]
     return found
+
+
+def _aliases(op: Op[Any, Any]) -> dict[str, str]:
+    known = (*op.inputs, *op.attributes)
+    return {other: own for other, own in NUMPY_NAMES.items() if own in op.attributes and other not in known}
+
+
+def _renamed(op: Op[Any, Any], inputs: str) -> str:
+    """Returns the code that takes attributes by their other names, and hands over the calls of another function."""
+    lines = []
+    for other, own in _aliases(op).items():
+        lines.append(f"if {other} is not None:\n    {own} = {other}")
+        if own not in op.defaults:
+            lines.append(f"elif {own} is _missing:\n    _lacks(_op, {own!r})")
+    if op.variant is not None:
+        given = [
+            *inputs[1:-1].rstrip(", ").split(", "),
+            *(f"{name}={name}" for name in (*op.attributes, op.variant[0])),
+        ]
+        lines.append(f"if {op.variant[0]} is not None:\n    return _variant({', '.join(given)})")
+    return _block(lines, 1) + "\n" if lines else ""
+
+
+def _lacks(op: Op[Any, Any], name: str) -> None:
+    raise TypeError(f"{op.name}() missing 1 required argument: {name!r}")
 
 
 def _block(lines: Iterable[str], depth: int) -> str:
@@ -228,6 +341,13 @@ def _as_array(op: Op[Any, Any], x: Any) -> Any:
     raise DtypeError(f"{op.name}: expected Tensors, arrays or numbers; got {described(x)}")
 
 
+def _operand(op: Op[Any, Any], x: Any) -> tuple[Any, Any, Any]:
+    """Returns an input that is no tensor, what the forward gets for it, and its dtype or type."""
+    x = number(x)
+    array = _as_array(op, x)
+    return x, array, array.dtype if type(array) is np.ndarray else type(array)
+
+
 def _as_arrays(result: Any) -> Any:
     """Returns a forward's result as an array or a tuple of arrays: NumPy turns arrays without axes into scalars."""
     return tuple([np.asarray(part) for part in result]) if type(result) is tuple else np.asarray(result)
@@ -241,7 +361,7 @@ def _captured(op: Op[Any, Any], x: Any, trace: Trace) -> Any:
     """Returns an input as a traced node stores it: a value for a tensor or array, a number, or None."""
     if x is None or type(x) in _NUMBERS:
         return x
-    return trace.value_of(x if isinstance(x, op.tensor) else op.tensor(np.asarray(x)))
+    return trace.value_of(x if isinstance(x, op.tensor) else op.tensor._wrap(np.asarray(x)))
 
 
 def _recorded(

@@ -78,13 +78,18 @@ def _renamed(x: Any, names: Any) -> Any:
     return x.renamed(names) if isinstance(x, (Size, Real)) else x
 
 
+def _is_row(kind: type) -> bool:
+    """Returns whether it is a list or a tuple, such as the shape of a tensor, but no record with named fields."""
+    return kind is tuple or kind is list or (issubclass(kind, tuple) and not hasattr(kind, "_fields"))
+
+
 def formula(tree: Any) -> Any:
     """Replaces every `Dim` in an attribute with its formula."""
     kind = type(tree)
     if kind is Dim:
         return tree.formula
-    if kind is tuple or kind is list:
-        return kind([formula(item) for item in tree])
+    if _is_row(kind):
+        return (list if kind is list else tuple)([formula(item) for item in tree])
     if kind is slice:
         return slice(formula(tree.start), formula(tree.stop), formula(tree.step))
     return tree
@@ -95,8 +100,8 @@ def concrete(tree: Any) -> Any:
     kind = type(tree)
     if kind is Dim:
         return tree.n
-    if kind is tuple or kind is list:
-        return kind([concrete(item) for item in tree])
+    if _is_row(kind):
+        return (list if kind is list else tuple)([concrete(item) for item in tree])
     if kind is slice:
         return slice(concrete(tree.start), concrete(tree.stop), concrete(tree.step))
     return tree
@@ -105,7 +110,7 @@ def concrete(tree: Any) -> Any:
 def has_dim(tree: Any) -> bool:
     """Returns whether there is a `Dim` in an attribute."""
     kind = type(tree)
-    if kind is tuple or kind is list:
+    if _is_row(kind):
         return any(map(has_dim, tree))
     return kind is Dim or (kind is slice and has_dim((tree.start, tree.stop, tree.step)))
 

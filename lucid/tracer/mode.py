@@ -18,6 +18,7 @@ __all__ = [
     "Mode",
     "current_trace",
     "enable_grad",
+    "inference_mode",
     "is_grad_enabled",
     "no_grad",
     "note",
@@ -135,7 +136,19 @@ class set_grad_enabled(GradMode):  # noqa: N801 - PyTorch's name
         return super().__call__(function)
 
 
-class no_grad(GradMode):  # noqa: N801 - PyTorch's name
+class _Bare(GradMode):
+    """A mode that decorates with parentheses, ``@no_grad()``, and without, ``@no_grad``."""
+
+    _mode: bool
+
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        return object.__new__(cls) if function is None else cls()(function)
+
+    def __init__(self, function: Callable[..., Any] | None = None) -> None:
+        super().__init__(self._mode)
+
+
+class no_grad(_Bare):  # noqa: N801 - PyTorch's name
     """Disables gradient recording: a context manager and a decorator (torch.no_grad).
 
     >>> x = lucid.ones(2, requires_grad=True)
@@ -145,11 +158,26 @@ class no_grad(GradMode):  # noqa: N801 - PyTorch's name
     False
     """
 
-    def __init__(self) -> None:
-        super().__init__(False)
+    _mode = False
 
 
-class enable_grad(GradMode):  # noqa: N801 - PyTorch's name
+class inference_mode(GradMode):  # noqa: N801 - PyTorch's name
+    """Disables gradient recording, like `no_grad`; with ``mode=False`` it changes nothing (torch.inference_mode).
+
+    >>> with lucid.inference_mode():
+    ...     y = lucid.ones(2, requires_grad=True) * 2
+    >>> y.requires_grad
+    False
+    """
+
+    def __new__(cls, mode: Any = True) -> Any:
+        return cls()(mode) if callable(mode) else object.__new__(cls)
+
+    def __init__(self, mode: Any = True) -> None:
+        super().__init__(False if mode else is_grad_enabled())
+
+
+class enable_grad(_Bare):  # noqa: N801 - PyTorch's name
     """Enables gradient recording inside `no_grad`: a context manager and a decorator (torch.enable_grad).
 
     >>> x = lucid.ones(2, requires_grad=True)
@@ -159,5 +187,4 @@ class enable_grad(GradMode):  # noqa: N801 - PyTorch's name
     True
     """
 
-    def __init__(self) -> None:
-        super().__init__(True)
+    _mode = True

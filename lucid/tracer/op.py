@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, NoReturn, ParamSpec, TypeVar
+from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, cast
+
+import numpy as np
 
 from ..errors import AxisError, DtypeError, ShapeError
-from .call import call_of
+from .call import NUMPY_NAMES, call_of
 
-__all__ = ["FUNCTIONS", "OPS", "Array", "Op", "declare", "function"]
+__all__ = ["FUNCTIONS", "OPS", "Array", "Op", "declare", "function", "numpy_names"]
 
 # What an op's forward takes and returns: NumPy arrays. Callers pass Tensors and numbers in the same places, so the
 # type is open to both.
@@ -82,6 +85,11 @@ class Op(Generic[P, R]):
         self.plan: tuple[tuple[str, Any], ...] = ()
         self.keeps_inputs: tuple[int, ...] = ()
         self.partners: dict[int, int] = {}
+        self.promoted: tuple[int, ...] = ()
+        self.alike: tuple[int, ...] = ()
+        self.gives_floats = False
+        self.ufunc: np.ufunc | None = None
+        self.variant: tuple[str, Callable[..., Any]] | None = None
         self.keeps_star = self.keeps_out = self.keeps_shapes = False
         self.__wrapped__ = plain
         self.__doc__ = forward.__doc__
@@ -140,6 +148,37 @@ class Op(Generic[P, R]):
         self.partners = {self.inputs.index(name): self.inputs.index(other) for name, other in partners.items()}
         self.__class__ = Op
 
+    def promotes(self, *names: str, to_float: bool = False) -> None:
+        """Declares that some inputs are converted to one dtype, as in PyTorch: see `lucid.tracer.promotion`.
+
+        ``div.promotes("x", "y", to_float=True)``: if that is no floating-point dtype, they are converted to float32.
+        """
+        self.promoted, self.gives_floats = tuple(map(self.inputs.index, names)), to_float
+        self.__class__ = Op
+
+    def needs_one_dtype(self, *names: str) -> None:
+        """Declares that some inputs must have one dtype; the op raises an error otherwise."""
+        self.alike = tuple(map(self.inputs.index, names))
+        self.__class__ = Op
+
+    def computed_by(self, ufunc: np.ufunc) -> None:
+        """Declares that the forward does nothing but call a ufunc, so that a call need not pass through it."""
+        self.ufunc = ufunc
+        self.__class__ = Op
+
+    def takes(self, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Declares that calls with one more argument are those of another function, which gets it by name.
+
+        ``@add.takes("alpha")``: without `alpha`, a call costs no more than before.
+        """
+
+        def declare(variant: Callable[..., Any]) -> Callable[..., Any]:
+            self.variant = name, variant
+            self.__class__ = Op
+            return variant
+
+        return declare
+
     def explain(self, arrays: Sequence[Any], attrs: dict[str, Any], error: Exception) -> NoReturn:
         """Raises an error of the forward again as a lucid error that names the op and its arguments."""
         got = ", ".join(f"{a.dtype}{list(a.shape)}" if hasattr(a, "dtype") else repr(a) for a in arrays)
@@ -174,5 +213,24 @@ def declare(
 
 def function(composed: F) -> F:
     """Registers a function composed of ops under its name. Used as a decorator."""
-    FUNCTIONS[composed.__name__] = composed
-    return composed
+    made = numpy_names(composed)
+    FUNCTIONS[composed.__name__] = made
+    return made
+
+
+def numpy_names(composed: F) -> F:
+    """Makes a function take NumPy's names, `axis` for `dim` and `keepdims` for `keepdim`, as PyTorch's functions do."""
+    code = composed.__code__
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    if "dim" not in names or "axis" in names:
+        return composed
+
+    @functools.wraps(composed)
+    def named(*args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            for other, own in NUMPY_NAMES.items():
+                if other in kwargs:
+                    kwargs[own] = kwargs.pop(other)
+        return composed(*args, **kwargs)
+
+    return cast("F", named)

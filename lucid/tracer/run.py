@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-__all__ = ["RUN", "Run", "running"]
+__all__ = ["RUN", "Run", "assigns", "running"]
 
 
 class Run:
@@ -56,6 +56,13 @@ class Run:
 
 
 RUN: ContextVar[Run | None] = ContextVar("lucid.run", default=None)
+
+
+def assigns(module: Any, name: str) -> None:
+    """Notes that the current run, if there is one, assigns or deletes an attribute of a module."""
+    run = RUN.get()
+    if run is not None:
+        run.attributes.append((module, name))
 
 
 @contextmanager

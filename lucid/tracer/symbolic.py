@@ -16,7 +16,9 @@ from ..errors import LucidError, ShapeError
 from .dim import Dim, Guard, concrete, formula
 from .graph import Graph
 from .location import Location, user_location
+from .lookup import keys_in_sight
 from .node import Node, Note, Spec, Value
+from .promotion import promoted, refuse_unlike
 from .size import Atom, Size, unknown
 from .writes import WRITES
 
@@ -71,7 +73,6 @@ class Sizes:
 
         Each number among the keys in sight is a guard.
         """
-        from .lookup import keys_in_sight  # it loads a parser of Python, which few programs need
 
         self.hashed = True
         keys = keys_in_sight()
@@ -114,7 +115,7 @@ class Sizes:
     def wrap(self, data: np.ndarray[Any, Any], value: Value | None = None) -> Any:
         """Returns a tensor with data that the trace computed before, as that of a value."""
         if value is None:
-            return self.tensor(data)
+            return self.tensor._wrap(data)
         return self.tensor._traced._of(data, value, self.shape_of(value), self)
 
     def call(self, op: Op[Any, Any], inputs: Sequence[Any], attrs: dict[str, Any], parts: Sequence[Any]) -> list[Shape]:
@@ -191,6 +192,9 @@ def call_symbolic(
     sizes = trace.sizes
     assert sizes is not None
     tensor = op.tensor
+    if op.alike:
+        refuse_unlike(op, inputs)
+    inputs = promoted(op, inputs) or inputs
     arrays = [x._data if isinstance(x, tensor) else x.n if type(x) is Dim else as_array(op, x) for x in inputs]
     plain = {name: concrete(attr) for name, attr in attrs.items()}
     try:
@@ -216,7 +220,7 @@ def call_symbolic(
 def _operand(op: Op[Any, Any], x: Any, trace: Trace) -> Any:
     if x is None or type(x) in (Dim, bool, int, float):
         return x
-    return trace.value_of(x if isinstance(x, op.tensor) else op.tensor(np.asarray(x)))
+    return trace.value_of(x if isinstance(x, op.tensor) else op.tensor._wrap(np.asarray(x)))
 
 
 def _saved(op: Op[Any, Any], inputs: Any, arrays: Any, values: Any, parts: Any, sizes: Sizes) -> tuple[Any, ...]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["WRITES", "Writes", "Written"]
+__all__ = ["WRITES", "Writes", "Written", "touch"]
 
 Array = np.ndarray[Any, Any]
 
@@ -115,3 +115,19 @@ def _bounds(array: Array) -> tuple[int, int]:
 
 
 WRITES = Writes()
+
+
+def touch(*tensors: Any) -> None:
+    """Marks the elements of tensors as overwritten in place, also for graphs that know them by other tensors."""
+    memory = []
+    for tensor in tensors:
+        if tensor._value is not None:
+            tensor._value.version += 1
+        try:
+            written = tensor._written
+        except AttributeError:
+            written = None
+        if written is None or written.data() is not tensor._data:
+            written = tensor._written = WRITES.of(tensor._data)
+        memory.append(written)
+    WRITES.add(memory)

@@ -52,8 +52,8 @@ HEAVY = {"onnx", "onnx_ir", "onnxruntime", "matplotlib", "tqdm", "safetensors", 
 MODULES_BESIDE_LUCID = 4
 
 # Parts of lucid that load at first use, and how many of its modules `import lucid` may load, at about 0.2 ms each.
-LATER = {"checkpoint", "cli", "data", "export", "files", "io", "nn", "optim", "runtime"}
-MODULES_OF_LUCID = 71
+LATER = {"checkpoint", "cli", "data", "distributions", "export", "files", "io", "nn", "optim", "runtime"}
+MODULES_OF_LUCID = 85
 
 CALLS = {"CALL", "CALL_FUNCTION", "CALL_METHOD", "CALL_KW", "CALL_FUNCTION_KW", "CALL_FUNCTION_EX"}
 

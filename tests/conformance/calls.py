@@ -38,8 +38,10 @@ def to_lucid(tree: Any) -> Any:
         if tree.is_complex or tree == torch.bfloat16:
             raise ForeignError(str(tree))
         return str(tree).removeprefix("torch.")
-    if isinstance(tree, (torch.device, torch.Generator, torch.layout, torch.memory_format, complex)):
+    if isinstance(tree, (torch.device, torch.Generator, torch.layout, torch.memory_format, torch.nn.Module, complex)):
         raise ForeignError(str(tree))
+    if tree is torch.nn.functional.gelu:
+        return lucid.nn.functional.gelu
     if isinstance(tree, dict):
         return {key: to_lucid(value) for key, value in tree.items() if key not in PLACE}
     if isinstance(tree, torch.Size):

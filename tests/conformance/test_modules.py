@@ -36,7 +36,7 @@ def name_of(info: Any) -> str:
 
 
 def refused_by_design(options: dict[str, Any]) -> bool:
-    return bool(options.get("bidirectional") or options.get("proj_size"))
+    return any(options.get(name) for name in ("bidirectional", "proj_size", "return_indices"))
 
 
 def tensors(tree: Any, kind: type) -> list[Any]:

@@ -252,7 +252,7 @@ def test_random_ops_are_refused():
     def program(x):
         return rnn(x + lucid.randn(*x.shape))[0]
 
-    with pytest.raises(ExportError, match=rf"normal at {re.escape(__file__)}.*it draws random numbers"):
+    with pytest.raises(ExportError, match=rf"gaussian at {re.escape(__file__)}.*it draws random numbers"):
         to_onnx(program, lucid.randn(6, 3, 4))
 
 

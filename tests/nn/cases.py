@@ -69,6 +69,25 @@ def torch_ctc(torch_nn: Any, **options: Any) -> Any:
     return type("CTCLoss", (torch_nn.CTCLoss,), {"forward": forward})(**options)
 
 
+class Encoder(nn.TransformerEncoder):
+    """Two layers and a norm."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.TransformerEncoderLayer(4, 2, 6, 0.0), 2, nn.LayerNorm(4))
+
+
+def torch_pinball(torch_nn: Any, quantiles: Any, reduction: str = "mean") -> Any:
+    """Quantile loss as it is written by hand for PyTorch, which has none."""
+
+    def forward(self: Any, x: Any, y: Any) -> Any:
+        y = y if isinstance(quantiles, float) else y.unsqueeze(-1)
+        q = x.new_tensor(quantiles)
+        losses = (q * (y - x)).max((q - 1) * (y - x))
+        return losses.mean() if reduction == "mean" else losses.sum()
+
+    return type("Pinball", (torch_nn.Module,), {"forward": forward})()
+
+
 def chances(*shape: int) -> np.ndarray:
     return rng.uniform(0.1, 0.9, size=shape)
 
@@ -148,6 +167,118 @@ CASES = [
     LayerCase(nn.Conv1d, (2, 3, 3), {}, (floats(3, 2, 7),), axes=(0, 2)),
     LayerCase(nn.Conv1d, (2, 4, 3), {"padding": "same", "groups": 2}, (floats(3, 2, 7),), axes=(0, 2), note="grouped"),
     LayerCase(nn.Conv1d, (2, 3, (2,), 2, 1, 2), {"bias": False}, (floats(2, 7),), axes=(1,), note="strided, unbatched"),
+    LayerCase(nn.Conv2d, (2, 3, (3, 2)), {}, (floats(2, 2, 5, 4),), axes=(0, 2, 3)),
+    LayerCase(
+        nn.Conv2d,
+        (2, 4, 3, (2, 1), (1, 0), (1, 2), 2),
+        {"bias": False},
+        (floats(2, 5, 6),),
+        axes=(1, 2),
+        note="strided, grouped, unbatched",
+    ),
+    LayerCase(nn.Conv2d, (2, 3, 3), {"padding": "same"}, (floats(2, 2, 4, 3),), axes=(0, 2, 3), note="same"),
+    LayerCase(nn.BatchNorm1d, (3,), {}, (floats(4, 3, 5),), deterministic=False, axes=(0, 2)),
+    LayerCase(
+        nn.BatchNorm1d, (3, 1e-3, None, False), {}, (floats(4, 3),), deterministic=False, axes=(0,), note="plain"
+    ),
+    LayerCase(
+        nn.BatchNorm1d, (3,), {"track_running_stats": False}, (floats(4, 3, 2),), axes=(0, 2), note="of each batch"
+    ),
+    LayerCase(nn.BatchNorm2d, (3,), {}, (floats(4, 3, 2, 3),), deterministic=False, axes=(0, 2, 3)),
+    LayerCase(nn.GroupNorm, (2, 4), {}, (floats(3, 4, 5),), axes=(0, 2)),
+    LayerCase(nn.GroupNorm, (1, 4), {"affine": False, "eps": 1e-3}, (floats(3, 4),), axes=(0,), note="plain"),
+    LayerCase(nn.BatchNorm1d, (3,), {"bias": False}, (floats(4, 3),), deterministic=False, axes=(0,), note="no bias"),
+    LayerCase(nn.GroupNorm, (2, 4), {"bias": False}, (floats(3, 4, 5),), axes=(0, 2), note="no bias"),
+    LayerCase(nn.RMSNorm, (4,), {}, (floats(3, 2, 4),), axes=(0, 1)),
+    LayerCase(nn.RMSNorm, ((2, 4), 0.1, False), {}, (floats(3, 2, 4),), axes=(0,), note="of two axes"),
+    LayerCase(nn.MaxPool1d, (2,), {}, (floats(2, 3, 6),), axes=(0, 1, 2)),
+    LayerCase(
+        nn.MaxPool1d,
+        (3, 2, 1),
+        {"dilation": 2, "ceil_mode": True},
+        (floats(2, 8),),
+        axes=(0, 1),
+        note="ragged, unbatched",
+    ),
+    LayerCase(nn.MaxPool2d, ((2, 3), (2, 1)), {}, (floats(2, 2, 4, 5),), axes=(0, 1, 2, 3)),
+    LayerCase(nn.AvgPool1d, (3, 2, 1), {}, (floats(2, 3, 7),), axes=(0, 1, 2)),
+    LayerCase(
+        nn.AvgPool1d,
+        (3, 2, 1),
+        {"ceil_mode": True, "count_include_pad": False},
+        (floats(2, 3, 8),),
+        axes=(0, 1, 2),
+        note="ragged",
+    ),
+    LayerCase(nn.AvgPool2d, (2, 2, 1), {"ceil_mode": True}, (floats(2, 2, 5, 4),), axes=(0, 1, 2, 3)),
+    LayerCase(nn.AvgPool2d, (2,), {"divisor_override": 3}, (floats(2, 5, 4),), axes=(0, 1, 2), note="divided"),
+    LayerCase(nn.AdaptiveAvgPool1d, (3,), {}, (floats(2, 3, 7),), axes=(0, 1, 2)),
+    LayerCase(nn.AdaptiveAvgPool1d, (1,), {}, (floats(2, 3, 4),), axes=(0, 1, 2), note="of all"),
+    LayerCase(nn.AdaptiveAvgPool2d, ((2, None),), {}, (floats(2, 2, 5, 3),), axes=(0, 1, 2, 3)),
+    LayerCase(nn.AdaptiveMaxPool1d, (3,), {}, (floats(2, 3, 7),), axes=(0, 1, 2)),
+    LayerCase(nn.AdaptiveMaxPool1d, (1,), {}, (floats(3, 4),), axes=(0, 1), note="of all"),
+    LayerCase(nn.Flatten, (), {}, (X,), axes=(0, 1, 2)),
+    LayerCase(nn.Flatten, (0, 1), {}, (X,), axes=(0, 1, 2), note="of the first axes"),
+    LayerCase(nn.Unflatten, (1, (2, -1)), {}, (floats(3, 4, 2),), axes=(0, 2)),
+    LayerCase(nn.Dropout1d, (0.5,), {}, (floats(3, 8, 2),), deterministic=False, axes=(0, 1, 2)),
+    LayerCase(nn.PReLU, (), {}, (X,), axes=(0, 1, 2)),
+    LayerCase(nn.PReLU, (3, 0.1), {}, (X,), axes=(0, 2), note="of channels"),
+    LayerCase(
+        nn.TransformerEncoderLayer,
+        (4, 2, 6, 0.5),
+        {},
+        (floats(3, 2, 4),),
+        torch=lambda t: t.TransformerEncoderLayer(4, 2, 6, 0.5),
+        deterministic=False,
+        axes=(0, 1),
+    ),
+    LayerCase(
+        nn.TransformerEncoderLayer,
+        (4, 2, 6),
+        {"dropout": 0.0, "activation": "gelu", "batch_first": True, "norm_first": True, "bias": False},
+        (floats(2, 3, 4),),
+        axes=(0, 1),
+        note="norm first",
+    ),
+    LayerCase(
+        Encoder,
+        (),
+        {},
+        (floats(3, 2, 4),),
+        torch=lambda t: t.TransformerEncoder(
+            t.TransformerEncoderLayer(4, 2, 6, 0.0), 2, t.LayerNorm(4), enable_nested_tensor=False
+        ),
+        axes=(0, 1),
+    ),
+    LayerCase(nn.GaussianNLLLoss, (), {"full": True}, (floats(3, 2), floats(3, 2), chances(3, 2)), axes=(0, 1)),
+    LayerCase(
+        nn.GaussianNLLLoss, (), {"reduction": "none"}, (floats(3, 2), floats(3, 2), chances(3)), note="of each row"
+    ),
+    LayerCase(
+        nn.GaussianNLLLoss, (), {"reduction": "sum"}, (floats(3, 2), floats(3, 2), chances(1, 2)), note="of each column"
+    ),
+    LayerCase(nn.TripletMarginLoss, (), {"margin": 0.7}, (floats(3, 2), floats(3, 2), floats(3, 2)), axes=(0, 1)),
+    LayerCase(
+        nn.TripletMarginLoss,
+        (2.0, 1.0),
+        {"swap": True, "reduction": "sum"},
+        (floats(3, 2), floats(3, 2), floats(3, 2)),
+        axes=(0, 1),
+        note="swapped",
+    ),
+    LayerCase(nn.CosineEmbeddingLoss, (-0.5,), {}, (floats(3, 2), floats(3, 2), np.array([1, -1, -1])), axes=(0, 1)),
+    LayerCase(
+        nn.QuantileLoss, (0.9,), {}, (floats(3, 2), floats(3, 2)), torch=lambda t: torch_pinball(t, 0.9), axes=(0, 1)
+    ),
+    LayerCase(
+        nn.QuantileLoss,
+        ((0.1, 0.5), "sum"),
+        {},
+        (floats(3, 2), floats(3)),
+        torch=lambda t: torch_pinball(t, (0.1, 0.5), "sum"),
+        axes=(0,),
+        note="of several",
+    ),
     LayerCase(nn.MultiheadAttention, (4, 2), {}, (floats(3, 2, 4), floats(5, 2, 4), floats(5, 2, 4)), axes=(0, 1)),
     LayerCase(
         nn.MultiheadAttention,
@@ -203,4 +334,4 @@ CASES = [
 ]
 
 # Modules without a row: base classes, and containers that are not called.
-BASES = (nn.Module, nn.RNNBase, nn.RNNCellBase, nn.ModuleDict, nn.ModuleList)
+BASES = (nn.Module, nn.RNNBase, nn.RNNCellBase, nn.ModuleDict, nn.ModuleList, nn.ParameterDict, nn.ParameterList)

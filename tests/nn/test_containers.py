@@ -133,3 +133,52 @@ def test_lists_add_up():
     first, second = nn.ModuleList([nn.Tanh()]), nn.ModuleList([nn.ReLU()])
     assert [type(module) for module in first + second] == [nn.Tanh, nn.ReLU]
     assert len(first) == 1
+
+
+def test_parameter_list(torch):
+    for library in (lucid, torch):
+        scales = library.nn.ParameterList([library.ones(2), library.nn.Parameter(library.zeros(3))])
+        assert scales.append(library.ones(1)) is scales
+        assert scales.extend([library.ones(4)]) is scales
+        scales += [library.ones(5)]
+        scales[1] = library.ones(6)
+        assert [tuple(p.shape) for p in scales] == [(2,), (6,), (1,), (4,), (5,)]
+        assert list(scales.state_dict()) == ["0", "1", "2", "3", "4"]
+        assert all(p.requires_grad and isinstance(p, library.nn.Parameter) for p in scales.parameters())
+        assert len(scales[1:3]) == 2
+        assert isinstance(scales[1:3], library.nn.ParameterList)
+        assert scales[-1] is scales[4]
+        with pytest.raises(IndexError):
+            scales[5]
+        with pytest.raises(TypeError):
+            scales.extend(library.ones(3))
+
+
+def test_parameter_dict(torch):
+    for library in (lucid, torch):
+        weights = library.nn.ParameterDict({"b": library.ones(2), "a": library.ones(3)})
+        weights["c"] = library.ones(4)
+        weights.update([("b", library.zeros(5)), ("d", library.ones(1))])
+        assert list(weights) == list(weights.keys()) == ["a", "b", "c", "d"]
+        assert [tuple(p.shape) for p in weights.values()] == [(3,), (5,), (4,), (1,)]
+        assert list(weights.state_dict()) == [name for name, _ in weights.named_parameters()] == ["a", "b", "c", "d"]
+        assert "c" in weights
+        assert tuple(weights.pop("c").shape) == (4,)
+        del weights["d"]
+        assert len(weights) == 2
+        assert weights.get("d") is None
+        assert weights.get("a") is weights["a"]
+        assert weights.b is weights["b"]
+        weights.clear()
+        assert dict(weights.items()) == {}
+        with pytest.raises(KeyError):
+            weights["x.y"] = library.ones(1)
+        with pytest.raises(TypeError):
+            weights[1] = library.ones(1)
+
+
+def test_parameter_containers_hold_parameters_alone():
+    with pytest.raises(TypeError, match="expected Parameters or Tensors; got str"):
+        nn.ParameterList(["a"])
+    assert repr(nn.ParameterList([lucid.ones(2)])) == "ParameterList(\n  (0): float32[2]\n)"
+    assert repr(nn.ParameterDict()) == "ParameterDict()"

@@ -1,4 +1,4 @@
-"""PyTorch's own test cases for recurrent layers and cells, from its module database, run with lucid.
+"""PyTorch's own test cases for layers, from its module database, run with lucid.
 
 Each test makes lucid's layer from a case, loads the weights of PyTorch's layer, and compares results and all gradients.
 Bidirectional layers and projections are left out: lucid refuses them.
@@ -23,20 +23,25 @@ with warnings.catch_warnings():
     database = pytest.importorskip("torch.testing._internal.common_modules")
 
 NAMES = ("RNN", "GRU", "LSTM", "RNNCell", "GRUCell", "LSTMCell")
+OTHERS = (
+    *("Conv1d", "Conv2d", "BatchNorm1d", "BatchNorm2d", "GroupNorm", "LayerNorm", "RMSNorm", "MaxPool1d", "MaxPool2d"),
+    *("AvgPool1d", "AvgPool2d", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveMaxPool1d", "PReLU"),
+    *("TransformerEncoderLayer", "GaussianNLLLoss", "CosineEmbeddingLoss"),
+)
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 
 
-def cases_of(name, dtype, errors=False, **options):
+def cases_of(name, dtype, errors=False, training=False, **options):
     """Returns new cases for a class: cases hold tensors that accumulate gradients."""
     info = next(info for info in database.module_db if info.module_cls is getattr(torch.nn, name))
     make = info.module_error_inputs_func if errors else info.module_inputs_func
     torch.manual_seed(0)
-    return make(info, device="cpu", dtype=getattr(torch, dtype), requires_grad=True, training=False, **options)
+    return make(info, device="cpu", dtype=getattr(torch, dtype), requires_grad=True, training=training, **options)
 
 
 def refused_by_design(case):
     options = case.constructor_input.kwargs
-    return options.get("bidirectional") or options.get("proj_size")
+    return options.get("bidirectional") or options.get("proj_size") or options.get("return_indices")
 
 
 def to_lucid(tree):
@@ -132,3 +137,26 @@ def test_errors(name):
             model = make_lucid(name, case.constructor_input, "float32")
             with pytest.raises(expected):
                 model(*to_lucid(case.forward_input.args))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_layers(name, training):
+    compared = 0
+    for case in cases_of(name, "float64", training=training):
+        given, call = case.constructor_input, case.forward_input
+        # PyTorch's function is no activation for lucid's layer.
+        if refused_by_design(case) or any(callable(x) for x in (*given.args, *given.kwargs.values())):
+            continue
+        theirs = getattr(torch.nn, name)(*given.args, **given.kwargs).double().train(training)
+        options = {key: to_lucid(value) for key, value in given.kwargs.items() if key not in ("device", "dtype")}
+        ours = getattr(nn, name)(*to_lucid(given.args), **options).double().train(training)
+        ours.load_state_dict({key: tensor.numpy() for key, tensor in theirs.state_dict().items()})
+        mine = {key: to_lucid(value) for key, value in call.kwargs.items()}
+        for a, b in zip(
+            leaves(ours(*to_lucid(call.args), **mine)), leaves(theirs(*call.args, **call.kwargs)), strict=True
+        ):
+            np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-9, atol=1e-12)
+        compared += 1
+    assert compared >= 2

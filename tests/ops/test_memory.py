@@ -28,9 +28,9 @@ VIEWS = {
         "reshape",
     ),
     *("reshape", "reshape_to", "split", "split_to", "squeeze", "swapaxes", "t", "transpose", "unbind", "unflatten"),
-    *("unsqueeze", "view_as", "windows"),
+    *("unsqueeze", "view_as", "windows", "narrow", "select", "ravel", "swapdims", "meshgrid"),
     # With slices alone, without a copy of an axis; in evaluation mode; for a permutation alone.
-    *("getitem", "slice_at", "dropout", "einsum"),
+    *("getitem", "slice_at", "dropout", "dropout1d", "einsum"),
 }
 """What gives views in PyTorch, and the ops below it."""
 

@@ -20,6 +20,9 @@ DRAWS = {
     "bernoulli": lambda: lucid.bernoulli(lucid.full((1000,), 0.25)),
     "multinomial": lambda: lucid.multinomial(lucid.tensor([0.0, 1.0, 3.0]), 1000, replacement=True),
     "dropout": lambda: F.dropout(lucid.ones(1000), 0.25),
+    "dropout1d": lambda: F.dropout1d(lucid.ones(1000, 1), 0.25),
+    "exponential_like": lambda: lucid.ops.random.exponential_like(lucid.ones(1000)),
+    "gumbel_softmax": lambda: F.gumbel_softmax(lucid.tensor([[0.0, 1.0986123]]).expand(1000, 2), hard=True)[:, 1],
 }
 MOMENTS = {
     "randn": (0, 1),
@@ -30,6 +33,9 @@ MOMENTS = {
     "bernoulli": (0.25, 0.1875),
     "multinomial": (1.75, 0.1875),
     "dropout": (1, 1 / 3),
+    "dropout1d": (1, 1 / 3),
+    "exponential_like": (1, 1),
+    "gumbel_softmax": (0.75, 0.1875),
 }
 
 
@@ -87,6 +93,30 @@ def test_dropout_scales_what_it_keeps_and_gives_the_same_gradient():
     y.sum().backward()
     np.testing.assert_array_equal(x.grad.numpy(), y.detach().numpy())
     assert set(np.unique(y.detach().numpy())) == {np.float32(0), np.float32(1 / 0.75)}
+
+
+def test_dropout1d_drops_whole_channels():
+    x = lucid.ones(20, 5, 3, requires_grad=True)
+    y = F.dropout1d(x, 0.5)
+    rows = y.detach().numpy()
+    assert (rows == rows[:, :, :1]).all()
+    assert set(np.unique(rows)) == {np.float32(0), np.float32(2)}
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), rows)
+
+
+@pytest.mark.parametrize("dim", [0, -1])
+def test_a_hard_draw_is_one_class_with_the_gradient_of_the_soft_one(dim):
+    logits = lucid.randn(4, 3, requires_grad=True)
+    weights = lucid.randn(4, 3)
+    gradients = []
+    for hard in (False, True):
+        lucid.manual_seed(1)
+        y = F.gumbel_softmax(logits, tau=0.7, hard=hard, dim=dim)
+        np.testing.assert_allclose(y.sum(dim).detach().numpy(), 1, rtol=1e-6)
+        gradients.append(lucid.grad((y * weights).sum(), [logits])[0].numpy())
+    assert set(np.unique(y.detach().numpy())) == {0, 1}
+    np.testing.assert_array_equal(*gradients)
 
 
 @pytest.mark.parametrize("name", ["randn_like", "bernoulli", "dropout"])

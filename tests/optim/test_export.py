@@ -17,6 +17,9 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("Adam", {"amsgrad": True, "weight_decay": 0.1}),
     ("AdamW", {}),
     ("RMSprop", {"momentum": 0.5, "centered": True, "alpha": 0.9}),
+    ("NAdam", {"weight_decay": 0.1}),
+    ("RAdam", {"decoupled_weight_decay": True, "weight_decay": 0.1}),
+    ("Adamax", {}),
     ("Adagrad", {"lr_decay": 0.2, "initial_accumulator_value": 0.5}),
 ]
 
@@ -29,7 +32,7 @@ def test_ten_steps_in_onnxruntime(name: str, options: dict[str, Any]) -> None:
     settings = optimizer.options(optimizer.param_groups[0])
     state = optimizer.prepare(p, settings)
     inputs = {"p": p.detach().numpy().copy(), "g": np.zeros((3, 4), np.float32)}
-    inputs.update((key, np.float64(v) if key == "step" else v.numpy().copy()) for key, v in state.items())
+    inputs.update((key, np.float64(v) if isinstance(v, float) else v.numpy().copy()) for key, v in state.items())
     inputs["lr"] = np.float64(0)
     # The step count and the learning rate are inputs, so one file serves a whole training run and its schedule.
     inputs = {key: np.asarray(value) for key, value in inputs.items()}
@@ -60,4 +63,6 @@ def test_ten_steps_in_onnxruntime(name: str, options: dict[str, Any]) -> None:
         optimizer.step()
         np.testing.assert_allclose(inputs["p"], p.detach().numpy(), rtol=1e-6, atol=1e-7)
         for key, value in state.items():
-            np.testing.assert_allclose(inputs[key], value if key == "step" else value.numpy(), rtol=1e-6, atol=1e-7)
+            np.testing.assert_allclose(
+                inputs[key], value if isinstance(value, float) else value.numpy(), rtol=1e-6, atol=1e-7
+            )

@@ -41,6 +41,10 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("CosineAnnealingWarmRestarts", {"T_0": 3, "T_mult": 2, "eta_min": 0.01}),
     ("LambdaLR", {"lr_lambda": halve}),
     ("LambdaLR", {"lr_lambda": [halve, slow]}),
+    ("MultiplicativeLR", {"lr_lambda": slow}),
+    ("MultiplicativeLR", {"lr_lambda": [halve, slow]}),
+    ("PolynomialLR", {}),
+    ("PolynomialLR", {"total_iters": 30, "power": 0.7}),
     ("OneCycleLR", {"max_lr": 0.4, "total_steps": 60}),
     ("OneCycleLR", {"max_lr": [0.4, 0.8], "epochs": 5, "steps_per_epoch": 10, "anneal_strategy": "linear"}),
     ("OneCycleLR", {"max_lr": 0.4, "total_steps": 50, "three_phase": True, "pct_start": 0.25}),
@@ -129,6 +133,48 @@ def test_sequences_are_those_of_pytorch(last: str, torch: Any) -> None:
 
     expected = rates(sequence(torch.optim.lr_scheduler, theirs()))
     np.testing.assert_allclose(rates(sequence(lr_scheduler, optimizer())), expected, rtol=1e-9, atol=1e-12)
+
+
+def test_chains_are_those_of_pytorch(torch: Any) -> None:
+    def chain(of: Any, optimizer: Any) -> Any:
+        return of.ChainedScheduler(
+            [of.ConstantLR(optimizer, 0.1, 20), of.ExponentialLR(optimizer, 0.9), of.PolynomialLR(optimizer, 40)],
+            optimizer=optimizer,
+        )
+
+    expected = rates(chain(torch.optim.lr_scheduler, theirs()))
+    np.testing.assert_allclose(rates(chain(lr_scheduler, optimizer())), expected, rtol=1e-9, atol=1e-12)
+
+
+def chained(optimizer: Optimizer) -> lr_scheduler.ChainedScheduler:
+    return lr_scheduler.ChainedScheduler(
+        [lr_scheduler.LinearLR(optimizer, 0.5, total_iters=4), lr_scheduler.ExponentialLR(optimizer, 0.9)]
+    )
+
+
+def test_a_chain_is_the_product_of_its_factors() -> None:
+    path = rates(chained(optimizer()), 6)
+    warm = [0.5, 0.625, 0.75, 0.875, 1, 1]
+    np.testing.assert_allclose([step[0] for step in path], [0.1 * w * 0.9**i for i, w in enumerate(warm)])
+
+
+def test_a_chain_resumes_and_is_part_of_a_sequence() -> None:
+    whole = rates(chained(optimizer()), 10)
+    first = chained(optimizer())
+    rates(first, 4)
+    second = chained(optimizer())
+    second.load_state_dict(first.state_dict())
+    second.optimizer.load_state_dict(first.optimizer.state_dict())
+    np.testing.assert_allclose(rates(second, 6), whole[4:])
+    with pytest.raises(StateDictError, match="it is for 0 schedulers, not 2"):
+        second.load_state_dict({})
+    for place in (0, 1):
+        opt = optimizer()
+        parts = [lr_scheduler.ExponentialLR(opt, 0.5), chained(opt)]
+        path = rates(lr_scheduler.SequentialLR(opt, parts if place else parts[::-1], [3]), 9)
+        start = 3 if place else 0
+        length = 6 if place else 3
+        np.testing.assert_allclose(path[start : start + length], whole[:length])
 
 
 def test_two_schedulers_multiply_as_in_pytorch(torch: Any) -> None:
@@ -308,6 +354,16 @@ def test_functions_are_not_part_of_the_state() -> None:
         (lambda o: lr_scheduler.ReduceLROnPlateau(o, "least"), "mode must be 'min' or 'max'; got 'least'"),
         (lambda o: lr_scheduler.ReduceLROnPlateau(o, threshold_mode="x"), "threshold_mode must be 'rel' or 'abs'"),
         (lambda o: lr_scheduler.ReduceLROnPlateau(o, min_lr=[0.1]), "min_lr: expected one for each of 2"),
+        (lambda o: lr_scheduler.PolynomialLR(o, 0), "total_iters must be at least 1; got 0"),
+        (lambda o: lr_scheduler.ChainedScheduler([]), "ChainedScheduler: expected at least one scheduler; got none"),
+        (
+            lambda o: lr_scheduler.ChainedScheduler([lr_scheduler.StepLR(o, 1)], optimizer()),
+            "scheduler 0 belongs to another",
+        ),
+        (
+            lambda o: lr_scheduler.ChainedScheduler([lr_scheduler.ReduceLROnPlateau(o)]),
+            "needs a measure at each step",
+        ),
         (lambda o: lr_scheduler.SequentialLR(o, [], []), "expected at least one scheduler; got none"),
         (
             lambda o: lr_scheduler.SequentialLR(o, [lr_scheduler.StepLR(o, 1)], [1]),

@@ -35,6 +35,16 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("RMSprop", {"lr": 0.02, "momentum": 0.5}),
     ("RMSprop", {"lr": 0.02, "centered": True, "alpha": 0.9}),
     ("RMSprop", {"lr": 0.02, "weight_decay": 0.1, "momentum": 0.5, "centered": True, "maximize": True}),
+    ("NAdam", {"lr": 0.05}),
+    ("NAdam", {"lr": 0.05, "betas": (0.5, 0.8), "eps": 1e-3, "momentum_decay": 0.1, "weight_decay": 0.1}),
+    ("NAdam", {"lr": 0.05, "weight_decay": 0.1, "decoupled_weight_decay": True, "maximize": True}),
+    ("NAdam", {"lr": 0.05, "momentum_decay": 0}),
+    ("RAdam", {"lr": 0.05}),
+    ("RAdam", {"lr": 0.05, "betas": (0.5, 0.9), "eps": 1e-3, "weight_decay": 0.1}),
+    ("RAdam", {"lr": 0.05, "betas": (0.9, 0.6)}),
+    ("RAdam", {"lr": 0.05, "weight_decay": 0.1, "decoupled_weight_decay": True, "maximize": True}),
+    ("Adamax", {"lr": 0.05}),
+    ("Adamax", {"lr": 0.05, "betas": (0.5, 0.8), "eps": 1e-3, "weight_decay": 0.1, "maximize": True}),
     ("Adagrad", {"lr": 0.1}),
     ("Adagrad", {"lr": 0.1, "lr_decay": 0.2, "initial_accumulator_value": 0.5, "eps": 1e-3}),
     ("Adagrad", {"lr": 0.1, "weight_decay": 0.1, "maximize": True}),
@@ -77,10 +87,11 @@ def reference(name: str, steps: int, **o: Any) -> np.ndarray:
     m, v, a, s, top = (np.zeros_like(p) for _ in range(5))
     s += o.get("initial_accumulator_value", 0)
     b: Any = None
+    product = 1.0
     for t in range(1, steps + 1):
         g = gradient(p, t - 1) * (-1 if o.get("maximize") else 1)
         decay = o.get("weight_decay", 0.01 if name == "AdamW" else 0)
-        if name == "AdamW":
+        if name == "AdamW" or o.get("decoupled_weight_decay"):
             p = p - o["lr"] * decay * p
         else:
             g = g + decay * p
@@ -94,6 +105,27 @@ def reference(name: str, steps: int, **o: Any) -> np.ndarray:
             top = np.maximum(top, v)
             second = (top if o.get("amsgrad") else v) / (1 - b2**t)
             p = p - o["lr"] * m / (1 - b1**t) / (np.sqrt(second) + o.get("eps", 1e-8))
+        elif name in ("NAdam", "RAdam"):
+            b1, b2 = o.get("betas", (0.9, 0.999))
+            m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2
+            if name == "NAdam":
+                psi = o.get("momentum_decay", 4e-3)
+                mu, following = (b1 * (1 - 0.96 ** (i * psi) / 2) for i in (t, t + 1))
+                product *= mu
+                n = following * m / (1 - product * following) + (1 - mu) * g / (1 - product)
+                p = p - o["lr"] * n / (np.sqrt(v / (1 - b2**t)) + o.get("eps", 1e-8))
+                continue
+            longest = 2 / (1 - b2) - 1
+            rho = longest - 2 * t * b2**t / (1 - b2**t)
+            factor: Any = 1.0
+            if rho > 5:
+                r = np.sqrt((rho - 4) * (rho - 2) * longest / ((longest - 4) * (longest - 2) * rho))
+                factor = r * np.sqrt(1 - b2**t) / (np.sqrt(v) + o.get("eps", 1e-8))
+            p = p - o["lr"] * m / (1 - b1**t) * factor
+        elif name == "Adamax":
+            b1, b2 = o.get("betas", (0.9, 0.999))
+            m, v = b1 * m + (1 - b1) * g, np.maximum(b2 * v, np.abs(g) + o.get("eps", 1e-8))
+            p = p - o["lr"] / (1 - b1**t) * m / v
         elif name == "RMSprop":
             alpha = o.get("alpha", 0.99)
             v, a = alpha * v + (1 - alpha) * g**2, alpha * a + (1 - alpha) * g
@@ -126,7 +158,7 @@ def test_path_is_that_of_pytorch(name: str, options: dict[str, Any], dtype: Any,
         np.testing.assert_allclose(path[step], q.detach().numpy(), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "NAdam", "RAdam", "Adamax", "RMSprop", "Adagrad"])
 def test_defaults_are_those_of_pytorch(name: str, torch: Any) -> None:
     theirs = getattr(torch.optim, name)([torch.zeros(1, requires_grad=True)]).defaults
     ours = make(name, [lucid.zeros(1)]).defaults
@@ -168,7 +200,7 @@ def test_update_of_tensors_is_that_of_arrays(name: str, options: dict[str, Any],
     np.testing.assert_allclose(before, p.detach().numpy(), rtol=0 if dtype == np.float32 else 1e-15, atol=0)
     assert kept.keys() == optimizer.state.get(p, {}).keys()
     for key, value in optimizer.state.get(p, {}).items():
-        np.testing.assert_array_equal(kept[key], value if key == "step" else value.numpy())
+        np.testing.assert_array_equal(kept[key], value if isinstance(value, float) else value.numpy())
 
 
 @every_option
@@ -202,7 +234,9 @@ def test_a_large_parameter_goes_block_by_block_to_the_same_result(name: str) -> 
         g = rng.standard_normal(start.T.shape).astype(np.float32).T
         p.grad = lucid.from_numpy(g)
         if state is None:
-            state = {k: v if k == "step" else v.numpy().copy() for k, v in optimizer.prepare(p, settings).items()}
+            state = {
+                k: v if isinstance(v, float) else v.numpy().copy() for k, v in optimizer.prepare(p, settings).items()
+            }
         expected, state = optimizer.update(expected, g, state, **settings)
         optimizer.step()
         np.testing.assert_array_equal(p.detach().numpy(), expected)
@@ -626,3 +660,56 @@ def test_training_a_recurrent_layer_lowers_the_loss() -> None:
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.05 * losses[0]
+
+
+# --- names
+
+
+def run_with_names(library: Any) -> Any:
+    """Optimizers of named parameters; the same program for lucid and PyTorch."""
+    model = library.nn.Linear(3, 2)
+    optimizer = library.optim.SGD(model.named_parameters(), lr=0.1, momentum=0.5)
+    model(library.ones(2, 3)).sum().backward()
+    optimizer.step()
+    saved = optimizer.state_dict()
+    other = library.optim.SGD([{"params": list(model.named_parameters()), "lr": 0.2}], momentum=0.5)
+    other.add_param_group({"params": [("extra", library.ones(1, requires_grad=True))]})
+    plain = library.optim.SGD(model.parameters(), lr=0.3)
+    plain.load_state_dict(saved)
+    return [
+        optimizer.param_groups[0]["param_names"],
+        saved["param_groups"][0]["param_names"],
+        [group["param_names"] for group in other.param_groups],
+        [group["lr"] for group in other.param_groups],
+        plain.param_groups[0]["param_names"],
+        plain.param_groups[0]["lr"],
+        sorted(saved["state"]),
+    ]
+
+
+def test_parameters_may_have_names() -> None:
+    found = run_with_names(lucid)
+    assert found == [
+        ["weight", "bias"],
+        ["weight", "bias"],
+        [["weight", "bias"], ["extra"]],
+        [0.2, 1e-3],
+        ["weight", "bias"],
+        0.1,
+        [0, 1],
+    ]
+    assert "param_names" not in repr(optim.SGD(nn.Linear(1, 1).named_parameters()))
+
+
+def test_names_are_those_of_pytorch(torch: Any) -> None:
+    assert run_with_names(lucid) == run_with_names(torch)
+
+
+def test_names_are_given_to_all_or_none() -> None:
+    named, plain = ("a", lucid.ones(1)), lucid.ones(1)
+    with pytest.raises(ValueError, match="either all parameters come with a name, or none"):
+        optim.SGD([named, plain])
+    for first, second in ((named, plain), (plain, named)):
+        optimizer = optim.SGD([first])
+        with pytest.raises(ValueError, match="SGD: either all groups have names of parameters, or none"):
+            optimizer.add_param_group({"params": [second]})

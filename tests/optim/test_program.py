@@ -27,7 +27,10 @@ def steps(optimizer: optim.Optimizer, p: lucid.Tensor, count: int = 4, dtype: An
         p.grad = lucid.tensor(g.astype(dtype or p.dtype))
         optimizer.step()
         state = optimizer.state[p]
-        found += [np.array(p.detach().numpy()), *[np.array(v if k == "step" else v.numpy()) for k, v in state.items()]]
+        found += [
+            np.array(p.detach().numpy()),
+            *[np.array(v if isinstance(v, float) else v.numpy()) for v in state.values()],
+        ]
     return found
 
 

@@ -21,14 +21,14 @@ PACKAGE = ROOT / "lucid"
 ORDER = (
     ("errors", "malloc"),
     ("tracer",),
-    ("methods", "readout", "hookable"),
+    ("methods", "readout", "hookable", "shape", "layout"),
     ("tensor",),
-    ("traced",),
+    ("traced", "kinds"),
     ("autograd",),
     ("ops",),
     ("nn",),
     ("files",),
-    ("optim", "data", "io"),
+    ("optim", "data", "distributions", "io"),
     ("checkpoint",),
     ("proof",),
     ("export",),
@@ -182,7 +182,7 @@ def test_export_loads_no_onnxruntime_before_it_is_used():
     assert "onnx" in loaded
 
 
-PARTS = ["checkpoint", "data", "export", "io", "nn", "optim", "runtime"]
+PARTS = ["checkpoint", "data", "distributions", "export", "io", "nn", "optim", "runtime"]
 
 
 @pytest.mark.parametrize("name", thinned(PARTS, len(PARTS)))

@@ -160,7 +160,7 @@ SIZED: dict[str, tuple[Any, list[Any], dict[int, int]]] = {
         [X, Y],
         {0: 0},
     ),
-    "index_add": (
+    "index_sum": (
         lambda i: lucid.autograd.grad((r := Y.detach().requires_grad_())[i].square().sum(), [r])[0],
         [INDEX[0]],
         {0: 0},

@@ -302,7 +302,7 @@ def test_relu_keeps_nan() -> None:
 def test_arrays_in_foreign_byte_order_are_refused() -> None:
     fast = compile(nn.RNN(3, 4).eval())
     with pytest.raises(LucidError):
-        fast(lucid.Tensor(np.ones((5, 2, 3), ">f4")))
+        fast(lucid.from_numpy(np.ones((5, 2, 3), ">f4")))
 
 
 @pytest.mark.slow

@@ -118,12 +118,9 @@ def test_what_is_no_number_is_refused(data):
 
 
 def test_wrapping_what_is_no_array():
-    with pytest.raises(TypeError, match=r"list; use lucid.tensor\(\)"):
-        lucid.Tensor([1.0, 2.0])
     with pytest.raises(TypeError, match="from_numpy"):
         lucid.from_numpy([1.0])
-    assert type(lucid.Tensor(np.ones(2).view(np.recarray))._data) is np.ndarray
-    assert type(lucid.Tensor(np.float32(1))._data) is np.ndarray
+    assert type(lucid.from_numpy(np.ones(2).view(np.recarray))._data) is np.ndarray
 
 
 def test_strides_of_every_kind():
@@ -226,15 +223,16 @@ def test_arrays_and_tensors_mix():
 
 @pytest.mark.parametrize("scalar", [np.sqrt(2), np.float32(2), np.int64(3), np.bool_(True), np.float16(0.5)])
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-def test_a_numpy_scalar_has_a_dtype_as_in_numpy(scalar, dtype):
+def test_a_numpy_scalar_is_a_number(scalar, dtype):
     x = lucid.full((2,), 3.0, dtype=dtype, requires_grad=True)
+    number = scalar.item()
     for y, expected in (
-        (x * scalar, x._data * scalar),
-        (scalar * x, scalar * x._data),
-        (x / scalar, x._data / scalar),
-        (x + scalar, x._data + scalar),
+        (x * scalar, x._data * number),
+        (scalar * x, number * x._data),
+        (x / scalar, x._data / number),
+        (x + scalar, x._data + number),
     ):
-        assert y.dtype == expected.dtype
+        assert y.dtype == dtype
         np.testing.assert_array_equal(y.detach().numpy(), expected)
         (g,) = lucid.grad(y.sum(), [x])
         assert g.dtype == x.dtype
@@ -247,8 +245,9 @@ def test_a_python_number_takes_the_dtype_of_the_tensor(number):
         assert (number / lucid.ones(2, dtype=dtype)).dtype == dtype
 
 
-def test_an_array_without_axes_is_no_number():
-    assert (lucid.ones(2) * np.array(2.0)).dtype == np.float64
+def test_an_array_without_axes_is_a_tensor_without_axes():
+    assert (lucid.ones(2) * np.array(2.0)).dtype == np.float32
+    assert (lucid.tensor([1, 2]) * np.array(2.0)).dtype == np.float64
 
 
 @pytest.mark.parametrize("other", ["abc", object(), [1.0, 2.0], 1j])
@@ -326,7 +325,7 @@ def test_requires_grad():
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
 def test_copies_are_leaves_of_their_own(duplicate):
     for kind in (lucid.Tensor, nn.Parameter):
-        x = kind(np.array([1.0, 2.0]), requires_grad=True)
+        x = lucid.tensor([1.0, 2.0], requires_grad=True) if kind is lucid.Tensor else kind(np.array([1.0, 2.0]))
         (x * x).sum().backward()
         twin = duplicate(x)
         assert type(twin) is kind
@@ -375,7 +374,6 @@ def test_arrays_of_other_classes():
         ("cuda", "onnxruntime"),
         ("device", "CPU"),
         ("grad_fn", "repr"),
-        ("type", r"x\.to\(dtype\)"),
         ("nothing_", "has no attribute 'nothing_'$"),
         ("_", "has no attribute '_'$"),
     ],

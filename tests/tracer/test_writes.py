@@ -95,7 +95,7 @@ def test_an_output_that_is_kept():
 def test_writes_elsewhere_do_no_harm():
     w, c, other = lucid.ones(2, requires_grad=True), lucid.tensor([2.0, 3.0]), lucid.ones(2, requires_grad=True)
     both = np.zeros(4, np.float32)
-    left, right = lucid.Tensor(both[:2]), lucid.Tensor(both[2:])
+    left, right = lucid.from_numpy(both[:2]), lucid.from_numpy(both[2:])
     y = (w * c * right).sum() + (w * c.clone()).sum()
     nn.init.zeros_(left)
     sgd(other)

@@ -15,7 +15,9 @@ from . import (  # noqa: F401 - they fill the table
     reduce,
     rnn,
     scan,
+    search,
     shape,
+    trigonometry,
 )
 from .registry import LOWERINGS, lowers
 

@@ -108,7 +108,7 @@ def _stacked(b: Builder, picks: _Picks) -> Any:
     return b.op("Concat", *columns, axis=-1)
 
 
-@lowers("index_add")
+@lowers("index_sum")
 def _(b: Builder, g: Any, *indices: Any, index: tuple[Any, ...], shape: tuple[Any, ...]) -> Any:
     picks = _picks(b, index, indices, len(shape))
     have = in_shape(b)
@@ -177,6 +177,13 @@ def _(b: Builder, x: Any, indices: Any, src: Any, dim: int) -> Any:
     return b.op("ScatterElements", x, b.cast(indices, np.int64), b.cast(src, out_dtype(b)), axis=dim)
 
 
+@lowers("scatter_product")
+def _(b: Builder, x: Any, indices: Any, src: Any, dim: int) -> Any:
+    if b.opset < 16:
+        raise ExportError(f"scatter with reduce='multiply' needs opset 16 or newer; got opset {b.opset}")
+    return b.op("ScatterElements", x, b.cast(indices, np.int64), src, axis=dim, reduction="mul")
+
+
 @lowers("gather_sum")
 def _(b: Builder, g: Any, indices: Any, dim: int, shape: tuple[Any, ...]) -> Any:
     return _scattered(b, filled(b, shape, 0, out_dtype(b)), b.cast(indices, np.int64), g, dim)
@@ -187,6 +194,6 @@ def _(b: Builder, weight: Any, indices: Any, padding: int | None) -> Any:
     return b.op("Gather", weight, b.cast(indices, np.int64), axis=0)
 
 
-@lowers("nonzero")
+@lowers("nonzero_at")
 def _(b: Builder, x: Any) -> Any:
     return b.op("Transpose", b.op("NonZero", b.cast(x, np.bool_), dtype=np.int64), perm=[1, 0])

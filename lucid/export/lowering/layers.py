@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from .builder import Builder
 from .operands import call, in_shape, out_dtype, out_shape, scalar
 from .registry import lowers
 from .shape import padded
-from .sizes import joined
+from .sizes import joined, measured
 
 
 @lowers("normalized")
@@ -59,42 +60,63 @@ def _(b: Builder, incoming: Any, x: Any, weight: Any, centre: Any, scale: Any, a
 
 @lowers("convolved")
 def _(
-    b: Builder, x: Any, weight: Any, bias: Any, stride: int, padding: tuple[int, int], dilation: int, groups: int
+    b: Builder,
+    x: Any,
+    weight: Any,
+    bias: Any,
+    stride: tuple[int, ...],
+    padding: tuple[tuple[int, int], ...],
+    dilation: tuple[int, ...],
+    groups: int,
 ) -> Any:
     dtype = out_dtype(b)
+    before, after = zip(*padding, strict=True)
     # MatMul and Pad have no kernels for small integers.
     kernel_dtype = np.dtype(np.int32) if dtype.kind != "f" and dtype.itemsize < 4 else dtype
     x, weight = b.cast(x, kernel_dtype), b.cast(weight, kernel_dtype)
     bias = None if bias is None else b.cast(bias, kernel_dtype)
     if dtype == np.float32:
-        return b.op("Conv", x, weight, bias, strides=[stride], pads=list(padding), dilations=[dilation], group=groups)
+        options: dict[str, Any] = {"strides": list(stride), "pads": [*before, *after], "dilations": list(dilation)}
+        return b.op("Conv", x, weight, bias, **options, group=groups)
     # onnxruntime has Conv only in float32; for other dtypes, one matrix product per group.
     batch = in_shape(b)[0]
-    outputs, inner, size = in_shape(b, 1)
-    x = padded(b, x, (0, 0, padding[0]), (0, 0, padding[1]))
-    taps = _windows(b, x, size, stride, dilation)
-    rows = b.op("Reshape", taps, joined(b, [batch, groups, inner * size, -1]))
-    kernel = b.op("Reshape", weight, np.array([groups, outputs // groups, inner * size]))
-    out = b.op("Reshape", b.op("MatMul", kernel, rows), joined(b, [batch, outputs, -1]))
-    return b.cast(out if bias is None else b.op("Add", out, b.op("Unsqueeze", bias, np.array([1]))), dtype)
+    outputs, inner, *size = in_shape(b, 1)
+    taps = padded(b, x, (0, 0, *before), (0, 0, *after))
+    for i, (k, step, gap) in enumerate(zip(size, stride, dilation, strict=True)):
+        taps = _windows(b, taps, k, step, gap, 2 + 2 * i)
+    places = range(len(size))
+    if len(size) > 1:
+        taps = b.op("Transpose", taps, perm=[0, 1, *[2 + 2 * i for i in places], *[3 + 2 * i for i in places]])
+    width = inner * math.prod(size)
+    rows = b.op("Reshape", taps, joined(b, [batch, groups, width, -1]))
+    kernel = b.op("Reshape", weight, np.array([groups, outputs // groups, width]))
+    steps = [-1] if len(size) == 1 else list(out_shape(b)[2:])
+    out = b.op("Reshape", b.op("MatMul", kernel, rows), joined(b, [batch, outputs, *steps]))
+    if bias is not None:
+        out = b.op("Add", out, b.op("Unsqueeze", bias, np.array([1 + i for i in places])))
+    return b.cast(out, dtype)
 
 
 @lowers("windows")
-def _(b: Builder, x: Any, size: int, stride: int, dilation: int) -> Any:
-    return _windows(b, x, size, stride, dilation)
+def _(b: Builder, x: Any, size: int, stride: int, dilation: int, axis: int) -> Any:
+    return _windows(b, x, size, stride, dilation, axis)
 
 
-def _windows(b: Builder, x: Any, size: int, stride: int, dilation: int) -> Any:
+def _windows(b: Builder, x: Any, size: int, stride: int, dilation: int, axis: int) -> Any:
     """Stacks a strided slice for each position of the kernel."""
-    reach = dilation * (size - 1)
+    taps = [b.op("Unsqueeze", cut, np.array([axis])) for cut in _cuts(b, x, size, stride, dilation, axis)]
+    return b.op("Concat", *taps, axis=axis) if len(taps) > 1 else taps[0]
+
+
+def _cuts(b: Builder, x: Any, size: int, stride: int, dilation: int, axis: int) -> list[Any]:
+    """Returns what each position of the kernel meets: a strided slice that ends where the last one leaves the axis."""
     _check_kernel(size)
-    taps = []
+    cuts = []
     for k in range(size):
-        # Each slice ends where the kernel's last position would leave the axis.
-        stop = np.array([k * dilation - reach]) if k < size - 1 and reach > k * dilation else np.array([2**62])
-        cut = b.op("Slice", x, np.array([k * dilation]), stop, np.array([2]), np.array([stride]))
-        taps.append(b.op("Unsqueeze", cut, np.array([2])))
-    return b.op("Concat", *taps, axis=2) if len(taps) > 1 else taps[0]
+        ahead = dilation * (size - 1 - k)
+        stop = np.array([-ahead]) if ahead else np.array([2**62])
+        cuts.append(b.op("Slice", x, np.array([k * dilation]), stop, np.array([axis]), np.array([stride])))
+    return cuts
 
 
 def _check_kernel(size: Any) -> None:
@@ -102,23 +124,47 @@ def _check_kernel(size: Any) -> None:
         raise ExportError(f"the size of a kernel must be fixed; got {size}")
 
 
+@lowers("window_max")
+def _(b: Builder, x: Any, size: int, stride: int, dilation: int, axis: int) -> Any:
+    # onnxruntime's MaxPool skips NaN, and Max does not.
+    cuts = _cuts(b, x, size, stride, dilation, axis)
+    largest = call(b, "Max", *cuts) if len(cuts) > 1 else cuts[0]
+    if not b.is_read(1):
+        return largest, None
+    kernel = b.dtype(x) if b.dtype(x).kind == "f" or b.dtype(x).name in ("int32", "int64") else np.int64
+    taps = _windows(b, b.cast(x, kernel), size, stride, dilation, axis)
+    return largest, b.op("ArgMax", taps, dtype=np.int64, axis=axis, keepdims=0)
+
+
 @lowers("windows_sum")
-def _(b: Builder, g: Any, size: int, stride: int, dilation: int, length: Any) -> Any:
+def _(b: Builder, g: Any, size: int, stride: int, dilation: int, length: Any, axis: int) -> Any:
     _check_kernel(size)
+    rank, rest = len(in_shape(b)) - 1, in_shape(b)[axis + 2 :]
     # Fills the gaps of the stride with zeros, shifts each row to its position, and adds up all rows.
-    rows = b.op("Split", g, np.ones(size, np.int64), outputs=size, axis=2) if size > 1 else (g,)
+    rows = b.op("Split", g, np.ones(size, np.int64), outputs=size, axis=axis) if size > 1 else (g,)
     total = None
     for k, row in enumerate(rows):
-        row = b.op("Squeeze", row, np.array([2]))
+        row = b.op("Squeeze", row, np.array([axis]))
         if stride > 1:
-            wide = b.op("Pad", b.op("Unsqueeze", row, np.array([3])), np.array([0, 0, 0, 0, 0, 0, 0, stride - 1]))
-            row = b.op("Reshape", wide, np.array([0, 0, -1]))
-        start = k * dilation
+            gaps = np.zeros(2 * (rank + 1), np.int64)
+            gaps[rank + 1 + axis + 1] = stride - 1
+            wide = b.op("Pad", b.op("Unsqueeze", row, np.array([axis + 1])), gaps)
+            row = b.op("Reshape", wide, joined(b, [*[0] * axis, -1, *_known(b, g, rest, axis + 2)]))
         # Padded beyond the length, then cut to it: no formula gives the exact padding at the end.
-        room = b.op("Concat", np.array([0, 0, start, 0, 0]), b.size(length), axis=0)
-        row = b.op("Slice", b.op("Pad", row, room), np.array([0]), b.size(length), np.array([2]))
+        start = [0] * axis + [k * dilation] + [0] * (rank - axis - 1)
+        room = b.op("Concat", np.array(start + [0] * axis), b.size(length), *_zeros(rank - axis - 1), axis=0)
+        row = b.op("Slice", b.op("Pad", row, room), np.array([0]), b.size(length), np.array([axis]))
         total = row if total is None else b.op("Add", total, row)
     return total
+
+
+def _zeros(count: int) -> list[Any]:
+    return [np.zeros(count, np.int64)] if count else []
+
+
+def _known(b: Builder, x: Any, sizes: tuple[Any, ...], first: int) -> list[Any]:
+    """Returns the sizes of an axis and those after it; where no formula gives one, a value that measures it."""
+    return [measured(b, x, first + i) if n is None else n for i, n in enumerate(sizes)]
 
 
 # --- losses over classes

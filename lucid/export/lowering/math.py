@@ -21,6 +21,7 @@ _UNARY = {"reciprocal": "Reciprocal", "sin": "Sin"}
 _ROUNDING = {"ceil": "Ceil", "floor": "Floor", "rint": "Round"}
 
 LN_2 = 0.6931471805599453
+LN_10 = 2.302585092994046
 ROOT_HALF = 0.7071067811865476
 
 
@@ -67,6 +68,11 @@ def _(b: Builder, x: Any) -> Any:
 @lowers("log2")
 def _(b: Builder, x: Any) -> Any:
     return call(b, "Div", call(b, "Log", x), LN_2)
+
+
+@lowers("log10")
+def _(b: Builder, x: Any) -> Any:
+    return call(b, "Div", call(b, "Log", x), LN_10)
 
 
 @lowers("logaddexp")
@@ -183,7 +189,12 @@ def _remainder(b: Builder, x: Any, y: Any) -> Any:
     return b.op("Where", wrong, b.op("Add", rest, divisor), rest, dtype=dtype)
 
 
-@lowers("clip")
+@lowers("fmod")
+def _(b: Builder, x: Any, y: Any) -> Any:
+    return call(b, "Mod", x, y, fmod=1)
+
+
+@lowers("clamp_to")
 def _(b: Builder, x: Any, low: Any, high: Any) -> Any:
     if low is not None:
         x = call(b, "Max", x, low)

@@ -15,7 +15,7 @@ from ...proof.proof import Condition, Proof
 from ...proof.ranges import Range, find_ranges
 from ...proof.separation import Separation, separate, with_totals
 from ...proof.streaming import Streaming, prove_streaming, single_steps
-from ...tensor import Tensor
+from ...tensor import Tensor, around
 from ...tracer.dim import Guard
 from ...tracer.graph import Graph
 from ...tracer.node import Node, Value
@@ -199,7 +199,7 @@ def _owned(graph: Graph) -> Graph:
         place = (data.__array_interface__["data"][0], data.shape, data.strides, data.dtype)
         if place not in copies:
             copies[place] = data.copy(order="K")
-        captured[value] = Tensor(copies[place], tensor.requires_grad)
+        captured[value] = around(copies[place], tensor.requires_grad)
     return graph._replace(captured=captured)
 
 

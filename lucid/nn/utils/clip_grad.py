@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import GradientError
-from ...tensor import Tensor
+from ...tensor import Tensor, around
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_"]
 
@@ -44,7 +44,7 @@ def clip_grad_norm_(
     tensors = [p for p in _listed(parameters) if p.grad is not None]
     gradients = [p.grad._data for p in tensors if p.grad is not None]
     if not gradients:
-        return Tensor(np.zeros((), np.float32))
+        return around(np.zeros((), np.float32))
     norm = float(_norm(np.array([_norm(g, float(norm_type)) for g in gradients]), float(norm_type)))
     if error_if_nonfinite and not math.isfinite(norm):
         raise GradientError(f"clip_grad_norm_: the norm of the gradients is {norm}; no gradient was changed")
@@ -52,8 +52,8 @@ def clip_grad_norm_(
     if not scale >= 1:
         for p, g in zip(tensors, gradients, strict=True):
             with np.errstate(invalid="ignore"):
-                p.grad = Tensor(g * np.asarray(scale, g.dtype))
-    return Tensor(np.asarray(norm, gradients[0].dtype))
+                p.grad = around(g * np.asarray(scale, g.dtype))
+    return around(np.asarray(norm, gradients[0].dtype))
 
 
 def clip_grad_value_(parameters: Iterable[Tensor] | Tensor, clip_value: float) -> None:
@@ -68,7 +68,7 @@ def clip_grad_value_(parameters: Iterable[Tensor] | Tensor, clip_value: float) -
     """
     for p in _listed(parameters):
         if p.grad is not None:
-            p.grad = Tensor(np.clip(p.grad._data, -clip_value, clip_value))
+            p.grad = around(np.clip(p.grad._data, -clip_value, clip_value))
 
 
 def _norm(x: np.ndarray[Any, Any], p: float) -> Any:

@@ -17,9 +17,9 @@ import numpy as np
 from ...errors import DtypeError, ShapeError
 from ...ops.creation import arange, full
 from ...ops.elementwise import astype, lt, where
-from ...ops.index import getitem, index_add
+from ...ops.index import getitem, index_sum
 from ...ops.shape import cat, reshape, stack, transpose, unsqueeze
-from ...tensor import Tensor, as_tensor
+from ...tensor import Tensor, around, as_tensor
 from ...tracer.dim import concrete
 from ...tracer.mode import note
 
@@ -68,17 +68,17 @@ class PackedSequence:
         if data.ndim < 1 or data.shape[0] != sizes.sum():
             raise ShapeError(f"PackedSequence: batch_sizes add up to {sizes.sum()}; got data of shape {data.shape}")
         if sorted_indices is None and unsorted_indices is not None:
-            sorted_indices = Tensor(np.argsort(as_tensor(unsorted_indices)._data))
+            sorted_indices = around(np.argsort(as_tensor(unsorted_indices)._data))
         steps, batch = len(sizes), int(sizes[0])
         order = np.arange(batch) if sorted_indices is None else as_tensor(sorted_indices)._data
         if order.shape != (batch,) or (np.sort(order) != np.arange(batch)).any():
             raise ShapeError(f"PackedSequence: the indices must order {batch} sequences; got {order.tolist()}")
         times, places = _positions(sizes, order)
         shape = (steps, batch, *data.shape[1:])
-        self.padded = index_add(data, Tensor(times), Tensor(places), index=("*", "*"), shape=shape)
+        self.padded = index_sum(data, around(times), around(places), index=("*", "*"), shape=shape)
         lengths = np.empty(batch, np.int64)
         lengths[order] = (sizes[:, None] > np.arange(batch)).sum(0)
-        self.lengths = Tensor(lengths)
+        self.lengths = around(lengths)
         self._sorted = sorted_indices is None
         self._zero_padded = True
 
@@ -98,23 +98,23 @@ class PackedSequence:
     def data(self) -> Tensor:
         """The steps of all sequences (sum of lengths, *), in PyTorch's order: step by step, longest sequence first."""
         times, places = _positions(self.batch_sizes._data, self._order())
-        return getitem(self.padded, (Tensor(times), Tensor(places)))
+        return getitem(self.padded, (around(times), around(places)))
 
     @property
     def batch_sizes(self) -> Tensor:
         """How many sequences are at least 1, 2, ... steps long (max of lengths,)."""
         lengths = self.lengths._read("batch_sizes")
-        return Tensor((np.arange(int(lengths.max()))[:, None] < lengths).sum(1))
+        return around((np.arange(int(lengths.max()))[:, None] < lengths).sum(1))
 
     @property
     def sorted_indices(self) -> Tensor | None:
         """The batch position of each sequence in the packed order (N,); None if they came sorted."""
-        return None if self._sorted else Tensor(self._order())
+        return None if self._sorted else around(self._order())
 
     @property
     def unsorted_indices(self) -> Tensor | None:
         """The inverse of `sorted_indices` (N,)."""
-        return None if self._sorted else Tensor(np.argsort(self._order()))
+        return None if self._sorted else around(np.argsort(self._order()))
 
     def _order(self) -> np.ndarray[Any, Any]:
         lengths = self.lengths._read("the order of sequences")

@@ -8,7 +8,16 @@ from typing import ClassVar
 from ..optimizer import Optimizer
 from .scheduler import LRScheduler, for_each_group
 
-__all__ = ["ConstantLR", "ExponentialLR", "LambdaLR", "LinearLR", "MultiStepLR", "StepLR"]
+__all__ = [
+    "ConstantLR",
+    "ExponentialLR",
+    "LambdaLR",
+    "LinearLR",
+    "MultiStepLR",
+    "MultiplicativeLR",
+    "PolynomialLR",
+    "StepLR",
+]
 
 
 class LambdaLR(LRScheduler):
@@ -43,6 +52,43 @@ class LambdaLR(LRScheduler):
 
     def get_lr(self) -> list[float]:
         return [base * f(self.last_epoch) for base, f in zip(self.base_lrs, self.lr_lambdas, strict=True)]
+
+
+class MultiplicativeLR(LRScheduler):
+    """Multiplies the learning rate by a function of the epoch, at every epoch
+    (torch.optim.lr_scheduler.MultiplicativeLR).
+
+    Args:
+        optimizer: the optimizer whose groups are scheduled.
+        lr_lambda: the function, or one for each group. It is not part of the state: functions cannot be saved.
+        last_epoch: the epoch to resume from; -1 to start.
+
+    Raises:
+        ValueError: there is not one function per group.
+
+    Example:
+        >>> optimizer = lucid.optim.SGD([lucid.ones(1)], lr=1.0)
+        >>> scheduler = lucid.optim.lr_scheduler.MultiplicativeLR(optimizer, lambda epoch: 1 / (1 + epoch))
+        >>> scheduler.step()
+        >>> scheduler.get_last_lr()
+        [0.5]
+    """
+
+    _unsaved: ClassVar[frozenset[str]] = LRScheduler._unsaved | {"lr_lambdas"}
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]],
+        last_epoch: int = -1,
+    ) -> None:
+        self.lr_lambdas: list[Callable[[int], float]] = for_each_group(optimizer, "lr_lambda", lr_lambda)
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float]:
+        if not self._begun:
+            return self._current()
+        return [lr * f(self.last_epoch) for lr, f in zip(self._current(), self.lr_lambdas, strict=True)]
 
 
 class StepLR(LRScheduler):
@@ -170,6 +216,42 @@ class LinearLR(LRScheduler):
         slope = self.end_factor - self.start_factor
         before = self.total_iters * self.start_factor + (epoch - 1) * slope
         return [lr * (1 + slope / before) for lr in self._current()]
+
+
+class PolynomialLR(LRScheduler):
+    """Multiplies the initial learning rate by ``(1 - epoch / total_iters) ** power``, until it is 0
+    (torch.optim.lr_scheduler.PolynomialLR).
+
+    Args:
+        optimizer: the optimizer whose groups are scheduled.
+        total_iters: the epoch at which the learning rate is 0.
+        power: the power.
+        last_epoch: the epoch to resume from; -1 to start.
+
+    Raises:
+        ValueError: `total_iters` is not positive.
+
+    Example:
+        >>> optimizer = lucid.optim.SGD([lucid.ones(1)], lr=1.0)
+        >>> scheduler = lucid.optim.lr_scheduler.PolynomialLR(optimizer, total_iters=4, power=2.0)
+        >>> scheduler.step()
+        >>> scheduler.get_last_lr()
+        [0.5625]
+    """
+
+    def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1) -> None:
+        if total_iters < 1:
+            raise ValueError(f"PolynomialLR: total_iters must be at least 1; got {total_iters}")
+        self.total_iters = total_iters
+        self.power = power
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float]:
+        epoch, end = self.last_epoch, self.total_iters
+        if not self._begun or epoch > end:
+            return self._current()
+        factor = ((end - epoch) / (end - epoch + 1)) ** self.power
+        return [lr * factor for lr in self._current()]
 
 
 class ExponentialLR(LRScheduler):

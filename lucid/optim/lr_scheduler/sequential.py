@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Sequence
 
-from ...errors import StateDictError
 from ..optimizer import Optimizer
-from .plateau import ReduceLROnPlateau
+from .composite import Composite
 from .scheduler import LRScheduler
 
 __all__ = ["SequentialLR"]
 
 
-class SequentialLR(LRScheduler):
+class SequentialLR(Composite):
     """Runs schedulers one after another, each from its own epoch 0 (torch.optim.lr_scheduler.SequentialLR).
 
     Args:
@@ -40,8 +38,6 @@ class SequentialLR(LRScheduler):
         [0.5, 0.75, 1.0, 0.5, 0.25]
     """
 
-    _unsaved: ClassVar[frozenset[str]] = LRScheduler._unsaved | {"schedulers"}
-
     def __init__(
         self,
         optimizer: Optimizer,
@@ -49,19 +45,12 @@ class SequentialLR(LRScheduler):
         milestones: Sequence[int],
         last_epoch: int = -1,
     ) -> None:
-        if not schedulers:
-            raise ValueError("SequentialLR: expected at least one scheduler; got none")
+        self._hold(schedulers, optimizer)
         if len(milestones) != len(schedulers) - 1:
             raise ValueError(
                 f"SequentialLR: {len(schedulers)} schedulers need {len(schedulers) - 1} milestones; "
                 f"got {len(milestones)}"
             )
-        for number, scheduler in enumerate(schedulers):
-            if isinstance(scheduler, ReduceLROnPlateau):
-                raise ValueError("SequentialLR: ReduceLROnPlateau needs a measure at each step; use it by itself")
-            if scheduler.optimizer is not optimizer:
-                raise ValueError(f"SequentialLR: scheduler {number} belongs to another optimizer")
-        self.schedulers = list(schedulers)
         self.milestones = list(milestones)
         super().__init__(optimizer, last_epoch)
 
@@ -81,11 +70,6 @@ class SequentialLR(LRScheduler):
         self.schedulers[0]._restart()
         self._last_lr = self.schedulers[0].get_last_lr()
 
-    def _undo(self) -> None:
-        self.last_epoch -= 1
-        for scheduler in self.schedulers:
-            scheduler._undo()
-
     def step(self) -> None:
         self.last_epoch += 1
         number = bisect_right(self.milestones, self.last_epoch)
@@ -95,24 +79,3 @@ class SequentialLR(LRScheduler):
         else:
             scheduler.step()
         self._last_lr = scheduler.get_last_lr()
-
-    def state_dict(self) -> dict[str, Any]:
-        return {**super().state_dict(), "schedulers": [scheduler.state_dict() for scheduler in self.schedulers]}
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        parts = state_dict.get("schedulers", ()) if isinstance(state_dict, Mapping) else ()
-        if not isinstance(parts, (list, tuple)):
-            raise StateDictError(f"state dict does not fit SequentialLR: schedulers is {type(parts).__name__}, no list")
-        if len(parts) != len(self.schedulers):
-            raise StateDictError(
-                f"state dict does not fit SequentialLR: it is for {len(parts)} schedulers, not {len(self.schedulers)}"
-            )
-        before = self.state_dict()["schedulers"]
-        try:
-            for scheduler, part in zip(self.schedulers, parts, strict=True):
-                scheduler.load_state_dict(part)
-            super().load_state_dict(state_dict)
-        except BaseException:
-            for scheduler, part in zip(self.schedulers, before, strict=True):
-                scheduler.load_state_dict(part)
-            raise

@@ -12,7 +12,8 @@ from .placement import RULES, Placement, Step, places
     *("pow", "abs", "sign", "exp", "log", "sqrt", "tanh", "sigmoid", "relu", "maximum", "minimum"),
     *("eq", "ne", "lt", "le", "gt", "ge", "leaky_relu", "elu", "silu", "softplus", "gelu_erf", "gelu_slope"),
     *("gelu_tanh", "hardtanh", "expm1", "log1p", "log2", "logaddexp", "rsqrt", "reciprocal", "square", "sin", "cos"),
-    *("erf", "floor", "ceil", "trunc", "rint", "floor_divide", "remainder", "clip", "surprise", "is_class"),
+    *("erf", "floor", "ceil", "trunc", "rint", "floor_divide", "remainder", "clamp_to", "surprise", "is_class"),
+    *("tan", "sinh", "cosh", "asin", "acos", "atan", "atan2", "hypot", "log10", "fmod"),
     *("logical_and", "logical_or", "logical_xor", "logical_not", "isnan", "isinf", "isfinite"),
     *("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not"),
 )

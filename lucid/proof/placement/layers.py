@@ -51,8 +51,36 @@ def _(step: Step) -> Placement:
     step.require_replicated(1, 2)
     placement = step.placements[0]
     if placement.kind == "shard" and placement.axis != 0:
-        step.require(placement.axis == 2, step.shape(1)[2] == step.stride == 1, step.padding == (0, 0))
+        step.require(placement.axis > 1)
+        along = placement.axis - 2
+        step.require(step.shape(1)[placement.axis] == step.stride[along] == 1, step.padding[along] == (0, 0))
     return placement
+
+
+@places("window_max")
+def _(step: Step) -> list[Placement]:
+    step.require_plain()
+    placement = step.placements[0]
+    step.require(placement.kind != "shard" or placement.axis != step.axis)
+    return [placement] * 2
+
+
+@places("windows")
+def _(step: Step) -> Placement:
+    placement = step.placements[0]
+    if placement.kind != "shard" or placement.axis < step.axis:
+        return placement
+    step.require(placement.axis > step.axis)
+    return placement._replace(axis=placement.axis + 1)
+
+
+@places("windows_sum")
+def _(step: Step) -> Placement:
+    placement = step.placements[0]
+    if placement.kind != "shard" or placement.axis < step.axis:
+        return placement
+    step.require(placement.axis > step.axis + 1)
+    return placement._replace(axis=placement.axis - 1)
 
 
 @places("weight_gradient")

@@ -29,6 +29,11 @@ def _(step: Step) -> Placement:
     raise InseparableError("the batch is no longer an axis, or part of one")
 
 
+@places("passed")
+def _(step: Step) -> list[Placement]:
+    return list(step.placements)
+
+
 @places("permute")
 def _(step: Step) -> Placement:
     placement = step.placements[0]
@@ -156,7 +161,7 @@ def _(step: Step) -> Placement:
     return step.placements[1]
 
 
-@places("index_add")
+@places("index_sum")
 def _(step: Step) -> Placement:
     """Covers only the addition of rows to a table, as in the gradient of an embedding."""
     rows, indices = step.placements[:2]

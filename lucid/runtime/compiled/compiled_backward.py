@@ -7,7 +7,7 @@ from typing import Any
 from ...autograd import grad
 from ...errors import GradientError, LucidError
 from ...nn.module import Module
-from ...tensor import Tensor
+from ...tensor import Tensor, around
 from ...tracer.mode import MODE
 from ...tracer.tree import Structure, unflatten
 from .flattened import Flattened
@@ -101,9 +101,9 @@ class CompiledBackward(CompiledModule):
         results = candidate.run(arrays, shapes)
         for parameter, array in zip(flat.reached, results[-len(flat.reached) :], strict=True):
             if parameter.grad is None:
-                parameter.grad = Tensor(array)
+                parameter.grad = around(array)
             else:
-                parameter.grad = Tensor(parameter.grad._data + array)
+                parameter.grad = around(parameter.grad._data + array)
         return flat.returned(results)
 
 

@@ -181,7 +181,7 @@ class Signature:
         self, lowering: Any, threads: int | None, parts: int, arrays: Sequence[Array], verify: bool = True
     ) -> Candidate:
         compiled = self.compiled
-        tensors = [Tensor(array) for array in arrays]
+        tensors = [Tensor._wrap(array) for array in arrays]
         args, kwargs = unflatten(self.structure, iter(tensors))
         names = input_names(compiled.model, args, kwargs)
         flat = compiled.flat(self.structure)

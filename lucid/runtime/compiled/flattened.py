@@ -53,7 +53,7 @@ class Flattened(Module):
 
     def returned(self, arrays: Sequence[np.ndarray[Any, Any]]) -> Any:
         """Rebuilds the model's result from these arrays; further arrays are ignored."""
-        tensors = [Tensor(array) for array in arrays]
+        tensors = [Tensor._wrap(array) for array in arrays]
         if self._row is not None:
             # The usual result needs no traversal: this overhead follows each call.
             return tuple(tensors[: self._row])

@@ -34,8 +34,8 @@ class Guards:
 
     def __init__(self, model: Module, trains: bool = False) -> None:
         # As few rows as possible: each call of a compiled module first checks all of them.
-        self._entries: list[tuple[dict[str, Any], str, Any]] = []
-        self._sizes: list[tuple[dict[str, Any], int]] = []
+        self._entries: list[tuple[dict[Any, Any], Any, Any]] = []
+        self._sizes: list[tuple[dict[Any, Any], int]] = []
         self._tensors: list[tuple[Any, Any, Any, int]] = []
         self._kinds: list[tuple[Any, bool, Any, Any]] = []
         self.modules = list(model.modules())
@@ -46,6 +46,11 @@ class Guards:
                 self._entries.append((own, kind, table))
                 self._entries += [(table, name, entry) for name, entry in table.items()]
                 self._sizes.append((table, len(table)))
+            if (hooks := own["_hooks"]) is not None:
+                self._entries.append((own, "_hooks", hooks))
+                for table in hooks.values():
+                    self._entries += [(table, key, hook) for key, hook in table.items()]
+                    self._sizes.append((table, len(table)))
             for tensor in (*own["_parameters"].values(), *own["_buffers"].values()):
                 if tensor is None:
                     continue

@@ -19,6 +19,14 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
+def quiet(function):
+    """Returns a function without warnings where it gives NaN."""
+    return np.errstate(all="ignore")(function)
+
+
+SIGNS = np.array([0.0, -0.0, 1.0, -2.0, np.inf, -np.inf])
+
+
 def softplus(x, beta=1.0, threshold=20.0):
     return np.where(x * beta > threshold, x, np.logaddexp(0, x * beta) / beta)
 
@@ -67,6 +75,10 @@ NAMES: list[Case] = [
     each("remainder", floats(2, 3), positive(3), ref=np.remainder),
     row("remainder", floats(5), -0.7, ref=np.remainder, note="negative"),
     row("remainder", ints(9, 5, low=-9), -4, ref=np.remainder, note="ints"),
+    each("fmod", floats(2, 3), positive(3), ref=np.fmod),
+    row("fmod", floats(5), -0.7, ref=np.fmod, note="negative"),
+    row("fmod", ints(9, 5, low=-9), -4, ref=np.fmod, note="ints"),
+    row("frac", floats(2, 3), ref=lambda x: x - np.trunc(x)),
     each("neg", floats(2, 3), ref=np.negative),
     each("abs", floats(2, 3), ref=np.abs),
     each("sign", floats(2, 3), ref=np.sign, derivative=False),
@@ -107,6 +119,7 @@ NAMES: list[Case] = [
     each("log1p", positive(2, 3), ref=np.log1p),
     row("log1p", np.array([1e-12, -1e-9, 1e9, -0.999, np.inf]), ref=np.log1p, note="extremes", derivative=False),
     each("log2", positive(2, 3), ref=np.log2),
+    each("log10", positive(2, 3), ref=np.log10),
     each("logaddexp", floats(2, 3), floats(3), ref=np.logaddexp),
     row(
         "logaddexp",
@@ -124,6 +137,28 @@ NAMES: list[Case] = [
     each("sin", floats(2, 3), ref=np.sin),
     each("cos", floats(2, 3), ref=np.cos),
     each("tanh", floats(2, 3), ref=np.tanh),
+    each("tan", unit(2, 3), ref=np.tan),
+    row("tan", np.array([1e-9, -1.5, 3.0, 100.0]), ref=np.tan, note="extremes", derivative=False),
+    each("sinh", floats(2, 3), ref=np.sinh),
+    row("sinh", np.array([1e-12, -30.0, 80.0, np.inf]), ref=np.sinh, note="extremes", derivative=False),
+    each("cosh", floats(2, 3), ref=np.cosh),
+    each("asin", unit(2, 3), ref=np.arcsin),
+    row("asin", np.array([-1.0, 1.0, 1e-12, 0.9999999, 2.0]), ref=quiet(np.arcsin), note="ends", derivative=False),
+    each("acos", unit(2, 3), ref=np.arccos),
+    row("acos", np.array([-1.0, 1.0, 1e-12, 0.9999999, 2.0]), ref=quiet(np.arccos), note="ends", derivative=False),
+    each("atan", floats(2, 3), ref=np.arctan),
+    row("atan", np.array([1e-12, -3e8, 1.0, np.inf, -np.inf]), ref=np.arctan, note="extremes", derivative=False),
+    each("atan2", floats(2, 3), floats(3), ref=np.arctan2),
+    row("atan2", np.repeat(SIGNS, 6), np.tile(SIGNS, 6), ref=np.arctan2, note="all_signs", derivative=False),
+    each("hypot", floats(2, 3), positive(3), ref=np.hypot),
+    row(
+        "hypot",
+        np.array([0.0, 1e30, -np.inf, 3.0]),
+        np.array([0.0, 1e30, 1.0, -4.0]),
+        ref=np.hypot,
+        note="extremes",
+        derivative=False,
+    ),
     each("sigmoid", floats(2, 3), ref=sigmoid),
     row("sigmoid", np.array([-800.0, 800.0, -np.inf]), ref=lambda x: np.array([0, 1, 0.0]), note="extremes"),
     each("erf", floats(4, 5), ref=erf, rtol=4e-16),
@@ -150,18 +185,21 @@ NAMES: list[Case] = [
     each("floor", floats(2, 3), ref=np.floor, derivative=False),
     each("ceil", floats(2, 3), ref=np.ceil, derivative=False),
     each("trunc", floats(2, 3), ref=np.trunc, derivative=False),
-    row("clip", floats(2, 3), -0.5, 0.5, ref=np.clip),
+    row("clamp_to", floats(2, 3), -0.5, 0.5, ref=np.clip, torch=None),
     row(
-        "clip",
+        "clamp_to",
         floats(2, 3),
         floats(3),
         floats(2, 3),
         ref=lambda x, a, b: np.minimum(np.maximum(x, a), b),
+        torch=None,
         note="tensors",
     ),
-    row("clip", floats(2, 3), None, floats(3), ref=lambda x, a, b: np.minimum(x, b), note="upper"),
-    row("clip", floats(2, 3), 0.3, None, ref=lambda x, a, b: np.maximum(x, a), note="lower"),
+    row("clamp_to", floats(2, 3), None, floats(3), ref=lambda x, a, b: np.minimum(x, b), torch=None, note="upper"),
+    row("clamp_to", floats(2, 3), 0.3, None, ref=lambda x, a, b: np.maximum(x, a), torch=None, note="lower"),
     row("clamp", floats(2, 3), ref=lambda x, min, max: np.clip(x, min, max), min=-0.5, max=0.5),
+    row("clip", floats(2, 3), -0.5, 0.5, ref=np.clip),
+    row("clip", floats(2, 3), floats(3), None, ref=lambda x, a, b: np.maximum(x, a), note="tensor"),
     row("clamp", ints(9, 4), ref=lambda x, min: np.maximum(x, min), min=3, note="ints"),
     # --- activations
     each("relu", floats(2, 3), ref=lambda x: np.maximum(x, 0)),

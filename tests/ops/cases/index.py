@@ -141,7 +141,7 @@ NAMES: list[Case] = [
         )
     ),
     row(
-        "index_add",
+        "index_sum",
         floats(2, 3, 5),
         ints(4, 2, 3),
         ref=added((4, 5), lambda i: (i,)),
@@ -152,7 +152,7 @@ NAMES: list[Case] = [
         dynamic=False,
     ),
     row(
-        "index_add",
+        "index_sum",
         floats(3, 2, 5),
         ints(4, 2),
         ref=added((3, 4, 5), lambda i: (slice(None), i)),
@@ -164,7 +164,7 @@ NAMES: list[Case] = [
         note="middle",
     ),
     row(
-        "index_add",
+        "index_sum",
         floats(3, 5),
         ints(4, 3),
         ints(6, 3),
@@ -177,7 +177,7 @@ NAMES: list[Case] = [
         note="two",
     ),
     row(
-        "index_add",
+        "index_sum",
         floats(2, 5),
         ints(4, 2),
         ints(6, 2),
@@ -190,7 +190,7 @@ NAMES: list[Case] = [
         note="apart",
     ),
     row(
-        "index_add",
+        "index_sum",
         floats(2),
         np.array([True, False, True]),
         ref=added((3,), lambda m: (m,)),

@@ -55,6 +55,27 @@ def logits(x, t, pos=1.0):
     return -(pos * t * np.log(p) + (1 - t) * np.log(1 - p))
 
 
+def cosine(x, y, dim=1):
+    return (x * y).sum(dim) / np.sqrt((x * x).sum(dim) * (y * y).sum(dim))
+
+
+def distance(x, y, p=2.0, eps=1e-6, keepdim=False):
+    return (np.abs(x - y + eps) ** p).sum(-1, keepdims=keepdim) ** (1 / p)
+
+
+def triplet(a, p, n, margin=1.0, swap=False):
+    far = np.minimum(distance(a, n), distance(p, n)) if swap else distance(a, n)
+    return np.maximum(distance(a, p) - far + margin, 0).mean()
+
+
+def gaussian(x, t, v):
+    return 0.5 * (np.log(v) + (x - t) ** 2 / v)
+
+
+def pinball(x, t, q=0.5):
+    return np.maximum(q * (t - x), (q - 1) * (t - x))
+
+
 SAMPLES = {"none": lambda x: x, "mean": np.mean, "sum": np.sum}
 TARGETS = np.array([2, 0, -100, 1])
 
@@ -254,5 +275,63 @@ NAMES: list[Case] = [
         label_smoothing=0.1,
         reduction="sum",
         note="probabilities_smoothed",
+    ),
+    row("cosine_similarity", floats(3, 4), floats(3, 4), ref=cosine),
+    row("cosine_similarity", floats(3, 1, 4), floats(2, 4), ref=cosine, dim=-1, note="broadcast"),
+    row(
+        "cosine_similarity",
+        np.zeros((1, 3)),
+        floats(1, 3),
+        ref=lambda x, y: np.zeros(1),
+        note="zero",
+        torch="values",
+        derivative=False,
+    ),
+    row("pairwise_distance", floats(3, 4), floats(3, 4), ref=distance),
+    row("pairwise_distance", floats(3, 4), floats(4), ref=distance, p=3.0, keepdim=True, note="cubes"),
+    row("triplet_margin_loss", floats(3, 4), floats(3, 4), floats(3, 4), ref=triplet),
+    row(
+        "triplet_margin_loss", floats(3, 4), floats(3, 4), floats(3, 4), ref=triplet, margin=3.0, swap=True, note="swap"
+    ),
+    row(
+        "cosine_embedding_loss",
+        floats(3, 4),
+        floats(3, 4),
+        np.array([1, -1, -1]),
+        ref=lambda x, y, t: np.where(t == 1, 1 - cosine(x, y), np.maximum(cosine(x, y), 0)).mean(),
+    ),
+    row(
+        "cosine_embedding_loss",
+        floats(4),
+        floats(4),
+        np.array(-1),
+        ref=lambda x, y, t, margin, reduction: np.maximum(cosine(x, y, -1) - margin, 0),
+        margin=-0.9,
+        reduction="none",
+        # 1e-12 is added to squares.
+        rtol=1e-9,
+        note="one",
+    ),
+    row("gaussian_nll_loss", floats(3, 2), floats(3, 2), unit(3, 2), ref=lambda x, t, v: gaussian(x, t, v).mean()),
+    row(
+        "gaussian_nll_loss",
+        floats(3, 2),
+        floats(3, 2),
+        unit(3),
+        ref=lambda x, t, v, full, reduction: gaussian(x, t, v[:, None]) + 0.5 * np.log(2 * np.pi),
+        full=True,
+        reduction="none",
+        note="rows",
+    ),
+    row("quantile_loss", floats(3, 2), floats(3, 2), ref=lambda x, t: pinball(x, t).mean(), torch=None),
+    row(
+        "quantile_loss",
+        floats(3, 2),
+        floats(3),
+        ref=lambda x, t, quantiles, reduction: pinball(x, t[:, None], np.array(quantiles)),
+        quantiles=(0.1, 0.8),
+        reduction="none",
+        torch=None,
+        note="several",
     ),
 ]

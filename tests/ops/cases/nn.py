@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 
-from tests.ops.case import Case, floats, ints, positive, row
+from tests.ops.case import Case, fixed, floats, ints, positive, row
 from tests.ops.cases.reduce import softmax
 
 
@@ -16,6 +16,12 @@ def layer_norm(x, weight=None, bias=None, axes=1, eps=1e-5):
     scale = 1 / np.sqrt(x.var(taken, keepdims=True) + eps)
     y = (x - centre) * scale
     return (y if weight is None else y * weight) + (0 if bias is None else bias), centre, scale
+
+
+def batch_norm(x, mean, var, weight, bias, training):
+    axes = (0, *range(2, x.ndim))
+    y = (x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + 1e-5)
+    return y * weight[:, None] + bias[:, None]
 
 
 def normalized_slope(g, x, weight, centre, scale, axes):
@@ -109,6 +115,52 @@ NAMES: list[Case] = [
         note="plain",
         dynamic={"input_0": {0: "batch"}, "input_1": {0: "batch"}, "input_2": {0: "batch"}, "input_3": {0: "batch"}},
     ),
+    row("batch_norm", floats(4, 3, 2), None, None, floats(3), floats(3), ref=batch_norm, training=True),
+    row(
+        "batch_norm",
+        floats(4, 3),
+        fixed(3),
+        fixed(3),
+        floats(3),
+        ref=lambda x, m, v, w: (x - m) / np.sqrt(v + 1e-5) * w,
+        note="running",
+    ),
+    row(
+        "group_norm",
+        floats(2, 4, 3),
+        2,
+        floats(4),
+        floats(4),
+        ref=lambda x, n, w, b: layer_norm(x.reshape(2, n, -1))[0].reshape(x.shape) * w[:, None] + b[:, None],
+        dynamic={"input_0": {0: "batch", 2: "time"}},
+    ),
+    row("group_norm", floats(2, 4), 1, ref=lambda x, n: layer_norm(x)[0], note="plain"),
+    row(
+        "rms_norm",
+        floats(2, 3, 4),
+        (4,),
+        floats(4),
+        ref=lambda x, s, w: x / np.sqrt((x * x).mean(-1, keepdims=True)) * w,
+    ),
+    row(
+        "rms_norm",
+        floats(2, 3, 4),
+        [3, 4],
+        ref=lambda x, s, eps: x / np.sqrt((x * x).mean((1, 2), keepdims=True) + eps),
+        eps=0.1,
+        note="two_axes",
+    ),
+    row("prelu", floats(2, 3), floats(1), ref=lambda x, w: np.where(x > 0, x, w * x)),
+    row("prelu", floats(2, 3, 4), floats(3), ref=lambda x, w: np.where(x > 0, x, w[:, None] * x), note="channels"),
+    row(
+        "prelu",
+        np.array([np.inf, -np.inf]),
+        floats(1),
+        ref=lambda x, w: np.where(x > 0, x, w * x),
+        note="infinite",
+        derivative=False,
+    ),
+    row("dropout1d", floats(2, 3, 4), ref=lambda x, training: x, training=False),
     row("layer_norm", floats(2, 3, 4), (4,), floats(4), floats(4), ref=lambda x, s, w, b: layer_norm(x, w, b)[0]),
     row("layer_norm", floats(2, 3, 4), [3, 4], ref=lambda x, s: layer_norm(x, axes=2)[0], note="two_axes"),
     row(
@@ -158,10 +210,12 @@ NAMES: list[Case] = [
         floats(2, 4, 7),
         floats(6, 2, 3),
         floats(6),
-        ref=conv1d,
-        stride=2,
-        padding=(1, 2),
-        dilation=2,
+        ref=lambda x, w, b, stride, padding, dilation, groups: conv1d(
+            x, w, b, stride[0], padding[0], dilation[0], groups
+        ),
+        stride=(2,),
+        padding=((1, 2),),
+        dilation=(2,),
         groups=2,
         torch=None,
         dynamic={"input_0": {0: "batch", 2: "time"}},

@@ -68,7 +68,6 @@ NAMES: list[Case] = [
     row("expand_as", floats(3, 1), floats(2, 3, 4), ref=lambda x, y: np.broadcast_to(x, y.shape), torch="method"),
     row("broadcast_to", floats(3, 1), ref=lambda x: np.broadcast_to(x, (3, 4)), call=to((3, 4))),
     # --- joining and splitting
-    row("concat", floats(2, 3), floats(2, 1), ref=lambda *xs, dim: np.concatenate(xs, dim), dim=1, torch=None),
     row("cat", floats(2, 3), floats(4, 3), ref=lambda x, y: np.concatenate([x, y]), call=lambda f, *xs: f(xs)),
     row(
         "cat",
