@@ -1,6 +1,6 @@
 """LSTM: long short-term memory layers.
 
-Letters: T time, N batch, I input, H hidden, L layers.
+Letters: T time, N batch, I input, H hidden, L layers, D directions.
 """
 
 from __future__ import annotations
@@ -29,16 +29,19 @@ class LSTM(RNNBase):
         bias: whether to add b_ih and b_hh.
         batch_first: whether input and output are (N, T, *) instead of (T, N, *). It does not apply to the states.
         dropout: the probability of zeroing an output of any layer but the last, in training.
-        bidirectional: must be False: layers run forward in time.
+        bidirectional: whether each layer also runs backward, from the end of each sequence, with weights of its own: D
+        is 2 instead of 1. It cannot run as a stream.
         proj_size: must be 0: the output is not projected.
         dtype: the dtype of the parameters; float32 if None.
 
     Shape:
         input: (T, N, I), or (N, T, I) if batch_first, or (T, I), or a PackedSequence.
-        hx: the tuple (h_0, c_0), each (L, N, H), zeros if omitted; for input (T, I) each is (L, H).
-        output: as the input, with H features; then the tuple (h_n, c_n), each as in hx.
-        weight_ih_l{k}: W_ii, W_if, W_ig, W_io stacked, (4H, I), from the second layer on (4H, H);
-        weight_hh_l{k}: likewise, (4H, H); bias_ih_l{k}, bias_hh_l{k}: (4H,); all drawn from U(-1/√H, 1/√H).
+        hx: the tuple (h_0, c_0), each (D L, N, H), first all directions of the first layer; zeros if omitted; for input
+        (T, I) each is (D L, H).
+        output: as the input, with D H features; then the tuple (h_n, c_n), each as in hx.
+        weight_ih_l{k}: W_ii, W_if, W_ig, W_io stacked, (4H, I), from the second layer on (4H, D H);
+        weight_hh_l{k}: likewise, (4H, H); bias_ih_l{k}, bias_hh_l{k}: (4H,); all drawn from U(-1/√H, 1/√H). Those of
+        the backward direction end with _reverse.
 
     Raises:
         TypeError, ValueError: an argument has the wrong type or an invalid value.

@@ -98,6 +98,11 @@ def _layer(x: Shape, states: Iterable[Shape | None], weight_ih: Shape, hidden: A
     return x[0], batch
 
 
+@rule("reverse_sequence")
+def _(x: Shape, lengths: Any) -> Shape:
+    return x if lengths is None else (x[0], equal(x[1], lengths[0]), *x[2:])
+
+
 @rule("rnn")
 def _(x: Any, h0: Any, w: Any, r: Any, b: Any, c: Any, lengths: Any, nonlinearity: str) -> list[Shape]:
     steps, batch = _layer(x, [h0], w, r[1], lengths)

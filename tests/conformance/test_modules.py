@@ -36,7 +36,7 @@ def name_of(info: Any) -> str:
 
 
 def refused_by_design(options: dict[str, Any]) -> bool:
-    return bool(options.get("bidirectional") or options.get("proj_size"))
+    return bool(options.get("proj_size"))
 
 
 def tensors(tree: Any, kind: type) -> list[Any]:

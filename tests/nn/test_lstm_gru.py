@@ -372,10 +372,6 @@ def test_truncated_backpropagation(layer):
 
 @each_layer
 def test_refusals(layer):
-    with pytest.raises(ValueError, match=r"bidirectional=True is not supported.*lucid\.flip"):
-        layer(F, H, bidirectional=True)
-    with pytest.raises(TypeError, match="bidirectional must be a bool"):
-        layer(F, H, bidirectional=1)
     with pytest.raises(TypeError, match=r"hidden_size must be an int; got 2\.0"):
         layer(F, 2.0)
     with pytest.raises(ValueError, match="num_layers must be positive; got 0"):

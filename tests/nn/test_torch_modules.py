@@ -1,7 +1,7 @@
 """PyTorch's own test cases for recurrent layers and cells, from its module database, run with lucid.
 
 Each test makes lucid's layer from a case, loads the weights of PyTorch's layer, and compares results and all gradients.
-Bidirectional layers and projections are left out: lucid refuses them.
+Projections are left out: lucid refuses them.
 """
 
 from __future__ import annotations
@@ -35,8 +35,7 @@ def cases_of(name, dtype, errors=False, **options):
 
 
 def refused_by_design(case):
-    options = case.constructor_input.kwargs
-    return options.get("bidirectional") or options.get("proj_size")
+    return case.constructor_input.kwargs.get("proj_size")
 
 
 def to_lucid(tree):
@@ -84,7 +83,9 @@ def compare(name, case, dtype):
     for a, b in zip(*results, strict=True):
         assert a.shape == b.shape
         assert a.dtype == dtype
-        np.testing.assert_allclose(a, b, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+        # A gradient is a sum, whose rounding is that of its greatest terms.
+        most = max(1, np.abs(b).max())
+        np.testing.assert_allclose(a, b, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype] * most)
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
@@ -110,7 +111,7 @@ def test_packed_sequences(name, dtype):
 def test_what_is_refused_by_design(name):
     for case in cases_of(name, "float32"):
         if refused_by_design(case):
-            with pytest.raises(ValueError, match=r"bidirectional=True is not supported|proj_size must be 0"):
+            with pytest.raises(ValueError, match="proj_size must be 0"):
                 make_lucid(name, case.constructor_input, "float32")
 
 

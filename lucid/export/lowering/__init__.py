@@ -1,6 +1,7 @@
 """The lowerings, grouped as the ops are: each turns one op into ONNX nodes."""
 
 from . import (  # noqa: F401 - they fill the table
+    bidirectional,
     creation,
     elementwise,
     gather,

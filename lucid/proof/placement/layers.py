@@ -70,6 +70,19 @@ def _(step: Step) -> Placement:
     return Placement("partial", over=step.product_over(0, 2))
 
 
+@places("reverse_sequence")
+def _(step: Step) -> Placement:
+    placement = step.placements[0]
+    if step.node.inputs[1] is not None:
+        step.require_plain(1)
+        if placement.kind == "shard" and placement.axis == 1:
+            _require_batch(step, (0, 1), (1, 0))
+        else:
+            step.require_replicated(1)
+    step.require(placement.kind != "shard" or placement.axis != 0)
+    return placement
+
+
 @places("rnn")
 def _(step: Step) -> list[Placement]:
     return _layer(step, (0, 1), (1, 1), lengths=6, results=(1, 1))
