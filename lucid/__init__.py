@@ -11,16 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as _np
 
-from . import autograd, errors, ops, tracer
+from . import accelerator, autograd, backends, cuda, errors, ops, tracer
 from .autograd import grad
+from .backends import use_deterministic_algorithms
+from .devices import device, get_default_device, set_default_device
 from .malloc import keep_pages as _keep_pages
 from .ops import *
+from .ops.generator import Generator
 from .tensor import Parameter, Tensor, as_tensor, from_numpy, op, tensor
+from .threads import get_num_threads, set_num_threads
 from .tracer import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 
 if TYPE_CHECKING:
     from . import checkpoint as checkpoint
-    from . import data, export, nn, optim, runtime
+    from . import data, export, nn, optim, runtime, utils
     from . import io as io
     from .checkpoint import load_checkpoint, save_checkpoint
     from .io import load, save
@@ -28,9 +32,11 @@ if TYPE_CHECKING:
     from .runtime import compile_backward as compile_backward
 
 __all__ = [
+    "Generator",
     "Parameter",
     "Tensor",
     "abs",
+    "accelerator",
     "add",
     "all",
     "allclose",
@@ -44,6 +50,7 @@ __all__ = [
     "as_tensor",
     "astype",
     "autograd",
+    "backends",
     "bernoulli",
     "bitwise_and",
     "bitwise_not",
@@ -58,9 +65,11 @@ __all__ = [
     "clamp",
     "clone",
     "cos",
+    "cuda",
     "cumsum",
     "data",
     "detach",
+    "device",
     "div",
     "dot",
     "einsum",
@@ -87,11 +96,14 @@ __all__ = [
     "full_like",
     "gather",
     "ge",
+    "get_default_device",
+    "get_num_threads",
     "get_rng_state",
     "getitem",
     "grad",
     "gt",
     "index_select",
+    "initial_seed",
     "int8",
     "int16",
     "int32",
@@ -163,7 +175,9 @@ __all__ = [
     "save_checkpoint",
     "scatter",
     "scatter_add",
+    "set_default_device",
     "set_grad_enabled",
+    "set_num_threads",
     "set_rng_state",
     "sigmoid",
     "sign",
@@ -194,6 +208,8 @@ __all__ = [
     "unbind",
     "unflatten",
     "unsqueeze",
+    "use_deterministic_algorithms",
+    "utils",
     "var",
     "where",
     "zeros",
@@ -225,6 +241,7 @@ _LAZY = {
     "nn": (),
     "optim": (),
     "runtime": ("compile", "compile_backward"),
+    "utils": (),
 }
 """The parts that are loaded on first use, and the names that `lucid` re-exports from each."""
 

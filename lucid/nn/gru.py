@@ -28,6 +28,7 @@ class GRU(RNNBase):
         batch_first: whether input and output are (N, T, *) instead of (T, N, *). It does not apply to the state.
         dropout: the probability of zeroing an output of any layer but the last, in training.
         bidirectional: must be False: layers run forward in time.
+        device: "cpu".
         dtype: the dtype of the parameters; float32 if None.
 
     Shape:
@@ -62,8 +63,18 @@ class GRU(RNNBase):
         dropout: float = 0.0,
         bidirectional: bool = False,
         *,
+        device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__(
-            "GRU", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype=dtype
+            "GRU",
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            device=device,
+            dtype=dtype,
         )

@@ -31,6 +31,7 @@ class LSTM(RNNBase):
         dropout: the probability of zeroing an output of any layer but the last, in training.
         bidirectional: must be False: layers run forward in time.
         proj_size: must be 0: the output is not projected.
+        device: "cpu".
         dtype: the dtype of the parameters; float32 if None.
 
     Shape:
@@ -72,6 +73,7 @@ class LSTM(RNNBase):
         bidirectional: bool = False,
         proj_size: int = 0,
         *,
+        device: Any = None,
         dtype: Any = None,
     ) -> None:
         if proj_size != 0:
@@ -80,5 +82,14 @@ class LSTM(RNNBase):
                 "the layer"
             )
         super().__init__(
-            "LSTM", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype=dtype
+            "LSTM",
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            device=device,
+            dtype=dtype,
         )
