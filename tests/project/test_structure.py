@@ -29,7 +29,7 @@ ORDER = (
     ("autograd",),
     ("ops",),
     ("nn",),
-    ("files",),
+    ("files", "structure"),
     ("optim", "data", "io"),
     ("checkpoint", "utils"),
     ("proof",),
