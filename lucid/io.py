@@ -271,7 +271,7 @@ def _bytes(f: Any) -> bytes:
 
 
 def _is_pickled(data: bytes) -> bool:
-    """Returns whether torch.save wrote it: a zip archive with a pickle or, of an older PyTorch, a pickle with its mark."""
+    """Returns whether torch.save wrote it: a zip archive with a pickle, or, if it is old, a marked pickle."""
     # Read as safetensors, either would have a header of more than 2**50 bytes.
     zipped = data.startswith(b"PK\x03\x04") and b"/data.pkl" in data
     return zipped or data.startswith(b"\x80\x02\x8a\nl\xfc\x9cF")
