@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NoReturn, ParamSpec, overload
 
 import numpy as np
 
+from .devices import require_cpu
 from .errors import DtypeError, GradientError
 from .hookable import Hookable
 from .methods import Methods
@@ -333,7 +334,7 @@ def op(
 # --- creating tensors
 
 
-def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, *, device: Any = None) -> Tensor:
     """Returns a tensor with a copy of `data` (torch.tensor).
 
     Python floats become float32 unless a dtype is given. Arrays keep theirs, and so do tables and other objects that
@@ -343,6 +344,7 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
         data: a number, nested sequences of numbers, a NumPy array or what converts to one, or a Tensor.
         dtype: a NumPy dtype or its name.
         requires_grad: record gradients for it.
+        device: "cpu".
 
     Raises:
         DtypeError: the elements are not numbers.
@@ -352,6 +354,7 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
         tensor([[1., 2.],
                 [3., 4.]])
     """
+    require_cpu(device)
     if isinstance(data, Tensor):
         trace = MODE.get().trace
         if trace is not None and trace.owner(data) is not None:
@@ -400,12 +403,13 @@ def _of_sizes(data: Any, dtype: Any) -> Tensor:
     return filled
 
 
-def as_tensor(data: Any, dtype: Any = None) -> Tensor:
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """Returns `data` as a tensor, without a copy if it is a tensor or an array of that dtype (torch.as_tensor).
 
     >>> lucid.as_tensor(np.arange(3))
     tensor([0, 1, 2])
     """
+    require_cpu(device)
     if isinstance(data, Tensor) and (dtype is None or data.dtype == dtype):
         return data
     if isinstance(data, np.ndarray) and (dtype is None or data.dtype == dtype) and data.dtype.kind in "fiub":

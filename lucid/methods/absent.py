@@ -7,10 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 __all__ = ["Absent"]
 
 _INSTEAD = {
-    "cpu": "tensors are NumPy arrays in the CPU's memory",
-    "cuda": "tensors are NumPy arrays in the CPU's memory; a model runs on a GPU in onnxruntime, see lucid.compile",
     "data": "x.detach() shares the elements; lucid.nn.init and optimizers change those of a parameter",
-    "device": "tensors are NumPy arrays in the CPU's memory; x.to('cpu') gives the tensor itself",
     "grad_fn": "its repr names the op that made it, and x.is_leaf says whether there was one",
     "type": "x.dtype is the dtype, and x.to(dtype) converts",
 }

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..devices import CPU
+from ..devices import device as Device
 from .table import F
 
 if TYPE_CHECKING:
@@ -13,14 +15,25 @@ if TYPE_CHECKING:
 
 __all__ = ["Conversions"]
 
-# The class has a method named `bool`.
+# The class has methods of these names.
 bool_ = bool
+int_ = int
 
 
 class Conversions:
     """Mixin: dtype conversions and copies. A method that has a function of the same name is documented there."""
 
     __slots__ = ()
+
+    @property
+    def device(self) -> Device:
+        """The CPU (torch.Tensor.device)."""
+        return CPU
+
+    @property
+    def is_cuda(self) -> bool_:
+        """False: the elements are in the CPU's memory."""
+        return False
 
     def astype(self, dtype: Any) -> Tensor:
         return F["astype"](self, dtype)
@@ -60,6 +73,22 @@ class Conversions:
 
     def clone(self) -> Tensor:
         return F["clone"](self)
+
+    def cpu(self) -> Tensor:
+        """Returns the tensor itself: it is in the CPU's memory."""
+        return self  # type: ignore[return-value]
+
+    def cuda(self, device: Any = None, non_blocking: bool_ = False) -> Tensor:
+        """Raises RuntimeUnavailableError: training runs on the CPU, exported and compiled models on a GPU."""
+        return F["to"](self, "cuda")
+
+    def get_device(self) -> int_:
+        """Returns -1, as PyTorch does for the CPU."""
+        return -1
+
+    def pin_memory(self) -> Tensor:
+        """Returns the tensor itself: no other device reads its memory."""
+        return self  # type: ignore[return-value]
 
     def contiguous(self) -> Tensor:
         """Returns the tensor itself: no op depends on the memory layout."""

@@ -128,11 +128,13 @@ class Shapes:
 
     # --- new tensors
 
-    def new_zeros(self, *shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-        return F["new_zeros"](self, *shape, dtype=dtype, requires_grad=requires_grad)
+    def new_zeros(self, *shape: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
+        return F["new_zeros"](self, *shape, dtype=dtype, requires_grad=requires_grad, device=device)
 
-    def new_ones(self, *shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-        return F["new_ones"](self, *shape, dtype=dtype, requires_grad=requires_grad)
+    def new_ones(self, *shape: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
+        return F["new_ones"](self, *shape, dtype=dtype, requires_grad=requires_grad, device=device)
 
-    def new_full(self, size: Any, fill_value: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-        return F["new_full"](self, size, fill_value, dtype, requires_grad)
+    def new_full(
+        self, size: Any, fill_value: Any, dtype: Any = None, requires_grad: bool = False, *, device: Any = None
+    ) -> Tensor:
+        return F["new_full"](self, size, fill_value, dtype, requires_grad, device=device)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from ..devices import require_cpu
 from ..errors import DtypeError, ShapeError
 from ..ops.creation import zeros
 from ..ops.elementwise import relu, sigmoid, tanh
@@ -29,6 +30,7 @@ class RNNCellBase(Module):
         hidden_size: H.
         bias: whether to add b_ih and b_hh.
         num_chunks: how many gates there are.
+        device: "cpu".
         dtype: the dtype of the parameters.
 
     Raises:
@@ -38,9 +40,17 @@ class RNNCellBase(Module):
     input_names: tuple[str | tuple[str, ...], ...] = ("x", "h")
 
     def __init__(
-        self, input_size: int, hidden_size: int, bias: bool = True, num_chunks: int = 1, *, dtype: Any = None
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        num_chunks: int = 1,
+        *,
+        device: Any = None,
+        dtype: Any = None,
     ) -> None:
         super().__init__()
+        require_cpu(device)
         name = type(self).__name__
         check_sizes(name, input_size=input_size, hidden_size=hidden_size)
         check_flags(name, bias=bias)
@@ -120,6 +130,7 @@ class RNNCell(RNNCellBase):
         hidden_size: H.
         bias: whether to add b_ih and b_hh.
         nonlinearity: f, "tanh" or "relu".
+        device: "cpu".
         dtype: the dtype of the parameters; float32 if None.
 
     Shape:
@@ -148,11 +159,12 @@ class RNNCell(RNNCellBase):
         bias: bool = True,
         nonlinearity: Literal["tanh", "relu"] = "tanh",
         *,
+        device: Any = None,
         dtype: Any = None,
     ) -> None:
         if nonlinearity not in ("tanh", "relu"):
             raise ValueError(f"RNNCell: nonlinearity must be 'tanh' or 'relu'; got {nonlinearity!r}")
-        super().__init__(input_size, hidden_size, bias, 1, dtype=dtype)
+        super().__init__(input_size, hidden_size, bias, 1, device=device, dtype=dtype)
         self.nonlinearity = nonlinearity
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
@@ -178,6 +190,7 @@ class LSTMCell(RNNCellBase):
         input_size: I.
         hidden_size: H.
         bias: whether to add b_ih and b_hh.
+        device: "cpu".
         dtype: the dtype of the parameters; float32 if None.
 
     Shape:
@@ -200,8 +213,10 @@ class LSTMCell(RNNCellBase):
     input_names = ("x", ("h", "c"))
     output_names = ("h_next", "c_next")
 
-    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, *, dtype: Any = None) -> None:
-        super().__init__(input_size, hidden_size, bias, 4, dtype=dtype)
+    def __init__(
+        self, input_size: int, hidden_size: int, bias: bool = True, *, device: Any = None, dtype: Any = None
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, 4, device=device, dtype=dtype)
 
     def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
         if hx is not None and (not isinstance(hx, (tuple, list)) or len(hx) != 2):
@@ -228,6 +243,7 @@ class GRUCell(RNNCellBase):
         input_size: I.
         hidden_size: H.
         bias: whether to add b_ih and b_hh.
+        device: "cpu".
         dtype: the dtype of the parameters; float32 if None.
 
     Shape:
@@ -245,8 +261,10 @@ class GRUCell(RNNCellBase):
 
     output_names = ("h_next",)
 
-    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, *, dtype: Any = None) -> None:
-        super().__init__(input_size, hidden_size, bias, 3, dtype=dtype)
+    def __init__(
+        self, input_size: int, hidden_size: int, bias: bool = True, *, device: Any = None, dtype: Any = None
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, 3, device=device, dtype=dtype)
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         (h,) = self._checked(input, {"hx": hx})

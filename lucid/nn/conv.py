@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from ..devices import require_cpu
 from ..ops.conv import conv1d
 from ..ops.creation import zeros
 from ..tensor import Parameter, Tensor
@@ -27,6 +28,7 @@ class Conv1d(Module):
         dilation: how far apart the positions of the kernel are.
         groups: the number of groups of channels, each of which is convolved separately.
         bias: whether to add `bias`.
+        device: "cpu".
         dtype: the dtype of the parameters.
 
     Shape:
@@ -52,9 +54,12 @@ class Conv1d(Module):
         dilation: int | tuple[int] = 1,
         groups: int = 1,
         bias: bool = True,
+        *,
+        device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
+        require_cpu(device)
         self.kernel_size = _single("kernel_size", kernel_size)
         self.stride = _single("stride", stride)
         self.dilation = _single("dilation", dilation)

@@ -29,6 +29,7 @@ class GRU(RNNBase):
         dropout: the probability of zeroing an output of any layer but the last, in training.
         bidirectional: whether each layer also runs backward, from the end of each sequence, with weights of its own: D
         is 2 instead of 1. It cannot run as a stream.
+        device: "cpu".
         dtype: the dtype of the parameters; float32 if None.
 
     Shape:
@@ -64,8 +65,18 @@ class GRU(RNNBase):
         dropout: float = 0.0,
         bidirectional: bool = False,
         *,
+        device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__(
-            "GRU", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype=dtype
+            "GRU",
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            device=device,
+            dtype=dtype,
         )

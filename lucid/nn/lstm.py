@@ -32,6 +32,7 @@ class LSTM(RNNBase):
         bidirectional: whether each layer also runs backward, from the end of each sequence, with weights of its own: D
         is 2 instead of 1. It cannot run as a stream.
         proj_size: must be 0: the output is not projected.
+        device: "cpu".
         dtype: the dtype of the parameters; float32 if None.
 
     Shape:
@@ -75,6 +76,7 @@ class LSTM(RNNBase):
         bidirectional: bool = False,
         proj_size: int = 0,
         *,
+        device: Any = None,
         dtype: Any = None,
     ) -> None:
         if proj_size != 0:
@@ -83,5 +85,14 @@ class LSTM(RNNBase):
                 "the layer"
             )
         super().__init__(
-            "LSTM", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype=dtype
+            "LSTM",
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            device=device,
+            dtype=dtype,
         )

@@ -9,6 +9,7 @@ import warnings
 from contextlib import nullcontext
 from typing import Any, Literal
 
+from ..devices import require_cpu
 from ..errors import DtypeError, ShapeError
 from ..ops.creation import zeros
 from ..ops.gru import gru
@@ -45,6 +46,7 @@ class RNNBase(Module):
         batch_first: whether input and output are (N, T, *) instead of (T, N, *).
         dropout: the probability of zeroing an output of any layer but the last, in training.
         bidirectional: whether each layer runs in both directions, D = 2 of them, instead of D = 1.
+        device: "cpu".
         dtype: the dtype of the parameters.
 
     Raises:
@@ -65,9 +67,11 @@ class RNNBase(Module):
         dropout: float = 0.0,
         bidirectional: bool = False,
         *,
+        device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
+        require_cpu(device)
         name = type(self).__name__
         if mode not in _GATES:
             raise ValueError(f"{name}: mode must be one of {', '.join(map(repr, _GATES))}; got {mode!r}")
@@ -251,6 +255,7 @@ class RNN(RNNBase):
         dropout: the probability of zeroing an output of any layer but the last, in training.
         bidirectional: whether each layer also runs backward, from the end of each sequence, with weights of its own: D
         is 2 instead of 1. It cannot run as a stream.
+        device: "cpu".
         dtype: the dtype of the parameters; float32 if None.
 
     Shape:
@@ -294,13 +299,23 @@ class RNN(RNNBase):
         dropout: float = 0.0,
         bidirectional: bool = False,
         *,
+        device: Any = None,
         dtype: Any = None,
     ) -> None:
         if nonlinearity not in ("tanh", "relu"):
             raise ValueError(f"RNN: nonlinearity must be 'tanh' or 'relu'; got {nonlinearity!r}")
         mode: Mode = "RNN_TANH" if nonlinearity == "tanh" else "RNN_RELU"
         super().__init__(
-            mode, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype=dtype
+            mode,
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            device=device,
+            dtype=dtype,
         )
         self.nonlinearity = nonlinearity
 

@@ -4,6 +4,8 @@
 ``torch.nn.functional`` is in `lucid.nn.functional`.
 """
 
+from typing import TYPE_CHECKING
+
 from . import (  # noqa: F401 - some only register ops
     activation,
     attention,
@@ -54,21 +56,23 @@ from .select import *
 from .shape import *
 from .tile import *
 
-__all__: list[str] = []
-__all__ += conversion.__all__
-__all__ += creation.__all__
-__all__ += _einsum.__all__
-__all__ += elementwise.__all__
-__all__ += extremum.__all__
-__all__ += index.__all__
-__all__ += linalg.__all__
-__all__ += logic.__all__
-__all__ += math.__all__
-__all__ += moments.__all__
-__all__ += order.__all__
-__all__ += random.__all__
-__all__ += reduce.__all__
-__all__ += _scatter.__all__
-__all__ += select.__all__
-__all__ += shape.__all__
-__all__ += _tile.__all__
+# mypy reads no `+=` of an `__all__`. Without one it exports what the stars import, which is the same.
+if not TYPE_CHECKING:
+    __all__: list[str] = []
+    __all__ += conversion.__all__
+    __all__ += creation.__all__
+    __all__ += _einsum.__all__
+    __all__ += elementwise.__all__
+    __all__ += extremum.__all__
+    __all__ += index.__all__
+    __all__ += linalg.__all__
+    __all__ += logic.__all__
+    __all__ += math.__all__
+    __all__ += moments.__all__
+    __all__ += order.__all__
+    __all__ += random.__all__
+    __all__ += reduce.__all__
+    __all__ += _scatter.__all__
+    __all__ += select.__all__
+    __all__ += shape.__all__
+    __all__ += _tile.__all__

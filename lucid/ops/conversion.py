@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..devices import is_device, require_cpu
 from ..errors import DtypeError
 from ..tensor import Tensor, op
 from ..tracer.op import Array, function
@@ -56,6 +57,9 @@ def to(
         non_blocking: has no effect.
         copy: return a copy in any case.
 
+    Raises:
+        RuntimeUnavailableError: the device is not the CPU.
+
     >>> lucid.ones(2).to("float64")
     tensor([1., 1.], dtype=float64)
     """
@@ -64,7 +68,8 @@ def to(
         target = tuple([item for item in target if not isinstance(item, bool)])
     kind = x.dtype
     for item in (*target, device, dtype):
-        if item is None or (isinstance(item, str) and item == "cpu"):
+        if item is None or is_device(item):
+            require_cpu(item)
             continue
         try:
             kind = item.dtype if isinstance(item, Tensor) else np.dtype(item)

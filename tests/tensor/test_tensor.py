@@ -372,8 +372,6 @@ def test_arrays_of_other_classes():
         ("add_", r"not changed in place.*x = x\.add\(\.\.\.\)"),
         ("masked_fill_", r"x = x\.masked_fill\(\.\.\.\)"),
         ("data", r"x\.detach\(\)"),
-        ("cuda", "onnxruntime"),
-        ("device", "CPU"),
         ("grad_fn", "repr"),
         ("type", r"x\.to\(dtype\)"),
         ("nothing_", "has no attribute 'nothing_'$"),
