@@ -9,7 +9,8 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..ops.random import normal, uniform
-from ..tensor import Tensor, touch
+from ..tensor import Tensor
+from ..tracer.writes import touch
 
 __all__ = [
     "calculate_gain",

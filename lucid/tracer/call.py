@@ -20,7 +20,7 @@ from .described import described
 from .mode import MODE
 from .node import Node, Spec, Value
 from .symbolic import call_symbolic
-from .writes import WRITES
+from .writes import CUT, LIVE, WRITES, Family, base_for, shares
 
 if TYPE_CHECKING:
     from .op import Op
@@ -34,6 +34,8 @@ _NUMBERS = (bool, int, float)
 _CALL = """\
 def _call({parameters}):
     _grad, _trace = _MODE.get()
+    if _LIVE:
+        _follow({inputs})
     if _trace is not None and _trace.sizes is not None:
         return _symbolic(_op, {inputs}, {attrs}, _grad, _trace, _as_array)
     _needs = False
@@ -49,11 +51,12 @@ def _call({parameters}):
     _needs = {needs}
     if _trace is None and not _needs:
         if _type(_result) is _tuple:
-            return _tuple([_Tensor._wrap(_part) for _part in _result])
+            return {parts}
         _tensor = _new(_Tensor)
         _tensor._data = _result
         _tensor._requires_grad = False
-        _tensor._value = _tensor.grad = None
+        _tensor._value = _tensor.grad = _tensor._base = None
+{link}
         return _tensor
     if _trace is None:
 {edges}
@@ -63,7 +66,7 @@ def _call({parameters}):
     if _needs:
 {keep}
         _saved = (_kept, {out}, {shapes})
-    return _recorded(_op, {values}, {attrs}, _result, _saved, _trace)
+    return {recorded}
 """
 """Names with a leading underscore belong to the template; all others are inputs and attributes."""
 
@@ -75,6 +78,16 @@ if _isinstance({x}, _Tensor):
 else:
     {array}
 """
+
+_LINK = """\
+if _result.base is not None and (_result.base is {array} or _result.base is {array}.base) or _result is {array}:
+    if not _grad:
+        _tensor._base = _CUT
+    elif _isinstance({x}, _Tensor):
+        _base = {x}._base
+        _tensor._base = {x} if _base is None or _type(_base) is _Family else _base
+"""
+"""A view knows the tensor whose memory it shares; the same as `_views`, inlined for one result."""
 
 _EDGE = "({x}._value or {x}._leaf_value()) if _isinstance({x}, _Tensor) and {x}._requires_grad else _number({x})"
 """Outside a trace, a node's inputs are values that gradients flow to, numbers, or None for everything else."""
@@ -103,6 +116,11 @@ def call_of(op: Op[Any, Any]) -> Callable[..., Any]:
         "_ERRORS": (ValueError, IndexError, TypeError),
         **{f"_{builtin.__name__}": builtin for builtin in (enumerate, isinstance, tuple, type)},
         "_MODE": MODE,
+        "_LIVE": LIVE,
+        "_CUT": CUT,
+        "_Family": Family,
+        "_follow": op.tensor._follow,
+        "_views": _views,
         "_as_array": _as_array,
         "_as_arrays": _as_arrays,
         "_number": _number,
@@ -168,12 +186,21 @@ def source_of(op: Op[Any, Any]) -> str:
             keep.append(f"_kept.update(_enumerate(_arrays, {len(fixed)}))")
         arrays.append("*_arrays")
         values.append("*_values")
+    attrs = f"{{{', '.join(f'{name!r}: {name}' for name in op.attributes)}}}" if op.attributes else "_defaults"
+    parts = "_tuple([_Tensor._wrap(_part) for _part in _result])"
+    recorded = f"_recorded(_op, {_row(values)}, {attrs}, _result, _saved, _trace)"
+    link = ""
+    if op.view:
+        x = op.inputs[0]
+        parts, recorded = f"_views({parts}, {x}, {arrays[0]}, _grad)", f"_views({recorded}, {x}, {arrays[0]}, True)"
+        # What has no gradient, as what `detach` returns, is no part of a graph's family.
+        link = _LINK.format(x=x, array=arrays[0]) if op.no_gradient is None else ""
     return _CALL.format(
         parameters=", ".join(_parameters(op, fixed)),
         take=_block(take, 1),
         given=", ".join([*arrays, *(f"{name}={name}" for name in op.attributes)]),
         arrays=_row(arrays),
-        attrs=f"{{{', '.join(f'{name!r}: {name}' for name in op.attributes)}}}" if op.attributes else "_defaults",
+        attrs=attrs,
         inputs=_row([*fixed, f"*{op.inputs[-1]}"] if op.variadic else list(fixed)),
         needs="_needs and _grad" if op.no_gradient is None else "False",
         edges=_block(edges, 2),
@@ -181,7 +208,9 @@ def source_of(op: Op[Any, Any]) -> str:
         keep=_block(keep, 2),
         out="(_result if _type(_result) is _tuple else (_result,))" if op.keeps_out else "()",
         shapes=_row(shapes) if op.keeps_shapes else "()",
-        values=_row(values),
+        parts=parts,
+        recorded=recorded,
+        link=_block([link], 2) if link else "",
     )
 
 
@@ -244,6 +273,15 @@ def _captured(op: Op[Any, Any], x: Any, trace: Trace) -> Any:
     return trace.value_of(x if isinstance(x, op.tensor) else op.tensor(np.asarray(x)))
 
 
+def _views(results: Any, x: Any, array: Any, grad: bool) -> Any:
+    """Gives results that share memory with an input, a tensor or an array, their base."""
+    if hasattr(x, "_base"):
+        for result in results if type(results) is tuple else (results,):
+            if shares(result._data, array):
+                result._base = base_for(x) if grad else CUT
+    return results
+
+
 def _recorded(
     op: Op[Any, Any],
     inputs: tuple[Any, ...],
@@ -272,7 +310,7 @@ def _recorded(
         shape, dtype = spec = _spec((result.shape, result.dtype))
         node = Node(op, inputs, attrs, (spec,), needs, saved, stamp)
         results = object.__new__(op.tensor)
-        results._data, results.grad = result, None
+        results._data, results.grad, results._base = result, None, None
         results._requires_grad = needs = needs and dtype.kind == "f"
         results._value = Value(shape, dtype, needs, node)
     if trace is not None:

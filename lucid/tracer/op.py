@@ -52,6 +52,7 @@ class Op(Generic[P, R]):
         *,
         no_gradient: str | None = None,
         no_export: str | None = None,
+        view: bool = False,
     ) -> None:
         plain = getattr(forward, "__wrapped__", forward)
         code = plain.__code__
@@ -76,6 +77,7 @@ class Op(Generic[P, R]):
         self.optional: dict[str, Any] = {name: defaults[name] for name in self.inputs if name in defaults}
         self.no_gradient = no_gradient
         self.no_export = no_export
+        self.view = view
         self.rule: Callable[..., Any] | None = None
         self.size_rule: Callable[..., Any] | None = None
         self.size_rule_needs_dtypes = False
@@ -163,9 +165,10 @@ def declare(
     *,
     no_gradient: str | None = None,
     no_export: str | None = None,
+    view: bool = False,
 ) -> Op[P, R]:
     """Makes an op from a NumPy function and registers it under the function's name."""
-    op: Op[P, R] = Op(forward, tensor, no_gradient=no_gradient, no_export=no_export)
+    op: Op[P, R] = Op(forward, tensor, no_gradient=no_gradient, no_export=no_export, view=view)
     if op.name in OPS:
         raise ValueError(f"there is already an op named {op.name!r}, in {OPS[op.name].__module__}")
     OPS[op.name] = FUNCTIONS[op.name] = op

@@ -1,0 +1,375 @@
+"""Overwriting: what ``x[index] = value``, ``x += y`` and methods such as ``x.clamp_()`` do.
+
+- Where nothing is recorded, the elements are overwritten, and that is all.
+- Where gradients are recorded, they are overwritten, too, and the tensor gets a new value in the graph: the result of an
+  op such as ``slice_put``. The op is recorded as if it had copied the tensor; but no gradient needs the old elements,
+  so nothing is copied.
+- In a trace, nothing is overwritten: the op runs, and the tensor stands for its result.
+
+If the tensor is a view, its base gets the result of another ``slice_put``, and the views follow: see `aliases`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import AxisError, DtypeError, GradientError, ShapeError, TraceError
+from .aliases import follow, moves, moved, part, positions, replaced, take
+from .dim import has_dim
+from .location import user_location
+from .mode import MODE
+from .node import Node, Spec, Value
+from .op import FUNCTIONS, OPS
+from .trace import Trace
+from .writes import CUT, LIVE, WRITES, Family, base_for, touch
+
+__all__ = ["assign", "detached", "given", "reshaped", "update"]
+
+Array = np.ndarray[Any, Any]
+
+_KINDS = "biuf"
+"""The kinds of dtypes; a result fits into a tensor whose kind is no earlier one."""
+
+
+def update(x: Any, name: str, *args: Any, **options: Any) -> Any:
+    """Overwrites a tensor with the result of a function of it and of further arguments, and returns the tensor.
+
+    Raises:
+        ShapeError: the result has another shape. DtypeError: it does not fit the dtype.
+        GradientError: it is a leaf that requires gradients, or a view of one.
+        TraceError: in a trace, the tensor was made outside.
+    """
+    function, mode = FUNCTIONS[name], MODE.get()
+    if LIVE:
+        follow((x, *args))
+    if mode.trace is not None:
+        _require_inside(mode.trace, x, mode.grad)
+        _settle(x, _fitting(x, function(x, *args, **options), name))
+        return x
+    _require_writable(x)
+    if not (mode.grad and _needs((x, *args, *options.values()))):
+        result = _fitting(x, function(x, *args, **options), name)
+        np.copyto(x._data, result._data, casting="unsafe")
+        touch(x)
+        return x
+    _require_graph(x)
+    # The op may keep the old elements for its gradient.
+    old = type(x)._wrap(x._data.copy(), x._value)
+    result = _fitting(x, function(old, *[old if arg is x else arg for arg in args], **options), name)
+    if not result._requires_grad:
+        return assign(x, (...,), (), result)
+    np.copyto(x._data, result._data)
+    touch(x)
+    _rebase(x, result._value)
+    return x
+
+
+def assign(x: Any, index: tuple[Any, ...], tensors: tuple[Any, ...], value: Any) -> Any:
+    """Stores a value at an index of a tensor, and returns the tensor.
+
+    Args:
+        x: the tensor.
+        index: integers, slices, None and Ellipsis; ``"*"`` for each of the index tensors.
+        tensors: the index tensors, of integers or bools.
+        value: a tensor that broadcasts to ``x[index]``, or a number.
+
+    Raises:
+        AxisError: the index is out of range. ShapeError: the value does not fit.
+        GradientError: it is a leaf that requires gradients, or a view of one.
+        TraceError: in a trace, the tensor was made outside.
+    """
+    mode = MODE.get()
+    if LIVE:
+        follow((x, value))
+    if mode.trace is not None:
+        _require_inside(mode.trace, x, mode.grad)
+        if getattr(value, "_base", None) is base_for(x) and not tensors and _ends(x, index, value):
+            return x
+        if len(getattr(value, "shape", ())) > 0:
+            place = OPS["index_at"](x, *tensors, index=index) if tensors else OPS["slice_at"](x, index=index)
+            value = _stripped(value, len(place.shape))
+        put = OPS["index_put"] if tensors else OPS["slice_put"]
+        _settle(x, put(x, value, *tensors, index=index))
+        return x
+    _require_writable(x)
+    needs = mode.grad and _needs((x, value))
+    if needs:
+        _require_graph(x)
+    plain = getattr(value, "_data", value)
+    arrays = [tensor._data for tensor in tensors]
+    try:
+        if tensors:
+            region = x._data
+            region[_filled(index, arrays)] = plain
+        else:
+            region = x._data[index if ... in index else (*index, ...)]
+            if getattr(value, "_base", None) is base_for(x) and _same(region, plain):
+                return x  # the end of a statement like x[0] += y
+            region[...] = plain
+    except IndexError as error:
+        raise AxisError(f"assignment: {error}; got a tensor of shape {x.shape}") from error
+    except (ValueError, TypeError) as error:
+        raise ShapeError(f"assignment: {error}") from error
+    WRITES.add([WRITES.of(region)])
+    if needs:
+        _record_assignment(x, region, index, arrays, value)
+    return x
+
+
+def reshaped(x: Any, name: str, *args: Any) -> Any:
+    """Gives a tensor the shape of a view of it, and returns the tensor: it keeps its memory."""
+    mode = MODE.get()
+    if LIVE:
+        follow((x,))
+    if mode.trace is not None:
+        _require_inside(mode.trace, x, mode.grad)
+    elif mode.grad and x._requires_grad:
+        _require_graph(x)
+    base = x._base
+    view = FUNCTIONS[name](x, *args)
+    x._data, x._value = view._data, view._value if view._requires_grad or mode.trace is not None else None
+    if mode.trace is not None and hasattr(x, "_shape"):
+        x._shape = view._shape
+    if type(base) is Family:
+        base.values.clear()
+    return x
+
+
+def detached(x: Any) -> Any:
+    """Makes a tensor a leaf that requires no gradients, and returns it."""
+    mode = MODE.get()
+    if x._base is not None and type(x._base) is not Family:
+        raise GradientError("Can't detach views in-place; use detach() instead")
+    if mode.trace is not None:
+        _require_inside(mode.trace, x, True)
+        _settle(x, OPS["clone"](OPS["detach"](x)))
+        return x
+    x._value, x._requires_grad = None, False
+    return x
+
+
+def given(x: Any, other: Any) -> None:
+    """Gives a tensor the memory of another one; what it stands for in a graph stays.
+
+    Raises:
+        DtypeError: it requires gradients, and the other's elements are no floats. ShapeError: it is not a leaf, and the
+            other has another shape or dtype. TraceError: in a trace.
+    """
+    if MODE.get().trace is not None:
+        raise TraceError(f"{user_location()}: x.data = y gives a tensor other elements, which a graph cannot record")
+    if x._requires_grad and other.dtype.kind != "f":
+        raise DtypeError(f"data: only floating-point tensors can require gradients; got {other.dtype}")
+    if x.is_leaf:
+        x._replace(other._data)
+        return
+    if (other._data.shape, other.dtype) != (x._data.shape, x.dtype):
+        raise ShapeError(
+            f"data: the result of an op keeps its shape and dtype; got {other.dtype}{list(other.shape)} for "
+            f"{x.dtype}{list(x.shape)}"
+        )
+    x._data, x._base = other._data, None
+
+
+def _filled(index: tuple[Any, ...], arrays: list[Array]) -> tuple[Any, ...]:
+    given = iter(arrays)
+    return tuple([next(given) if type(item) is str else item for item in index])
+
+
+def _ends(x: Any, index: tuple[Any, ...], value: Any) -> bool:
+    """Returns whether a value in a trace is what ``x[index]`` is: at the end of a statement like ``x[0] += y``."""
+    node = value._value.node
+    return (
+        node is not None
+        and node.op.name == "slice_at"
+        and node.inputs[0] == x._value
+        and not has_dim((index, node.attrs["index"]))
+        and node.attrs["index"] == index
+    )
+
+
+def _same(x: Array, y: Array) -> bool:
+    """Returns whether two arrays are the same part of the same memory."""
+    return x.__array_interface__ == y.__array_interface__
+
+
+# --- checks
+
+
+def _needs(inputs: tuple[Any, ...]) -> bool:
+    return any([getattr(x, "_requires_grad", False) for x in inputs])
+
+
+def _fitting(x: Any, result: Any, name: str) -> Any:
+    """Returns the result of a function in the dtype of the tensor that it is written to."""
+    if result._data.shape != x._data.shape:
+        raise ShapeError(
+            f"{name}_: output with shape {x.shape} doesn't match the broadcast shape {result.shape}; a tensor keeps "
+            "its shape when it is written to"
+        )
+    if result.dtype == x.dtype:
+        return result
+    if _KINDS.index(result.dtype.kind.replace("u", "i")) > _KINDS.index(x.dtype.kind.replace("u", "i")):
+        raise DtypeError(
+            f"{name}_: result type {result.dtype} can't be cast to the desired output type {x.dtype}; convert the "
+            "tensor first, or write x = x + y instead of x += y"
+        )
+    return OPS["astype"](result, dtype=x.dtype)
+
+
+def _require_writable(x: Any) -> None:
+    if x._data.flags.writeable:
+        return
+    if any(not step and n > 1 for n, step in zip(x._data.shape, x._data.strides, strict=True)):
+        raise ShapeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a single memory location; "
+            "clone() the tensor before writing to it"
+        )
+    raise ShapeError("the memory of this tensor is read-only, as its NumPy array says; clone() it before writing to it")
+
+
+def _require_graph(x: Any) -> None:
+    """Checks that gradients can be recorded for a write."""
+    base = x._base
+    if x._requires_grad and x.is_leaf:
+        raise GradientError(
+            "a leaf Variable that requires grad is being used in an in-place operation; write to it under "
+            "lucid.no_grad(), or compute a new tensor"
+        )
+    if base is CUT:
+        raise GradientError(
+            "A view was created in no_grad mode and is being modified inplace with grad mode enabled; create it where "
+            "gradients are recorded, write to it under lucid.no_grad(), or use a clone()"
+        )
+    if base is not None and type(base) is not Family and base._requires_grad and base.is_leaf:
+        raise GradientError(
+            "a view of a leaf Variable that requires grad is being used in an in-place operation; write to it under "
+            "lucid.no_grad(), or use a clone()"
+        )
+
+
+def _require_inside(trace: Trace, x: Any, grad: bool) -> None:
+    """Checks that a tensor was made inside of a trace, so that a write to it changes nothing else."""
+    base = base_for(x)
+    if base is CUT or not trace.makes(x) or not trace.makes(base):
+        raise TraceError(
+            f"{user_location()}: a write to a tensor that was made outside, such as an input, a state, a parameter or "
+            "a buffer, which a graph cannot change; write to a copy, x = x.clone(), or compute a new tensor, "
+            "x = x + y, and return it"
+        )
+    if (x._requires_grad or base._requires_grad) and (x.is_leaf or base.is_leaf):
+        _require_graph(x)
+    if not grad and base._requires_grad:
+        raise TraceError(
+            f"{user_location()}: a write under no_grad to a tensor that requires gradients: in a graph, its gradient "
+            "would be that of other elements; write to x.detach().clone()"
+        )
+
+
+# --- the graph
+
+
+def _rebase(x: Any, value: Value) -> None:
+    """Makes a tensor, whose memory was overwritten, stand for a new value in the graph; so does its base."""
+    base = base_for(x)
+    if base is not x:
+        value = _placed(base, x._data, value)
+    _begin(base, value)
+    follow((x,))
+
+
+def _begin(base: Any, value: Value) -> None:
+    family = base._base
+    if type(family) is not Family:
+        family = base._base = Family()
+    base._value, base._requires_grad = value, True
+    family.time = WRITES.now
+
+
+def _settle(x: Any, result: Any) -> None:
+    """Makes a tensor of a trace stand for a new value; so does its base."""
+    base = base_for(x)
+    path = moves(x._value, [base._value])
+    if path is None:
+        raise TraceError(f"{user_location()}: a write to a tensor whose memory a graph cannot follow; write to a clone()")
+    family = base._base
+    if type(family) is not Family:
+        family = base._base = Family()
+    family.values.add(base._value)
+    take(base, replaced(base, path, result))
+    family.time = WRITES.now
+    if base is not x:
+        take(x, moved(base, path))
+
+
+def _record_assignment(x: Any, region: Array, index: tuple[Any, ...], arrays: list[Array], value: Any) -> None:
+    """Records that a value was stored at an index of a tensor."""
+    base = base_for(x)
+    ndim = region.ndim
+    if arrays and len(getattr(value, "shape", ())) > 1:
+        ndim = region[_filled(index, arrays)].ndim
+    value = _stripped(value, ndim)
+    source = _edge(value)
+    shape = getattr(value, "shape", ())
+    if arrays:
+        kept = {2 + i: np.array(array) for i, array in enumerate(arrays)}
+        new = _noted("index_put", x, source, {"index": index}, shape, kept, [None] * len(arrays))
+        _rebase(x, new)
+    elif base is x:
+        _begin(x, _noted("slice_put", x, source, {"index": index}, shape))
+    else:
+        _begin(base, _placed(base, region, source, shape))
+        follow((x,))
+
+
+def _placed(base: Any, region: Array, source: Any, shape: tuple[int, ...] | None = None) -> Value:
+    """Records that a value was stored in a part of the memory of a tensor, and returns the tensor's new value."""
+    shape = region.shape if shape is None else shape
+    index = part(region, base._data)
+    if index is not None:
+        return _noted("slice_put", base, source, {"index": index}, shape)
+    places = positions(region, base._data)
+    if places is None:
+        raise GradientError("a write to a view whose base was given other memory since; make the view anew")
+    flat = type(base)._wrap(base._data.reshape(-1), _edge(base) and _shaped(base, _edge(base), (base._data.size,)))
+    new = _noted("index_put", flat, source, {"index": ("*",)}, shape, {2: places}, [None])
+    return _shaped(flat, new, base._data.shape)
+
+
+def _shaped(x: Any, value: Value, shape: tuple[int, ...]) -> Value:
+    spec = Spec(shape, x.dtype)
+    return Node(
+        OPS["reshape_to"], (value,), {"shape": shape}, (spec,), True, ({}, (), (value.shape,)), WRITES.now
+    ).value()
+
+
+def _noted(
+    name: str,
+    x: Any,
+    source: Any,
+    attrs: dict[str, Any],
+    shape: tuple[int, ...],
+    kept: dict[int, Array] | None = None,
+    rest: list[None] | None = None,
+) -> Value:
+    """Records an op that stores elements, which has been done in place; returns its result."""
+    shapes = (x._data.shape, shape, *[array.shape for array in (kept or {}).values()])
+    inputs = (_edge(x), source, *(rest or ()))
+    spec = Spec(x._data.shape, x.dtype)
+    return Node(OPS[name], inputs, attrs, (spec,), True, (kept or {}, (), shapes), WRITES.now).value()
+
+
+def _edge(x: Any) -> Any:
+    """Returns an operand as a node outside a trace stores it: a value that gradients flow to, a number, or None."""
+    if isinstance(x, (bool, int, float)):
+        return x
+    return (x._value or x._leaf_value()) if x._requires_grad else None
+
+
+def _stripped(value: Any, ndim: int) -> Any:
+    """Returns a value without the leading axes of one element that its place does not have."""
+    if isinstance(value, (bool, int, float)):
+        return value
+    extra = len(value.shape) - ndim
+    return value if extra <= 0 else OPS["reshape_to"](value, shape=value.shape[extra:])
