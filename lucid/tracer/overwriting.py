@@ -46,7 +46,7 @@ def update(x: Any, name: str, *args: Any, **options: Any) -> Any:
         follow((x, *args))
     if mode.trace is not None:
         _require_inside(mode.trace, x, mode.grad)
-        _settle(x, _fitting(x, function(x, *args, **options), name))
+        _settle(mode.trace, x, _fitting(x, function(x, *args, **options), name))
         return x
     _require_writable(x)
     if not (mode.grad and _needs((x, *args, *options.values()))):
@@ -91,7 +91,7 @@ def assign(x: Any, index: tuple[Any, ...], tensors: tuple[Any, ...], value: Any)
             place = OPS["index_at"](x, *tensors, index=index) if tensors else OPS["slice_at"](x, index=index)
             value = _stripped(value, len(place.shape))
         put = OPS["index_put"] if tensors else OPS["slice_put"]
-        _settle(x, put(x, value, *tensors, index=index))
+        _settle(mode.trace, x, put(x, value, *tensors, index=index))
         return x
     _require_writable(x)
     needs = mode.grad and _needs((x, value))
@@ -144,7 +144,7 @@ def detached(x: Any) -> Any:
         raise GradientError("Can't detach views in-place; use detach() instead")
     if mode.trace is not None:
         _require_inside(mode.trace, x, True)
-        _settle(x, OPS["clone"](OPS["detach"](x)))
+        _settle(mode.trace, x, OPS["clone"](OPS["detach"](x)))
         return x
     x._value, x._requires_grad = None, False
     return x
@@ -287,7 +287,7 @@ def _begin(base: Any, value: Value) -> None:
     family.time = WRITES.now
 
 
-def _settle(x: Any, result: Any) -> None:
+def _settle(trace: Trace, x: Any, result: Any) -> None:
     """Makes a tensor of a trace stand for a new value; so does its base."""
     base = base_for(x)
     path = moves(x._value, [base._value])
@@ -297,6 +297,8 @@ def _settle(x: Any, result: Any) -> None:
     if type(family) is not Family:
         family = base._base = Family()
     family.values.add(base._value)
+    if base._value in trace.captured:
+        trace.captured[base._value] = type(base)._wrap(base._data)  # the constant that it was
     take(base, replaced(base, path, result))
     family.time = WRITES.now
     if base is not x:
