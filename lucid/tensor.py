@@ -280,7 +280,7 @@ def initial_gradient(output: Tensor, gradient: Tensor | None) -> Tensor:
 def op(forward: Callable[P, Array], /) -> Op[P, Tensor]: ...
 @overload
 def op(
-    *, no_gradient: str | None = None, no_export: str | None = None, view: bool = False
+    *, no_gradient: str | None = None, no_export: str | None = None, view: bool | str = False
 ) -> Callable[[Callable[P, Array]], Op[P, Tensor]]: ...
 def op(
     forward: Callable[P, Array] | None = None,
@@ -288,7 +288,7 @@ def op(
     *,
     no_gradient: str | None = None,
     no_export: str | None = None,
-    view: bool = False,
+    view: bool | str = False,
 ) -> Any:
     """Declares an op: makes a NumPy function callable on Tensors, with a gradient rule to be added by `vjp`.
 
@@ -298,8 +298,8 @@ def op(
     Args:
         no_gradient: why the op has no gradient, if it has none.
         no_export: why the op cannot be exported, if it cannot.
-        view: whether its results may be parts of its first input, in the same memory, so that a write to one of them
-            changes the other, too.
+        view: whether its results are parts of its first input, in the same memory, so that a write to one changes the
+            other, too; "maybe" if they may be copies as well.
 
     Example:
         >>> @lucid.op

@@ -13,6 +13,8 @@ from ..tracer.op import Array, function
 
 __all__ = ["getitem"]
 
+_ndarray = np.ndarray
+
 
 # --- basic indexing: integers, slices, None, ...
 
@@ -22,7 +24,7 @@ def slice_at(x: Array, /, index: tuple[Any, ...]) -> Array:
     """Computes ``x[index]`` with integers, slices, None and Ellipsis (ONNX Slice, Gather, Unsqueeze)."""
     part = x[index]
     # A single element would come as a number, which is no view.
-    return part if type(part) is np.ndarray else x[(*index, ...)]
+    return part if type(part) is _ndarray else x[(*index, ...)]
 
 
 @slice_at.vjp

@@ -53,7 +53,7 @@ def _normal(dim: int, ndim: int, scalar: bool = False) -> int:
 # --- reshape
 
 
-@op(view=True)
+@op(view="maybe")
 def reshape_to(x: Array, /, shape: tuple[int, ...]) -> Array:
     """Returns the elements in another shape (ONNX Reshape)."""
     return np.reshape(x, shape)

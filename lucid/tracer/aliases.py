@@ -16,7 +16,7 @@ from .location import user_location
 from .mode import MODE, Mode
 from .node import Node, Value
 from .op import OPS
-from .writes import CUT, Family
+from .writes import CUT, Family, base_for
 
 __all__ = ["Move", "follow", "moved", "moves", "part", "positions", "replaced", "take"]
 
@@ -32,7 +32,10 @@ def follow(inputs: Iterable[Any]) -> None:
     """
     for x in inputs:
         base = getattr(x, "_base", None)
-        if base is not None and base is not CUT and type(base) is not Family and type(base._base) is Family:
+        if base is None or base is CUT or type(base) is Family:
+            continue
+        base = base_for(base)
+        if base is not CUT and type(base._base) is Family:
             _refresh(x, base, base._base)
 
 
@@ -73,7 +76,7 @@ def _refresh(view: Any, base: Any, family: Family) -> None:
             flat = OPS["reshape_to"](base, shape=(-1,))
             fresh = OPS["index_at"](flat, places, index=("*",))
         else:
-            view._base = None  # it was given other memory
+            view._base = None  # one of them was given other memory
             return
     finally:
         MODE.reset(token)

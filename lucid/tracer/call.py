@@ -20,7 +20,7 @@ from .described import described
 from .mode import MODE
 from .node import Node, Spec, Value
 from .symbolic import call_symbolic
-from .writes import CUT, LIVE, WRITES, Family, base_for, shares
+from .writes import CUT, LIVE, WRITES
 
 if TYPE_CHECKING:
     from .op import Op
@@ -51,7 +51,9 @@ def _call({parameters}):
     _needs = {needs}
     if _trace is None and not _needs:
         if _type(_result) is _tuple:
-            return {parts}
+            _tensors = _tuple([_Tensor._wrap(_part) for _part in _result])
+{link_all}
+            return _tensors
         _tensor = _new(_Tensor)
         _tensor._data = _result
         _tensor._requires_grad = False
@@ -66,7 +68,9 @@ def _call({parameters}):
     if _needs:
 {keep}
         _saved = (_kept, {out}, {shapes})
-    return {recorded}
+    _tensors = _recorded(_op, {values}, {attrs}, _result, _saved, _trace)
+{link_recorded}
+    return _tensors
 """
 """Names with a leading underscore belong to the template; all others are inputs and attributes."""
 
@@ -79,15 +83,8 @@ else:
     {array}
 """
 
-_LINK = """\
-if _result.base is not None and (_result.base is {array} or _result.base is {array}.base) or _result is {array}:
-    if not _grad:
-        _tensor._base = _CUT
-    elif _isinstance({x}, _Tensor):
-        _base = {x}._base
-        _tensor._base = {x} if _base is None or _type(_base) is _Family else _base
-"""
-"""A view knows the tensor whose memory it shares; the same as `_views`, inlined for one result."""
+_SHARES = "_result.base is {array} or _result.base is {array}.base is not None"
+"""Whether a result is a view of an array, where it may be a copy."""
 
 _EDGE = "({x}._value or {x}._leaf_value()) if _isinstance({x}, _Tensor) and {x}._requires_grad else _number({x})"
 """Outside a trace, a node's inputs are values that gradients flow to, numbers, or None for everything else."""
@@ -118,10 +115,10 @@ def call_of(op: Op[Any, Any]) -> Callable[..., Any]:
         "_MODE": MODE,
         "_LIVE": LIVE,
         "_CUT": CUT,
-        "_Family": Family,
         "_follow": op.tensor._follow,
-        "_views": _views,
+        "_link": _link,
         "_as_array": _as_array,
+        "_asarray": np.asarray,
         "_as_arrays": _as_arrays,
         "_number": _number,
         "_captured": _captured,
@@ -186,21 +183,25 @@ def source_of(op: Op[Any, Any]) -> str:
             keep.append(f"_kept.update(_enumerate(_arrays, {len(fixed)}))")
         arrays.append("*_arrays")
         values.append("*_values")
-    attrs = f"{{{', '.join(f'{name!r}: {name}' for name in op.attributes)}}}" if op.attributes else "_defaults"
-    parts = "_tuple([_Tensor._wrap(_part) for _part in _result])"
-    recorded = f"_recorded(_op, {_row(values)}, {attrs}, _result, _saved, _trace)"
-    link = ""
+    link = link_all = link_recorded = ""
     if op.view:
+        # A view knows the tensor that it is a part of; `base_for` finds the one at the end of the chain.
         x = op.inputs[0]
-        parts, recorded = f"_views({parts}, {x}, {arrays[0]}, _grad)", f"_views({recorded}, {x}, {arrays[0]}, True)"
-        # What has no gradient, as what `detach` returns, is no part of a graph's family.
-        link = _LINK.format(x=x, array=arrays[0]) if op.no_gradient is None else ""
+        take[0] += f"    {x} = _Tensor(_asarray({arrays[0]}))\n"
+        link_recorded = f"_link(_tensors, {x})"
+        # What has no gradient, as what `detach` returns, is a view in a trace alone.
+        if op.no_gradient is None:
+            link = f"_tensor._base = {x} if _grad else _CUT"
+            link_all = f"_link(_tensors, {x} if _grad else _CUT)"
+        if op.view == "maybe":
+            shares = f"if {_SHARES.format(array=arrays[0])}:"
+            link, link_recorded = f"{shares}\n    {link}", f"{shares}\n    {link_recorded}"
     return _CALL.format(
         parameters=", ".join(_parameters(op, fixed)),
         take=_block(take, 1),
         given=", ".join([*arrays, *(f"{name}={name}" for name in op.attributes)]),
         arrays=_row(arrays),
-        attrs=attrs,
+        attrs=f"{{{', '.join(f'{name!r}: {name}' for name in op.attributes)}}}" if op.attributes else "_defaults",
         inputs=_row([*fixed, f"*{op.inputs[-1]}"] if op.variadic else list(fixed)),
         needs="_needs and _grad" if op.no_gradient is None else "False",
         edges=_block(edges, 2),
@@ -208,9 +209,10 @@ def source_of(op: Op[Any, Any]) -> str:
         keep=_block(keep, 2),
         out="(_result if _type(_result) is _tuple else (_result,))" if op.keeps_out else "()",
         shapes=_row(shapes) if op.keeps_shapes else "()",
-        parts=parts,
-        recorded=recorded,
-        link=_block([link], 2) if link else "",
+        values=_row(values),
+        link=_block([link], 2),
+        link_all=_block([link_all], 3),
+        link_recorded=_block([link_recorded], 1),
     )
 
 
@@ -273,13 +275,9 @@ def _captured(op: Op[Any, Any], x: Any, trace: Trace) -> Any:
     return trace.value_of(x if isinstance(x, op.tensor) else op.tensor(np.asarray(x)))
 
 
-def _views(results: Any, x: Any, array: Any, grad: bool) -> Any:
-    """Gives results that share memory with an input, a tensor or an array, their base."""
-    if hasattr(x, "_base"):
-        for result in results if type(results) is tuple else (results,):
-            if shares(result._data, array):
-                result._base = base_for(x) if grad else CUT
-    return results
+def _link(results: Any, base: Any) -> None:
+    for result in results if type(results) is tuple else (results,):
+        result._base = base
 
 
 def _recorded(

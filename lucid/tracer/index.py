@@ -28,7 +28,9 @@ def parsed(index: Any, as_tensor: Callable[[Any], Any]) -> tuple[tuple[Any, ...]
     basic: list[Any] = []
     tensors: list[Any] = []
     for item in index if isinstance(index, tuple) else (index,):
-        if item is None or item is Ellipsis:
+        if type(item) is int or item is None or item is Ellipsis:
+            basic.append(item)
+        elif type(item) is slice and item.start is item.stop is item.step is None:
             basic.append(item)
         elif isinstance(item, slice):
             basic.append(slice(*map(_bound, (item.start, item.stop, item.step))))

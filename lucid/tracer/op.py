@@ -52,7 +52,7 @@ class Op(Generic[P, R]):
         *,
         no_gradient: str | None = None,
         no_export: str | None = None,
-        view: bool = False,
+        view: bool | str = False,
     ) -> None:
         plain = getattr(forward, "__wrapped__", forward)
         code = plain.__code__
@@ -165,7 +165,7 @@ def declare(
     *,
     no_gradient: str | None = None,
     no_export: str | None = None,
-    view: bool = False,
+    view: bool | str = False,
 ) -> Op[P, R]:
     """Makes an op from a NumPy function and registers it under the function's name."""
     op: Op[P, R] = Op(forward, tensor, no_gradient=no_gradient, no_export=no_export, view=view)

@@ -23,7 +23,7 @@ from .mode import MODE
 from .node import Node, Spec, Value
 from .op import FUNCTIONS, OPS
 from .trace import Trace
-from .writes import CUT, LIVE, WRITES, Family, base_for, touch
+from .writes import CUT, LIVE, WRITES, Family, base_for, touch, written_of
 
 __all__ = ["assign", "detached", "given", "reshaped", "update"]
 
@@ -85,7 +85,7 @@ def assign(x: Any, index: tuple[Any, ...], tensors: tuple[Any, ...], value: Any)
         follow((x, value))
     if mode.trace is not None:
         _require_inside(mode.trace, x, mode.grad)
-        if getattr(value, "_base", None) is base_for(x) and not tensors and _ends(x, index, value):
+        if getattr(value, "_base", None) is not None and not tensors and _ends(x, index, value):
             return x
         if len(getattr(value, "shape", ())) > 0:
             place = OPS["index_at"](x, *tensors, index=index) if tensors else OPS["slice_at"](x, index=index)
@@ -105,14 +105,17 @@ def assign(x: Any, index: tuple[Any, ...], tensors: tuple[Any, ...], value: Any)
             region[_filled(index, arrays)] = plain
         else:
             region = x._data[index if ... in index else (*index, ...)]
-            if getattr(value, "_base", None) is base_for(x) and _same(region, plain):
+            if getattr(value, "_base", None) is not None and _same(region, plain):
                 return x  # the end of a statement like x[0] += y
             region[...] = plain
     except IndexError as error:
         raise AxisError(f"assignment: {error}; got a tensor of shape {x.shape}") from error
     except (ValueError, TypeError) as error:
         raise ShapeError(f"assignment: {error}") from error
-    WRITES.add([WRITES.of(region)])
+    if tensors:
+        touch(x)
+    else:
+        WRITES.add_part(written_of(x), x._data, index if ... in index else (*index, ...))
     if needs:
         _record_assignment(x, region, index, arrays, value)
     return x
@@ -229,10 +232,14 @@ def _require_writable(x: Any) -> None:
     raise ShapeError("the memory of this tensor is read-only, as its NumPy array says; clone() it before writing to it")
 
 
+def _is_leaf(x: Any) -> bool:
+    return x._value is None or x._value.is_leaf
+
+
 def _require_graph(x: Any) -> None:
     """Checks that gradients can be recorded for a write."""
-    base = x._base
-    if x._requires_grad and x.is_leaf:
+    base = base_for(x)
+    if x._requires_grad and _is_leaf(x):
         raise GradientError(
             "a leaf Variable that requires grad is being used in an in-place operation; write to it under "
             "lucid.no_grad(), or compute a new tensor"
@@ -242,7 +249,7 @@ def _require_graph(x: Any) -> None:
             "A view was created in no_grad mode and is being modified inplace with grad mode enabled; create it where "
             "gradients are recorded, write to it under lucid.no_grad(), or use a clone()"
         )
-    if base is not None and type(base) is not Family and base._requires_grad and base.is_leaf:
+    if base is not x and base._requires_grad and _is_leaf(base):
         raise GradientError(
             "a view of a leaf Variable that requires grad is being used in an in-place operation; write to it under "
             "lucid.no_grad(), or use a clone()"

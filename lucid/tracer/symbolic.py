@@ -18,7 +18,7 @@ from .graph import Graph
 from .location import Location, user_location
 from .node import Node, Spec, Value
 from .size import Atom, Size, unknown
-from .writes import WRITES, base_for, shares
+from .writes import WRITES, shares
 
 if TYPE_CHECKING:
     from .op import Op
@@ -199,7 +199,7 @@ def call_symbolic(
     if op.view and isinstance(inputs[0], tensor):
         for one, part in zip(made, parts, strict=True):
             if shares(part, arrays[0]):
-                one._base = base_for(inputs[0])
+                one._base = inputs[0]
     return tuple(made) if type(result) is tuple else made[0]
 
 

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
-__all__ = ["CUT", "LIVE", "WRITES", "Family", "Writes", "Written", "base_for", "shares", "touch"]
+__all__ = ["CUT", "LIVE", "WRITES", "Family", "Writes", "Written", "base_for", "shares", "touch", "written_of"]
 
 Array = np.ndarray[Any, Any]
 
@@ -53,14 +53,33 @@ class Written:
 
 
 class _Memory:
-    """The memory that one array owns: its parts that were overwritten, and when that was done last."""
+    """The memory that one array owns, and what of it was overwritten.
 
-    __slots__ = ("parts", "root", "time")
+    Attributes:
+        root: the array.
+        parts: the parts that were overwritten, by their bounds.
+        indices: further parts, as indices of the array, each with the time of the write; the bounds are seldom needed.
+        time: when it was overwritten last.
+    """
+
+    __slots__ = ("indices", "parts", "root", "time")
 
     def __init__(self, root: Array) -> None:
         self.root = weakref.ref(root)
         self.parts: dict[tuple[int, int], Written] = {}
+        self.indices: list[tuple[int, Any]] = []
         self.time = 0
+
+    def overwritten(self, time: int) -> Iterator[tuple[int, int]]:
+        """Yields the bounds of what was overwritten after a moment, and still exists."""
+        for part in list(self.parts.values()):
+            if part.time > time and part.root() is not None:
+                yield part.bounds
+        if self.indices and (root := self.root()) is not None:
+            for written, index in reversed(self.indices):
+                if written <= time:
+                    break
+                yield _bounds(root[index])
 
 
 class Writes:
@@ -117,6 +136,27 @@ class Writes:
                 written.time = written.memory.time = self.now
                 written.memory.parts.setdefault(written.bounds, written)
 
+    def add_part(self, written: Written, array: Array, index: tuple[Any, ...]) -> None:
+        """Notes that a part of an array was overwritten just now.
+
+        Args:
+            written: the entry for the memory of the array.
+            array: the array.
+            index: integers, slices, None and an Ellipsis, by which the part is a view of the array.
+        """
+        memory = written.memory
+        if memory.root() is not array:
+            self.add([self.of(array[index])])
+            return
+        with self._lock:
+            self.now += 1
+            memory.time = self.now
+            memory.indices.append((self.now, index))
+            if len(memory.indices) > _MANY:
+                memory.indices.clear()
+                written.time = self.now
+                memory.parts.setdefault(written.bounds, written)
+
     def since(self, time: int, arrays: Iterable[Any]) -> list[Array]:
         """Returns those of some arrays whose memory was overwritten after a moment."""
         return [array for array in arrays if isinstance(array, np.ndarray) and self._is_late(time, array)]
@@ -134,11 +174,8 @@ class Writes:
         if all(memory.time <= time for memory in memories):
             return False
         low, high = _bounds(array)
-        return any(
-            part.time > time and low < part.bounds[1] and part.bounds[0] < high and part.root() is not None
-            for memory in memories
-            for part in list(memory.parts.values())
-        )
+        parts = (part for memory in memories if memory.time > time for part in memory.overwritten(time))
+        return any(low < end and start < high for start, end in parts)
 
 
 def _root(array: Array) -> tuple[int, Array]:
@@ -195,9 +232,10 @@ CUT: Any = object()
 
 
 def base_for(x: Any) -> Any:
-    """Returns the base of a view that is made of a tensor: the tensor, or its own base if it is a view itself."""
-    base = x._base
-    return x if base is None or type(base) is Family else base
+    """Returns the tensor that a view is a part of, at the end of the chain of views; `x` itself if it is no view."""
+    while (base := x._base) is not None and base is not CUT and type(base) is not Family:
+        x = base
+    return CUT if base is CUT else x
 
 
 def shares(part: Array, whole: Array) -> bool:
@@ -205,15 +243,19 @@ def shares(part: Array, whole: Array) -> bool:
     return part is whole or (part.base is not None and (part.base is whole or part.base is whole.base))
 
 
+def written_of(tensor: Any) -> Written:
+    """Returns the entry for the memory of a tensor, which the tensor keeps."""
+    try:
+        written: Written = tensor._written
+    except AttributeError:
+        pass
+    else:
+        if written.data() is tensor._data:
+            return written
+    written = tensor._written = WRITES.of(tensor._data)
+    return written
+
+
 def touch(*tensors: Any) -> None:
     """Marks the elements of tensors as overwritten in place, for whoever kept them, also by other tensors."""
-    memory = []
-    for tensor in tensors:
-        try:
-            written = tensor._written
-        except AttributeError:
-            written = None
-        if written is None or written.data() is not tensor._data:
-            written = tensor._written = WRITES.of(tensor._data)
-        memory.append(written)
-    WRITES.add(memory)
+    WRITES.add([written_of(tensor) for tensor in tensors])
