@@ -11,6 +11,7 @@ If the tensor is a view, its base gets the result of another ``slice_put``, and 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -94,7 +95,7 @@ def assign(x: Any, index: tuple[Any, ...], tensors: tuple[Any, ...], value: Any)
         _settle(mode.trace, x, put(x, value, *tensors, index=index))
         return x
     _require_writable(x)
-    needs = mode.grad and _needs((x, value))
+    needs = mode.grad and (x._requires_grad or getattr(value, "_requires_grad", False))
     if needs:
         _require_graph(x)
     plain = getattr(value, "_data", value)
@@ -314,59 +315,47 @@ def _settle(trace: Trace, x: Any, result: Any) -> None:
 
 def _record_assignment(x: Any, region: Array, index: tuple[Any, ...], arrays: list[Array], value: Any) -> None:
     """Records that a value was stored at an index of a tensor."""
-    base = base_for(x)
     ndim = region.ndim
     if arrays and len(getattr(value, "shape", ())) > 1:
         ndim = region[_filled(index, arrays)].ndim
-    value = _stripped(value, ndim)
-    source = _edge(value)
-    shape = getattr(value, "shape", ())
+    source = _edge(_stripped(value, ndim))
     if arrays:
-        kept = {2 + i: np.array(array) for i, array in enumerate(arrays)}
-        new = _noted("index_put", x, source, {"index": index}, shape, kept, [None] * len(arrays))
-        _rebase(x, new)
-    elif base is x:
-        _begin(x, _noted("slice_put", x, source, {"index": index}, shape))
+        _rebase(x, _put(x, source, index, [np.array(array) for array in arrays]))
+        return
+    base = base_for(x)
+    if base is x:
+        _begin(x, _put(x, source, index))
     else:
-        _begin(base, _placed(base, region, source, shape))
+        _begin(base, _placed(base, region, source))
         follow((x,))
 
 
-def _placed(base: Any, region: Array, source: Any, shape: tuple[int, ...] | None = None) -> Value:
+def _placed(base: Any, region: Array, source: Any) -> Value:
     """Records that a value was stored in a part of the memory of a tensor, and returns the tensor's new value."""
-    shape = region.shape if shape is None else shape
     index = part(region, base._data)
     if index is not None:
-        return _noted("slice_put", base, source, {"index": index}, shape)
+        return _put(base, source, index)
     places = positions(region, base._data)
     if places is None:
         raise GradientError("a write to a view whose base was given other memory since; make the view anew")
-    flat = type(base)._wrap(base._data.reshape(-1), _edge(base) and _shaped(base, _edge(base), (base._data.size,)))
-    new = _noted("index_put", flat, source, {"index": ("*",)}, shape, {2: places}, [None])
-    return _shaped(flat, new, base._data.shape)
+    flat = type(base)._wrap(base._data.reshape(-1), _edge(base) and _shaped(_edge(base), (base._data.size,)))
+    return _shaped(_put(flat, source, ("*",), [places]), base._data.shape)
 
 
-def _shaped(x: Any, value: Value, shape: tuple[int, ...]) -> Value:
-    spec = Spec(shape, x.dtype)
-    return Node(
-        OPS["reshape_to"], (value,), {"shape": shape}, (spec,), True, ({}, (), (value.shape,)), WRITES.now
-    ).value()
+def _shaped(value: Value, shape: tuple[int, ...]) -> Value:
+    """Records that a value got another shape."""
+    spec, saved = Spec(shape, value.dtype), ({}, (), (value.shape,))
+    return Node(OPS["reshape_to"], (value,), {"shape": shape}, (spec,), True, saved, WRITES.now).value()
 
 
-def _noted(
-    name: str,
-    x: Any,
-    source: Any,
-    attrs: dict[str, Any],
-    shape: tuple[int, ...],
-    kept: dict[int, Array] | None = None,
-    rest: list[None] | None = None,
-) -> Value:
-    """Records an op that stores elements, which has been done in place; returns its result."""
-    shapes = (x._data.shape, shape, *[array.shape for array in (kept or {}).values()])
-    inputs = (_edge(x), source, *(rest or ()))
-    spec = Spec(x._data.shape, x.dtype)
-    return Node(OPS[name], inputs, attrs, (spec,), True, (kept or {}, (), shapes), WRITES.now).value()
+def _put(x: Any, source: Any, index: tuple[Any, ...], arrays: Sequence[Array] = ()) -> Value:
+    """Records that a value was stored in a tensor, which has been done in place; returns the tensor's new value."""
+    name, data = "index_put" if arrays else "slice_put", x._data
+    kept = dict(enumerate(arrays, 2))
+    inputs = (_edge(x), source, *[None for _ in arrays])
+    spec = Spec(data.shape, data.dtype)
+    node = Node(OPS[name], inputs, {"index": index}, (spec,), True, (kept, (), ()), WRITES.now)
+    return Value(spec.shape, spec.dtype, True, node)
 
 
 def _edge(x: Any) -> Any:
