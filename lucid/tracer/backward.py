@@ -87,7 +87,7 @@ def backward(
         x, value = node.inputs
         index = node.attrs["index"]
         if type(value) is Value and value.requires_grad:
-            deliver(value, wrap(g._data[index if ... in index else (*index, ...)].copy()), True)
+            deliver(value, wrap(np.array(g._data[index])), True)
         if type(x) is Value and x.requires_grad:
             if not own:
                 g = wrap(g._data.copy())

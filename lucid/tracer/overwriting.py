@@ -11,6 +11,7 @@ If the tensor is a view, its base gets the result of another ``slice_put``, and 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -94,7 +95,9 @@ def assign(x: Any, index: tuple[Any, ...], tensors: tuple[Any, ...], value: Any)
         put = OPS["index_put"] if tensors else OPS["slice_put"]
         _settle(mode.trace, x, put(x, value, *tensors, index=index))
         return x
-    _require_writable(x)
+    data = x._data
+    if not data.flags.writeable:
+        _require_writable(x)
     needs = mode.grad and (x._requires_grad or getattr(value, "_requires_grad", False))
     if needs:
         _require_graph(x)
@@ -102,23 +105,34 @@ def assign(x: Any, index: tuple[Any, ...], tensors: tuple[Any, ...], value: Any)
     arrays = [tensor._data for tensor in tensors]
     try:
         if tensors:
-            region = x._data
-            region[_filled(index, arrays)] = plain
+            data[_filled(index, arrays)] = plain
+            touch(x)
         else:
-            region = x._data[index if ... in index else (*index, ...)]
+            region = data[index]
+            if type(region) is not np.ndarray:
+                region = data[(*index, ...)]
             if getattr(value, "_base", None) is not None and _same(region, plain):
                 return x  # the end of a statement like x[0] += y
             region[...] = plain
+            WRITES.add_part(written_of(x), data, index)
     except IndexError as error:
         raise AxisError(f"assignment: {error}; got a tensor of shape {x.shape}") from error
     except (ValueError, TypeError) as error:
         raise ShapeError(f"assignment: {error}") from error
+    if not needs:
+        return x
     if tensors:
-        touch(x)
-    else:
-        WRITES.add_part(written_of(x), x._data, index if ... in index else (*index, ...))
-    if needs:
-        _record_assignment(x, region, index, arrays, value)
+        ndim = len(getattr(value, "shape", ()))
+        source = _edge(_stripped(value, data[_filled(index, arrays)].ndim if ndim > 1 else ndim))
+        _rebase(x, _put(x, source, index, [np.array(array) for array in arrays]))
+        return x
+    source = _edge(_stripped(value, region.ndim))
+    base = base_for(x)
+    value = _put(x, source, index) if base is x else _placed(base, region, source)
+    del data, region  # they would look like a view
+    _begin(base, value)
+    if base is not x:
+        follow((x,))
     return x
 
 
@@ -288,11 +302,29 @@ def _rebase(x: Any, value: Value) -> None:
 
 
 def _begin(base: Any, value: Value) -> None:
+    """Makes a tensor that is no view stand for a new value."""
     family = base._base
-    if type(family) is not Family:
+    if family is None:
         family = base._base = Family()
+    if base._data.base is not None or _count(base) > _ALONE:
+        family.begin()
     base._value, base._requires_grad = value, True
     family.time = WRITES.now
+
+
+def _count(x: Any) -> int:
+    """Returns how often the array of a tensor is referred to; each view of it does so."""
+    return sys.getrefcount(x._data)
+
+
+class _Alone:
+    """Something with an array that nobody else has."""
+
+    def __init__(self) -> None:
+        self._data = np.zeros(1)
+
+
+_ALONE = _count(_Alone())
 
 
 def _settle(trace: Trace, x: Any, result: Any) -> None:
@@ -304,6 +336,7 @@ def _settle(trace: Trace, x: Any, result: Any) -> None:
     family = base._base
     if type(family) is not Family:
         family = base._base = Family()
+    family.begin()
     family.values.add(base._value)
     if base._value in trace.captured:
         trace.captured[base._value] = type(base)._wrap(base._data)  # the constant that it was
@@ -311,23 +344,6 @@ def _settle(trace: Trace, x: Any, result: Any) -> None:
     family.time = WRITES.now
     if base is not x:
         take(x, moved(base, path))
-
-
-def _record_assignment(x: Any, region: Array, index: tuple[Any, ...], arrays: list[Array], value: Any) -> None:
-    """Records that a value was stored at an index of a tensor."""
-    ndim = region.ndim
-    if arrays and len(getattr(value, "shape", ())) > 1:
-        ndim = region[_filled(index, arrays)].ndim
-    source = _edge(_stripped(value, ndim))
-    if arrays:
-        _rebase(x, _put(x, source, index, [np.array(array) for array in arrays]))
-        return
-    base = base_for(x)
-    if base is x:
-        _begin(x, _put(x, source, index))
-    else:
-        _begin(base, _placed(base, region, source))
-        follow((x,))
 
 
 def _placed(base: Any, region: Array, source: Any) -> Value:

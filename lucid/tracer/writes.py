@@ -79,7 +79,8 @@ class _Memory:
             for written, index in reversed(self.indices):
                 if written <= time:
                     break
-                yield _bounds(root[index])
+                part = root[index]
+                yield _bounds(part if type(part) is np.ndarray else root[(*index, ...)])
 
 
 class Writes:
@@ -142,11 +143,11 @@ class Writes:
         Args:
             written: the entry for the memory of the array.
             array: the array.
-            index: integers, slices, None and an Ellipsis, by which the part is a view of the array.
+            index: integers, slices, None and Ellipsis.
         """
         memory = written.memory
         if memory.root() is not array:
-            self.add([self.of(array[index])])
+            self.add([self.of(array[index if ... in index else (*index, ...)])])
             return
         with self._lock:
             self.now += 1
@@ -159,20 +160,30 @@ class Writes:
 
     def since(self, time: int, arrays: Iterable[Any]) -> list[Array]:
         """Returns those of some arrays whose memory was overwritten after a moment."""
-        return [array for array in arrays if isinstance(array, np.ndarray) and self._is_late(time, array)]
+        foreign = self._memories.get(_FOREIGN)
+        elsewhere = foreign is not None and foreign.time > time
+        late = []
+        for array in arrays:
+            root = array
+            # For most arrays this is all: nothing in their memory was overwritten lately.
+            while type(root) is np.ndarray and (base := root.base) is not None:
+                root = base
+            memory = self._memories.get(id(root))
+            if (elsewhere or type(root) is not np.ndarray or (memory is not None and memory.time > time)) and (
+                isinstance(array, np.ndarray) and self._is_late(time, array)
+            ):
+                late.append(array)
+        return late
 
     def _is_late(self, time: int, array: Array) -> bool:
         key, root = _root(array)
-        foreign = self._memories.get(_FOREIGN)
-        memories: list[_Memory] = []
-        if key == _FOREIGN:
+        if key == _FOREIGN:  # another array may begin the same memory
             memories = list(self._memories.values())
-        elif (memory := self._memories.get(key)) is not None and memory.root() is root:
-            memories.append(memory)
-        if foreign is not None and key != _FOREIGN:
-            memories.append(foreign)
-        if all(memory.time <= time for memory in memories):
-            return False
+        else:
+            own, foreign = self._memories.get(key), self._memories.get(_FOREIGN)
+            memories = [memory for memory in (own, foreign) if memory is not None]
+            if own is not None and own.root() is not root:
+                memories.remove(own)
         low, high = _bounds(array)
         parts = (part for memory in memories if memory.time > time for part in memory.overwritten(time))
         return any(low < end and start < high for start, end in parts)
@@ -221,11 +232,14 @@ class Family:
     def __init__(self) -> None:
         self.time = 0
         self.values: set[Any] = set()
+
+    def begin(self) -> None:
+        """Notes that there may be views of the base, which have to follow it from now on."""
         LIVE.add(weakref.ref(self, LIVE.discard))
 
 
 LIVE: set[weakref.ref[Family]] = set()
-"""The families there are. While there are none, no view has to be looked at before it is used."""
+"""The families with views. While there are none, no view has to be looked at before it is used."""
 
 CUT: Any = object()
 """Stands in a view for the base, if it was made where no gradients are recorded."""
