@@ -163,7 +163,8 @@ def _run_rule(node: Node, gradients: list[Any], wrap: Wrap, create_graph: bool) 
             "or say why there is none, with @lucid.op(no_gradient=...)"
         )
     kept, outputs, shapes = node.saved
-    if node.stamp != WRITES.now and (gone := WRITES.since(node.stamp, chain(kept.values(), outputs))):
+    read = kept if not op.unread else {i: array for i, array in kept.items() if i not in op.unread}
+    if node.stamp != WRITES.now and (gone := WRITES.since(node.stamp, chain(read.values(), outputs))):
         raise GradientError(
             f"backward: a tensor that the gradient of {op.name} needs was overwritten after the forward pass ("
             f"{', '.join(f'{array.dtype}{list(array.shape)}' for array in gone)}); run the forward pass again, or "

@@ -84,6 +84,7 @@ class Op(Generic[P, R]):
         self.plan: tuple[tuple[str, Any], ...] = ()
         self.keeps_inputs: tuple[int, ...] = ()
         self.partners: dict[int, int] = {}
+        self.unread: frozenset[int] = frozenset()
         self.keeps_star = self.keeps_out = self.keeps_shapes = False
         self.__wrapped__ = plain
         self.__doc__ = forward.__doc__
@@ -141,6 +142,10 @@ class Op(Generic[P, R]):
         """
         self.partners = {self.inputs.index(name): self.inputs.index(other) for name, other in partners.items()}
         self.__class__ = Op
+
+    def keep_shape_of(self, *names: str) -> None:
+        """Declares that the gradient rule reads of some inputs only the shape, so that they may be overwritten."""
+        self.unread = frozenset(self.inputs.index(name) for name in names)
 
     def explain(self, arrays: Sequence[Any], attrs: dict[str, Any], error: Exception) -> NoReturn:
         """Raises an error of the forward again as a lucid error that names the op and its arguments."""

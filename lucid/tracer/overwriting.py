@@ -22,7 +22,7 @@ from .aliases import follow, moves, moved, part, positions, replaced, take
 from .dim import has_dim
 from .location import user_location
 from .mode import MODE
-from .node import Node, Spec, Value
+from .node import FREED, Node, Spec, Value
 from .op import FUNCTIONS, OPS
 from .trace import Trace
 from .writes import CUT, LIVE, WRITES, Family, base_for, touch, written_of
@@ -33,6 +33,10 @@ Array = np.ndarray[Any, Any]
 
 _KINDS = "biuf"
 """The kinds of dtypes; a result fits into a tensor whose kind is no earlier one."""
+
+
+_COPIED = frozenset({"div", "maximum", "minimum", "normalized", "ordered", "pow"})
+"""The ops that keep their results for the gradient, where PyTorch's do not, so that PyTorch's may be overwritten."""
 
 
 def update(x: Any, name: str, *args: Any, **options: Any) -> Any:
@@ -269,6 +273,15 @@ def _require_graph(x: Any) -> None:
             "a view of a leaf Variable that requires grad is being used in an in-place operation; write to it under "
             "lucid.no_grad(), or use a clone()"
         )
+    if (value := base._value) is not None and value.node is not None and value.node.op.name in _COPIED:
+        _release(value.node, base._data)
+
+
+def _release(node: Node, data: Array) -> None:
+    """Gives a node its own copy of a result that is to be overwritten."""
+    if node.needs_grad and node.saved is not FREED:
+        kept, outputs, shapes = node.saved
+        node.saved = kept, tuple([array.copy() if array is data else array for array in outputs]), shapes
 
 
 def _require_inside(trace: Trace, x: Any, grad: bool) -> None:

@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 
 import lucid
+from lucid.errors import GradientError
+from lucid.tracer import trace
+from lucid.tracer.subgraph import runner
 
 SHAPES = ((3, 4), (4,), (2, 3, 2), (1, 4), (2, 2))
 
@@ -20,6 +23,11 @@ INPLACE = ("tanh_", "sigmoid_", "neg_", "square_", "relu_", "sin_", "zero_", "ab
 INPLACE_BINARY = ("add_", "sub_", "mul_", "copy_")
 
 
+KINDS = ("compute", "view", "write", "assign", "no_grad", "alias")
+EVERYTHING = (0.3, 0.22, 0.18, 0.2, 0.05, 0.05)
+RECORDED = (0.25, 0.25, 0.2, 0.3, 0.0, 0.0)
+
+
 class Program:
     """One run of a made-up program in one library; the same seed makes the same program in both.
 
@@ -27,10 +35,12 @@ class Program:
         seed: of the program.
         library: lucid or torch.
         steps: how many statements it has.
+        chances: of the kinds of statements.
     """
 
-    def __init__(self, seed: int, library: Any, steps: int) -> None:
+    def __init__(self, seed: int, library: Any, steps: int, chances: tuple[float, ...] = EVERYTHING) -> None:
         self.rng = np.random.default_rng(seed)
+        self.chances = chances
         self.library = library
         self.steps = steps
         self.text: list[str] = []
@@ -74,7 +84,7 @@ class Program:
 
     def step(self) -> None:
         """Makes up a statement and runs it; one that is refused counts, too, and must be refused by both."""
-        kind = str(self.rng.choice(["compute", "view", "write", "assign", "no_grad", "alias"], p=P))
+        kind = str(self.rng.choice(KINDS, p=self.chances))
         self.text.append(f"\n{kind}:")
         seed = int(self.rng.integers(2**40))
         outer, self.rng = self.rng, np.random.default_rng(seed)
@@ -198,9 +208,6 @@ class Program:
             self.new(x.detach())
 
 
-P = (0.3, 0.22, 0.18, 0.2, 0.05, 0.05)
-
-
 def compared(seed: int, steps: int = 12) -> str:
     """Runs a program in both libraries; returns how it went.
 
@@ -231,6 +238,47 @@ def compared(seed: int, steps: int = 12) -> str:
         if g is not None:
             np.testing.assert_allclose(g, other, rtol=1e-8, atol=1e-11, err_msg=f"seed {seed}: gradient\n{text}")
     return "equal"
+
+
+def traced(seed: int, steps: int = 10) -> bool:
+    """Runs a program on copies of inputs, with and without a trace; returns whether the trace accepted it.
+
+    Raises:
+        AssertionError: the graph gives other elements or gradients than the program.
+    """
+    inputs = [lucid.tensor(np.random.default_rng(seed).uniform(-1, 1, shape)) for shape in SHAPES]
+    text: list[list[str]] = []
+
+    def function(*given: Any) -> list[Any]:
+        program = Program(seed, lucid, steps, RECORDED)
+        leaves = [x.detach().requires_grad_() if i < 2 else x for i, x in enumerate(given)]
+        program.tensors = [x.clone() for x in leaves]
+        for _ in range(steps):
+            program.step()
+        text.append(program.text)
+        loss = sum(((x * x).sum() for x in program.tensors), lucid.zeros(()))
+        gradients = lucid.autograd.grad(loss, leaves[:2], allow_unused=True)
+        return [x.detach() for x in program.tensors] + [g for g in gradients if g is not None]
+
+    try:
+        eager = function(*inputs)
+    except GradientError:  # in a trace nothing is overwritten
+        return False
+    graph = trace(function, *inputs)
+    refused = [[line for line in one if line.startswith("refused")] for one in text]
+    if refused[0] != refused[1]:
+        assert any("TraceError" in line for line in refused[1]), f"seed {seed}: {refused}\n{' '.join(text[1])}"
+        return False
+    others = [lucid.tensor(np.random.default_rng(seed + 1).uniform(-1, 1, x.shape)) for x in inputs]
+    for arguments, expected in ((inputs, eager), (others, function(*others))):
+        arrays = [x.numpy() for x in (*arguments, *graph.captured.values())]
+        everything = graph._replace(inputs={**graph.inputs, **{f"c{i}": v for i, v in enumerate(graph.captured)}}, captured={})
+        found = runner(everything)(arrays)
+        for i, (x, y) in enumerate(zip(found, expected, strict=True)):
+            np.testing.assert_allclose(
+                x, y.detach().numpy(), rtol=1e-9, atol=1e-12, err_msg=f"seed {seed}: result {i}\n{' '.join(text[1])}"
+            )
+    return True
 
 
 if __name__ == "__main__":
