@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..tracer.mode import MODE
 from .table import F
 
 if TYPE_CHECKING:
@@ -61,6 +62,15 @@ class Conversions:
     def clone(self) -> Tensor:
         return F["clone"](self)
 
-    def contiguous(self) -> Tensor:
-        """Returns the tensor itself: no op depends on the memory layout."""
-        return self  # type: ignore[return-value]
+    def contiguous(self: Any) -> Tensor:
+        """Returns the tensor itself if its elements lie in order in the memory, else a copy in which they do."""
+        if MODE.get().trace is None:
+            is_part = not self._data.flags.c_contiguous
+        else:  # memory may be laid out otherwise at other sizes
+            node = self._value and self._value.node
+            is_part = node is not None and bool(node.op.view)
+        result: Any = self
+        if is_part:
+            result = F["clone"](self)
+            result._data = np.ascontiguousarray(result._data)
+        return result

@@ -1,4 +1,4 @@
-"""The methods that overwrite a tensor: assignment, ``+=`` and the like, and those whose name ends with an underscore."""
+"""The methods that overwrite a tensor: assignment, ``+=`` and the like, and methods with an underscore at the end."""
 
 from __future__ import annotations
 
@@ -252,7 +252,7 @@ class Writing:
         return same
 
     def index_add_(self: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> Tensor:
-        """Adds ``alpha`` times the slices of `source` at the places that an index tensor names; repeated ones add up."""
+        """Adds ``alpha`` times the slices of `source` at places that an index tensor names; repeated ones add up."""
         scaled = source if _is_one(alpha) else source * alpha
         row, places, tensors = _along(self, dim, index)
         update(row, "add", F["index_add"](scaled, *tensors, index=places, shape=row.shape))

@@ -168,7 +168,7 @@ class Move(NamedTuple):
     """An op that made a view, and which of its results that is."""
 
     node: Node
-    index: int
+    output: int
 
 
 def moves(value: Value | None, sources: Iterable[Value]) -> list[Move] | None:
@@ -187,10 +187,7 @@ def moved(x: Any, path: Sequence[Move]) -> Any:
     """Applies ops to a tensor."""
     for move in path:
         node = move.node
-        if node.op.name == "split_to":
-            x = OPS["slice_at"](x, index=_piece(move))
-        else:
-            x = node.op(x, **node.attrs)
+        x = OPS["slice_at"](x, index=_piece(move)) if node.op.name == "split_to" else node.op(x, **node.attrs)
     return x
 
 
@@ -222,6 +219,6 @@ def replaced(x: Any, path: Sequence[Move], new: Any) -> Any:
 def _piece(move: Move) -> tuple[Any, ...]:
     """Returns the index of a part that a split made."""
     sizes, value = move.node.attrs["sizes"], move.node.inputs[0]
-    start = sum(sizes[1 : move.index], sizes[0]) if move.index else 0
+    start = sum(sizes[1 : move.output], sizes[0]) if move.output else 0
     dim = move.node.attrs.get("dim", 0) % len(value.shape)
-    return (*[slice(None)] * dim, slice(start, start + sizes[move.index]))
+    return (*[slice(None)] * dim, slice(start, start + sizes[move.output]))

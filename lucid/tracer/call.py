@@ -141,6 +141,8 @@ def source_of(op: Op[Any, Any]) -> str:
         >>> print(source_of(OPS["mul"]).split("try:")[0])
         def _call(x, y):
             _grad, _trace = _MODE.get()
+            if _LIVE:
+                _follow((x, y,))
             if _trace is not None and _trace.sizes is not None:
                 return _symbolic(_op, (x, y,), _defaults, _grad, _trace, _as_array)
             _needs = False

@@ -28,12 +28,11 @@ def parsed(index: Any, as_tensor: Callable[[Any], Any]) -> tuple[tuple[Any, ...]
     basic: list[Any] = []
     tensors: list[Any] = []
     for item in index if isinstance(index, tuple) else (index,):
-        if type(item) is int or item is None or item is Ellipsis:
-            basic.append(item)
-        elif type(item) is slice and item.start is item.stop is item.step is None:
+        if item is None or item is Ellipsis or type(item) is int:
             basic.append(item)
         elif isinstance(item, slice):
-            basic.append(slice(*map(_bound, (item.start, item.stop, item.step))))
+            whole_axis = item.start is item.stop is item.step is None
+            basic.append(item if whole_axis else slice(*map(_bound, (item.start, item.stop, item.step))))
         elif isinstance(item, (int, np.integer)) and not isinstance(item, bool):
             basic.append(whole(item))
         elif isinstance(item, (np.ndarray, list, bool)) or hasattr(item, "_leaf_value"):

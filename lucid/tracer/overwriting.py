@@ -1,9 +1,9 @@
 """Overwriting: what ``x[index] = value``, ``x += y`` and methods such as ``x.clamp_()`` do.
 
 - Where nothing is recorded, the elements are overwritten, and that is all.
-- Where gradients are recorded, they are overwritten, too, and the tensor gets a new value in the graph: the result of an
-  op such as ``slice_put``. The op is recorded as if it had copied the tensor; but no gradient needs the old elements,
-  so nothing is copied.
+- Where gradients are recorded, they are overwritten, too, and the tensor gets a new value in the graph: the result of
+  an op such as ``slice_put``. The op is recorded as if it had copied the tensor; but no gradient needs the old
+  elements, so nothing is copied.
 - In a trace, nothing is overwritten: the op runs, and the tensor stands for its result.
 
 If the tensor is a view, its base gets the result of another ``slice_put``, and the views follow: see `aliases`.
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import AxisError, DtypeError, GradientError, ShapeError, TraceError
-from .aliases import follow, moves, moved, part, positions, replaced, take
+from .aliases import follow, moved, moves, part, positions, replaced, take
 from .dim import has_dim
 from .location import user_location
 from .mode import MODE
@@ -220,7 +220,7 @@ def _same(x: Array, y: Array) -> bool:
 
 
 def _needs(inputs: tuple[Any, ...]) -> bool:
-    return any([getattr(x, "_requires_grad", False) for x in inputs])
+    return any(getattr(x, "_requires_grad", False) for x in inputs)
 
 
 def _fitting(x: Any, result: Any, name: str) -> Any:
@@ -345,7 +345,9 @@ def _settle(trace: Trace, x: Any, result: Any) -> None:
     base = base_for(x)
     path = moves(x._value, [base._value])
     if path is None:
-        raise TraceError(f"{user_location()}: a write to a tensor whose memory a graph cannot follow; write to a clone()")
+        raise TraceError(
+            f"{user_location()}: a write to a tensor whose memory a graph cannot follow; write to a clone()"
+        )
     family = base._base
     if type(family) is not Family:
         family = base._base = Family()
@@ -373,8 +375,9 @@ def _placed(base: Any, region: Array, source: Any) -> Value:
 
 def _shaped(value: Value, shape: tuple[int, ...]) -> Value:
     """Records that a value got another shape."""
-    spec, saved = Spec(shape, value.dtype), ({}, (), (value.shape,))
-    return Node(OPS["reshape_to"], (value,), {"shape": shape}, (spec,), True, saved, WRITES.now).value()
+    spec, shapes = Spec(shape, value.dtype), (value.shape,)
+    node = Node(OPS["reshape_to"], (value,), {"shape": shape}, (spec,), True, ({}, (), shapes), WRITES.now)
+    return node.value()
 
 
 def _put(x: Any, source: Any, index: tuple[Any, ...], arrays: Sequence[Array] = ()) -> Value:

@@ -118,7 +118,9 @@ class Program:
             y = self.pick()
             return y.clone() if tuple(y.shape) == tuple(x.shape) else y.sum()
         shape = tuple(x.shape)
-        return self.array(shape[int(self.rng.integers(0, len(shape) + 1)) :]) if r < 0.8 else round(self.rng.random(), 2)
+        return (
+            self.array(shape[int(self.rng.integers(0, len(shape) + 1)) :]) if r < 0.8 else round(self.rng.random(), 2)
+        )
 
     def index(self, x: Any) -> Any:
         items: list[Any] = []
@@ -270,9 +272,10 @@ def traced(seed: int, steps: int = 10) -> bool:
         assert any("TraceError" in line for line in refused[1]), f"seed {seed}: {refused}\n{' '.join(text[1])}"
         return False
     others = [lucid.tensor(np.random.default_rng(seed + 1).uniform(-1, 1, x.shape)) for x in inputs]
+    values = {**graph.inputs, **{f"constant_{i}": value for i, value in enumerate(graph.captured)}}
+    everything = graph._replace(inputs=values, captured={})
     for arguments, expected in ((inputs, eager), (others, function(*others))):
         arrays = [x.numpy() for x in (*arguments, *graph.captured.values())]
-        everything = graph._replace(inputs={**graph.inputs, **{f"c{i}": v for i, v in enumerate(graph.captured)}}, captured={})
         found = runner(everything)(arrays)
         for i, (x, y) in enumerate(zip(found, expected, strict=True)):
             np.testing.assert_allclose(
