@@ -18,6 +18,7 @@ from .tracer.dim import has_dim
 from .tracer.mode import MODE, GradMode
 from .tracer.node import Value
 from .tracer.op import FUNCTIONS, OPS, Array, Op, declare
+from .tracer.overwriting import require_inside
 from .tracer.run import RUN
 from .tracer.writes import LIVE, Family, Written, touch
 
@@ -229,6 +230,9 @@ class Tensor(Methods, Readout, Hookable):
 
     def _assign(self, data: np.ndarray[Any, Any]) -> None:
         """Overwrites the elements in place; a backward pass that needs the old ones then raises an error."""
+        trace = MODE.get().trace
+        if trace is not None:
+            require_inside(trace, self)
         np.copyto(self._data, data)
         touch(self)
 
@@ -240,6 +244,9 @@ class Parameter(Tensor):
 
     def __init__(self, data: Tensor | np.ndarray[Any, Any], requires_grad: bool = True) -> None:
         super().__init__(data._data if isinstance(data, Tensor) else np.asarray(data), requires_grad)
+        trace = MODE.get().trace
+        if trace is not None and isinstance(data, Tensor) and trace.makes(data):
+            trace.made.add(self._leaf_value())
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"

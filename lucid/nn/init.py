@@ -10,7 +10,6 @@ import numpy as np
 from ..errors import ShapeError
 from ..ops.random import normal, uniform
 from ..tensor import Tensor
-from ..tracer.writes import touch
 
 __all__ = [
     "calculate_gain",
@@ -58,8 +57,7 @@ def constant_(tensor: Tensor, val: float) -> Tensor:
     >>> nn.init.constant_(lucid.zeros(2), 0.3)
     tensor([0.3, 0.3])
     """
-    tensor._data.fill(val)
-    touch(tensor)
+    tensor._assign(np.asarray(val, tensor.dtype))
     return tensor
 
 

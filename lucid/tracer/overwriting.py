@@ -21,13 +21,13 @@ from ..errors import AxisError, DtypeError, GradientError, ShapeError, TraceErro
 from .aliases import follow, moved, moves, part, positions, replaced, take
 from .dim import has_dim
 from .location import user_location
-from .mode import MODE
+from .mode import MODE, Mode
 from .node import FREED, Node, Spec, Value
 from .op import FUNCTIONS, OPS
 from .trace import Trace
 from .writes import CUT, LIVE, WRITES, Family, base_for, touch, written_of
 
-__all__ = ["assign", "detached", "given", "reshaped", "update"]
+__all__ = ["assign", "detached", "given", "require_inside", "reshaped", "update"]
 
 Array = np.ndarray[Any, Any]
 
@@ -35,7 +35,10 @@ _KINDS = "biuf"
 """The kinds of dtypes; a result fits into a tensor whose kind is no earlier one."""
 
 
-_COPIED = frozenset({"div", "maximum", "minimum", "normalized", "ordered", "pow"})
+_COPIED = frozenset(
+    {"band_scan", "class_losses", "ctc_paths", "div", "gru", "lstm", "maximum", "minimum", "normalized", "ordered"}
+    | {"pow", "rnn", "scan"}
+)
 """The ops that keep their results for the gradient, where PyTorch's do not, so that PyTorch's may be overwritten."""
 
 
@@ -51,7 +54,7 @@ def update(x: Any, name: str, *args: Any, **options: Any) -> Any:
     if LIVE:
         follow((x, *args))
     if mode.trace is not None:
-        _require_inside(mode.trace, x, mode.grad)
+        _require_recordable(mode.trace, x, mode.grad)
         _settle(mode.trace, x, _fitting(x, function(x, *args, **options), name))
         return x
     _require_writable(x)
@@ -90,7 +93,7 @@ def assign(x: Any, index: tuple[Any, ...], tensors: tuple[Any, ...], value: Any)
     if LIVE:
         follow((x, value))
     if mode.trace is not None:
-        _require_inside(mode.trace, x, mode.grad)
+        _require_recordable(mode.trace, x, mode.grad)
         if getattr(value, "_base", None) is not None and not tensors and _ends(x, index, value):
             return x
         if len(getattr(value, "shape", ())) > 0:
@@ -102,7 +105,7 @@ def assign(x: Any, index: tuple[Any, ...], tensors: tuple[Any, ...], value: Any)
     data = x._data
     if not data.flags.writeable:
         _require_writable(x)
-    needs = mode.grad and (x._requires_grad or getattr(value, "_requires_grad", False))
+    needs = mode.grad and data.dtype.kind == "f" and (x._requires_grad or getattr(value, "_requires_grad", False))
     if needs:
         _require_graph(x)
     plain = getattr(value, "_data", value)
@@ -146,12 +149,19 @@ def reshaped(x: Any, name: str, *args: Any) -> Any:
     if LIVE:
         follow((x,))
     if mode.trace is not None:
-        _require_inside(mode.trace, x, mode.grad)
-    elif mode.grad and x._requires_grad:
+        _require_recordable(mode.trace, x, mode.grad)
+    elif mode.grad:
         _require_graph(x)
+    elif x._requires_grad and _is_leaf(x):
+        x._replace(FUNCTIONS[name](x, *args)._data)
+        return x
     base = x._base
-    view = FUNCTIONS[name](x, *args)
-    x._data, x._value = view._data, view._value if view._requires_grad or mode.trace is not None else None
+    token = MODE.set(Mode(True, mode.trace))
+    try:
+        view = FUNCTIONS[name](x, *args)
+    finally:
+        MODE.reset(token)
+    x._data, x._value = view._data, view._value
     if mode.trace is not None and hasattr(x, "_shape"):
         x._shape = view._shape
     if type(base) is Family:
@@ -165,7 +175,7 @@ def detached(x: Any) -> Any:
     if x._base is not None and type(x._base) is not Family:
         raise GradientError("Can't detach views in-place; use detach() instead")
     if mode.trace is not None:
-        _require_inside(mode.trace, x, True)
+        _require_recordable(mode.trace, x, True)
         _settle(mode.trace, x, OPS["clone"](OPS["detach"](x)))
         return x
     x._value, x._requires_grad = None, False
@@ -284,7 +294,7 @@ def _release(node: Node, data: Array) -> None:
         node.saved = kept, tuple([array.copy() if array is data else array for array in outputs]), shapes
 
 
-def _require_inside(trace: Trace, x: Any, grad: bool) -> None:
+def require_inside(trace: Trace, x: Any) -> None:
     """Checks that a tensor was made inside of a trace, so that a write to it changes nothing else."""
     base = base_for(x)
     if base is CUT or not trace.makes(x) or not trace.makes(base):
@@ -293,6 +303,12 @@ def _require_inside(trace: Trace, x: Any, grad: bool) -> None:
             "a buffer, which a graph cannot change; write to a copy, x = x.clone(), or compute a new tensor, "
             "x = x + y, and return it"
         )
+
+
+def _require_recordable(trace: Trace, x: Any, grad: bool) -> None:
+    """Checks that a trace can record a write to a tensor."""
+    require_inside(trace, x)
+    base = base_for(x)
     if (x._requires_grad or base._requires_grad) and (x.is_leaf or base.is_leaf):
         _require_graph(x)
     if not grad and base._requires_grad:
