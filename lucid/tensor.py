@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, NoReturn, ParamSpec, overload
+from typing import Any, ClassVar, ParamSpec, overload
 
 import numpy as np
 
@@ -13,15 +13,17 @@ from .errors import DtypeError, GradientError
 from .hookable import Hookable
 from .methods import Methods
 from .readout import Readout
+from .tracer.aliases import follow
 from .tracer.backward import backward as _backward
 from .tracer.dim import has_dim
 from .tracer.mode import MODE, GradMode
 from .tracer.node import Value
 from .tracer.op import FUNCTIONS, OPS, Array, Op, declare
+from .tracer.overwriting import require_inside
 from .tracer.run import RUN
-from .tracer.writes import WRITES, Written
+from .tracer.writes import LIVE, Family, Written, touch
 
-__all__ = ["Parameter", "Tensor", "as_tensor", "from_numpy", "op", "tensor", "touch"]
+__all__ = ["Parameter", "Tensor", "as_tensor", "from_numpy", "op", "tensor"]
 
 P = ParamSpec("P")
 
@@ -35,8 +37,10 @@ class Tensor(Methods, Readout, Hookable):
         grad: the gradient that `backward` accumulated, or None.
     """
 
-    __slots__ = ("__weakref__", "_axes", "_data", "_requires_grad", "_value", "_written", "grad")
+    __slots__ = ("__weakref__", "_axes", "_base", "_data", "_requires_grad", "_value", "_written", "grad")
 
+    _base: Tensor | Family | None
+    """Of a view: the tensor whose memory it shares, or `CUT`. Otherwise, its family, if a graph recorded a write."""
     _written: Written
     """Its memory as one that was overwritten; set by the first write, since most tensors never see one."""
     _axes: tuple[str, ...]
@@ -50,6 +54,7 @@ class Tensor(Methods, Readout, Hookable):
         self._value: Value | None = None
         self._requires_grad = False
         self.grad: Tensor | None = None
+        self._base = None
         if requires_grad:
             self.requires_grad = True
 
@@ -73,6 +78,8 @@ class Tensor(Methods, Readout, Hookable):
     @property
     def requires_grad(self) -> bool:
         """Whether gradients are recorded for it. Set it on leaves only; the dtype must be floating-point."""
+        if LIVE:
+            follow((self,))
         return self._requires_grad
 
     @requires_grad.setter
@@ -87,14 +94,11 @@ class Tensor(Methods, Readout, Hookable):
             self._value.requires_grad = bool(flag)
             self._value.leaf = weakref.ref(self)
 
-    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
-        """Sets `requires_grad` and returns the tensor itself."""
-        self.requires_grad = requires_grad
-        return self
-
     @property
     def is_leaf(self) -> bool:
         """Whether no recorded op computed it."""
+        if LIVE:
+            follow((self,))
         return self._value is None or self._value.is_leaf or not self._requires_grad
 
     @property
@@ -131,12 +135,6 @@ class Tensor(Methods, Readout, Hookable):
 
     __hash__ = object.__hash__
 
-    def __setitem__(self, index: Any, value: Any) -> NoReturn:
-        raise TypeError(
-            "a Tensor's elements cannot be assigned, since the graph would not record it; build the result with "
-            "lucid.where, lucid.cat or lucid.stack, or fill a NumPy array first and wrap it with lucid.tensor"
-        )
-
     # --- gradients
 
     def backward(
@@ -159,7 +157,7 @@ class Tensor(Methods, Readout, Hookable):
             >>> w.grad
             tensor([2., 4.])
         """
-        if not self._requires_grad:
+        if not self.requires_grad:
             raise GradientError("backward: this tensor was not computed from any tensor that requires gradients")
         retain = create_graph if retain_graph is None else retain_graph
         first = initial_gradient(self, gradient)
@@ -194,10 +192,12 @@ class Tensor(Methods, Readout, Hookable):
 
     # --- internals
 
+    _follow = staticmethod(follow)
+
     @staticmethod
     def _wrap(data: np.ndarray[Any, Any], value: Value | None = None) -> Tensor:
         result = object.__new__(Tensor)  # every op ends here, and a call of __init__ costs more than its body
-        result._data, result.grad = data, None
+        result._data, result.grad, result._base = data, None, None
         result._value = value
         result._requires_grad = value is not None and value.requires_grad
         return result
@@ -226,13 +226,16 @@ class Tensor(Methods, Readout, Hookable):
     def _replace(self, data: np.ndarray[Any, Any]) -> None:
         """Replaces the data, possibly with another dtype. Graphs recorded before no longer reach the tensor."""
         touch(self)
-        before, self._data, self._value = self._value, data, None
+        before, self._data, self._value, self._base = self._value, data, None, None
         if before is not None:
             before.leaf = None
             self._leaf_value().hooks = before.hooks
 
     def _assign(self, data: np.ndarray[Any, Any]) -> None:
         """Overwrites the elements in place; a backward pass that needs the old ones then raises an error."""
+        trace = MODE.get().trace
+        if trace is not None:
+            require_inside(trace, self)
         np.copyto(self._data, data)
         touch(self)
 
@@ -244,25 +247,12 @@ class Parameter(Tensor):
 
     def __init__(self, data: Tensor | np.ndarray[Any, Any], requires_grad: bool = True) -> None:
         super().__init__(data._data if isinstance(data, Tensor) else np.asarray(data), requires_grad)
+        trace = MODE.get().trace
+        if trace is not None and isinstance(data, Tensor) and trace.makes(data):
+            trace.made.add(self._leaf_value())
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
-
-
-def touch(*tensors: Tensor) -> None:
-    """Marks the elements of tensors as overwritten in place, also for graphs that know them by other tensors."""
-    memory = []
-    for tensor in tensors:
-        if tensor._value is not None:
-            tensor._value.version += 1
-        try:
-            written = tensor._written
-        except AttributeError:
-            written = None
-        if written is None or written.data() is not tensor._data:
-            written = tensor._written = WRITES.of(tensor._data)
-        memory.append(written)
-    WRITES.add(memory)
 
 
 def _rebuilt(kind: type[Tensor], data: np.ndarray[Any, Any], requires_grad: bool, grad: Tensor | None) -> Tensor:
@@ -300,10 +290,15 @@ def initial_gradient(output: Tensor, gradient: Tensor | None) -> Tensor:
 def op(forward: Callable[P, Array], /) -> Op[P, Tensor]: ...
 @overload
 def op(
-    *, no_gradient: str | None = None, no_export: str | None = None
+    *, no_gradient: str | None = None, no_export: str | None = None, view: bool | str = False
 ) -> Callable[[Callable[P, Array]], Op[P, Tensor]]: ...
 def op(
-    forward: Callable[P, Array] | None = None, /, *, no_gradient: str | None = None, no_export: str | None = None
+    forward: Callable[P, Array] | None = None,
+    /,
+    *,
+    no_gradient: str | None = None,
+    no_export: str | None = None,
+    view: bool | str = False,
 ) -> Any:
     """Declares an op: makes a NumPy function callable on Tensors, with a gradient rule to be added by `vjp`.
 
@@ -313,6 +308,8 @@ def op(
     Args:
         no_gradient: why the op has no gradient, if it has none.
         no_export: why the op cannot be exported, if it cannot.
+        view: whether its results are parts of its first input, in the same memory, so that a write to one changes the
+            other, too; "maybe" if they may be copies as well.
 
     Example:
         >>> @lucid.op
@@ -327,8 +324,8 @@ def op(
         tensor([12.])
     """
     if forward is None:
-        return lambda forward: declare(forward, Tensor, no_gradient=no_gradient, no_export=no_export)
-    return declare(forward, Tensor, no_gradient=no_gradient, no_export=no_export)
+        return lambda forward: declare(forward, Tensor, no_gradient=no_gradient, no_export=no_export, view=view)
+    return declare(forward, Tensor, no_gradient=no_gradient, no_export=no_export, view=view)
 
 
 # --- creating tensors
@@ -355,17 +352,17 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, *, device:
                 [3., 4.]])
     """
     require_cpu(device)
+    trace = MODE.get().trace
     if isinstance(data, Tensor):
-        trace = MODE.get().trace
         if trace is not None and trace.owner(data) is not None:
             copied: Tensor = OPS["detach"](data)
             if dtype is not None:
                 copied = OPS["astype"](copied, dtype=np.dtype(dtype))
             return copied.requires_grad_() if requires_grad else copied
         data = data._data
-    elif (trace := MODE.get().trace) is not None and trace.sizes is not None and has_dim(data):
-        made = _of_sizes(data, dtype)
-        return made.requires_grad_() if requires_grad else made
+    elif trace is not None and trace.sizes is not None and has_dim(data):
+        filled = _of_sizes(data, dtype)
+        return filled.requires_grad_() if requires_grad else filled
     try:
         array = np.array(data, dtype=dtype)
     except (ValueError, TypeError) as error:
@@ -374,7 +371,10 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, *, device:
         array = array.astype(np.float32)
     if array.dtype.kind not in "fiub":
         raise DtypeError(f"tensor: elements must be numbers or bools; got {array.dtype}")
-    return Tensor(array, requires_grad)
+    made = Tensor(array, requires_grad)
+    if trace is not None:
+        trace.made.add(made._leaf_value())
+    return made
 
 
 def _brings_array(data: Any) -> bool:
@@ -426,3 +426,6 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
     if not isinstance(array, np.ndarray):
         raise TypeError(f"from_numpy: expected a NumPy array; got {type(array).__name__}")
     return as_tensor(array)
+
+
+Tensor._converted = staticmethod(as_tensor)

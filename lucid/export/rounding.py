@@ -42,9 +42,9 @@ def _named(names: str) -> frozenset[str]:
 
 _EXACT = _named(
     "abs amax amin bitwise_and bitwise_not bitwise_or bitwise_xor ceil clip clone concat count detach expand_to fill "
-    "flip floor gather_at hardtanh index_at less_one_at maximum minimum neg nonzero ordered pad_with permute relu "
-    "reshape_to reverse_sequence rint scatter_at sign size slice_add slice_at split_to squeeze take_rows tile_by tril "
-    "triu trunc unsqueeze where windows"
+    "flip floor gather_at hardtanh index_at index_put less_one_at maximum minimum neg nonzero ordered pad_with permute "
+    "relu reshape_to reverse_sequence rint scatter_at sign size slice_add slice_at slice_put split_to squeeze "
+    "take_rows tile_by tril triu trunc unsqueeze where windows"
 )
 """Ops that round nothing."""
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 __all__ = ["Absent"]
 
 _INSTEAD = {
-    "data": "x.detach() shares the elements; lucid.nn.init and optimizers change those of a parameter",
     "grad_fn": "its repr names the op that made it, and x.is_leaf says whether there was one",
     "type": "x.dtype is the dtype, and x.to(dtype) converts",
 }
@@ -25,7 +24,7 @@ class Absent:
             hint = _INSTEAD.get(name)
             plain: Any = name[:-1]
             if hint is None and name.endswith("_") and not name.startswith("_") and hasattr(type(self), plain):
-                hint = f"tensors are not changed in place, since a graph would not record it; write x = x.{plain}(...)"
+                hint = f"write x.copy_(x.{plain}(...))"
             raise AttributeError(
                 f"{type(self).__name__!r} object has no attribute {name!r}" + (f": {hint}" if hint else "")
             )

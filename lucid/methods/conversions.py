@@ -8,6 +8,7 @@ import numpy as np
 
 from ..devices import CPU
 from ..devices import device as Device
+from ..tracer.mode import MODE
 from .table import F
 
 if TYPE_CHECKING:
@@ -90,6 +91,15 @@ class Conversions:
         """Returns the tensor itself: no other device reads its memory."""
         return self  # type: ignore[return-value]
 
-    def contiguous(self) -> Tensor:
-        """Returns the tensor itself: no op depends on the memory layout."""
-        return self  # type: ignore[return-value]
+    def contiguous(self: Any) -> Tensor:
+        """Returns the tensor itself if its elements lie in order in the memory, else a copy in which they do."""
+        if MODE.get().trace is None:
+            is_part = not self._data.flags.c_contiguous
+        else:  # memory may be laid out otherwise at other sizes
+            node = self._value and self._value.node
+            is_part = node is not None and bool(node.op.view)
+        result: Any = self
+        if is_part:
+            result = F["clone"](self)
+            result._data = np.ascontiguousarray(result._data)
+        return result

@@ -8,7 +8,8 @@ from ..devices import require_cpu
 from ..errors import AxisError, ShapeError
 from ..ops.creation import zeros
 from ..ops.embedding import embedding
-from ..tensor import Parameter, Tensor, touch
+from ..tensor import Parameter, Tensor
+from ..tracer.writes import touch
 from . import init
 from .module import Module
 

@@ -22,7 +22,7 @@ from .shape import permute, reshape_to, squeeze, transpose, unsqueeze
 __all__ = ["conv1d"]
 
 
-@op
+@op(view=True)
 def windows(x: Array, /, size: int, stride: int, dilation: int) -> Array:
     """Extracts the windows under the kernel, as a view: (N, C, L) becomes (N, C, size, T)."""
     view = np.lib.stride_tricks.sliding_window_view(x, dilation * (size - 1) + 1, axis=2)

@@ -30,7 +30,7 @@ def _(g: Tensor) -> Any:
     return g
 
 
-@op(no_gradient="it cuts the gradient, on purpose")
+@op(no_gradient="it cuts the gradient, on purpose", view=True)
 def detach(x: Array, /) -> Array:
     """Returns the same elements, detached from the graph: no gradient flows through it.
 

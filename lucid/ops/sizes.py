@@ -331,6 +331,25 @@ def _(x: Shape, *indices: Shape, index: Any, dtypes: Sequence[Any]) -> Shape:
     return _indexed(x, index, indices, [dtype.kind == "b" for dtype in dtypes[1:]])
 
 
+@rule("slice_put")
+def _(x: Shape, value: Shape, index: Any) -> Shape:
+    _spreads(value, _indexed(x, index, [], []))
+    return x
+
+
+@rule("index_put")
+def _(x: Shape, value: Shape, *indices: Shape, index: Any, dtypes: Sequence[Any]) -> Shape:
+    _spreads(value, _indexed(x, index, indices, [dtype.kind == "b" for dtype in dtypes[2:]]))
+    return x
+
+
+def _spreads(x: Shape, wanted: Shape) -> None:
+    """Demands that a shape broadcasts to another one, as far as that is known."""
+    for n, m in zip(reversed(x), reversed(wanted), strict=False):
+        if m is not None and (concrete(n) != 1 or type(n) is Dim):
+            equal(n, m if concrete(m) == concrete(n) else 1)
+
+
 def _indexed(x: Shape, index: Any, tensors: Sequence[Shape], masks: Sequence[bool]) -> Shape:
     """Returns the shape of ``x[index]``, by NumPy's rules."""
     given = iter(zip(tensors, masks, strict=True))

@@ -20,7 +20,7 @@ from .described import described
 from .mode import MODE
 from .node import Node, Spec, Value
 from .symbolic import call_symbolic
-from .writes import WRITES
+from .writes import CUT, LIVE, WRITES
 
 if TYPE_CHECKING:
     from .op import Op
@@ -34,6 +34,8 @@ _NUMBERS = (bool, int, float)
 _CALL = """\
 def _call({parameters}):
     _grad, _trace = _MODE.get()
+    if _LIVE:
+        _follow({inputs})
     if _trace is not None and _trace.sizes is not None:
         return _symbolic(_op, {inputs}, {attrs}, _grad, _trace, _as_array)
     _needs = False
@@ -49,11 +51,14 @@ def _call({parameters}):
     _needs = {needs}
     if _trace is None and not _needs:
         if _type(_result) is _tuple:
-            return _tuple([_Tensor._wrap(_part) for _part in _result])
+            _tensors = _tuple([_Tensor._wrap(_part) for _part in _result])
+{link_all}
+            return _tensors
         _tensor = _new(_Tensor)
         _tensor._data = _result
         _tensor._requires_grad = False
-        _tensor._value = _tensor.grad = None
+        _tensor._value = _tensor.grad = _tensor._base = None
+{link}
         return _tensor
     if _trace is None:
 {edges}
@@ -63,7 +68,9 @@ def _call({parameters}):
     if _needs:
 {keep}
         _saved = (_kept, {out}, {shapes})
-    return _recorded(_op, {values}, {attrs}, _result, _saved, _trace)
+    _tensors = _recorded(_op, {values}, {attrs}, _result, _saved, _trace)
+{link_recorded}
+    return _tensors
 """
 """Names with a leading underscore belong to the template; all others are inputs and attributes."""
 
@@ -75,6 +82,9 @@ if _isinstance({x}, _Tensor):
 else:
     {array}
 """
+
+_SHARES = "_result.base is {array} or _result.base is {array}.base is not None"
+"""Whether a result is a view of an array, where it may be a copy."""
 
 _EDGE = "({x}._value or {x}._leaf_value()) if _isinstance({x}, _Tensor) and {x}._requires_grad else _number({x})"
 """Outside a trace, a node's inputs are values that gradients flow to, numbers, or None for everything else."""
@@ -103,7 +113,12 @@ def call_of(op: Op[Any, Any]) -> Callable[..., Any]:
         "_ERRORS": (ValueError, IndexError, TypeError),
         **{f"_{builtin.__name__}": builtin for builtin in (enumerate, isinstance, tuple, type)},
         "_MODE": MODE,
+        "_LIVE": LIVE,
+        "_CUT": CUT,
+        "_follow": op.tensor._follow,
+        "_link": _link,
         "_as_array": _as_array,
+        "_asarray": np.asarray,
         "_as_arrays": _as_arrays,
         "_number": _number,
         "_captured": _captured,
@@ -126,6 +141,8 @@ def source_of(op: Op[Any, Any]) -> str:
         >>> print(source_of(OPS["mul"]).split("try:")[0])
         def _call(x, y):
             _grad, _trace = _MODE.get()
+            if _LIVE:
+                _follow((x, y,))
             if _trace is not None and _trace.sizes is not None:
                 return _symbolic(_op, (x, y,), _defaults, _grad, _trace, _as_array)
             _needs = False
@@ -168,6 +185,19 @@ def source_of(op: Op[Any, Any]) -> str:
             keep.append(f"_kept.update(_enumerate(_arrays, {len(fixed)}))")
         arrays.append("*_arrays")
         values.append("*_values")
+    link = link_all = link_recorded = ""
+    if op.view:
+        # A view knows the tensor that it is a part of; `base_for` finds the one at the end of the chain.
+        x = op.inputs[0]
+        take[0] += f"    {x} = _Tensor(_asarray({arrays[0]}))\n"
+        link_recorded = f"_link(_tensors, {x})"
+        # What has no gradient, as what `detach` returns, is a view in a trace alone.
+        if op.no_gradient is None:
+            link = f"_tensor._base = {x} if _grad else _CUT"
+            link_all = f"_link(_tensors, {x} if _grad else _CUT)"
+        if op.view == "maybe":
+            shares = f"if {_SHARES.format(array=arrays[0])}:"
+            link, link_recorded = f"{shares}\n    {link}", f"{shares}\n    {link_recorded}"
     return _CALL.format(
         parameters=", ".join(_parameters(op, fixed)),
         take=_block(take, 1),
@@ -182,6 +212,9 @@ def source_of(op: Op[Any, Any]) -> str:
         out="(_result if _type(_result) is _tuple else (_result,))" if op.keeps_out else "()",
         shapes=_row(shapes) if op.keeps_shapes else "()",
         values=_row(values),
+        link=_block([link], 2),
+        link_all=_block([link_all], 3),
+        link_recorded=_block([link_recorded], 1),
     )
 
 
@@ -244,6 +277,11 @@ def _captured(op: Op[Any, Any], x: Any, trace: Trace) -> Any:
     return trace.value_of(x if isinstance(x, op.tensor) else op.tensor(np.asarray(x)))
 
 
+def _link(results: Any, base: Any) -> None:
+    for result in results if type(results) is tuple else (results,):
+        result._base = base
+
+
 def _recorded(
     op: Op[Any, Any],
     inputs: tuple[Any, ...],
@@ -272,7 +310,7 @@ def _recorded(
         shape, dtype = spec = _spec((result.shape, result.dtype))
         node = Node(op, inputs, attrs, (spec,), needs, saved, stamp)
         results = object.__new__(op.tensor)
-        results._data, results.grad = result, None
+        results._data, results.grad, results._base = result, None, None
         results._requires_grad = needs = needs and dtype.kind == "f"
         results._value = Value(shape, dtype, needs, node)
     if trace is not None:
