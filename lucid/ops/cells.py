@@ -83,7 +83,8 @@ def lstm_cell(
     h' = σ(o) tanh(c')
 
     Shape:
-        x: (N, I); h, c: (N, H); weight_ih: (4H, I); weight_hh: (4H, H); bias_ih, bias_hh: (4H,) or None.
+        x: (N, I); h: (N, H), or (N, P) if h' is projected; c: (N, H); weight_ih: (4H, I); weight_hh: (4H, H) or
+        (4H, P); bias_ih, bias_hh: (4H,) or None.
         The result: h' and c', (N, H); and, for the gradient, σ(i), σ(f), tanh(g), σ(o), (N, 4H).
     """
     gates = _product(x, weight_ih, bias_ih)
@@ -221,9 +222,9 @@ class _Functions(NamedTuple):
     zeros_like: Callable[..., Any]
 
 
-_OPS: tuple[Any, ...] = (concat, gt, matmul, split_to, sum_to, tanh, weight_gradient)
-_ON_TENSORS = _Functions(*_OPS, zeros_like)
-_ON_ARRAYS = _Functions(*(op.forward for op in _OPS), np.zeros_like)
+_OPS: dict[str, Any] = {op.name: op for op in (concat, gt, matmul, split_to, sum_to, tanh, weight_gradient)}
+_ON_TENSORS = _Functions(**_OPS, zeros_like=zeros_like)
+_ON_ARRAYS = _Functions(**{name: op.forward for name, op in _OPS.items()}, zeros_like=np.zeros_like)
 
 
 def _by(formula: Callable[..., Any], *operands: Any) -> Any:
