@@ -12,7 +12,6 @@ from lucid import nn
 from lucid.autograd import gradcheck, gradgradcheck
 from lucid.export import to_onnx
 from lucid.runtime import Session
-from tests.tiers import thinned
 
 T, N, F, H, P = 5, 4, 3, 4, 2
 LENGTHS = [3, 5, 1, 4]
@@ -70,7 +69,8 @@ def test_it_is_the_loop_of_the_definition():
     np.testing.assert_allclose(c_n[0].detach().numpy(), c.detach().numpy(), atol=1e-14)
 
 
-@pytest.mark.parametrize("packed", thinned([True, False], 2))
+@pytest.mark.slow
+@pytest.mark.parametrize("packed", [True, False])
 def test_gradients_of_both_orders(packed):
     model = nn.LSTM(2, 3, proj_size=2, dtype="float64")
     names = [name for name, _ in model.named_parameters()]
