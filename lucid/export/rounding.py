@@ -245,7 +245,8 @@ def _weight(name: str, x: Any) -> float:
     """Returns how many units an operand is moved by, for an op that computes in many steps."""
     width = max(np.shape(x), default=1)
     # A weight is read at every step: its own noise stands for that of the sums over its rows.
-    is_weight = np.ndim(x) == 2 and name.partition("_")[0] in ("rnn", "lstm", "gru")
+    layer, _, rest = name.partition("_")
+    is_weight = np.ndim(x) == 2 and layer in ("rnn", "lstm", "gru") and rest != "cell"
     return float(np.shape(x)[-1] if is_weight else _UNITS * np.sqrt(width))
 
 

@@ -46,6 +46,7 @@ class RNNBase(Module):
         batch_first: whether input and output are (N, T, *) instead of (T, N, *).
         dropout: the probability of zeroing an output of any layer but the last, in training.
         bidirectional: whether each layer runs in both directions, D = 2 of them, instead of D = 1.
+        proj_size: the size P to which an LSTM projects h; 0 for no projection.
         device: "cpu".
         dtype: the dtype of the parameters.
 
@@ -66,6 +67,7 @@ class RNNBase(Module):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        proj_size: int = 0,
         *,
         device: Any = None,
         dtype: Any = None,
@@ -77,6 +79,13 @@ class RNNBase(Module):
             raise ValueError(f"{name}: mode must be one of {', '.join(map(repr, _GATES))}; got {mode!r}")
         check_sizes(name, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         check_flags(name, bias=bias, batch_first=batch_first, bidirectional=bidirectional)
+        if proj_size != 0:
+            check_sizes(name, proj_size=proj_size)
+            if mode != "LSTM" or proj_size >= hidden_size:
+                raise ValueError(
+                    f"{name}: proj_size is for LSTM, and smaller than hidden_size; got proj_size={proj_size}, "
+                    f"hidden_size={hidden_size}"
+                )
         if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout <= 1:
             raise ValueError(f"{name}: dropout must be a probability in [0, 1]; got {dropout!r}")
         if dropout > 0 and num_layers == 1:
@@ -93,13 +102,16 @@ class RNNBase(Module):
         self.batch_first = batch_first
         self.dropout = float(dropout)
         self.bidirectional = bidirectional
-        rows = _GATES[mode] * hidden_size
+        self.proj_size = proj_size
+        rows, size = _GATES[mode] * hidden_size, proj_size or hidden_size
         for k in range(num_layers):
-            features = input_size if k == 0 else hidden_size * len(self._directions)
+            features = input_size if k == 0 else size * len(self._directions)
             for direction in self._directions:
-                shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, features), "weight_hh": (rows, hidden_size)}
+                shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, features), "weight_hh": (rows, size)}
                 if bias:
                     shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+                if proj_size:
+                    shapes["weight_hr"] = (proj_size, hidden_size)
                 for what, shape in shapes.items():
                     self.register_parameter(f"{what}_l{k}{direction}", Parameter(zeros(*shape, dtype=dtype)))
         self.reset_parameters()
@@ -108,6 +120,17 @@ class RNNBase(Module):
     def _directions(self) -> tuple[str, ...]:
         """What the names of the parameters of each direction end with."""
         return ("", "_reverse") if self.bidirectional else ("",)
+
+    @property
+    def all_weights(self) -> list[list[Parameter]]:
+        """The parameters of each direction of each layer: W_ih, W_hh, b_ih, b_hh, W_hr, as far as there are such."""
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
+        ends = [f"_l{k}{direction}" for k in range(self.num_layers) for direction in self._directions]
+        own: Any = self._parameters
+        return [[own[name + end] for name in names if name + end in own] for end in ends]
+
+    def flatten_parameters(self) -> None:
+        """Does nothing: in PyTorch it joins the parameters in memory for cuDNN."""
 
     def reset_parameters(self) -> None:
         """Reinitializes all parameters from U(-1/√H, 1/√H)."""
@@ -197,17 +220,21 @@ class RNNBase(Module):
     def _initial_states(self, hx: Any, x: Tensor, batched: bool) -> list[State]:
         """Returns the initial state of each layer."""
         if self.mode != "LSTM":
-            return list(zip(self._initial_state("hx", hx, x, batched)))
+            return list(zip(self._initial_state("hx", hx, x, batched, "hidden_size")))
         if hx is None:
             return [(None, None)] * self.num_layers
         if not isinstance(hx, (tuple, list)) or len(hx) != 2:
             got = f"{len(hx)} parts" if isinstance(hx, (tuple, list)) else type(hx).__name__
             raise TypeError(f"{type(self).__name__}: hx must be a tuple (h_0, c_0) or None; got {got}")
-        parts = [self._initial_state(name, part, x, batched) for name, part in zip(("h_0", "c_0"), hx, strict=True)]
+        sizes = ("proj_size" if self.proj_size else "hidden_size", "hidden_size")
+        parts = [
+            self._initial_state(name, part, x, batched, size)
+            for name, part, size in zip(("h_0", "c_0"), hx, sizes, strict=True)
+        ]
         return list(zip(*parts, strict=True))
 
-    def _initial_state(self, what: str, hx: Any, x: Tensor, batched: bool) -> list[Tensor | None]:
-        """Returns one part of the initial state of each layer, (D, N, H), or None for zeros."""
+    def _initial_state(self, what: str, hx: Any, x: Tensor, batched: bool, size: str) -> list[Tensor | None]:
+        """Returns one part of the initial state of each layer, (D, N, H) or (D, N, P), or None for zeros."""
         if hx is None:
             return [None] * self.num_layers
         name = type(self).__name__
@@ -215,25 +242,27 @@ class RNNBase(Module):
             raise TypeError(f"{name}: {what} must be a Tensor or None; got {type(hx).__name__}")
         if hx.dtype != x.dtype:
             raise DtypeError(f"{name}: {what} has dtype {hx.dtype}, but input has {x.dtype}")
-        directions, batch, hidden = len(self._directions), x.shape[1], self.hidden_size
+        directions, batch, hidden = len(self._directions), x.shape[1], getattr(self, size)
         count, leading = self.num_layers * directions, "num_layers * 2" if self.bidirectional else "num_layers"
         if not batched:
             if hx.shape != (count, hidden):
-                raise ShapeError(f"{name}: {what} must be {(count, hidden)} ({leading}, hidden_size); got {hx.shape}")
+                raise ShapeError(f"{name}: {what} must be {(count, hidden)} ({leading}, {size}); got {hx.shape}")
             hx = unsqueeze(hx, 1)
         elif hx.ndim == 2 and not self.bidirectional:
             if hx.shape != (batch, hidden):
-                raise ShapeError(f"{name}: a 2-D {what} must be {(batch, hidden)} (batch, hidden_size); got {hx.shape}")
+                raise ShapeError(f"{name}: a 2-D {what} must be {(batch, hidden)} (batch, {size}); got {hx.shape}")
             return [unsqueeze(hx, 0), *[None] * (count - 1)]
         elif hx.shape != (count, batch, hidden):
             raise ShapeError(
-                f"{name}: {what} must be {(count, batch, hidden)} ({leading}, batch, hidden_size); got {hx.shape}"
+                f"{name}: {what} must be {(count, batch, hidden)} ({leading}, batch, {size}); got {hx.shape}"
             )
         return [hx] if count == directions else list(split(hx, directions))
 
     def extra_repr(self) -> str:
         parts = [f"{self.input_size}, {self.hidden_size}"]
         defaults = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
+        if self.proj_size:
+            defaults = {"proj_size": 0, **defaults}
         parts += [
             f"{name}={getattr(self, name)}" for name, default in defaults.items() if getattr(self, name) != default
         ]

@@ -28,6 +28,7 @@ from . import (  # noqa: F401 - some only register ops
     select,
     shape,
 )
+from . import cells as _cells  # noqa: F401
 from . import cross_entropy as _cross_entropy  # noqa: F401
 from . import einsum as _einsum
 from . import embedding as _embedding  # noqa: F401

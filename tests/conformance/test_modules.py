@@ -35,10 +35,6 @@ def name_of(info: Any) -> str:
     return info.module_cls.__name__
 
 
-def refused_by_design(options: dict[str, Any]) -> bool:
-    return bool(options.get("proj_size"))
-
-
 def tensors(tree: Any, kind: type) -> list[Any]:
     return [leaf for leaf in leaves(tree) if isinstance(leaf, kind)]
 
@@ -109,8 +105,6 @@ def test_values_and_gradients(dtype):
                 info, device="cpu", dtype=getattr(torch, dtype), requires_grad=True, training=training
             )
             for sample in samples:
-                if refused_by_design(sample.constructor_input.kwargs):
-                    continue
                 try:
                     difference = difference_of(info, sample, dtype, training)
                 except ForeignError:

@@ -74,7 +74,7 @@ def test_one_layer_is_one_operator(layer):
 
 
 @each_lowering
-@pytest.mark.parametrize("with_state", [True, False])
+@pytest.mark.parametrize("with_state", thinned([True, False], 2))
 @pytest.mark.parametrize(
     ("layers", "bias", "batch_first"), thinned([(2, False, True), (1, True, False), (3, True, True)], 3, arguments=3)
 )
@@ -244,7 +244,7 @@ def loss_of(model, lengths):
 
 
 @pytest.mark.parametrize("lowering", thinned(["auto", *LOWERINGS], 5))
-@pytest.mark.parametrize("lengths", [True, False])
+@pytest.mark.parametrize("lengths", thinned([True, False], 2))
 @each_layer
 def test_loss_with_gradients(layer, lengths, lowering):
     inputs = [lucid.randn(T, N, F), *[lucid.tensor(LENGTHS)] * lengths]
@@ -273,7 +273,7 @@ def test_batches_are_separable(layer):
     assert exported.separation is not None
 
 
-@each_layer
+@pytest.mark.parametrize("layer", thinned(LAYERS, 3))
 def test_compiled(layer):
     model = made(layer, 2).eval()
     compiled = compile(model)

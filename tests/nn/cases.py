@@ -100,6 +100,7 @@ CASES = [
         axes=(0, 1),
         note="bidirectional",
     ),
+    LayerCase(nn.LSTM, (2, 3), {"proj_size": 2}, (X,), axes=(0, 1), note="projected"),
     LayerCase(nn.GRU, (2, 3), {}, (X,), axes=(0, 1)),
     LayerCase(nn.GRU, (2, 3, 2), {}, (X, STATE), axes=(0, 1), note="with a state"),
     LayerCase(nn.GRU, (2, 3), {"batch_first": True, "bias": False}, (X,), axes=(0, 1), note="batch first"),

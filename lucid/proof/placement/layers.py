@@ -83,6 +83,21 @@ def _(step: Step) -> Placement:
     return placement
 
 
+@places("rnn_cell")
+def _(step: Step) -> list[Placement]:
+    return _cell(step, 2)
+
+
+@places("gru_cell")
+def _(step: Step) -> list[Placement]:
+    return _cell(step, 2)
+
+
+@places("lstm_cell")
+def _(step: Step) -> list[Placement]:
+    return _cell(step, 3)
+
+
 @places("rnn")
 def _(step: Step) -> list[Placement]:
     return _layer(step, (0, 1), (1, 1), lengths=6, results=(1, 1))
@@ -173,6 +188,14 @@ def _layer(step: Step, *axes: tuple[int, int], lengths: int, results: tuple[int,
     _require_batch(step, *axes, (lengths, 0))
     step.require_replicated(*range(len(axes), lengths))
     return [Placement("shard", axis) for axis in results]
+
+
+def _cell(step: Step, moving: int) -> list[Placement]:
+    """Returns the placements of a cell, which computes each row of its first inputs by itself."""
+    step.require_plain()
+    step.require_replicated(*range(moving, len(step.placements)))
+    step.require(step.ndim == 2, *[step.placements[i][:2] == ("shard", 0) for i in range(moving)])
+    return [Placement("shard", 0, step.order(*range(moving)))] * len(step.node.outputs)
 
 
 def _gradient(step: Step, incoming: int, *axes: tuple[int, int], weight: int) -> list[Any]:

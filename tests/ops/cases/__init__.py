@@ -37,6 +37,7 @@ ELSEWHERE: dict[str, str] = {
     **dict.fromkeys(("rnn", "rnn_backward"), "tests/nn/test_rnn.py"),
     **dict.fromkeys(("lstm", "lstm_backward", "lstm_tangent"), "tests/nn/test_lstm_gru.py"),
     **dict.fromkeys(("gru", "gru_backward", "gru_tangent"), "tests/nn/test_lstm_gru.py"),
+    **dict.fromkeys(("rnn_cell", "lstm_cell", "gru_cell"), "tests/nn/test_cells.py"),
     "scan": "tests/ops/test_scan.py",
     **dict.fromkeys(
         ("uniform", "normal", "integers", "permutation", "bernoulli", "bernoulli_like", "multinomial"),
