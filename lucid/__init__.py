@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as _np
 
 from . import accelerator, autograd, backends, cuda, errors, ops, tracer
+from .absent import absence_of as _absence_of
 from .autograd import grad
 from .backends import use_deterministic_algorithms
 from .devices import device, get_default_device, set_default_device
@@ -254,7 +255,7 @@ if not TYPE_CHECKING:
             if name == part or name in names:
                 module = importlib.import_module(f"{__name__}.{part}")
                 return module if name == part else getattr(module, name)
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise _absence_of(__name__, name)
 
 
 def __dir__() -> list[str]:
