@@ -11,25 +11,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as _np
 
-from . import accelerator, autograd, backends, cuda, errors, ops, tracer
+from . import autograd, errors, ops, tracer
+from .absent import absence_of as _absence_of
 from .autograd import grad
-from .backends import use_deterministic_algorithms
 from .devices import device, get_default_device, set_default_device
 from .malloc import keep_pages as _keep_pages
 from .ops import *
 from .ops.generator import Generator
 from .tensor import Parameter, Tensor, as_tensor, from_numpy, op, tensor
-from .threads import get_num_threads, set_num_threads
 from .tracer import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 
 if TYPE_CHECKING:
+    from . import accelerator, backends, cuda, data, export, nn, optim, runtime, utils
     from . import checkpoint as checkpoint
-    from . import data, export, nn, optim, runtime, utils
     from . import io as io
+    from .backends import use_deterministic_algorithms
     from .checkpoint import load_checkpoint, save_checkpoint
     from .io import load, save
     from .runtime import compile as compile
     from .runtime import compile_backward as compile_backward
+    from .threads import get_num_threads, set_num_threads
 
 __all__ = [
     "Generator",
@@ -234,13 +235,17 @@ short, int, long, bool = int16, int32, int64, bool_
 _keep_pages()
 
 _LAZY = {
+    "accelerator": (),
+    "backends": ("use_deterministic_algorithms",),
     "checkpoint": ("load_checkpoint", "save_checkpoint"),
+    "cuda": (),
     "data": (),
     "export": (),
     "io": ("load", "save"),
     "nn": (),
     "optim": (),
     "runtime": ("compile", "compile_backward"),
+    "threads": ("get_num_threads", "set_num_threads"),
     "utils": (),
 }
 """The parts that are loaded on first use, and the names that `lucid` re-exports from each."""
@@ -254,7 +259,7 @@ if not TYPE_CHECKING:
             if name == part or name in names:
                 module = importlib.import_module(f"{__name__}.{part}")
                 return module if name == part else getattr(module, name)
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise _absence_of(__name__, name)
 
 
 def __dir__() -> list[str]:

@@ -1,5 +1,8 @@
 """Datasets, and loaders that iterate over them in batches (torch.utils.data)."""
 
+from typing import TYPE_CHECKING
+
+from ..absent import absent_from
 from .collate import default_collate, default_convert, pad_collate
 from .dataset import ConcatDataset, Dataset, IterableDataset, Subset, TensorDataset, random_split
 from .loader import DataLoader
@@ -32,3 +35,7 @@ __all__ = [
     "pad_collate",
     "random_split",
 ]
+
+# Type checkers would assume that every name exists.
+if not TYPE_CHECKING:
+    __getattr__ = absent_from(__name__)

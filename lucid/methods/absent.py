@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from ..absent import hint_for
+
 __all__ = ["Absent"]
 
 _INSTEAD = {
@@ -21,10 +23,12 @@ class Absent:
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> NoReturn:
-            hint = _INSTEAD.get(name)
+            hint = _INSTEAD.get(name) or hint_for("lucid.tensor", name)
             plain: Any = name[:-1]
             if hint is None and name.endswith("_") and not name.startswith("_") and hasattr(type(self), plain):
                 hint = f"write x.copy_(x.{plain}(...))"
             raise AttributeError(
-                f"{type(self).__name__!r} object has no attribute {name!r}" + (f": {hint}" if hint else "")
+                f"{type(self).__name__!r} object has no attribute {name!r}" + (f": {hint}" if hint else ""),
+                name=name,
+                obj=self,
             )

@@ -1,5 +1,8 @@
 """Stateless functions (torch.nn.functional)."""
 
+from typing import TYPE_CHECKING
+
+from ..absent import absent_from
 from ..ops.activation import elu, gelu, glu, hardtanh, leaky_relu, logsigmoid, relu6, silu, softplus
 from ..ops.attention import scaled_dot_product_attention
 from ..ops.conv import conv1d
@@ -59,3 +62,7 @@ __all__ = [
     "softplus",
     "tanh",
 ]
+
+# Type checkers would assume that every name exists.
+if not TYPE_CHECKING:
+    __getattr__ = absent_from(__name__)

@@ -387,6 +387,13 @@ def _note(module: Module, name: str) -> None:
 
 
 _INSTEAD = {
+    "bfloat16": "NumPy has none; write model.half() or model.float()",
+    "get_buffer": "write dict(model.named_buffers())[name]",
+    "load": "write model.load_state_dict(lucid.load(path))",
+    "register_module": "write model.add_module(name, module)",
+    "save": "write lucid.save(model.state_dict(), path)",
+    "share_memory": "lucid trains in one process; lucid.compile_backward(model) uses all cores",
+    "type": "write model.to(dtype)",
     "compile": "lucid.compile(model) runs it in onnxruntime",
     "fit": "write the loop: loss = ...; loss.backward(); optimizer.step()",
     "predict": "call the model: model(x)",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,11 @@ __all__ = ["CURRENT", "Generator", "default_generator", "integer_below", "numpy_
 
 _SEED = 67280421310721
 """PyTorch's seed of a generator that was given none."""
+
+
+def _drawn_seed() -> int:
+    """Returns a seed that the operating system draws."""
+    return int.from_bytes(os.urandom(8), "little") >> 1
 
 
 class Generator:
@@ -57,7 +62,7 @@ class Generator:
 
     def seed(self) -> int:
         """Starts anew from a seed that the operating system draws, and returns it."""
-        seed = secrets.randbits(63)
+        seed = _drawn_seed()
         self.manual_seed(seed)
         return seed
 
@@ -104,7 +109,7 @@ def _reseed(generator: np.random.Generator, seed: Any) -> None:
 
 
 _default = Generator()
-_default._seed = secrets.randbits(63)
+_default._seed = _drawn_seed()
 
 CURRENT: ContextVar[Generator] = ContextVar("lucid.generator", default=_default)
 """The generator of all functions that are given none. A worker of a loader has its own."""

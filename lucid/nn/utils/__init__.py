@@ -1,7 +1,14 @@
 """Helpers for modules: gradient clipping, parameters as a vector, sequences of different lengths."""
 
+from typing import TYPE_CHECKING
+
+from ...absent import absent_from
 from . import rnn
 from .clip_grad import clip_grad_norm_, clip_grad_value_
 from .vector import parameters_to_vector, vector_to_parameters
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "rnn", "vector_to_parameters"]
+
+# Type checkers would assume that every name exists.
+if not TYPE_CHECKING:
+    __getattr__ = absent_from(__name__)

@@ -1,5 +1,8 @@
 """Learning rate schedulers (torch.optim.lr_scheduler)."""
 
+from typing import TYPE_CHECKING
+
+from ...absent import absent_from
 from .cosine import CosineAnnealingLR, CosineAnnealingWarmRestarts
 from .decay import ConstantLR, ExponentialLR, LambdaLR, LinearLR, MultiStepLR, StepLR
 from .one_cycle import OneCycleLR
@@ -21,3 +24,7 @@ __all__ = [
     "SequentialLR",
     "StepLR",
 ]
+
+# Type checkers would assume that every name exists.
+if not TYPE_CHECKING:
+    __getattr__ = absent_from(__name__)
