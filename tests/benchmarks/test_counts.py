@@ -53,7 +53,7 @@ MODULES_BESIDE_LUCID = 4
 
 # Parts of lucid that load at first use, and how many of its modules `import lucid` may load, at about 0.2 ms each.
 LATER = {"checkpoint", "cli", "data", "export", "files", "io", "nn", "optim", "runtime"}
-MODULES_OF_LUCID = 71
+MODULES_OF_LUCID = 75
 
 CALLS = {"CALL", "CALL_FUNCTION", "CALL_METHOD", "CALL_KW", "CALL_FUNCTION_KW", "CALL_FUNCTION_EX"}
 
