@@ -52,6 +52,8 @@ HEAVY = {"onnx", "onnx_ir", "onnxruntime", "matplotlib", "tqdm", "safetensors", 
 MODULES_BESIDE_LUCID = 4
 
 # Parts of lucid that load at first use, and how many of its modules `import lucid` may load, at about 0.2 ms each.
+LATER = {"accelerator", "backends", "checkpoint", "cli", "cuda", "data", "export", "files", "io", "nn", "optim"}
+LATER |= {"runtime", "structure", "threads", "utils"}
 MODULES_OF_LUCID = 78
 
 CALLS = {"CALL", "CALL_FUNCTION", "CALL_METHOD", "CALL_KW", "CALL_FUNCTION_KW", "CALL_FUNCTION_EX"}
