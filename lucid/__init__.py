@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as _np
 
 from . import autograd, errors, ops, tracer
+from .absent import absence_of as _absence_of
 from .autograd import grad
+from .devices import device, get_default_device, set_default_device
 from .kinds import (
     BoolTensor,
     ByteTensor,
@@ -26,25 +28,29 @@ from .kinds import (
 )
 from .malloc import keep_pages as _keep_pages
 from .ops import *
+from .ops.generator import Generator
 from .shape import Size
 from .tensor import Parameter, Tensor, as_tensor, from_numpy, op, tensor
 from .tracer import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .tracer.promotion import promote_types, result_type
 
 if TYPE_CHECKING:
+    from . import accelerator, backends, cuda, data, distributions, export, nn, optim, runtime, utils
     from . import checkpoint as checkpoint
-    from . import data, distributions, export, nn, optim, runtime
     from . import io as io
+    from .backends import use_deterministic_algorithms
     from .checkpoint import load_checkpoint, save_checkpoint
     from .io import load, save
     from .runtime import compile as compile
     from .runtime import compile_backward as compile_backward
+    from .threads import get_num_threads, set_num_threads
 
 __all__ = [
     "BoolTensor",
     "ByteTensor",
     "DoubleTensor",
     "FloatTensor",
+    "Generator",
     "HalfTensor",
     "IntTensor",
     "LongTensor",
@@ -52,50 +58,239 @@ __all__ = [
     "ShortTensor",
     "Size",
     "Tensor",
+    "abs",
+    "accelerator",
+    "acos",
+    "add",
+    "addmm",
+    "all",
+    "allclose",
+    "amax",
+    "amin",
+    "any",
+    "arange",
+    "argmax",
+    "argmin",
+    "argsort",
     "as_tensor",
+    "asin",
+    "astype",
+    "atan",
+    "atan2",
     "autograd",
+    "backends",
+    "bernoulli",
+    "bincount",
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
+    "bmm",
     "bool_",
+    "broadcast_to",
+    "cat",
+    "ceil",
+    "chunk",
+    "clamp",
+    "clip",
+    "clone",
+    "concat",
+    "cos",
+    "cosh",
+    "count_nonzero",
+    "cuda",
+    "cummax",
+    "cumprod",
+    "cumsum",
     "data",
+    "detach",
+    "device",
+    "diag",
+    "diagonal",
+    "diff",
     "distributions",
+    "div",
+    "dot",
     "e",
+    "einsum",
+    "empty",
+    "empty_like",
     "enable_grad",
+    "eq",
+    "equal",
+    "erf",
     "errors",
+    "exp",
+    "expand",
+    "expm1",
     "export",
+    "eye",
     "finfo",
+    "flatten",
+    "flip",
     "float16",
     "float32",
     "float64",
+    "floor",
+    "floor_divide",
+    "fmod",
+    "frac",
     "from_numpy",
+    "full",
+    "full_like",
+    "gather",
+    "ge",
+    "get_default_device",
+    "get_num_threads",
+    "get_rng_state",
+    "getitem",
     "grad",
+    "gt",
+    "hstack",
+    "hypot",
     "iinfo",
+    "index_add",
+    "index_fill",
+    "index_select",
     "inf",
     "inference_mode",
+    "initial_seed",
     "int8",
     "int16",
     "int32",
     "int64",
     "is_grad_enabled",
     "is_tensor",
+    "isclose",
+    "isfinite",
+    "isin",
+    "isinf",
+    "isnan",
+    "le",
+    "linspace",
     "load",
     "load_checkpoint",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "log_softmax",
+    "logaddexp",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "logsumexp",
+    "lt",
+    "manual_seed",
+    "masked_fill",
+    "masked_select",
+    "matmul",
+    "max",
+    "maximum",
+    "mean",
+    "median",
+    "meshgrid",
+    "min",
+    "minimum",
+    "mm",
+    "movedim",
+    "mul",
+    "multinomial",
+    "mv",
     "nan",
+    "narrow",
+    "ne",
+    "neg",
     "nn",
     "no_grad",
+    "nonzero",
+    "norm",
+    "normal",
+    "ones",
+    "ones_like",
     "op",
     "ops",
     "optim",
+    "outer",
+    "permute",
     "pi",
+    "pow",
+    "prod",
     "promote_types",
+    "quantile",
+    "rand",
+    "rand_like",
+    "randint",
+    "randn",
+    "randn_like",
+    "randperm",
+    "ravel",
+    "reciprocal",
+    "relu",
+    "remainder",
+    "repeat_interleave",
+    "reshape",
     "result_type",
+    "roll",
+    "round",
+    "rsqrt",
     "runtime",
     "save",
     "save_checkpoint",
+    "scatter",
+    "scatter_add",
+    "searchsorted",
+    "select",
+    "set_default_device",
     "set_grad_enabled",
+    "set_num_threads",
+    "set_rng_state",
+    "sigmoid",
+    "sign",
+    "sin",
+    "sinh",
+    "softmax",
+    "sort",
+    "split",
+    "sqrt",
+    "square",
+    "squeeze",
+    "stack",
+    "std",
+    "sub",
+    "sum",
+    "swapaxes",
+    "swapdims",
+    "t",
+    "take",
+    "take_along_dim",
+    "tan",
+    "tanh",
     "tensor",
+    "tensordot",
+    "tile",
+    "topk",
+    "trace",
     "tracer",
+    "transpose",
+    "tril",
+    "triu",
+    "trunc",
     "uint8",
+    "unbind",
+    "unflatten",
+    "unique",
+    "unique_consecutive",
+    "unsqueeze",
+    "use_deterministic_algorithms",
+    "utils",
+    "var",
+    "vstack",
+    "where",
+    "zeros",
+    "zeros_like",
 ]
-__all__ += ops.__all__
 
 __version__ = "0.1.0"
 
@@ -118,7 +313,10 @@ short, int, long, bool = int16, int32, int64, bool_
 _keep_pages()
 
 _LAZY = {
+    "accelerator": (),
+    "backends": ("use_deterministic_algorithms",),
     "checkpoint": ("load_checkpoint", "save_checkpoint"),
+    "cuda": (),
     "data": (),
     "distributions": (),
     "export": (),
@@ -126,16 +324,21 @@ _LAZY = {
     "nn": (),
     "optim": (),
     "runtime": ("compile", "compile_backward"),
+    "threads": ("get_num_threads", "set_num_threads"),
+    "utils": (),
 }
 """The parts that are loaded on first use, and the names that `lucid` re-exports from each."""
 
 
-def __getattr__(name: str) -> Any:
-    for part, names in _LAZY.items():
-        if name == part or name in names:
-            module = importlib.import_module(f"{__name__}.{part}")
-            return module if name == part else getattr(module, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# Type checkers would assume that every name exists.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        for part, names in _LAZY.items():
+            if name == part or name in names:
+                module = importlib.import_module(f"{__name__}.{part}")
+                return module if name == part else getattr(module, name)
+        raise _absence_of(__name__, name)
 
 
 def __dir__() -> list[str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .absent import absent_from
 from .errors import GradientError
 from .tensor import Tensor, around, initial_gradient
 from .tracer.backward import backward
@@ -290,3 +291,8 @@ def _differences(
 
 def _place(flat: int, shape: tuple[int, ...]) -> str:
     return ", ".join(str(int(n)) for n in np.unravel_index(flat, shape)) if shape else ""
+
+
+# Type checkers would assume that every name exists.
+if not TYPE_CHECKING:
+    __getattr__ = absent_from(__name__)

@@ -13,16 +13,13 @@ import numpy as np
 from .errors import FileError, LucidError, StateDictError
 from .io import open_file, write
 from .ops.random import get_rng_state, set_rng_state
-from .tensor import Tensor, around
+from .structure import MALFORMED, decode, encode
 
 __all__ = ["load_checkpoint", "save_checkpoint"]
 
 _FORMAT = "lucid_checkpoint"
 _VERSION = 2
 """Version 1 had no digest."""
-
-_WRONG = (AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
-"""What an entry of the wrong type or the wrong form leads to."""
 
 
 def save_checkpoint(path: str | os.PathLike[str], *, random_state: bool = True, **parts: Any) -> None:
@@ -57,10 +54,10 @@ def save_checkpoint(path: str | os.PathLike[str], *, random_state: bool = True, 
     for name, part in parts.items():
         stateful = hasattr(part, "state_dict")
         kind = "parts" if stateful else "values"
-        state[kind][name] = _encode(part.state_dict() if stateful else part, name, arrays)
+        state[kind][name] = encode(part.state_dict() if stateful else part, name, arrays, "save_checkpoint")
     # After the parts: a loader that has not started draws its seed when asked for its state.
     if random_state:
-        state["random"] = _encode(get_rng_state(), "random", arrays)
+        state["random"] = encode(get_rng_state(), "random", arrays, "save_checkpoint")
     write(arrays, path, {_FORMAT: json.dumps(state)})
 
 
@@ -93,12 +90,12 @@ def load_checkpoint(path: str | os.PathLike[str], *, random_state: bool = True, 
             raise FileError(f"{file} is a checkpoint of version {version}; this lucid reads version {_VERSION} and 1")
         if version != 1 and contents.digest is None:
             raise FileError(f"{file} was altered after lucid wrote it: a checkpoint has a digest, and it has none")
-        saved = {name: _decode(entry, arrays) for name, entry in state["parts"].items()}
-        values = {name: _decode(entry, arrays) for name, entry in state["values"].items()}
-        random = _decode(state["random"], arrays) if "random" in state else None
+        saved = {name: decode(entry, arrays) for name, entry in state["parts"].items()}
+        values = {name: decode(entry, arrays) for name, entry in state["values"].items()}
+        random = decode(state["random"], arrays) if "random" in state else None
     except FileError:
         raise
-    except _WRONG as error:
+    except MALFORMED as error:
         raise FileError(f"{file} is damaged: its state does not fit its tensors ({error!r})") from error
     for name, part in parts.items():
         if not hasattr(part, "load_state_dict"):
@@ -118,7 +115,7 @@ def _load(parts: Mapping[str, Any], saved: Mapping[str, Any], random: Any, file:
         if random is not None:
             try:
                 set_rng_state(random)
-            except _WRONG as error:
+            except MALFORMED as error:
                 raise FileError(f"{file} is damaged: its random state is none ({error!r})") from error
             random = get_rng_state()
         before = copies
@@ -142,50 +139,5 @@ def _load(parts: Mapping[str, Any], saved: Mapping[str, Any], random: Any, file:
 def _copied(name: str, state: Any) -> Any:
     """Returns a copy of a state that shares no memory with it."""
     arrays: dict[str, np.ndarray[Any, Any]] = {}
-    encoded = _encode(state, name, arrays)
-    return _decode(encoded, {key: array.copy() for key, array in arrays.items()})
-
-
-def _encode(value: Any, path: str, arrays: dict[str, np.ndarray[Any, Any]]) -> Any:
-    """Encodes a value as JSON; tensors and arrays go into `arrays`, named after their path."""
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, (Tensor, np.ndarray)):
-        name = path
-        while name in arrays:
-            name += "_"
-        arrays[name] = value._data if isinstance(value, Tensor) else value
-        return {"tensor" if isinstance(value, Tensor) else "array": name}
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, list):
-        return [_encode(item, f"{path}.{i}", arrays) for i, item in enumerate(value)]
-    if isinstance(value, tuple):
-        return {"tuple": [_encode(item, f"{path}.{i}", arrays) for i, item in enumerate(value)]}
-    if isinstance(value, Mapping):
-        for key in value:
-            if not isinstance(key, (str, int)):
-                raise TypeError(f"save_checkpoint: {path} has the key {key!r}; keys must be strings or integers")
-        return {"dict": [[key, _encode(item, f"{path}.{key}", arrays)] for key, item in value.items()]}
-    raise TypeError(
-        f"save_checkpoint: {path} is {type(value).__name__}; a checkpoint holds numbers, strings, tensors, and lists, "
-        "tuples and dicts of them"
-    )
-
-
-def _decode(entry: Any, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Any:
-    """Decodes an entry that `_encode` made."""
-    if isinstance(entry, list):
-        return [_decode(item, arrays) for item in entry]
-    if not isinstance(entry, dict):
-        return entry
-    ((kind, content),) = entry.items()
-    if kind == "tensor":
-        return around(arrays[content])
-    if kind == "array":
-        return arrays[content]
-    if kind == "tuple":
-        return tuple(_decode(item, arrays) for item in content)
-    if kind == "dict":
-        return {key: _decode(item, arrays) for key, item in content}
-    raise ValueError(f"unknown entry {kind!r}")
+    encoded = encode(state, name, arrays, "load_checkpoint")
+    return decode(encoded, {key: array.copy() for key, array in arrays.items()})

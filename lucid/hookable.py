@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .errors import GradientError
+from .tracer.aliases import follow
 from .tracer.hooks import Handle
 from .tracer.node import Value
+from .tracer.writes import LIVE
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -44,6 +46,8 @@ class Hookable:
             >>> w.grad
             tensor([10., 10.])
         """
+        if LIVE:
+            follow((self,))
         if not self._requires_grad:
             raise GradientError("register_hook: this tensor requires no gradient, so the hook would never be called")
         return (self._value or self._leaf_value()).hook_table().add(hook)
@@ -62,6 +66,8 @@ class Hookable:
             >>> y.grad
             tensor([12.])
         """
+        if LIVE:
+            follow((self,))
         if not self._requires_grad:
             raise GradientError("retain_grad: this tensor requires no gradient")
         if self._value is not None and not self._value.is_leaf:

@@ -10,15 +10,20 @@ import errno
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import sha256
-from typing import Any, NamedTuple
+from io import TextIOBase
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 
+from .devices import require_cpu
 from .errors import DtypeError, FileError
 from .files import atomic_write
-from .tensor import Tensor, around
+from .structure import MALFORMED, array_of, decode, encode
+from .tensor import around
 
 __all__ = ["Contents", "load", "open_file", "read", "save", "write"]
 
@@ -29,6 +34,9 @@ _BLANK = "0" * 64
 
 _SHARED = "lucid.shared"
 """The key of the names in the metadata that stand for the tensor of another name, as JSON."""
+
+_STRUCTURE = "lucid.structure"
+"""The key of the structure in the metadata, as JSON."""
 
 _DTYPES = {
     "BOOL": "?",
@@ -46,56 +54,84 @@ _DTYPES = {
 }
 
 
-def save(
-    state_dict: Mapping[str, Any], path: str | os.PathLike[str], *, metadata: Mapping[str, str] | None = None
-) -> None:
-    """Writes tensors to a safetensors file with a digest, atomically.
+def save(obj: Any, f: str | os.PathLike[str] | BinaryIO, *, metadata: Mapping[str, str] | None = None) -> None:
+    """Writes tensors, or any nesting of them with numbers and strings, to a safetensors file (torch.save).
 
-    A tensor that stands under several names, as a tied weight, is stored once, under the first of them; `load` gives it
-    back under each, with memory of its own. Other readers find the first name alone. Tensors that share memory in part,
-    as views do, are written one by one.
+    A file is written atomically, with a digest. The tensors of a flat dict, such as a state dict, keep their names. In
+    anything else they are named after their place, as in "optimizer.state.0.momentum", and the structure stands beside
+    them, in the metadata, as JSON: nothing is pickled.
+
+    A tensor that stands in several places, as a tied weight, is stored once, under the first of them; `load` gives it
+    back in each, with memory of its own. Other readers find the first name alone. Tensors that share memory in part, as
+    views do, are written one by one. Gradients, and whether they are required, are not saved.
 
     Args:
-        state_dict: Tensors or NumPy arrays by name, such as ``model.state_dict()``.
-        path: the file; an existing one is replaced.
+        obj: tensors, arrays, numbers, strings, bools, None, dtypes, and lists, tuples and dicts of them. Arrays and
+            tensors of other libraries are saved as tensors.
+        f: the file, an existing one is replaced; or a file object that is open for writing bytes, such as `io.BytesIO`.
         metadata: strings to store with them, see `lucid.io.read`.
 
     Raises:
-        TypeError: an entry is not a tensor, or a name or an entry of the metadata is not a string.
+        TypeError: it contains something else, or the file object is for text.
         DtypeError: the format, or lucid, does not support the dtype.
         FileNotFoundError: the folder does not exist.
 
     Source: https://huggingface.co/docs/safetensors
 
     Example:
-        >>> import os, tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = os.path.join(folder, "weights.safetensors")
-        ...     lucid.save({"w": lucid.tensor([1.0, 2.0])}, path)
-        ...     lucid.load(path)
-        {'w': tensor([1., 2.])}
+        >>> import io
+        >>> buffer = io.BytesIO()
+        >>> lucid.save({"epoch": 3, "model": {"w": lucid.tensor([1.0, 2.0])}}, buffer)
+        >>> start = buffer.seek(0)
+        >>> lucid.load(buffer)
+        {'epoch': 3, 'model': {'w': tensor([1., 2.])}}
     """
-    if not isinstance(state_dict, Mapping):
-        raise TypeError(f"save: expected a mapping from names to tensors; got {type(state_dict).__name__}")
-    write({name: _array_of(name, value) for name, value in state_dict.items()}, path, metadata or {})
+    texts = dict(metadata or {})
+    if _STRUCTURE in texts:
+        raise ValueError(f"save: lucid's own metadata is stored as {_STRUCTURE!r}; choose another key")
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    if isinstance(obj, Mapping) and all(isinstance(key, str) and array_of(obj[key]) is not None for key in obj):
+        arrays = {key: cast(Any, array_of(value)) for key, value in obj.items()}
+        if isinstance(obj, OrderedDict):
+            texts[_STRUCTURE] = json.dumps({"ordered": [[name, {"tensor": name}] for name in arrays]})
+    else:
+        texts[_STRUCTURE] = json.dumps(encode(obj, "", arrays, "save"))
+    write(arrays, f, texts)
 
 
-def load(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """Reads the tensors of a safetensors file. bfloat16, which NumPy lacks, becomes float32.
+def load(f: str | os.PathLike[str] | BinaryIO, map_location: Any = None, *, weights_only: bool = True) -> Any:
+    """Reads what `save` wrote (torch.load). Of the safetensors file of another writer it gives the tensors by name;
+    bfloat16, which NumPy lacks, becomes float32.
 
     A file that lucid wrote is checked against its digest, which covers all of it. A file of another writer has no
     digest: damage to its elements is not found.
 
+    Args:
+        f: the file, or a file object that is open for reading bytes.
+        map_location: "cpu", or what maps other devices to it; has no effect.
+        weights_only: has no effect: no file holds any code.
+
     Raises:
         FileNotFoundError: there is no such file.
-        FileError: it is truncated or not a safetensors file, or was altered after lucid wrote it.
+        FileError: it is truncated or not a safetensors file, or was altered after lucid wrote it. For a file of
+            ``torch.save`` the message has the line that converts it.
         DtypeError: it has tensors of a dtype that NumPy lacks.
+        RuntimeUnavailableError: `map_location` is not the CPU.
     """
-    return {name: around(array) for name, array in read(path)[0].items()}
+    for place in map_location.values() if isinstance(map_location, Mapping) else (map_location,):
+        if not callable(place):
+            require_cpu(place)
+    contents = open_file(f)
+    if contents.structure is None:
+        return {name: around(array) for name, array in contents.arrays.items()}
+    try:
+        return decode(json.loads(contents.structure), contents.arrays)
+    except MALFORMED as error:
+        raise FileError(f"{_name(f)} is damaged: its structure does not fit its tensors ({error!r})") from error
 
 
 def write(
-    arrays: Mapping[str, np.ndarray[Any, Any]], path: str | os.PathLike[str], metadata: Mapping[str, str]
+    arrays: Mapping[str, np.ndarray[Any, Any]], f: str | os.PathLike[str] | BinaryIO, metadata: Mapping[str, str]
 ) -> None:
     """Writes arrays and metadata to a safetensors file; raises what `save` raises."""
     from safetensors.numpy import save as serialize
@@ -133,7 +169,7 @@ def write(
     hasher = sha256(header)
     hasher.update(data[start:])
     at = _place(header)
-    with atomic_write(path) as file:
+    with _opened(f) as file:
         file.write(header[:at] + hasher.hexdigest().encode() + header[at + len(_BLANK) :])
         file.write(data[start:])
 
@@ -145,25 +181,33 @@ class Contents(NamedTuple):
         arrays: the arrays by name.
         metadata: the texts stored with them.
         digest: the digest that was checked; None if the file has none.
+        structure: what the arrays are part of, as JSON; None if they stand for themselves.
     """
 
     arrays: dict[str, np.ndarray[Any, Any]]
     metadata: dict[str, str]
     digest: str | None
+    structure: str | None
 
 
-def read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, str]]:
+def read(f: str | os.PathLike[str] | BinaryIO) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, str]]:
     """Reads the arrays and the metadata of a safetensors file; raises what `load` raises."""
-    contents = open_file(path)
+    contents = open_file(f)
     return contents.arrays, contents.metadata
 
 
-def open_file(path: str | os.PathLike[str]) -> Contents:
+def open_file(f: str | os.PathLike[str] | BinaryIO) -> Contents:
     """Reads a safetensors file, and checks its digest if it has one; raises what `load` raises."""
     from safetensors import SafetensorError, deserialize
 
-    name = os.fspath(path)
-    data = _bytes(path)
+    name = _name(f)
+    data = _bytes(f)
+    if _is_pickled(data):
+        raise FileError(
+            f"{name} was written by torch.save, which pickles, and lucid runs no code of a file; where PyTorch is "
+            f"installed, this line converts it: import lucid, torch; lucid.save(torch.load({name!r}, "
+            f"map_location='cpu'), {os.path.splitext(name)[0] + '.safetensors'!r})"
+        )
     try:
         entries = dict(deserialize(data))  # type: ignore[no-untyped-call]
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
@@ -191,18 +235,46 @@ def open_file(path: str | os.PathLike[str]) -> Contents:
             arrays[key] = arrays[other].copy()
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise FileError(f"{name} is damaged: its names of shared tensors make no sense ({error!r})") from error
-    return Contents(arrays, metadata, digest)
+    return Contents(arrays, metadata, digest, metadata.pop(_STRUCTURE, None))
 
 
-def _bytes(path: str | os.PathLike[str]) -> bytes:
-    """Reads a plain file; one that never ends, such as a pipe or a device, is refused."""
-    status = os.stat(path)
+def _name(f: Any) -> str:
+    return str(getattr(f, "name", "the buffer") if hasattr(f, "read") else os.fspath(f))
+
+
+@contextmanager
+def _opened(f: Any) -> Iterator[BinaryIO]:
+    """Opens a file for writing; a file object is open."""
+    if not hasattr(f, "write"):
+        with atomic_write(f) as file:
+            yield file
+        return
+    if isinstance(f, TextIOBase):
+        raise TypeError("save: the file object is for text; open it for bytes, with mode 'wb'")
+    yield f
+
+
+def _bytes(f: Any) -> bytes:
+    """Reads a file object to its end, or a plain file; one that never ends, such as a pipe or a device, is refused."""
+    if hasattr(f, "read"):
+        data = f.read()
+        if not isinstance(data, bytes):
+            raise TypeError("load: the file object is for text; open it for bytes, with mode 'rb'")
+        return data
+    status = os.stat(f)
     if stat.S_ISDIR(status.st_mode):
-        raise IsADirectoryError(errno.EISDIR, "it is a folder", os.fspath(path))
+        raise IsADirectoryError(errno.EISDIR, "it is a folder", os.fspath(f))
     if not stat.S_ISREG(status.st_mode):
-        raise FileError(f"{os.fspath(path)} is a pipe, a device or a socket, not a file")
-    with open(path, "rb") as file:
+        raise FileError(f"{os.fspath(f)} is a pipe, a device or a socket, not a file")
+    with open(f, "rb") as file:
         return file.read(status.st_size + 1)
+
+
+def _is_pickled(data: bytes) -> bool:
+    """Returns whether torch.save wrote it: a zip archive with a pickle, or, if it is old, a marked pickle."""
+    # Read as safetensors, either would have a header of more than 2**50 bytes.
+    zipped = data.startswith(b"PK\x03\x04") and b"/data.pkl" in data
+    return zipped or data.startswith(b"\x80\x02\x8a\nl\xfc\x9cF")
 
 
 def _place(data: bytes) -> int:
@@ -222,17 +294,6 @@ def _digest(data: bytes) -> str:
     hasher.update(_BLANK.encode())
     hasher.update(memoryview(data)[place + len(_BLANK) :])
     return hasher.hexdigest()
-
-
-def _array_of(name: Any, value: Any) -> np.ndarray[Any, Any]:
-    if not isinstance(name, str):
-        raise TypeError(f"save: names must be strings; got {name!r}")
-    if not isinstance(value, (Tensor, np.ndarray, np.generic)):
-        raise TypeError(
-            f"save: {name!r} is no tensor but {type(value).__name__}; numbers and nested states go into "
-            "lucid.save_checkpoint"
-        )
-    return value._data if isinstance(value, Tensor) else np.asarray(value)
 
 
 def _array_from(name: str, entry: dict[str, Any]) -> np.ndarray[Any, Any]:

@@ -1,20 +1,76 @@
-"""How a Tensor lies in memory."""
+"""The axes of a Tensor, and how its elements lie in memory."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from .shape import Size
+from .tracer.op import FUNCTIONS, OPS
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
 
 __all__ = ["Layout"]
 
 
 class Layout:
-    """Mixin: the counts of elements and bytes, and the order of elements in memory."""
+    """Mixin: the counts of axes, elements and bytes, and the order of elements in memory."""
 
     __slots__ = ()
 
     _data: np.ndarray[Any, Any]
+
+    @property
+    def shape(self) -> Size:
+        """The size of each axis."""
+        return Size(self._data.shape)
+
+    @property
+    def _extent(self) -> tuple[int, ...]:
+        """The same as a plain tuple, which takes half the time; functions of several ops read it."""
+        return self._data.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The NumPy dtype of the elements."""
+        return self._data.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self._data.ndim
+
+    @property
+    def T(self) -> Tensor:  # noqa: N802 - NumPy's and PyTorch's name
+        """The tensor with its axes in reversed order."""
+        return OPS["permute"](self, dims=tuple(range(self.ndim))[::-1])
+
+    def size(self, dim: int | None = None, *, axis: int | None = None) -> int | Size:
+        """Returns the shape, or the size of one axis."""
+        dim = dim if axis is None else axis
+        return self.shape if dim is None else self._extent[dim]
+
+    def dim(self) -> int:
+        """Returns the number of axes."""
+        return self._data.ndim
+
+    def is_floating_point(self) -> bool:
+        """Returns whether the elements are floating-point numbers."""
+        return self._data.dtype.kind == "f"
+
+    def __len__(self) -> int:
+        if not self.ndim:
+            raise TypeError("len() of a tensor without axes")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self.ndim:
+            raise TypeError("iteration over a tensor without axes")
+        # One op for all parts: the gradients of indexing them one by one would each fill the whole shape.
+        return iter(FUNCTIONS["unbind"](self))
 
     def numel(self) -> int:
         """Returns the number of elements."""

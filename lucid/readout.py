@@ -7,8 +7,10 @@ from typing import Any, cast
 import numpy as np
 
 from .errors import GradientError, ShapeError
+from .tracer.aliases import follow
 from .tracer.mode import MODE
 from .tracer.node import TensorLike, Value
+from .tracer.writes import LIVE
 
 __all__ = ["Readout"]
 
@@ -28,6 +30,8 @@ class Readout:
         Raises:
             GradientError: the tensor requires gradients, which NumPy would lose; use ``x.detach().numpy()``.
         """
+        if LIVE:
+            follow((self,))
         if self._requires_grad:
             raise GradientError("numpy() on a tensor that requires gradients; use x.detach().numpy()")
         return self._read("numpy()")
@@ -85,5 +89,7 @@ class Readout:
         trace = MODE.get().trace
         if trace is None:
             return self._data
+        if LIVE:
+            follow((self,))
         data: np.ndarray[Any, Any] = trace.read(how, cast("TensorLike", self))
         return data

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import functools
 import weakref
-from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, NoReturn, ParamSpec, overload
+from collections.abc import Callable
+from typing import Any, ClassVar, ParamSpec, overload
 
 import numpy as np
 
+from .devices import require_cpu
 from .errors import DtypeError, GradientError
 from .hookable import Hookable
 from .layout import Layout
 from .methods import Methods
 from .readout import Readout
-from .shape import Size, sizes_given
+from .shape import sizes_given
+from .tracer.aliases import follow
 from .tracer.backward import backward as _backward
 from .tracer.dim import has_dim
 from .tracer.mode import MODE, GradMode
 from .tracer.node import Value
 from .tracer.op import FUNCTIONS, OPS, Array, Op, declare
+from .tracer.overwriting import require_inside
 from .tracer.run import RUN
-from .tracer.writes import Written, touch
+from .tracer.writes import LIVE, Family, Written, touch
 
-__all__ = ["Parameter", "Tensor", "around", "as_tensor", "from_numpy", "op", "tensor", "touch"]
+__all__ = ["Parameter", "Tensor", "around", "as_tensor", "from_numpy", "op", "tensor"]
 
 P = ParamSpec("P")
 
@@ -38,8 +41,10 @@ class Tensor(Methods, Layout, Readout, Hookable):
         grad: the gradient that `backward` accumulated, or None.
     """
 
-    __slots__ = ("__weakref__", "_axes", "_data", "_requires_grad", "_value", "_written", "grad")
+    __slots__ = ("__weakref__", "_axes", "_base", "_data", "_requires_grad", "_value", "_written", "grad")
 
+    _base: Tensor | Family | None
+    """Of a view: the tensor whose memory it shares, or `CUT`. Otherwise, its family, if a graph recorded a write."""
     _written: Written
     """Its memory as one that was overwritten; set by the first write, since most tensors never see one."""
     _axes: tuple[str, ...] | None
@@ -58,6 +63,7 @@ class Tensor(Methods, Layout, Readout, Hookable):
         self._requires_grad = False
         self.grad: Tensor | None = None
         self._axes = None
+        self._base = None
         if requires_grad:
             self.requires_grad = True
         return self
@@ -65,28 +71,10 @@ class Tensor(Methods, Layout, Readout, Hookable):
     # --- properties
 
     @property
-    def shape(self) -> Size:
-        """The size of each axis."""
-        return Size(self._data.shape)
-
-    @property
-    def _extent(self) -> tuple[int, ...]:
-        """The same as a plain tuple, which takes half the time; functions of several ops read it."""
-        return self._data.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The NumPy dtype of the elements."""
-        return self._data.dtype
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        return self._data.ndim
-
-    @property
     def requires_grad(self) -> bool:
         """Whether gradients are recorded for it. Set it on leaves only; the dtype must be floating-point."""
+        if LIVE:
+            follow((self,))
         return self._requires_grad
 
     @requires_grad.setter
@@ -101,52 +89,14 @@ class Tensor(Methods, Layout, Readout, Hookable):
             self._value.requires_grad = bool(flag)
             self._value.leaf = weakref.ref(self)
 
-    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
-        """Sets `requires_grad` and returns the tensor itself."""
-        self.requires_grad = requires_grad
-        return self
-
     @property
     def is_leaf(self) -> bool:
         """Whether no recorded op computed it."""
+        if LIVE:
+            follow((self,))
         return self._value is None or self._value.is_leaf or not self._requires_grad
 
-    @property
-    def T(self) -> Tensor:  # noqa: N802 - NumPy's and PyTorch's name
-        """The tensor with its axes in reversed order."""
-        return OPS["permute"](self, dims=tuple(range(self.ndim))[::-1])
-
-    def size(self, dim: int | None = None, *, axis: int | None = None) -> int | Size:
-        """Returns the shape, or the size of one axis."""
-        dim = dim if axis is None else axis
-        return self.shape if dim is None else self._extent[dim]
-
-    def dim(self) -> int:
-        """Returns the number of axes."""
-        return self._data.ndim
-
-    def is_floating_point(self) -> bool:
-        """Returns whether the elements are floating-point numbers."""
-        return self._data.dtype.kind == "f"
-
-    def __len__(self) -> int:
-        if not self.ndim:
-            raise TypeError("len() of a tensor without axes")
-        return self.shape[0]
-
-    def __iter__(self) -> Iterator[Tensor]:
-        if not self.ndim:
-            raise TypeError("iteration over a tensor without axes")
-        # One op for all parts: the gradients of indexing them one by one would each fill the whole shape.
-        return iter(FUNCTIONS["unbind"](self))
-
     __hash__ = object.__hash__
-
-    def __setitem__(self, index: Any, value: Any) -> NoReturn:
-        raise TypeError(
-            "a Tensor's elements cannot be assigned, since the graph would not record it; build the result with "
-            "lucid.where, lucid.cat or lucid.stack, or fill a NumPy array first and wrap it with lucid.tensor"
-        )
 
     # --- gradients
 
@@ -170,7 +120,7 @@ class Tensor(Methods, Layout, Readout, Hookable):
             >>> w.grad
             tensor([2., 4.])
         """
-        if not self._requires_grad:
+        if not self.requires_grad:
             raise GradientError("backward: this tensor was not computed from any tensor that requires gradients")
         retain = create_graph if retain_graph is None else retain_graph
         first = initial_gradient(self, gradient)
@@ -205,10 +155,12 @@ class Tensor(Methods, Layout, Readout, Hookable):
 
     # --- internals
 
+    _follow = staticmethod(follow)
+
     @staticmethod
     def _wrap(data: np.ndarray[Any, Any], value: Value | None = None) -> Tensor:
         result = object.__new__(Tensor)  # every op ends here, and a call of __init__ costs more than its body
-        result._data, result.grad, result._axes = data, None, None
+        result._data, result.grad, result._axes, result._base = data, None, None, None
         result._value = value
         result._requires_grad = value is not None and value.requires_grad
         return result
@@ -237,13 +189,16 @@ class Tensor(Methods, Layout, Readout, Hookable):
     def _replace(self, data: np.ndarray[Any, Any]) -> None:
         """Replaces the data, possibly with another dtype. Graphs recorded before no longer reach the tensor."""
         touch(self)
-        before, self._data, self._value = self._value, data, None
+        before, self._data, self._value, self._base = self._value, data, None, None
         if before is not None:
             before.leaf = None
             self._leaf_value().hooks = before.hooks
 
     def _assign(self, data: np.ndarray[Any, Any]) -> None:
         """Overwrites the elements in place; a backward pass that needs the old ones then raises an error."""
+        trace = MODE.get().trace
+        if trace is not None:
+            require_inside(trace, self)
         np.copyto(self._data, data)
         touch(self)
 
@@ -255,6 +210,9 @@ class Parameter(Tensor):
 
     def __init__(self, data: Tensor | np.ndarray[Any, Any], requires_grad: bool = True) -> None:
         self._hold(data._data if isinstance(data, Tensor) else np.asarray(data), requires_grad)
+        trace = MODE.get().trace
+        if trace is not None and isinstance(data, Tensor) and trace.makes(data):
+            trace.made.add(self._leaf_value())
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
@@ -308,10 +266,15 @@ def initial_gradient(output: Tensor, gradient: Tensor | None) -> Tensor:
 def op(forward: Callable[P, Array], /) -> Op[P, Tensor]: ...
 @overload
 def op(
-    *, no_gradient: str | None = None, no_export: str | None = None
+    *, no_gradient: str | None = None, no_export: str | None = None, view: bool | str = False
 ) -> Callable[[Callable[P, Array]], Op[P, Tensor]]: ...
 def op(
-    forward: Callable[P, Array] | None = None, /, *, no_gradient: str | None = None, no_export: str | None = None
+    forward: Callable[P, Array] | None = None,
+    /,
+    *,
+    no_gradient: str | None = None,
+    no_export: str | None = None,
+    view: bool | str = False,
 ) -> Any:
     """Declares an op: makes a NumPy function callable on Tensors, with a gradient rule to be added by `vjp`.
 
@@ -321,6 +284,8 @@ def op(
     Args:
         no_gradient: why the op has no gradient, if it has none.
         no_export: why the op cannot be exported, if it cannot.
+        view: whether its results are parts of its first input, in the same memory, so that a write to one changes the
+            other, too; "maybe" if they may be copies as well.
 
     Example:
         >>> @lucid.op
@@ -334,14 +299,14 @@ def op(
         >>> x.grad
         tensor([12.])
     """
-    declared = functools.partial(declare, tensor=Tensor, no_gradient=no_gradient, no_export=no_export)
+    declared = functools.partial(declare, tensor=Tensor, no_gradient=no_gradient, no_export=no_export, view=view)
     return declared if forward is None else declared(forward)
 
 
 # --- creating tensors
 
 
-def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, *, device: Any = None) -> Tensor:
     """Returns a tensor with a copy of `data` (torch.tensor).
 
     Python floats become float32 unless a dtype is given. Arrays keep theirs, and so do tables and other objects that
@@ -351,6 +316,7 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
         data: a number, nested sequences of numbers, a NumPy array or what converts to one, or a Tensor.
         dtype: a NumPy dtype or its name.
         requires_grad: record gradients for it.
+        device: "cpu".
 
     Raises:
         DtypeError: the elements are not numbers.
@@ -360,17 +326,18 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
         tensor([[1., 2.],
                 [3., 4.]])
     """
+    require_cpu(device)
+    trace = MODE.get().trace
     if isinstance(data, Tensor):
-        trace = MODE.get().trace
         if trace is not None and trace.owner(data) is not None:
             copied: Tensor = OPS["detach"](data)
             if dtype is not None:
                 copied = OPS["astype"](copied, dtype=np.dtype(dtype))
             return copied.requires_grad_() if requires_grad else copied
         data = data._data
-    elif (trace := MODE.get().trace) is not None and trace.sizes is not None and has_dim(data):
-        made = _of_sizes(data, dtype)
-        return made.requires_grad_() if requires_grad else made
+    elif trace is not None and trace.sizes is not None and has_dim(data):
+        filled = _of_sizes(data, dtype)
+        return filled.requires_grad_() if requires_grad else filled
     try:
         array = np.array(data, dtype=dtype)
     except (ValueError, TypeError) as error:
@@ -379,7 +346,10 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
         array = array.astype(np.float32)
     if array.dtype.kind not in "fiub":
         raise DtypeError(f"tensor: elements must be numbers or bools; got {array.dtype}")
-    return around(array, requires_grad)
+    made = around(array, requires_grad)
+    if trace is not None:
+        trace.made.add(made._leaf_value())
+    return made
 
 
 def _brings_array(data: Any) -> bool:
@@ -408,12 +378,13 @@ def _of_sizes(data: Any, dtype: Any) -> Tensor:
     return filled
 
 
-def as_tensor(data: Any, dtype: Any = None) -> Tensor:
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """Returns `data` as a tensor, without a copy if it is a tensor or an array of that dtype (torch.as_tensor).
 
     >>> lucid.as_tensor(np.arange(3))
     tensor([0, 1, 2])
     """
+    require_cpu(device)
     if isinstance(data, Tensor) and (dtype is None or data.dtype == dtype):
         return data
     if isinstance(data, np.ndarray) and (dtype is None or data.dtype == dtype) and data.dtype.kind in "fiub":
@@ -430,3 +401,6 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
     if not isinstance(array, np.ndarray):
         raise TypeError(f"from_numpy: expected a NumPy array; got {type(array).__name__}")
     return as_tensor(array)
+
+
+Tensor._converted = staticmethod(as_tensor)

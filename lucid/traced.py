@@ -31,7 +31,7 @@ class Traced(Tensor):
     @staticmethod
     def _of(data: np.ndarray[Any, Any], value: Value | None, shape: tuple[Any, ...], sizes: Sizes) -> Traced:
         result = object.__new__(Traced)
-        result._held, result.grad, result._axes = data, None, None
+        result._held, result.grad, result._axes, result._base = data, None, None, None
         result._value = value
         result._requires_grad = value is not None and value.requires_grad
         result._shape, result._sizes = shape, sizes

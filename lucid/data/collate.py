@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import DtypeError, ShapeError
 from ..tensor import Tensor, around, as_tensor, tensor
 
-__all__ = ["batched", "default_collate", "pad_collate"]
+__all__ = ["batched", "default_collate", "default_convert", "pad_collate"]
 
 
 def batched(x: Tensor, *axes: str) -> Tensor:
@@ -51,6 +51,22 @@ def default_collate(samples: Sequence[Any]) -> Any:
     if isinstance(first, (str, bytes)):
         return list(samples)
     return _by_field(samples, default_collate)
+
+
+def default_convert(sample: Any) -> Any:
+    """Converts the arrays in a sample to tensors, and leaves everything else (torch.utils.data.default_convert).
+
+    >>> lucid.data.default_convert({"x": np.array([1, 2]), "name": "a"})
+    {'x': tensor([1, 2]), 'name': 'a'}
+    """
+    if isinstance(sample, (np.ndarray, np.generic)) and sample.dtype.kind in "fiub":
+        return as_tensor(np.asarray(sample))
+    if isinstance(sample, Mapping):
+        return {key: default_convert(value) for key, value in sample.items()}
+    if isinstance(sample, (tuple, list)):
+        items = [default_convert(item) for item in sample]
+        return type(sample)(*items) if hasattr(sample, "_fields") else type(sample)(items)
+    return sample
 
 
 def pad_collate(samples: Sequence[Any], *, batch_first: bool = False, padding_value: float = 0.0) -> Any:

@@ -3,29 +3,99 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from ..ops.random import randperm
+from ..ops.generator import Generator, numpy_generator
 from ..tensor import Tensor, around, as_tensor
 from .collate import batched
 
-__all__ = ["Dataset", "Subset", "TensorDataset", "random_split"]
+__all__ = ["ConcatDataset", "Dataset", "IterableDataset", "Subset", "TensorDataset", "random_split"]
 
 
-class Dataset:
-    """The base of datasets, which define `__getitem__` and `__len__` (torch.utils.data.Dataset)."""
+T_co = TypeVar("T_co", covariant=True)
 
-    def __getitem__(self, index: int) -> Any:
+
+class Dataset(Generic[T_co]):
+    """The base of datasets, which define `__getitem__` and `__len__` (torch.utils.data.Dataset).
+
+    The sum of two is their `ConcatDataset`.
+    """
+
+    def __getitem__(self, index: int) -> T_co:
         raise NotImplementedError(f"{type(self).__name__} does not define __getitem__()")
 
     def __len__(self) -> int:
         raise NotImplementedError(f"{type(self).__name__} does not define __len__()")
 
+    def __add__(self, other: Any) -> ConcatDataset:
+        return ConcatDataset([self, other])
 
-class TensorDataset(Dataset):
+
+class IterableDataset(Dataset[T_co]):
+    """The base of datasets that define `__iter__`, such as streams and files too large to index
+    (torch.utils.data.IterableDataset).
+
+    Each worker of a loader iterates over it, so with several it yields each sample several times, unless it asks
+    `get_worker_info` for its share.
+
+    Example:
+        >>> class Lines(lucid.data.IterableDataset):
+        ...     def __iter__(self):
+        ...         return iter(["a", "b", "c"])
+        >>> list(lucid.data.DataLoader(Lines(), batch_size=2))
+        [['a', 'b'], ['c']]
+    """
+
+    def __iter__(self) -> Iterator[T_co]:
+        raise NotImplementedError(f"{type(self).__name__} does not define __iter__()")
+
+    def __len__(self) -> int:
+        # `list` and progress bars ask for the length, and take this error for an answer.
+        raise TypeError(f"object of type {type(self).__name__!r} has no len()")
+
+
+class ConcatDataset(Dataset[Any]):
+    """The samples of several datasets, one dataset after the other (torch.utils.data.ConcatDataset).
+
+    Attributes:
+        datasets: the datasets.
+        cumulative_sizes: how many samples each and those before it have.
+
+    Raises:
+        ValueError: there is no dataset. TypeError: one has no `__getitem__`, as an `IterableDataset`.
+
+    Example:
+        >>> lucid.data.ConcatDataset(["ab", "c"])[2]
+        'c'
+    """
+
+    def __init__(self, datasets: Iterable[Any]) -> None:
+        self.datasets = list(datasets)
+        if not self.datasets:
+            raise ValueError("ConcatDataset: expected at least one dataset; got none")
+        for dataset in self.datasets:
+            if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__getitem__"):
+                raise TypeError(f"ConcatDataset: {type(dataset).__name__} has no samples by index")
+        self.cumulative_sizes = list(accumulate(len(dataset) for dataset in self.datasets))
+
+    def __getitem__(self, index: int) -> Any:
+        n = len(self)
+        if not -n <= index < n:
+            raise IndexError(f"ConcatDataset: index {index} is out of range; there are {n} samples")
+        index %= n
+        part = bisect_right(self.cumulative_sizes, index)
+        return self.datasets[part][index - (self.cumulative_sizes[part - 1] if part else 0)]
+
+    def __len__(self) -> int:
+        return self.cumulative_sizes[-1]
+
+
+class TensorDataset(Dataset[tuple[Tensor, ...]]):
     """A dataset of the slices of tensors along their first axis (torch.utils.data.TensorDataset).
 
     Raises:
@@ -57,7 +127,7 @@ class TensorDataset(Dataset):
         return tuple(batched(around(tensor._data[rows])) for tensor in self.tensors)
 
 
-class Subset(Dataset):
+class Subset(Dataset[Any]):
     """Some of the samples of a dataset (torch.utils.data.Subset).
 
     Example:
@@ -79,7 +149,7 @@ class Subset(Dataset):
 def random_split(
     dataset: Any,
     lengths: Sequence[float],
-    generator: np.random.Generator | None = None,
+    generator: Generator | np.random.Generator | None = None,
     *,
     seed: int | None = None,
 ) -> list[Subset]:
@@ -117,7 +187,8 @@ def random_split(
         )
     if seed is not None:
         generator = np.random.Generator(np.random.PCG64(seed))
-    order = randperm(n).tolist() if generator is None else generator.permutation(n).tolist()
+    source = generator if isinstance(generator, np.random.Generator) else numpy_generator(generator)
+    order = source.permutation(n).tolist()
     parts = []
     start = 0
     for count in counts:

@@ -42,9 +42,9 @@ def _named(names: str) -> frozenset[str]:
 
 _EXACT = _named(
     "abs amax amin bitwise_and bitwise_not bitwise_or bitwise_xor ceil clamp_to clone concat count detach expand_to "
-    "fill flip floor gather_at hardtanh index_at less_one_at maximum minimum neg nonzero_at ordered pad_with passed "
-    "permute relu reshape_to rint scatter_at sign size slice_add slice_at split_to squeeze take_rows tile_by tril "
-    "triu trunc unsqueeze where window_max windows"
+    "fill flip floor gather_at hardtanh index_at index_put less_one_at maximum minimum neg nonzero_at ordered pad_with "
+    "passed permute relu reshape_to reverse_sequence rint scatter_at sign size slice_add slice_at slice_put split_to "
+    "squeeze take_rows tile_by tril triu trunc unsqueeze where window_max windows"
 )
 """Ops that round nothing."""
 
@@ -245,7 +245,8 @@ def _weight(name: str, x: Any) -> float:
     """Returns how many units an operand is moved by, for an op that computes in many steps."""
     width = max(np.shape(x), default=1)
     # A weight is read at every step: its own noise stands for that of the sums over its rows.
-    is_weight = np.ndim(x) == 2 and name.partition("_")[0] in ("rnn", "lstm", "gru")
+    layer, _, rest = name.partition("_")
+    is_weight = np.ndim(x) == 2 and layer in ("rnn", "lstm", "gru") and rest != "cell"
     return float(np.shape(x)[-1] if is_weight else _UNITS * np.sqrt(width))
 
 

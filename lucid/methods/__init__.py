@@ -6,11 +6,12 @@ from .elementwise import Elementwise
 from .operators import Operators
 from .reductions import Reductions
 from .shapes import Shapes
+from .writing import Writing
 
 __all__ = ["Methods"]
 
 
-class Methods(Operators, Elementwise, Reductions, Shapes, Conversions, Absent):
+class Methods(Operators, Elementwise, Reductions, Shapes, Conversions, Writing, Absent):
     """Mixin: all operators and methods."""
 
     __slots__ = ()

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..devices import CPU
+from ..devices import device as Device
+from ..tracer.mode import MODE
 from .table import F
 
 if TYPE_CHECKING:
@@ -13,14 +16,25 @@ if TYPE_CHECKING:
 
 __all__ = ["Conversions"]
 
-# The class has a method named `bool`.
+# The class has methods of these names.
 bool_ = bool
+int_ = int
 
 
 class Conversions:
     """Mixin: dtype conversions and copies. A method that has a function of the same name is documented there."""
 
     __slots__ = ()
+
+    @property
+    def device(self) -> Device:
+        """The CPU (torch.Tensor.device)."""
+        return CPU
+
+    @property
+    def is_cuda(self) -> bool_:
+        """False: the elements are in the CPU's memory."""
+        return False
 
     def astype(self, dtype: Any) -> Tensor:
         return F["astype"](self, dtype)
@@ -66,6 +80,31 @@ class Conversions:
     def clone(self) -> Tensor:
         return F["clone"](self)
 
-    def contiguous(self) -> Tensor:
-        """Returns the tensor itself: no op depends on the memory layout."""
+    def cpu(self) -> Tensor:
+        """Returns the tensor itself: it is in the CPU's memory."""
         return self  # type: ignore[return-value]
+
+    def cuda(self, device: Any = None, non_blocking: bool_ = False) -> Tensor:
+        """Raises RuntimeUnavailableError: training runs on the CPU, exported and compiled models on a GPU."""
+        return F["to"](self, "cuda")
+
+    def get_device(self) -> int_:
+        """Returns -1, as PyTorch does for the CPU."""
+        return -1
+
+    def pin_memory(self) -> Tensor:
+        """Returns the tensor itself: no other device reads its memory."""
+        return self  # type: ignore[return-value]
+
+    def contiguous(self: Any) -> Tensor:
+        """Returns the tensor itself if its elements lie in order in the memory, else a copy in which they do."""
+        if MODE.get().trace is None:
+            is_part = not self._data.flags.c_contiguous
+        else:  # memory may be laid out otherwise at other sizes
+            node = self._value and self._value.node
+            is_part = node is not None and bool(node.op.view)
+        result: Any = self
+        if is_part:
+            result = F["clone"](self)
+            result._data = np.ascontiguousarray(result._data)
+        return result

@@ -222,8 +222,8 @@ class Elementwise:
 
     # --- selection
 
-    def bernoulli(self) -> Tensor:
-        return F["bernoulli"](self)
+    def bernoulli(self, *, generator: Any = None) -> Tensor:
+        return F["bernoulli"](self, generator=generator)
 
     def where(self, condition: Any, y: Any) -> Tensor:
         """Returns this tensor where the condition is true, else `y`."""

@@ -166,8 +166,8 @@ class Reductions:
     def topk(self, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
         return F["topk"](self, k, dim, largest, sorted)
 
-    def multinomial(self, num_samples: int, replacement: bool = False) -> Tensor:
-        return F["multinomial"](self, num_samples, replacement)
+    def multinomial(self, num_samples: int, replacement: bool = False, *, generator: Any = None) -> Tensor:
+        return F["multinomial"](self, num_samples, replacement, generator=generator)
 
     # --- matrix products
 

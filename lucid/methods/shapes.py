@@ -176,20 +176,22 @@ class Shapes:
     def new(self, *data: Any) -> Tensor:
         return F["new"](self, *data)
 
-    def new_tensor(self, data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-        return F["new_tensor"](self, data, dtype, requires_grad)
+    def new_tensor(self, data: Any, dtype: Any = None, requires_grad: bool = False, *, device: Any = None) -> Tensor:
+        return F["new_tensor"](self, data, dtype, requires_grad, device=device)
 
-    def new_empty(self, *shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-        return F["new_empty"](self, *shape, dtype=dtype, requires_grad=requires_grad)
+    def new_empty(self, *shape: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
+        return F["new_empty"](self, *shape, dtype=dtype, requires_grad=requires_grad, device=device)
 
-    def new_zeros(self, *shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-        return F["new_zeros"](self, *shape, dtype=dtype, requires_grad=requires_grad)
+    def new_zeros(self, *shape: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
+        return F["new_zeros"](self, *shape, dtype=dtype, requires_grad=requires_grad, device=device)
 
-    def new_ones(self, *shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-        return F["new_ones"](self, *shape, dtype=dtype, requires_grad=requires_grad)
+    def new_ones(self, *shape: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
+        return F["new_ones"](self, *shape, dtype=dtype, requires_grad=requires_grad, device=device)
 
-    def new_full(self, size: Any, fill_value: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-        return F["new_full"](self, size, fill_value, dtype, requires_grad)
+    def new_full(
+        self, size: Any, fill_value: Any, dtype: Any = None, requires_grad: bool = False, *, device: Any = None
+    ) -> Tensor:
+        return F["new_full"](self, size, fill_value, dtype, requires_grad, device=device)
 
 
 def _joined(given: tuple[Any, ...], dims: Any) -> Any:

@@ -1,5 +1,8 @@
 """Layers, losses, and the building blocks of both (torch.nn)."""
 
+from typing import TYPE_CHECKING
+
+from ..absent import absent_from
 from ..tensor import Parameter
 from . import functional, init, utils
 from .activation import (
@@ -139,3 +142,7 @@ __all__ = [
     "scan",
     "utils",
 ]
+
+# Type checkers would assume that every name exists.
+if not TYPE_CHECKING:
+    __getattr__ = absent_from(__name__)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from ..devices import require_cpu
 from ..ops.activation import elu, gelu, glu, hardtanh, leaky_relu, logsigmoid, prelu, relu6, silu, softplus
 from ..ops.creation import full
 from ..ops.elementwise import relu, sigmoid, tanh
@@ -162,6 +163,7 @@ class PReLU(Module):
     Args:
         num_parameters: 1 for one slope, or the number of channels.
         init: the slope at first.
+        device: "cpu".
         dtype: the dtype of the slopes.
 
     Shape:
@@ -177,8 +179,9 @@ class PReLU(Module):
         tensor([-0.25,  2.  ])
     """
 
-    def __init__(self, num_parameters: int = 1, init: float = 0.25, dtype: Any = None) -> None:
+    def __init__(self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None) -> None:
         super().__init__()
+        require_cpu(device)
         self.num_parameters = num_parameters
         self.init = init
         self.weight = Parameter(full((num_parameters,), float(init), dtype=dtype))

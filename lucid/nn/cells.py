@@ -1,4 +1,4 @@
-"""Recurrent cells: one step, composed of small ops. They are the readable definition of the layers, and their oracle.
+"""Recurrent cells: modules that compute one step, with one op.
 
 Letters: N batch, I input, H hidden.
 """
@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from ..devices import require_cpu
 from ..errors import DtypeError, ShapeError
+from ..ops.cells import gru_cell, lstm_cell, rnn_cell
 from ..ops.creation import zeros
-from ..ops.elementwise import relu, sigmoid, tanh
-from ..ops.linalg import linear
-from ..ops.shape import chunk
 from ..tensor import Parameter, Tensor
 from ..tracer.mode import note
 from . import init
@@ -29,6 +28,7 @@ class RNNCellBase(Module):
         hidden_size: H.
         bias: whether to add b_ih and b_hh.
         num_chunks: how many gates there are.
+        device: "cpu".
         dtype: the dtype of the parameters.
 
     Raises:
@@ -38,9 +38,17 @@ class RNNCellBase(Module):
     input_names: tuple[str | tuple[str, ...], ...] = ("x", "h")
 
     def __init__(
-        self, input_size: int, hidden_size: int, bias: bool = True, num_chunks: int = 1, *, dtype: Any = None
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        num_chunks: int = 1,
+        *,
+        device: Any = None,
+        dtype: Any = None,
     ) -> None:
         super().__init__()
+        require_cpu(device)
         name = type(self).__name__
         check_sizes(name, input_size=input_size, hidden_size=hidden_size)
         check_flags(name, bias=bias)
@@ -73,10 +81,11 @@ class RNNCellBase(Module):
                 f"{name}: input has {x.shape[-1]} features in its last axis, but input_size is {self.input_size}; got "
                 f"shape {x.shape}, expected {expected}"
             )
-        if x.dtype != self.weight_ih.dtype:
+        dtype = self._parameters["weight_ih"].dtype  # type: ignore[union-attr]
+        if x.dtype != dtype:
             raise DtypeError(
-                f"{name}: input has dtype {x.dtype}, but the parameters have {self.weight_ih.dtype}; convert the input "
-                f"with input.to('{self.weight_ih.dtype}'), or the module with module.to('{x.dtype}')"
+                f"{name}: input has dtype {x.dtype}, but the parameters have {dtype}; convert the input with "
+                f"input.to('{dtype}'), or the module with module.to('{x.dtype}')"
             )
         note(x, *_AXES[-x.ndim :])
         # A size of the input, so that the zeros follow it when the batch is dynamic.
@@ -95,6 +104,10 @@ class RNNCellBase(Module):
                 raise DtypeError(f"{name}: {what} has dtype {state.dtype}, but input has {x.dtype}")
             checked.append(state)
         return tuple(checked)
+
+    def _weights(self) -> tuple[Any, Any, Any, Any]:
+        own = self._parameters
+        return own["weight_ih"], own["weight_hh"], own["bias_ih"], own["bias_hh"]
 
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
@@ -120,6 +133,7 @@ class RNNCell(RNNCellBase):
         hidden_size: H.
         bias: whether to add b_ih and b_hh.
         nonlinearity: f, "tanh" or "relu".
+        device: "cpu".
         dtype: the dtype of the parameters; float32 if None.
 
     Shape:
@@ -148,17 +162,17 @@ class RNNCell(RNNCellBase):
         bias: bool = True,
         nonlinearity: Literal["tanh", "relu"] = "tanh",
         *,
+        device: Any = None,
         dtype: Any = None,
     ) -> None:
         if nonlinearity not in ("tanh", "relu"):
             raise ValueError(f"RNNCell: nonlinearity must be 'tanh' or 'relu'; got {nonlinearity!r}")
-        super().__init__(input_size, hidden_size, bias, 1, dtype=dtype)
+        super().__init__(input_size, hidden_size, bias, 1, device=device, dtype=dtype)
         self.nonlinearity = nonlinearity
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         (h,) = self._checked(input, {"hx": hx})
-        total = linear(input, self.weight_ih, self.bias_ih) + linear(h, self.weight_hh, self.bias_hh)
-        h_next = tanh(total) if self.nonlinearity == "tanh" else relu(total)
+        h_next = rnn_cell(input, h, *self._weights(), nonlinearity=self.nonlinearity)
         _stepped((h, h_next))
         return h_next
 
@@ -178,6 +192,7 @@ class LSTMCell(RNNCellBase):
         input_size: I.
         hidden_size: H.
         bias: whether to add b_ih and b_hh.
+        device: "cpu".
         dtype: the dtype of the parameters; float32 if None.
 
     Shape:
@@ -200,18 +215,17 @@ class LSTMCell(RNNCellBase):
     input_names = ("x", ("h", "c"))
     output_names = ("h_next", "c_next")
 
-    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, *, dtype: Any = None) -> None:
-        super().__init__(input_size, hidden_size, bias, 4, dtype=dtype)
+    def __init__(
+        self, input_size: int, hidden_size: int, bias: bool = True, *, device: Any = None, dtype: Any = None
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, 4, device=device, dtype=dtype)
 
     def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
         if hx is not None and (not isinstance(hx, (tuple, list)) or len(hx) != 2):
             got = f"{len(hx)} parts" if isinstance(hx, (tuple, list)) else type(hx).__name__
             raise TypeError(f"LSTMCell: hx must be a tuple (h, c) or None; got {got}")
         h, c = self._checked(input, dict(zip(("h", "c"), hx or (None, None), strict=True)))
-        gates = linear(input, self.weight_ih, self.bias_ih) + linear(h, self.weight_hh, self.bias_hh)
-        i, f, g, o = chunk(gates, 4, -1)
-        c_next = sigmoid(f) * c + sigmoid(i) * tanh(g)
-        h_next = sigmoid(o) * tanh(c_next)
+        h_next, c_next, _ = lstm_cell(input, h, c, *self._weights())
         _stepped((h, h_next), (c, c_next))
         return h_next, c_next
 
@@ -228,6 +242,7 @@ class GRUCell(RNNCellBase):
         input_size: I.
         hidden_size: H.
         bias: whether to add b_ih and b_hh.
+        device: "cpu".
         dtype: the dtype of the parameters; float32 if None.
 
     Shape:
@@ -245,15 +260,13 @@ class GRUCell(RNNCellBase):
 
     output_names = ("h_next",)
 
-    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, *, dtype: Any = None) -> None:
-        super().__init__(input_size, hidden_size, bias, 3, dtype=dtype)
+    def __init__(
+        self, input_size: int, hidden_size: int, bias: bool = True, *, device: Any = None, dtype: Any = None
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, 3, device=device, dtype=dtype)
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         (h,) = self._checked(input, {"hx": hx})
-        x_r, x_z, x_n = chunk(linear(input, self.weight_ih, self.bias_ih), 3, -1)
-        h_r, h_z, h_n = chunk(linear(h, self.weight_hh, self.bias_hh), 3, -1)
-        r, z = sigmoid(x_r + h_r), sigmoid(x_z + h_z)
-        n = tanh(x_n + r * h_n)
-        h_next = (1 - z) * n + z * h
+        h_next, _, _ = gru_cell(input, h, *self._weights())
         _stepped((h, h_next))
         return h_next

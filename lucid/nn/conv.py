@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar, Literal
 
+from ..devices import require_cpu
 from ..ops.conv import conv1d, conv2d, numbers
 from ..ops.creation import zeros
 from ..tensor import Parameter, Tensor
@@ -32,9 +33,11 @@ class _Conv(Module):
         dilation: Any,
         groups: int,
         bias: bool,
+        device: Any,
         dtype: Any,
     ) -> None:
         super().__init__()
+        require_cpu(device)
         name, axes = type(self).__name__, self._axes
         self.kernel_size = numbers(name, axes, "kernel_size", kernel_size)
         self.stride = numbers(name, axes, "stride", stride)
@@ -83,6 +86,7 @@ class Conv1d(_Conv):
         dilation: how far apart the positions of the kernel are.
         groups: the number of groups of channels, each of which is convolved separately.
         bias: whether to add `bias`.
+        device: "cpu".
         dtype: the dtype of the parameters.
 
     Shape:
@@ -110,9 +114,11 @@ class Conv1d(_Conv):
         dilation: int | tuple[int] = 1,
         groups: int = 1,
         bias: bool = True,
+        *,
+        device: Any = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, dtype)
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, device, dtype)
 
     def forward(self, input: Tensor) -> Tensor:
         return conv1d(input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
@@ -132,6 +138,7 @@ class Conv2d(_Conv):
         dilation: how far apart the positions of the kernel are.
         groups: the number of groups of channels, each of which is convolved separately.
         bias: whether to add `bias`.
+        device: "cpu".
         dtype: the dtype of the parameters.
 
     Shape:
@@ -159,9 +166,11 @@ class Conv2d(_Conv):
         dilation: int | tuple[int, int] = 1,
         groups: int = 1,
         bias: bool = True,
+        *,
+        device: Any = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, dtype)
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, device, dtype)
 
     def forward(self, input: Tensor) -> Tensor:
         return conv2d(input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..devices import require_cpu
 from ..errors import AxisError, ShapeError
 from ..ops.creation import zeros
 from ..ops.embedding import embedding
-from ..tensor import Parameter, Tensor, touch
+from ..tensor import Parameter, Tensor
+from ..tracer.writes import touch
 from . import init
 from .module import Module
 
@@ -21,6 +23,7 @@ class Embedding(Module):
         num_embeddings: the number of rows.
         embedding_dim: the size of a row.
         padding_idx: a row that starts as zeros and receives no gradient; counted from the end if negative.
+        device: "cpu".
         dtype: the dtype of the parameter.
 
     Shape:
@@ -36,9 +39,16 @@ class Embedding(Module):
     """
 
     def __init__(
-        self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None, dtype: Any = None
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        padding_idx: int | None = None,
+        *,
+        device: Any = None,
+        dtype: Any = None,
     ) -> None:
         super().__init__()
+        require_cpu(device)
         for name, n in (("num_embeddings", num_embeddings), ("embedding_dim", embedding_dim)):
             if not isinstance(n, int) or isinstance(n, bool):
                 raise TypeError(f"Embedding: {name} must be an int; got {type(n).__name__}")
@@ -64,7 +74,7 @@ class Embedding(Module):
         if embeddings.ndim != 2:
             raise ShapeError(f"Embedding: a table must be a matrix (rows, features); got shape {embeddings.shape}")
         rows, features = embeddings.shape
-        layer = cls(rows, features, padding_idx, embeddings.dtype)
+        layer = cls(rows, features, padding_idx, dtype=embeddings.dtype)
         layer.weight._assign(embeddings._data)
         return layer.requires_grad_(not freeze)
 

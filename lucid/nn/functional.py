@@ -1,5 +1,8 @@
 """Stateless functions (torch.nn.functional)."""
 
+from typing import TYPE_CHECKING
+
+from ..absent import absent_from
 from ..ops.activation import elu, gelu, glu, hardtanh, leaky_relu, logsigmoid, prelu, relu6, silu, softplus
 from ..ops.attention import scaled_dot_product_attention
 from ..ops.conv import conv1d, conv2d
@@ -94,3 +97,7 @@ __all__ = [
     "tanh",
     "triplet_margin_loss",
 ]
+
+# Type checkers would assume that every name exists.
+if not TYPE_CHECKING:
+    __getattr__ = absent_from(__name__)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..devices import require_cpu
 from ..ops.creation import ones, zeros
 from ..ops.normalization import group_norm
 from ..tensor import Parameter, Tensor
@@ -21,6 +22,7 @@ class GroupNorm(Module):
         num_channels: C.
         eps: keeps the square root away from 0.
         affine: whether there are `weight` and `bias`.
+        device: "cpu".
         dtype: the dtype of the parameters.
         bias: whether there is a `bias`, if there is a `weight`.
 
@@ -44,11 +46,13 @@ class GroupNorm(Module):
         num_channels: int,
         eps: float = 1e-5,
         affine: bool = True,
+        device: Any = None,
         dtype: Any = None,
         *,
         bias: bool = True,
     ) -> None:
         super().__init__()
+        require_cpu(device)
         if num_groups < 1 or num_channels % num_groups:
             raise ValueError(
                 f"GroupNorm: num_channels must be a multiple of num_groups; got {num_channels} and {num_groups}"

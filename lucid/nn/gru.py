@@ -1,6 +1,6 @@
 """GRU: gated recurrent unit layers.
 
-Letters: T time, N batch, I input, H hidden, L layers.
+Letters: T time, N batch, I input, H hidden, L layers, D directions.
 """
 
 from __future__ import annotations
@@ -27,15 +27,18 @@ class GRU(RNNBase):
         bias: whether to add b_ih and b_hh.
         batch_first: whether input and output are (N, T, *) instead of (T, N, *). It does not apply to the state.
         dropout: the probability of zeroing an output of any layer but the last, in training.
-        bidirectional: must be False: layers run forward in time.
+        bidirectional: whether each layer also runs backward, from the end of each sequence, with weights of its own: D
+        is 2 instead of 1. It cannot run as a stream.
+        device: "cpu".
         dtype: the dtype of the parameters; float32 if None.
 
     Shape:
         input: (T, N, I), or (N, T, I) if batch_first, or (T, I), or a PackedSequence.
-        hx: (L, N, H), zeros if omitted; for input (T, I) it is (L, H).
-        output: as the input, with H features; h_n: as hx, (L, N, H).
-        weight_ih_l{k}: W_ir, W_iz, W_in stacked, (3H, I), from the second layer on (3H, H); weight_hh_l{k}:
-        likewise, (3H, H); bias_ih_l{k}, bias_hh_l{k}: (3H,); all drawn from U(-1/√H, 1/√H).
+        hx: (D L, N, H), first all directions of the first layer; zeros if omitted; for input (T, I) it is (D L, H).
+        output: as the input, with D H features; h_n: as hx, (D L, N, H).
+        weight_ih_l{k}: W_ir, W_iz, W_in stacked, (3H, I), from the second layer on (3H, D H); weight_hh_l{k}:
+        likewise, (3H, H); bias_ih_l{k}, bias_hh_l{k}: (3H,); all drawn from U(-1/√H, 1/√H). Those of the backward
+        direction end with _reverse.
 
     Raises:
         TypeError, ValueError: an argument has the wrong type or an invalid value.
@@ -62,8 +65,18 @@ class GRU(RNNBase):
         dropout: float = 0.0,
         bidirectional: bool = False,
         *,
+        device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__(
-            "GRU", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype=dtype
+            "GRU",
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            device=device,
+            dtype=dtype,
         )

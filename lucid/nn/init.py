@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..ops.random import gaussian, uniform
-from ..tensor import Tensor, touch
+from ..tensor import Tensor
 
 __all__ = [
     "calculate_gain",
@@ -57,8 +57,7 @@ def constant_(tensor: Tensor, val: float) -> Tensor:
     >>> nn.init.constant_(lucid.zeros(2), 0.3)
     tensor([0.3, 0.3])
     """
-    tensor._data.fill(val)
-    touch(tensor)
+    tensor._assign(np.asarray(val, tensor.dtype))
     return tensor
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..devices import require_cpu
 from ..ops.creation import ones, zeros
 from ..ops.layer_norm import layer_norm
 from ..tensor import Parameter, Tensor
@@ -22,6 +23,7 @@ class LayerNorm(Module):
         eps: keeps the square root away from 0.
         elementwise_affine: whether there are `weight` and `bias`.
         bias: whether there is a `bias`, if there is a `weight`.
+        device: "cpu".
         dtype: the dtype of the parameters.
 
     Shape:
@@ -44,9 +46,11 @@ class LayerNorm(Module):
         eps: float = 1e-5,
         elementwise_affine: bool = True,
         bias: bool = True,
+        device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
+        require_cpu(device)
         self.normalized_shape = shape = normalized_axes("LayerNorm", normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..devices import require_cpu
 from ..errors import ShapeError
 from ..ops.creation import zeros
 from ..ops.linalg import linear
@@ -22,6 +23,7 @@ class Linear(Module):
         in_features: the size of the last axis of the input.
         out_features: the size of the last axis of the output.
         bias: whether to add `b`.
+        device: "cpu".
         dtype: the dtype of the parameters.
 
     Shape:
@@ -36,8 +38,11 @@ class Linear(Module):
         (2, 4)
     """
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True, dtype: Any = None) -> None:
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None
+    ) -> None:
         super().__init__()
+        require_cpu(device)
         for name, n in (("in_features", in_features), ("out_features", out_features)):
             if not isinstance(n, int) or isinstance(n, bool):
                 raise TypeError(f"Linear: {name} must be an int; got {type(n).__name__}")

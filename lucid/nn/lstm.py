@@ -1,13 +1,22 @@
 """LSTM: long short-term memory layers.
 
-Letters: T time, N batch, I input, H hidden, L layers.
+Letters: T time, N batch, I input, H hidden, P projection, L layers, D directions.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from .rnn import RNNBase
+from ..ops.cells import lstm_cell
+from ..ops.creation import zeros
+from ..ops.elementwise import where
+from ..ops.linalg import linear
+from ..ops.recurrent import padding_mask
+from ..ops.shape import squeeze, unsqueeze
+from ..tensor import Tensor
+from ..tracer.mode import note
+from .rnn import RNNBase, State
+from .scan import scan
 
 __all__ = ["LSTM"]
 
@@ -29,16 +38,23 @@ class LSTM(RNNBase):
         bias: whether to add b_ih and b_hh.
         batch_first: whether input and output are (N, T, *) instead of (T, N, *). It does not apply to the states.
         dropout: the probability of zeroing an output of any layer but the last, in training.
-        bidirectional: must be False: layers run forward in time.
-        proj_size: must be 0: the output is not projected.
+        bidirectional: whether each layer also runs backward, from the end of each sequence, with weights of its own: D
+        is 2 instead of 1. It cannot run as a stream.
+        proj_size: P, to which each h_t is projected, h_t = W_hr o_t tanh(c_t), smaller than H; 0 for no projection.
+        Such a layer is exported as a Scan, since ONNX's LSTM has no projection.
+        device: "cpu".
         dtype: the dtype of the parameters; float32 if None.
 
     Shape:
         input: (T, N, I), or (N, T, I) if batch_first, or (T, I), or a PackedSequence.
-        hx: the tuple (h_0, c_0), each (L, N, H), zeros if omitted; for input (T, I) each is (L, H).
-        output: as the input, with H features; then the tuple (h_n, c_n), each as in hx.
-        weight_ih_l{k}: W_ii, W_if, W_ig, W_io stacked, (4H, I), from the second layer on (4H, H);
-        weight_hh_l{k}: likewise, (4H, H); bias_ih_l{k}, bias_hh_l{k}: (4H,); all drawn from U(-1/√H, 1/√H).
+        hx: the tuple (h_0, c_0), each (D L, N, H), first all directions of the first layer; zeros if omitted; for input
+        (T, I) each is (D L, H).
+        output: as the input, with D H features; then the tuple (h_n, c_n), each as in hx.
+        With a projection, P stands in place of H in h_0, h_n and the output.
+        weight_ih_l{k}: W_ii, W_if, W_ig, W_io stacked, (4H, I), from the second layer on (4H, D H);
+        weight_hh_l{k}: likewise, (4H, H); bias_ih_l{k}, bias_hh_l{k}: (4H,); all drawn from U(-1/√H, 1/√H). Those of
+        the backward direction end with _reverse. With a projection, weight_ih_l{k} is (4H, D P) from the second layer
+        on, weight_hh_l{k} is (4H, P), and weight_hr_l{k} is (P, H).
 
     Raises:
         TypeError, ValueError: an argument has the wrong type or an invalid value.
@@ -72,13 +88,40 @@ class LSTM(RNNBase):
         bidirectional: bool = False,
         proj_size: int = 0,
         *,
+        device: Any = None,
         dtype: Any = None,
     ) -> None:
-        if proj_size != 0:
-            raise ValueError(
-                f"LSTM: proj_size must be 0, ONNX's LSTM has no projection; got {proj_size!r}; put an nn.Linear after "
-                "the layer"
-            )
         super().__init__(
-            "LSTM", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype=dtype
+            *("LSTM", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size),
+            device=device,
+            dtype=dtype,
         )
+
+    def _direction(self, name: str, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
+        if not self.proj_size:
+            return super()._direction(name, x, state, lengths)
+        note(x, "time", "batch", None)
+        own: Any = self._parameters
+        weights = [own.get(f"{part}_{name}") for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+        projection = own[f"weight_hr_{name}"]
+
+        def step(read: tuple[Tensor, ...], held: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+            x, *absent = read
+            h, c, _ = lstm_cell(x, *held, *weights)
+            h = linear(h, projection)
+            if not absent:
+                return h, (h, c)
+            return where(absent[0], 0.0, h), (where(absent[0], held[0], h), where(absent[0], held[1], c))
+
+        read: tuple[Tensor, ...] = (x,)
+        if lengths is not None:
+            absent = unsqueeze(padding_mask(lengths, x.shape[0]), -1)
+            # The padding may hold anything, and 0 * NaN is NaN.
+            read = (where(absent, 0.0, x), absent)
+        sizes = self.proj_size, self.hidden_size
+        first = tuple(
+            zeros(x.shape[1], size, dtype=x.dtype) if part is None else squeeze(part, 0)
+            for part, size in zip(state, sizes, strict=True)
+        )
+        output, last = scan(step, read, first)
+        return output, tuple(unsqueeze(part, 0) for part in last)

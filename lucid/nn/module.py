@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
-from ..errors import StateDictError
+from ..devices import is_device, require_cpu
 from ..tensor import Parameter, Tensor, around
 from ..tracer.mode import MODE
 from ..tracer.run import RUN, assigns
 from .call import summary_of
 from .hooks import Hooked, call_with_hooks
+from .state import IncompatibleKeys, entries_of, load_state
 
 __all__ = ["Module"]
 
@@ -286,21 +288,45 @@ class Module(Hooked):
         fn(self)
         return self
 
-    def to(self: M, dtype: Any) -> M:
-        """Converts all floating-point parameters and buffers to a dtype, in place; ignores the device "cpu"."""
-        if isinstance(dtype, str) and dtype == "cpu":
-            return self
-        if isinstance(dtype, str) and dtype.partition(":")[0] in ("cuda", "mps"):
-            raise ValueError(f"a module is in the CPU's memory; got {dtype!r}: {_INSTEAD['cuda']}")
-        dtype = np.dtype(dtype)
-        if dtype.kind != "f":
-            raise TypeError(f"a module can be converted to floating-point dtypes only; got {dtype}")
+    def to(self: M, *target: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False) -> M:
+        """Converts all floating-point parameters and buffers to a dtype, in place (torch.nn.Module.to).
+
+        Args:
+            target: a dtype, a tensor whose dtype is taken, or the device "cpu", which a dtype may follow.
+            dtype: the dtype, by name.
+            device: "cpu".
+            non_blocking: has no effect.
+
+        Raises:
+            TypeError: the dtype is not a floating-point one.
+            RuntimeUnavailableError: the device is not the CPU.
+        """
+        kinds = []
+        for item in (*target, device, dtype):
+            if item is None or is_device(item):
+                require_cpu(item)
+            elif not isinstance(item, bool):
+                kinds.append(item.dtype if isinstance(item, Tensor) else np.dtype(item))
+        for kind in kinds:
+            if kind.kind != "f":
+                raise TypeError(f"a module can be converted to floating-point dtypes only; got {kind}")
+            self._convert(kind)
+        return self
+
+    def _convert(self, dtype: np.dtype[Any]) -> None:
         for tensor in (*self.parameters(), *self.buffers()):
             if tensor.is_floating_point() and tensor.dtype != dtype:
                 tensor._replace(tensor._data.astype(dtype))
                 if tensor.grad is not None:
                     tensor.grad = around(tensor.grad._data.astype(dtype))
+
+    def cpu(self: M) -> M:
+        """Returns the module itself: it is in the CPU's memory."""
         return self
+
+    def cuda(self: M, device: Any = None) -> M:
+        """Raises RuntimeUnavailableError: training runs on the CPU, exported and compiled models on a GPU."""
+        return self.to("cuda")
 
     def float(self: M) -> M:
         """Converts to float32, in place."""
@@ -316,16 +342,22 @@ class Module(Hooked):
 
     # --- state
 
-    def state_dict(self, prefix: str = "") -> dict[str, Tensor]:
-        """Returns all parameters and buffers by name, sharing memory with the module's."""
-        state: dict[str, Tensor] = {}
-        for path, module in self._paths(""):
-            for name, tensor in (*module._parameters.items(), *module._buffers.items()):
-                if tensor is not None and not (name in module._transient and name in module._buffers):
-                    state[prefix + (f"{path}.{name}" if path else name)] = around(tensor._data)
+    def state_dict(
+        self, *, destination: dict[str, Any] | None = None, prefix: str = "", keep_vars: bool = False
+    ) -> dict[str, Any]:
+        """Returns all parameters and buffers by name, sharing memory with the module's.
+
+        Args:
+            destination: the dict to add them to, and to return; a new `OrderedDict` if None.
+            prefix: what the names begin with.
+            keep_vars: return the parameters and buffers themselves rather than tensors without gradients.
+        """
+        state: dict[str, Any] = OrderedDict() if destination is None else destination
+        for name, tensor in entries_of(self):
+            state[prefix + name] = tensor if keep_vars else around(tensor._data)
         return state
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> Unmatched:
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
         """Copies values into the parameters and buffers. If anything does not fit, nothing is changed.
 
         Args:
@@ -338,43 +370,7 @@ class Module(Hooked):
         Raises:
             StateDictError: names (if `strict`), shapes or dtypes do not fit; the message lists them all.
         """
-        if not isinstance(state_dict, Mapping):
-            raise TypeError(f"expected a mapping from names to tensors; got {type(state_dict).__name__}")
-        left_out = {f"{path}.{name}" if path else name for path, m in self._paths("") for name in m._transient}
-        own = {
-            name: tensor
-            for table in ("_parameters", "_buffers")
-            for name, tensor in self._named(table, "", True, once=False)
-            if not (table == "_buffers" and name in left_out)
-        }
-        missing = [name for name in own if name not in state_dict]
-        unexpected = [name for name in state_dict if name not in own]
-        problems = []
-        if strict and missing:
-            problems.append(f"missing: {', '.join(missing)}")
-        if strict and unexpected:
-            problems.append(f"unexpected: {', '.join(map(str, unexpected))}")
-        fitting: list[tuple[Tensor, np.ndarray[Any, Any]]] = []
-        for name, tensor in own.items():
-            if name not in state_dict:
-                continue
-            given = state_dict[name]
-            try:
-                array = given._data if isinstance(given, Tensor) else np.asarray(given)
-            except ValueError:  # lists of different lengths
-                problems.append(f"{name}: expected shape {tensor.shape}, got {type(given).__name__}")
-                continue
-            if array.shape != tensor.shape:
-                problems.append(f"{name}: expected shape {tensor.shape}, got {array.shape}")
-            elif not _fits(array.dtype, tensor.dtype):
-                problems.append(f"{name}: expected dtype {tensor.dtype}, got {array.dtype}")
-            else:
-                fitting.append((tensor, array))
-        if problems:
-            raise StateDictError(f"state dict does not fit {type(self).__name__}: {'; '.join(problems)}")
-        for tensor, array in fitting:
-            tensor._assign(array)
-        return Unmatched(missing, unexpected)
+        return load_state(self, state_dict, strict)
 
     # --- representation
 
@@ -390,13 +386,14 @@ class Module(Hooked):
         return "\n  ".join([f"{type(self).__name__}({extra}", *lines]) + "\n)"
 
 
-def _fits(given: np.dtype[Any], own: np.dtype[Any]) -> bool:
-    """Returns whether elements may be copied to another dtype: precision may change, the kind of number may not."""
-    return (given.kind == "f") == (own.kind == "f") and given.kind in "fiub" and np.can_cast(given, own, "same_kind")
-
-
 _INSTEAD = {
-    "cuda": "a model runs on a GPU in onnxruntime, see lucid.compile(model, 'cuda')",
+    "bfloat16": "NumPy has none; write model.half() or model.float()",
+    "get_buffer": "write dict(model.named_buffers())[name]",
+    "load": "write model.load_state_dict(lucid.load(path))",
+    "register_module": "write model.add_module(name, module)",
+    "save": "write lucid.save(model.state_dict(), path)",
+    "share_memory": "lucid trains in one process; lucid.compile_backward(model) uses all cores",
+    "type": "write model.to(dtype)",
     "compile": "lucid.compile(model) runs it in onnxruntime",
     "fit": "write the loop: loss = ...; loss.backward(); optimizer.step()",
     "predict": "call the model: model(x)",
@@ -409,13 +406,6 @@ _TABLES = (
     ("_modules", Module, "child module"),
     ("_buffers", Tensor, "buffer"),
 )
-
-
-class Unmatched(NamedTuple):
-    """The names that only one side had when a state dict was loaded."""
-
-    missing_keys: list[str]
-    unexpected_keys: list[str]
 
 
 class _Missing:

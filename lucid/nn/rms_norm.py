@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..devices import require_cpu
 from ..ops.creation import ones
 from ..ops.normalization import rms_norm
 from ..tensor import Parameter, Tensor
@@ -22,6 +23,7 @@ class RMSNorm(Module):
         normalized_shape: the sizes of the axes that the mean is computed over.
         eps: keeps the square root away from 0; the precision of the input's dtype if None.
         elementwise_affine: whether there is a `weight`.
+        device: "cpu".
         dtype: the dtype of the weight.
 
     Shape:
@@ -43,9 +45,11 @@ class RMSNorm(Module):
         normalized_shape: int | Sequence[int],
         eps: float | None = None,
         elementwise_affine: bool = True,
+        device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
+        require_cpu(device)
         self.normalized_shape = normalized_axes("RMSNorm", normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine

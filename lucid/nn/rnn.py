@@ -1,6 +1,6 @@
 """The simple recurrent layer, and the base class of all recurrent layers.
 
-Letters: T time, N batch, I input, H hidden, L layers.
+Letters: T time, N batch, I input, H hidden, L layers, D directions.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ import warnings
 from contextlib import nullcontext
 from typing import Any, Literal
 
+from ..devices import require_cpu
 from ..errors import DtypeError, ShapeError
 from ..ops.creation import zeros
 from ..ops.gru import gru
 from ..ops.lstm import lstm
 from ..ops.random import dropout
-from ..ops.recurrent import rnn
+from ..ops.recurrent import reverse_sequence, rnn
 from ..ops.shape import cat, split, squeeze, transpose, unsqueeze
 from ..tensor import Parameter, Tensor
 from ..tracer.described import described
@@ -28,7 +29,7 @@ __all__ = ["RNN", "RNNBase"]
 Mode = Literal["RNN_TANH", "RNN_RELU", "LSTM", "GRU"]
 
 State = tuple[Tensor | None, ...]
-"""The state of one layer, each part (1, N, H), or None for zeros: h, or h and c."""
+"""The state of one layer in D directions, each part (D, N, H), or None for zeros: h, or h and c."""
 
 _GATES: dict[str, int] = {"RNN_TANH": 1, "RNN_RELU": 1, "LSTM": 4, "GRU": 3}
 
@@ -44,7 +45,9 @@ class RNNBase(Module):
         bias: whether to add b_ih and b_hh.
         batch_first: whether input and output are (N, T, *) instead of (T, N, *).
         dropout: the probability of zeroing an output of any layer but the last, in training.
-        bidirectional: must be False: layers run forward in time.
+        bidirectional: whether each layer runs in both directions, D = 2 of them, instead of D = 1.
+        proj_size: the size P to which an LSTM projects h; 0 for no projection.
+        device: "cpu".
         dtype: the dtype of the parameters.
 
     Raises:
@@ -64,20 +67,25 @@ class RNNBase(Module):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        proj_size: int = 0,
         *,
+        device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
+        require_cpu(device)
         name = type(self).__name__
         if mode not in _GATES:
             raise ValueError(f"{name}: mode must be one of {', '.join(map(repr, _GATES))}; got {mode!r}")
         check_sizes(name, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         check_flags(name, bias=bias, batch_first=batch_first, bidirectional=bidirectional)
-        if bidirectional:
-            raise ValueError(
-                f"{name}: bidirectional=True is not supported, layers run forward in time; run a second layer on the "
-                "reversed sequence, lucid.flip(x, 0), flip its output and join the two with lucid.cat"
-            )
+        if proj_size != 0:
+            check_sizes(name, proj_size=proj_size)
+            if mode != "LSTM" or proj_size >= hidden_size:
+                raise ValueError(
+                    f"{name}: proj_size is for LSTM, and smaller than hidden_size; got proj_size={proj_size}, "
+                    f"hidden_size={hidden_size}"
+                )
         if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout <= 1:
             raise ValueError(f"{name}: dropout must be a probability in [0, 1]; got {dropout!r}")
         if dropout > 0 and num_layers == 1:
@@ -93,15 +101,36 @@ class RNNBase(Module):
         self.bias = bias
         self.batch_first = batch_first
         self.dropout = float(dropout)
-        rows = _GATES[mode] * hidden_size
+        self.bidirectional = bidirectional
+        self.proj_size = proj_size
+        rows, size = _GATES[mode] * hidden_size, proj_size or hidden_size
         for k in range(num_layers):
-            features = input_size if k == 0 else hidden_size
-            self.register_parameter(f"weight_ih_l{k}", Parameter(zeros(rows, features, dtype=dtype)))
-            self.register_parameter(f"weight_hh_l{k}", Parameter(zeros(rows, hidden_size, dtype=dtype)))
-            if bias:
-                self.register_parameter(f"bias_ih_l{k}", Parameter(zeros(rows, dtype=dtype)))
-                self.register_parameter(f"bias_hh_l{k}", Parameter(zeros(rows, dtype=dtype)))
+            features = input_size if k == 0 else size * len(self._directions)
+            for direction in self._directions:
+                shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, features), "weight_hh": (rows, size)}
+                if bias:
+                    shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+                if proj_size:
+                    shapes["weight_hr"] = (proj_size, hidden_size)
+                for what, shape in shapes.items():
+                    self.register_parameter(f"{what}_l{k}{direction}", Parameter(zeros(*shape, dtype=dtype)))
         self.reset_parameters()
+
+    @property
+    def _directions(self) -> tuple[str, ...]:
+        """What the names of the parameters of each direction end with."""
+        return ("", "_reverse") if self.bidirectional else ("",)
+
+    @property
+    def all_weights(self) -> list[list[Parameter]]:
+        """The parameters of each direction of each layer: W_ih, W_hh, b_ih, b_hh, W_hr, as far as there are such."""
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
+        ends = [f"_l{k}{direction}" for k in range(self.num_layers) for direction in self._directions]
+        own: Any = self._parameters
+        return [[own[name + end] for name in names if name + end in own] for end in ends]
+
+    def flatten_parameters(self) -> None:
+        """Does nothing: in PyTorch it joins the parameters in memory for cuDNN."""
 
     def reset_parameters(self) -> None:
         """Reinitializes all parameters from U(-1/√H, 1/√H)."""
@@ -137,10 +166,21 @@ class RNNBase(Module):
         return x, final if self.mode == "LSTM" else final[0]
 
     def _layer(self, k: int, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
-        """Runs one layer over the whole sequence."""
+        """Runs one layer, in one or both directions, over the whole sequence."""
+        if not self.bidirectional:
+            return self._direction(f"l{k}", x, state, lengths)
+        # The exporter finds these ops, and makes one operator of them.
+        ahead, back = zip(*[(None, None) if part is None else split(part, 1) for part in state], strict=True)
+        output, last = self._direction(f"l{k}", x, ahead, lengths)
+        reverse, last_back = self._direction(f"l{k}_reverse", reverse_sequence(x, lengths), back, lengths)
+        output = cat((output, reverse_sequence(reverse, lengths)), -1)
+        return output, tuple([cat(pair) for pair in zip(last, last_back, strict=True)])  # type: ignore[arg-type]
+
+    def _direction(self, name: str, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
+        """Runs one direction of a layer over the whole sequence."""
         own = self._parameters
-        weight_ih, weight_hh = own[f"weight_ih_l{k}"], own[f"weight_hh_l{k}"]
-        bias_ih, bias_hh = own.get(f"bias_ih_l{k}"), own.get(f"bias_hh_l{k}")
+        weight_ih, weight_hh = own[f"weight_ih_{name}"], own[f"weight_hh_{name}"]
+        bias_ih, bias_hh = own.get(f"bias_ih_{name}"), own.get(f"bias_hh_{name}")
         if self.mode == "LSTM":
             output, h, c, _, _ = lstm(x, state[0], state[1], weight_ih, weight_hh, bias_ih, bias_hh, lengths)
             return output, (h, c)
@@ -180,17 +220,21 @@ class RNNBase(Module):
     def _initial_states(self, hx: Any, x: Tensor, batched: bool) -> list[State]:
         """Returns the initial state of each layer."""
         if self.mode != "LSTM":
-            return list(zip(self._initial_state("hx", hx, x, batched)))
+            return list(zip(self._initial_state("hx", hx, x, batched, "hidden_size")))
         if hx is None:
             return [(None, None)] * self.num_layers
         if not isinstance(hx, (tuple, list)) or len(hx) != 2:
             got = f"{len(hx)} parts" if isinstance(hx, (tuple, list)) else type(hx).__name__
             raise TypeError(f"{type(self).__name__}: hx must be a tuple (h_0, c_0) or None; got {got}")
-        parts = [self._initial_state(name, part, x, batched) for name, part in zip(("h_0", "c_0"), hx, strict=True)]
+        sizes = ("proj_size" if self.proj_size else "hidden_size", "hidden_size")
+        parts = [
+            self._initial_state(name, part, x, batched, size)
+            for name, part, size in zip(("h_0", "c_0"), hx, sizes, strict=True)
+        ]
         return list(zip(*parts, strict=True))
 
-    def _initial_state(self, what: str, hx: Any, x: Tensor, batched: bool) -> list[Tensor | None]:
-        """Returns one part of the initial state of each layer, (1, N, H), or None for zeros."""
+    def _initial_state(self, what: str, hx: Any, x: Tensor, batched: bool, size: str) -> list[Tensor | None]:
+        """Returns one part of the initial state of each layer, (D, N, H) or (D, N, P), or None for zeros."""
         if hx is None:
             return [None] * self.num_layers
         name = type(self).__name__
@@ -198,24 +242,27 @@ class RNNBase(Module):
             raise TypeError(f"{name}: {what} must be a Tensor or None; got {type(hx).__name__}")
         if hx.dtype != x.dtype:
             raise DtypeError(f"{name}: {what} has dtype {hx.dtype}, but input has {x.dtype}")
-        layers, batch, hidden = self.num_layers, x.shape[1], self.hidden_size
+        directions, batch, hidden = len(self._directions), x.shape[1], getattr(self, size)
+        count, leading = self.num_layers * directions, "num_layers * 2" if self.bidirectional else "num_layers"
         if not batched:
-            if hx.shape != (layers, hidden):
-                raise ShapeError(f"{name}: {what} must be {(layers, hidden)} (num_layers, hidden_size); got {hx.shape}")
+            if hx.shape != (count, hidden):
+                raise ShapeError(f"{name}: {what} must be {(count, hidden)} ({leading}, {size}); got {hx.shape}")
             hx = unsqueeze(hx, 1)
-        elif hx.ndim == 2:
+        elif hx.ndim == 2 and not self.bidirectional:
             if hx.shape != (batch, hidden):
-                raise ShapeError(f"{name}: a 2-D {what} must be {(batch, hidden)} (batch, hidden_size); got {hx.shape}")
-            return [unsqueeze(hx, 0), *[None] * (layers - 1)]
-        elif hx.shape != (layers, batch, hidden):
+                raise ShapeError(f"{name}: a 2-D {what} must be {(batch, hidden)} (batch, {size}); got {hx.shape}")
+            return [unsqueeze(hx, 0), *[None] * (count - 1)]
+        elif hx.shape != (count, batch, hidden):
             raise ShapeError(
-                f"{name}: {what} must be {(layers, batch, hidden)} (num_layers, batch, hidden_size); got {hx.shape}"
+                f"{name}: {what} must be {(count, batch, hidden)} ({leading}, batch, {size}); got {hx.shape}"
             )
-        return [hx] if layers == 1 else list(split(hx, 1))
+        return [hx] if count == directions else list(split(hx, directions))
 
     def extra_repr(self) -> str:
         parts = [f"{self.input_size}, {self.hidden_size}"]
-        defaults = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0}
+        defaults = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
+        if self.proj_size:
+            defaults = {"proj_size": 0, **defaults}
         parts += [
             f"{name}={getattr(self, name)}" for name, default in defaults.items() if getattr(self, name) != default
         ]
@@ -235,16 +282,18 @@ class RNN(RNNBase):
         bias: whether to add b_ih and b_hh.
         batch_first: whether input and output are (N, T, *) instead of (T, N, *). It does not apply to the state.
         dropout: the probability of zeroing an output of any layer but the last, in training.
-        bidirectional: must be False: layers run forward in time.
+        bidirectional: whether each layer also runs backward, from the end of each sequence, with weights of its own: D
+        is 2 instead of 1. It cannot run as a stream.
+        device: "cpu".
         dtype: the dtype of the parameters; float32 if None.
 
     Shape:
         input: (T, N, I), or (N, T, I) if batch_first, or (T, I), or a PackedSequence.
-        hx: (L, N, H), zeros if omitted; (N, H) is the state of the first layer, the others start from zeros. For input
-        (T, I) it is (L, H).
-        output: as the input, with H features; h_n: as hx, (L, N, H).
-        weight_ih_l{k}: (H, I), from the second layer on (H, H); weight_hh_l{k}: (H, H).
-        bias_ih_l{k}, bias_hh_l{k}: (H,). All drawn from U(-1/√H, 1/√H).
+        hx: (D L, N, H), first all directions of the first layer; zeros if omitted. For input (T, I) it is (D L, H).
+        With D = 1, (N, H) is the state of the first layer, and the others start from zeros.
+        output: as the input, with D H features; h_n: as hx, (D L, N, H).
+        weight_ih_l{k}: (H, I), from the second layer on (H, D H); weight_hh_l{k}: (H, H); bias_ih_l{k}, bias_hh_l{k}:
+        (H,). Those of the backward direction end with _reverse. All drawn from U(-1/√H, 1/√H).
 
     Raises:
         TypeError, ValueError: an argument has the wrong type or an invalid value.
@@ -279,13 +328,23 @@ class RNN(RNNBase):
         dropout: float = 0.0,
         bidirectional: bool = False,
         *,
+        device: Any = None,
         dtype: Any = None,
     ) -> None:
         if nonlinearity not in ("tanh", "relu"):
             raise ValueError(f"RNN: nonlinearity must be 'tanh' or 'relu'; got {nonlinearity!r}")
         mode: Mode = "RNN_TANH" if nonlinearity == "tanh" else "RNN_RELU"
         super().__init__(
-            mode, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype=dtype
+            mode,
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            device=device,
+            dtype=dtype,
         )
         self.nonlinearity = nonlinearity
 

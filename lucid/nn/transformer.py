@@ -39,6 +39,7 @@ class TransformerEncoderLayer(Module):
         batch_first: whether the batch is the first axis.
         norm_first: whether to normalize before attention and feed-forward network rather than after them.
         bias: whether linear layers and norms add a bias.
+        device: "cpu".
         dtype: the dtype of the parameters.
 
     Shape:
@@ -67,6 +68,7 @@ class TransformerEncoderLayer(Module):
         batch_first: bool = False,
         norm_first: bool = False,
         bias: bool = True,
+        device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
@@ -74,10 +76,12 @@ class TransformerEncoderLayer(Module):
             if activation not in _ACTIVATIONS:
                 raise RuntimeError(f"TransformerEncoderLayer: activation must be 'relu' or 'gelu'; got {activation!r}")
             activation = _ACTIVATIONS[activation]
-        self.self_attn = MultiheadAttention(d_model, nhead, dropout, bias, batch_first, dtype)
-        self.linear1 = Linear(d_model, dim_feedforward, bias, dtype)
+        self.self_attn = MultiheadAttention(
+            d_model, nhead, dropout, bias, batch_first=batch_first, device=device, dtype=dtype
+        )
+        self.linear1 = Linear(d_model, dim_feedforward, bias, dtype=dtype)
         self.dropout = Dropout(dropout)
-        self.linear2 = Linear(dim_feedforward, d_model, bias, dtype)
+        self.linear2 = Linear(dim_feedforward, d_model, bias, dtype=dtype)
         self.norm_first = norm_first
         self.norm1 = LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype)
         self.norm2 = LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype)

@@ -4,6 +4,8 @@
 ``torch.nn.functional`` is in `lucid.nn.functional`, which also loads the files here that declare no ops.
 """
 
+from typing import TYPE_CHECKING
+
 from . import (  # noqa: F401 - some only register ops
     activation,
     attention,
@@ -30,6 +32,7 @@ from . import (  # noqa: F401 - some only register ops
     trigonometry,
     windowing,
 )
+from . import cells as _cells  # noqa: F401
 from . import cross_entropy as _cross_entropy  # noqa: F401
 from . import diagonal as _diagonal
 from . import einsum as _einsum
@@ -69,27 +72,29 @@ from .tile import *
 from .trigonometry import *
 from .windowing import *
 
-__all__: list[str] = []
-__all__ += conversion.__all__
-__all__ += creation.__all__
-__all__ += cumulative.__all__
-__all__ += _diagonal.__all__
-__all__ += _einsum.__all__
-__all__ += elementwise.__all__
-__all__ += extremum.__all__
-__all__ += index.__all__
-__all__ += linalg.__all__
-__all__ += logic.__all__
-__all__ += math.__all__
-__all__ += moments.__all__
-__all__ += order.__all__
-__all__ += random.__all__
-__all__ += reduce.__all__
-__all__ += _scatter.__all__
-__all__ += search.__all__
-__all__ += _select.__all__
-__all__ += shape.__all__
-__all__ += statistics.__all__
-__all__ += _tile.__all__
-__all__ += trigonometry.__all__
-__all__ += windowing.__all__
+# mypy reads no `+=` of an `__all__`. Without one it exports what the stars import, which is the same.
+if not TYPE_CHECKING:
+    __all__: list[str] = []
+    __all__ += conversion.__all__
+    __all__ += creation.__all__
+    __all__ += cumulative.__all__
+    __all__ += _diagonal.__all__
+    __all__ += _einsum.__all__
+    __all__ += elementwise.__all__
+    __all__ += extremum.__all__
+    __all__ += index.__all__
+    __all__ += linalg.__all__
+    __all__ += logic.__all__
+    __all__ += math.__all__
+    __all__ += moments.__all__
+    __all__ += order.__all__
+    __all__ += random.__all__
+    __all__ += reduce.__all__
+    __all__ += _scatter.__all__
+    __all__ += search.__all__
+    __all__ += _select.__all__
+    __all__ += shape.__all__
+    __all__ += statistics.__all__
+    __all__ += _tile.__all__
+    __all__ += trigonometry.__all__
+    __all__ += windowing.__all__

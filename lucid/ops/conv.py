@@ -27,7 +27,7 @@ __all__ = ["conv1d", "conv2d", "numbers", "window_max", "windows"]
 Sizes = tuple[int, ...]
 
 
-@op
+@op(view=True)
 def windows(x: Array, /, size: int, stride: int, dilation: int, axis: int = 2) -> Array:
     """Extracts the windows under the kernel along an axis, as a view: (N, C, L) becomes (N, C, size, T)."""
     n, step = x.shape[axis], x.strides[axis]

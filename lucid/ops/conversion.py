@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..devices import is_device, require_cpu
 from ..errors import DtypeError
 from ..tensor import Tensor, op
 from ..tracer.op import Array, function
@@ -29,7 +30,7 @@ def _(g: Tensor) -> Any:
     return g
 
 
-@op(no_gradient="it cuts the gradient, on purpose")
+@op(no_gradient="it cuts the gradient, on purpose", view=True)
 def detach(x: Array, /) -> Array:
     """Returns the same elements, detached from the graph: no gradient flows through it.
 
@@ -70,6 +71,9 @@ def to(
         non_blocking: has no effect.
         copy: return a copy in any case.
 
+    Raises:
+        RuntimeUnavailableError: the device is not the CPU.
+
     >>> lucid.ones(2).to("float64")
     tensor([1., 1.], dtype=float64)
     """
@@ -80,7 +84,8 @@ def to(
     copy = copy or (len(flags) == 2 and flags[1])
     kind = x.dtype
     for item in (*target, device, dtype):
-        if item is None or (isinstance(item, str) and item == "cpu"):
+        if item is None or is_device(item):
+            require_cpu(item)
             continue
         try:
             kind = item.dtype if isinstance(item, Tensor) else np.dtype(item)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..devices import require_cpu
 from ..errors import DtypeError, ShapeError
 from ..tensor import Tensor, op
 from ..tracer.extent import greater, is_negative
@@ -42,11 +43,12 @@ def count(*, start: Any, stop: Any, step: Any, dtype: Any) -> Array:
     return np.arange(start, stop, step, dtype=dtype)
 
 
-def _made(made: Tensor, requires_grad: bool) -> Tensor:
+def _made(made: Tensor, requires_grad: bool, device: Any) -> Tensor:
+    require_cpu(device)
     return made.requires_grad_() if requires_grad else made
 
 
-def full(size: Any, fill_value: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def full(size: Any, fill_value: Any, dtype: Any = None, requires_grad: bool = False, *, device: Any = None) -> Tensor:
     """Returns a tensor filled with one value (torch.full).
 
     Unless a dtype is given, bools give bool, integers int64 and other numbers float32.
@@ -57,73 +59,77 @@ def full(size: Any, fill_value: Any, dtype: Any = None, requires_grad: bool = Fa
     value = number(fill_value)
     if dtype is None:
         dtype = np.bool_ if isinstance(value, bool) else np.int64 if isinstance(value, int) else np.float32
-    return _made(fill(shape=sizes_of((size,)), value=value, dtype=np.dtype(dtype)), requires_grad)
+    return _made(fill(shape=sizes_of((size,)), value=value, dtype=np.dtype(dtype)), requires_grad, device)
 
 
-def zeros(*shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros(*shape: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """Returns a tensor of zeros (torch.zeros).
 
     >>> lucid.zeros(2)
     tensor([0., 0.])
     """
-    return _made(fill(shape=sizes_of(shape), value=0, dtype=np.dtype(dtype or np.float32)), requires_grad)
+    return _made(fill(shape=sizes_of(shape), value=0, dtype=np.dtype(dtype or np.float32)), requires_grad, device)
 
 
-def ones(*shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def ones(*shape: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """Returns a tensor of ones (torch.ones).
 
     >>> lucid.ones(2)
     tensor([1., 1.])
     """
-    return _made(fill(shape=sizes_of(shape), value=1, dtype=np.dtype(dtype or np.float32)), requires_grad)
+    return _made(fill(shape=sizes_of(shape), value=1, dtype=np.dtype(dtype or np.float32)), requires_grad, device)
 
 
-def empty(*shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def empty(*shape: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """Returns a tensor of unspecified elements; here they are zeros (torch.empty).
 
     >>> lucid.empty(2).shape
     (2,)
     """
-    return zeros(*shape, dtype=dtype, requires_grad=requires_grad)
+    return zeros(*shape, dtype=dtype, requires_grad=requires_grad, device=device)
 
 
-def zeros_like(x: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros_like(x: Tensor, dtype: Any = None, requires_grad: bool = False, *, device: Any = None) -> Tensor:
     """Returns zeros with the shape of another tensor, and its dtype unless one is given (torch.zeros_like).
 
     >>> lucid.zeros_like(lucid.ones(2))
     tensor([0., 0.])
     """
-    return zeros(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad)
+    return zeros(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad, device=device)
 
 
-def ones_like(x: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def ones_like(x: Tensor, dtype: Any = None, requires_grad: bool = False, *, device: Any = None) -> Tensor:
     """Returns ones with the shape of another tensor, and its dtype unless one is given (torch.ones_like).
 
     >>> lucid.ones_like(lucid.zeros(2))
     tensor([1., 1.])
     """
-    return ones(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad)
+    return ones(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad, device=device)
 
 
-def empty_like(x: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def empty_like(x: Tensor, dtype: Any = None, requires_grad: bool = False, *, device: Any = None) -> Tensor:
     """Returns unspecified elements with the shape of another tensor, and its dtype unless given (torch.empty_like).
 
     >>> lucid.empty_like(lucid.ones(2)).shape
     (2,)
     """
-    return zeros_like(x, dtype, requires_grad)
+    return zeros_like(x, dtype, requires_grad, device=device)
 
 
-def full_like(x: Tensor, fill_value: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def full_like(
+    x: Tensor, fill_value: Any, dtype: Any = None, requires_grad: bool = False, *, device: Any = None
+) -> Tensor:
     """Returns one value in the shape of another tensor, and in its dtype unless one is given (torch.full_like).
 
     >>> lucid.full_like(lucid.zeros(2), 3)
     tensor([3., 3.])
     """
-    return full(x.shape, fill_value, dtype=dtype or x.dtype, requires_grad=requires_grad)
+    return full(x.shape, fill_value, dtype=dtype or x.dtype, requires_grad=requires_grad, device=device)
 
 
-def arange(start: Any, end: Any = None, step: Any = 1, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def arange(
+    start: Any, end: Any = None, step: Any = 1, dtype: Any = None, requires_grad: bool = False, *, device: Any = None
+) -> Tensor:
     """Returns evenly spaced values from `start` (0 if only `end` is given) up to, but excluding, `end` (torch.arange).
 
     >>> lucid.arange(1, 7, 2)
@@ -139,15 +145,18 @@ def arange(start: Any, end: Any = None, step: Any = 1, dtype: Any = None, requir
     elif np.dtype(dtype).kind in "iu":
         # As in PyTorch: the bounds are of the dtype, too.
         start, end, step = [int(n) if type(n) is float else n for n in (start, end, step)]
-    return _made(count(start=start, stop=end, step=step, dtype=np.dtype(dtype)), requires_grad)
+    return _made(count(start=start, stop=end, step=step, dtype=np.dtype(dtype)), requires_grad, device)
 
 
-def linspace(start: Any, end: Any, steps: int, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def linspace(
+    start: Any, end: Any, steps: int, dtype: Any = None, requires_grad: bool = False, *, device: Any = None
+) -> Tensor:
     """Returns `steps` evenly spaced values from `start` to `end`, both included (torch.linspace).
 
     >>> lucid.linspace(0, 1, 5)
     tensor([0.  , 0.25, 0.5 , 0.75, 1.  ])
     """
+    require_cpu(device)
     dtype = np.dtype(dtype or np.float32)
     if isinstance(steps, float):
         raise DtypeError(f"linspace: steps must be an integer; got {steps}")
@@ -164,10 +173,10 @@ def linspace(start: Any, end: Any, steps: int, dtype: Any = None, requires_grad:
     start, end = float(start), float(end)
     # Interpolated between both ends, so that both are exact.
     share = places / greater(steps - 1, 1)
-    return _made(astype((1 - share) * start + share * end, dtype), requires_grad)
+    return _made(astype((1 - share) * start + share * end, dtype), requires_grad, device)
 
 
-def eye(n: int, m: int | None = None, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def eye(n: int, m: int | None = None, dtype: Any = None, requires_grad: bool = False, *, device: Any = None) -> Tensor:
     """Returns a matrix with ones on the diagonal and zeros elsewhere (torch.eye).
 
     >>> lucid.eye(2)
@@ -177,37 +186,39 @@ def eye(n: int, m: int | None = None, dtype: Any = None, requires_grad: bool = F
     if is_negative(n) or (m is not None and is_negative(m)):
         raise ShapeError(f"eye: the sizes must not be negative; got {n} and {n if m is None else m}")
     same = eq(unsqueeze(arange(n), 1), arange(n if m is None else m))
-    return _made(astype(same, np.dtype(dtype or np.float32)), requires_grad)
+    return _made(astype(same, np.dtype(dtype or np.float32)), requires_grad, device)
 
 
 @function
-def new_zeros(x: Tensor, *shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def new_zeros(x: Tensor, *shape: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """Returns zeros with the dtype of another tensor (torch.Tensor.new_zeros).
 
     >>> lucid.ones(2, dtype="float64").new_zeros(1)
     tensor([0.], dtype=float64)
     """
-    return zeros(*shape, dtype=dtype or x.dtype, requires_grad=requires_grad)
+    return zeros(*shape, dtype=dtype or x.dtype, requires_grad=requires_grad, device=device)
 
 
 @function
-def new_ones(x: Tensor, *shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def new_ones(x: Tensor, *shape: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """Returns ones with the dtype of another tensor (torch.Tensor.new_ones).
 
     >>> lucid.ones(2, dtype="float64").new_ones(1)
     tensor([1.], dtype=float64)
     """
-    return ones(*shape, dtype=dtype or x.dtype, requires_grad=requires_grad)
+    return ones(*shape, dtype=dtype or x.dtype, requires_grad=requires_grad, device=device)
 
 
 @function
-def new_full(x: Tensor, size: Any, fill_value: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def new_full(
+    x: Tensor, size: Any, fill_value: Any, dtype: Any = None, requires_grad: bool = False, *, device: Any = None
+) -> Tensor:
     """Returns a tensor filled with one value, with the dtype of another tensor (torch.Tensor.new_full).
 
     >>> lucid.ones(2, dtype="float64").new_full((1,), 3)
     tensor([3.], dtype=float64)
     """
-    return full(size, fill_value, dtype or x.dtype, requires_grad)
+    return full(size, fill_value, dtype or x.dtype, requires_grad, device=device)
 
 
 def number(x: Any) -> Any:

@@ -7,21 +7,24 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import AxisError, DtypeError
 from ..tensor import Tensor, as_tensor, op
-from ..tracer.extent import whole
+from ..tracer.index import parsed
 from ..tracer.op import Array, function
 
 __all__ = ["getitem"]
+
+_ndarray = np.ndarray
 
 
 # --- basic indexing: integers, slices, None, ...
 
 
-@op
+@op(view=True)
 def slice_at(x: Array, /, index: tuple[Any, ...]) -> Array:
     """Computes ``x[index]`` with integers, slices, None and Ellipsis (ONNX Slice, Gather, Unsqueeze)."""
-    return x[index]
+    part = x[index]
+    # A single element would come as a number, which is no view.
+    return part if type(part) is _ndarray else x[(*index, ...)]
 
 
 @slice_at.vjp
@@ -95,32 +98,46 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     """
     if type(index) is int:
         return slice_at(x, (index,))
-    items = index if isinstance(index, tuple) else (index,)
-    basic: list[Any] = []
-    tensors: list[Any] = []
-    for item in items:
-        if item is None or item is Ellipsis or isinstance(item, slice):
-            basic.append(slice(*map(_bound, (item.start, item.stop, item.step))) if isinstance(item, slice) else item)
-        elif isinstance(item, (int, np.integer)) and not isinstance(item, bool):
-            basic.append(whole(item))
-        elif isinstance(item, (Tensor, np.ndarray, list, bool)):
-            tensor = as_tensor(item) if not isinstance(item, list) or item else as_tensor(np.zeros(0, np.int64))
-            if tensor.dtype.kind not in "iub":
-                raise DtypeError(f"tensors used as an index must be of integers or bools; got {tensor.dtype}")
-            basic.append("*")
-            tensors.append(tensor)
-        else:
-            raise AxisError(f"an index is made of integers, slices, None, ... and tensors; got {type(item).__name__}")
+    basic, tensors = parsed(index, as_tensor)
     if tensors:
-        return index_at(x, *tensors, index=tuple(basic))
-    return slice_at(x, index=tuple(basic))
+        return index_at(x, *tensors, index=basic)
+    return slice_at(x, index=basic)
+
+
+# --- copies with other elements at an index; `lucid.tracer.overwriting` records them for what it has done in place
+
+
+@op
+def slice_put(x: Array, value: Array, /, index: tuple[Any, ...]) -> Array:
+    """Returns a copy of `x` with a value stored at ``x[index]``, as in `slice_at` (ONNX ScatterElements)."""
+    result = np.array(x)
+    result[index] = value
+    return result
+
+
+@slice_put.vjp
+def _(g: Tensor, index: tuple[Any, ...], needs: tuple[bool, ...]) -> Any:
+    return slice_put(g, 0, index=index) if needs[0] else None, slice_at(g, index=index) if needs[1] else None
+
+
+@op
+def index_put(x: Array, value: Array, /, *indices: Array, index: tuple[Any, ...]) -> Array:
+    """Returns a copy of `x` with a value stored at ``x[index]``, as in `index_at` (ONNX ScatterND).
+
+    Where the index selects an element more than once, any of its values may win.
+    """
+    result = np.array(x)
+    result[_fill(index, indices)] = value
+    return result
+
+
+@index_put.vjp
+def _(g: Tensor, indices: Any, index: tuple[Any, ...], needs: tuple[bool, ...]) -> Any:
+    gx = index_put(g, 0, *indices, index=index) if needs[0] else None
+    return gx, index_at(g, *indices, index=index) if needs[1] else None, *[None for _ in indices]
 
 
 @op(no_gradient="the result is an index")
 def nonzero_at(x: Array, /) -> Array:
     """Returns the indices of the nonzero elements, one row each (ONNX NonZero)."""
     return np.argwhere(x)
-
-
-def _bound(bound: Any) -> int | None:
-    return None if bound is None else whole(bound)

@@ -35,20 +35,20 @@ def new(x: Tensor, *data: Any) -> Tensor:
 
 
 @function
-def new_tensor(x: Tensor, data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def new_tensor(x: Tensor, data: Any, dtype: Any = None, requires_grad: bool = False, *, device: Any = None) -> Tensor:
     """Returns a tensor with a copy of `data`, with the dtype of another (torch.Tensor.new_tensor).
 
     >>> lucid.ones(2, dtype="float64").new_tensor([1, 2])
     tensor([1., 2.], dtype=float64)
     """
-    return tensor(data, dtype or x.dtype, requires_grad)
+    return tensor(data, dtype or x.dtype, requires_grad, device=device)
 
 
 @function
-def new_empty(x: Tensor, *shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def new_empty(x: Tensor, *shape: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """Returns unspecified elements, here zeros, with the dtype of another tensor (torch.Tensor.new_empty).
 
     >>> lucid.ones(2, dtype="float64").new_empty(1).dtype
     dtype('float64')
     """
-    return zeros(*shape, dtype=dtype or x.dtype, requires_grad=requires_grad)
+    return zeros(*shape, dtype=dtype or x.dtype, requires_grad=requires_grad, device=device)

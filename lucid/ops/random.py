@@ -1,28 +1,29 @@
-"""Random tensors. All draws come from one `numpy.random.Generator`, seeded by `manual_seed`; those of an export's runs
-from a copy of it."""
+"""Random tensors. All draws come from one generator, seeded by `manual_seed`, unless another is given; those of an
+export's runs come from a copy of it."""
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
 
+from ..devices import require_cpu
 from ..errors import RangeError, ShapeError
 from ..tensor import Tensor, op
 from ..tracer.extent import broadcast
 from ..tracer.op import Array, function
-from ..tracer.run import RUN, Run
 from .conversion import detach
 from .creation import arange, ones
 from .elementwise import astype, eq, log
 from .extremum import argmax
+from .generator import Generator, default_generator, numpy_generator
 from .reduce import softmax
 from .shape import reshape_to, sizes_of
 
 __all__ = [
     "bernoulli",
     "get_rng_state",
+    "initial_seed",
     "manual_seed",
     "multinomial",
     "normal",
@@ -36,39 +37,30 @@ __all__ = [
 ]
 
 
-@functools.cache
-def _shared() -> np.random.Generator:
-    """Creates the generator on first use: numpy.random takes a while to load, and NumPy itself loads it lazily."""
-    return np.random.Generator(np.random.PCG64())
-
-
-def _generator() -> np.random.Generator:
-    """Returns the generator; inside a run of an export, a copy that belongs to the run."""
-    run = RUN.get()
-    return _shared() if run is None else _of_run(run)
-
-
-def _of_run(run: Run) -> np.random.Generator:
-    generator: np.random.Generator = run.random
-    if generator is None:
-        source = _shared() if run.around is None else _of_run(run.around)
-        generator = run.random = np.random.Generator(np.random.PCG64())
-        generator.bit_generator.state = source.bit_generator.state
-    return generator
-
-
 _RANDOM = "it draws random numbers, so an exported model would not agree with the eager one"
 _CONSTANT = "it has no inputs"
 
 
-def manual_seed(seed: int) -> None:
-    """Seeds the random generator (torch.manual_seed).
+def manual_seed(seed: int) -> Generator:
+    """Seeds the random generator, and returns it (torch.manual_seed).
 
-    >>> lucid.manual_seed(0)
+    >>> generator = lucid.manual_seed(0)
     >>> lucid.randint(0, 10, (3,))
     tensor([8, 6, 5])
     """
-    _generator().bit_generator.state = np.random.PCG64(seed).state
+    return default_generator().manual_seed(seed)
+
+
+def initial_seed() -> int:
+    """Returns the seed that the random generator was last given (torch.initial_seed).
+
+    In a worker of a `DataLoader` it is the worker's own.
+
+    >>> generator = lucid.manual_seed(7)
+    >>> lucid.initial_seed()
+    7
+    """
+    return default_generator().initial_seed()
 
 
 def get_rng_state() -> dict[str, Any]:
@@ -80,55 +72,60 @@ def get_rng_state() -> dict[str, Any]:
     >>> lucid.allclose(lucid.randn(2), first)
     True
     """
-    return dict(_generator().bit_generator.state)
+    return default_generator().get_state()
 
 
 def set_rng_state(state: dict[str, Any]) -> None:
     """Restores a state of the generator that `get_rng_state` returned; see there."""
-    _generator().bit_generator.state = state
+    default_generator().set_state(state)
 
 
 @op(no_gradient=_CONSTANT, no_export=_RANDOM)
-def uniform(*, shape: tuple[int, ...], low: float, high: float, dtype: Any) -> Array:
+def uniform(*, shape: tuple[int, ...], low: float, high: float, dtype: Any, generator: Any = None) -> Array:
     """Draws from the uniform distribution on [low, high)."""
-    draws = _generator().random(shape, dtype=dtype if dtype in (np.float32, np.float64) else np.float64)
+    draws = numpy_generator(generator).random(shape, dtype=dtype if dtype in (np.float32, np.float64) else np.float64)
     return (draws * (high - low) + low).astype(dtype, copy=False)
 
 
 @op(no_gradient=_CONSTANT, no_export=_RANDOM)
-def gaussian(*, shape: tuple[int, ...], mean: float, std: float, dtype: Any) -> Array:
+def gaussian(*, shape: tuple[int, ...], mean: float, std: float, dtype: Any, generator: Any = None) -> Array:
     """Draws from the normal distribution."""
-    draws = _generator().standard_normal(shape, dtype=dtype if dtype in (np.float32, np.float64) else np.float64)
+    draws = numpy_generator(generator).standard_normal(
+        shape, dtype=dtype if dtype in (np.float32, np.float64) else np.float64
+    )
     return (draws * std + mean).astype(dtype, copy=False)
 
 
 @op(no_gradient=_CONSTANT, no_export=_RANDOM)
-def integers(*, shape: tuple[int, ...], low: int, high: int, dtype: Any) -> Array:
+def integers(*, shape: tuple[int, ...], low: int, high: int, dtype: Any, generator: Any = None) -> Array:
     """Draws integers from `low` up to, but excluding, `high`."""
-    return _generator().integers(low, high, shape, dtype=dtype)
+    return numpy_generator(generator).integers(low, high, shape, dtype=dtype)
 
 
 @op(no_gradient=_CONSTANT, no_export=_RANDOM)
-def permutation(*, n: int) -> Array:
+def permutation(*, n: int, generator: Any = None) -> Array:
     """Returns the integers below n in random order."""
-    return _generator().permutation(n)
+    return numpy_generator(generator).permutation(n)
 
 
 @op(no_gradient="it is random, not a function of its input", no_export=_RANDOM)
 def bernoulli_like(x: Array, /, p: float) -> Array:
     """Returns 1 with probability `p`, else 0, in the shape and dtype of `x`."""
-    draws = _generator().random(x.shape, dtype=np.float32)
+    draws = numpy_generator(None).random(x.shape, dtype=np.float32)
     return (draws < p).astype(x.dtype)
 
 
 @op(no_gradient="it is random, not a function of its input", no_export=_RANDOM)
 def exponential_like(x: Array, /) -> Array:
     """Draws from the exponential distribution, above 0, in the shape and dtype of `x`."""
-    draws = _generator().standard_exponential(x.shape, dtype=np.float32 if x.dtype == np.float32 else np.float64)
+    dtype = np.float32 if x.dtype == np.float32 else np.float64
+    draws = numpy_generator(None).standard_exponential(x.shape, dtype=dtype)
     return np.maximum(draws, np.finfo(x.dtype).tiny).astype(x.dtype, copy=False)
 
 
-def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, dtype: Any = None) -> Tensor:
+def normal(
+    mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, dtype: Any = None, device: Any = None, generator: Any = None
+) -> Tensor:
     """Draws from normal distributions (torch.normal). The draws have no gradients.
 
     Args:
@@ -136,103 +133,119 @@ def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, dtype: Any = No
         std: the standard deviation, a number or a tensor.
         size: the shape, if both are numbers.
         dtype: the dtype, if both are numbers.
+        device: "cpu".
+        generator: draws from this one instead of the shared one.
 
     >>> lucid.normal(0.0, 1.0, (2, 3)).shape
     (2, 3)
     """
+    require_cpu(device)
     if not isinstance(mean, Tensor) and not isinstance(std, Tensor):
         if size is None:
             raise TypeError("normal: size must be given if mean and std are numbers")
         if std < 0:
             raise RangeError(f"normal: std must not be negative; got {std}")
         kind = np.dtype(dtype or np.float32)
-        return gaussian(shape=sizes_of((size,)), mean=float(mean), std=float(std), dtype=kind)
+        return gaussian(shape=sizes_of((size,)), mean=float(mean), std=float(std), dtype=kind, generator=generator)
     if not np.all(getattr(std, "_data", std) >= 0):
         raise RangeError(f"normal: std must not be negative; got {std}")
     middle, spread = (detach(x) if isinstance(x, Tensor) else x for x in (mean, std))
     shape = broadcast(*[x.shape if isinstance(x, Tensor) else () for x in (mean, std)])
-    draws = gaussian(shape=shape, mean=0.0, std=1.0, dtype=(mean if isinstance(mean, Tensor) else std).dtype)
+    kind = (mean if isinstance(mean, Tensor) else std).dtype
+    draws = gaussian(shape=shape, mean=0.0, std=1.0, dtype=kind, generator=generator)
     return draws * spread + middle
 
 
-def randn(*shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def randn(
+    *shape: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None, generator: Any = None
+) -> Tensor:
     """Draws from the standard normal distribution (torch.randn).
 
     >>> lucid.randn(2, 3).shape
     (2, 3)
     """
-    made: Tensor = gaussian(shape=sizes_of(shape), mean=0.0, std=1.0, dtype=np.dtype(dtype or np.float32))
+    require_cpu(device)
+    kind = np.dtype(dtype or np.float32)
+    made: Tensor = gaussian(shape=sizes_of(shape), mean=0.0, std=1.0, dtype=kind, generator=generator)
     return made.requires_grad_() if requires_grad else made
 
 
-def rand(*shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def rand(
+    *shape: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None, generator: Any = None
+) -> Tensor:
     """Draws from the uniform distribution on [0, 1) (torch.rand).
 
     >>> lucid.rand(2, 3).shape
     (2, 3)
     """
-    made: Tensor = uniform(shape=sizes_of(shape), low=0.0, high=1.0, dtype=np.dtype(dtype or np.float32))
+    require_cpu(device)
+    kind = np.dtype(dtype or np.float32)
+    made: Tensor = uniform(shape=sizes_of(shape), low=0.0, high=1.0, dtype=kind, generator=generator)
     return made.requires_grad_() if requires_grad else made
 
 
-def randn_like(x: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def randn_like(x: Tensor, dtype: Any = None, requires_grad: bool = False, *, device: Any = None) -> Tensor:
     """Draws from the standard normal distribution, with the shape of another tensor, and its dtype unless given
     (torch.randn_like).
 
     >>> lucid.randn_like(lucid.zeros(2, 3)).shape
     (2, 3)
     """
-    return randn(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad)
+    return randn(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad, device=device)
 
 
-def rand_like(x: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def rand_like(x: Tensor, dtype: Any = None, requires_grad: bool = False, *, device: Any = None) -> Tensor:
     """Draws from the uniform distribution on [0, 1), with the shape of another tensor, and its dtype unless given
     (torch.rand_like).
 
     >>> lucid.rand_like(lucid.zeros(2, 3)).shape
     (2, 3)
     """
-    return rand(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad)
+    return rand(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad, device=device)
 
 
-def randint(low: int, high: Any = None, size: Any = None, *, dtype: Any = None) -> Tensor:
+def randint(
+    low: int, high: Any = None, size: Any = None, *, dtype: Any = None, device: Any = None, generator: Any = None
+) -> Tensor:
     """Draws integers from `low` (0 if only `high` is given) up to, but excluding, `high` (torch.randint).
 
     >>> lucid.randint(5, (2, 3)).shape
     (2, 3)
     """
+    require_cpu(device)
     if size is None:
         low, high, size = 0, low, high
     if high <= low:
         raise ShapeError(f"randint: high must be greater than low; got low={low}, high={high}")
     kind = np.dtype(dtype or np.int64)
     drawn = np.dtype(np.int64) if kind.kind == "f" else kind
-    made: Tensor = integers(shape=sizes_of((size,)), low=low, high=high, dtype=drawn)
+    made: Tensor = integers(shape=sizes_of((size,)), low=low, high=high, dtype=drawn, generator=generator)
     return made if kind == drawn else astype(made, kind)
 
 
-def randperm(n: int) -> Tensor:
+def randperm(n: int, *, dtype: Any = None, device: Any = None, generator: Any = None) -> Tensor:
     """Returns the integers below n in random order (torch.randperm).
 
     >>> sorted(lucid.randperm(3).tolist())
     [0, 1, 2]
     """
-    made: Tensor = permutation(n=n)
-    return made
+    require_cpu(device)
+    made: Tensor = permutation(n=n, generator=generator)
+    return made if dtype is None else astype(made, np.dtype(dtype))
 
 
 @op(no_gradient="it is random, not a function of its input", no_export=_RANDOM)
-def bernoulli(x: Array, /) -> Array:
+def bernoulli(x: Array, /, *, generator: Any = None) -> Array:
     """Returns 1 with the probability that each element gives, else 0 (torch.bernoulli).
 
     >>> lucid.bernoulli(lucid.tensor([0.0, 1.0]))
     tensor([0., 1.])
     """
-    return (_generator().random(x.shape) < x).astype(x.dtype)
+    return (numpy_generator(generator).random(x.shape) < x).astype(x.dtype)
 
 
 @op(no_gradient="the result is an index", no_export=_RANDOM)
-def multinomial(x: Array, /, num_samples: int, replacement: bool = False) -> Array:
+def multinomial(x: Array, /, num_samples: int, replacement: bool = False, *, generator: Any = None) -> Array:
     """Draws indices with the probabilities, or weights, in each row (torch.multinomial).
 
     Shape:
@@ -254,13 +267,13 @@ def multinomial(x: Array, /, num_samples: int, replacement: bool = False) -> Arr
     rows = np.atleast_2d(x).astype(np.float64)
     if replacement:
         ends = np.cumsum(rows, axis=1)
-        draws = _generator().random((len(rows), num_samples)) * ends[:, -1:]
+        draws = numpy_generator(generator).random((len(rows), num_samples)) * ends[:, -1:]
         # From the right, so that no weight of 0 is drawn.
         picked = np.stack([np.searchsorted(end, draw, side="right") for end, draw in zip(ends, draws, strict=True)])
     else:
         # The order of exponential waiting times: the one with the greatest weight comes first most often.
         with np.errstate(divide="ignore"):
-            waits = _generator().standard_exponential(rows.shape) / rows
+            waits = numpy_generator(generator).standard_exponential(rows.shape) / rows
         picked = np.argsort(waits, axis=1, kind="stable")[:, :num_samples]
     return picked.reshape(*x.shape[:-1], num_samples).astype(np.int64, copy=False)
 

@@ -17,7 +17,7 @@ from .elementwise import eq, ge, where
 from .linalg import matmul, weight_gradient
 from .shape import concat, transpose, unsqueeze
 
-__all__ = ["recurrent_weight_gradient", "rnn", "rnn_backward"]
+__all__ = ["recurrent_weight_gradient", "reverse_sequence", "rnn", "rnn_backward"]
 
 Nonlinearity = Literal["tanh", "relu"]
 
@@ -184,6 +184,24 @@ def _(
         if needs[2]:
             g_weight = weight_gradient(after, u)
     return u, g_states, g_weight
+
+
+@op
+def reverse_sequence(x: Array, lengths: Array, /) -> Array:
+    """Reverses each sequence in time, within its own length; padding stays where it is (ONNX ReverseSequence).
+
+    Shape:
+        x: (T, N, *); lengths: (N,) integers from 1 to T, or None where all are T; the result: (T, N, *).
+    """
+    if lengths is None:
+        return x[::-1].copy()
+    times = np.arange(x.shape[0])[:, None]
+    return x[np.where(times < lengths, lengths - 1 - times, times), np.arange(x.shape[1])]
+
+
+@reverse_sequence.vjp
+def _(g: Tensor, lengths: Any) -> Any:
+    return reverse_sequence(g, lengths), None
 
 
 def shifted(z: Tensor, reverse: bool) -> Tensor:

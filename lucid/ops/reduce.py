@@ -126,6 +126,9 @@ def _(g: Tensor, x: Tensor, dim: Dims, keepdim: bool, shapes: Any) -> Any:
     return expand_to(restore(g, dim, keepdim, shapes[0]) / size(x, dim=dim), shape=shapes[0])
 
 
+mean.keep_shape_of("x")
+
+
 @op(no_gradient="it depends on the shape alone")
 def size(x: Array, /, dim: Dims = None) -> Array:
     """Returns the number of elements along `dim`, as a scalar of the dtype of `x`.

@@ -53,7 +53,7 @@ def normal_axis(dim: int, ndim: int, scalar: bool = False) -> int:
 # --- reshape
 
 
-@op
+@op(view="maybe")
 def reshape_to(x: Array, /, shape: tuple[int, ...]) -> Array:
     """Returns the elements in another shape (ONNX Reshape)."""
     return np.reshape(x, shape)
@@ -104,7 +104,7 @@ def unflatten(x: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     return reshape_to(x, shape=(*x._extent[:axis], *sizes_of((tuple(sizes),)), *x._extent[axis + 1 :]))
 
 
-@op
+@op(view=True)
 def squeeze(x: Array, /, dim: Dims = None) -> Array:
     """Removes axes of size one: those in `dim` that have it, or all (torch.squeeze).
 
@@ -126,7 +126,7 @@ def _(g: Tensor, shapes: Any) -> Any:
     return reshape_to(g, shape=shapes[0])
 
 
-@op
+@op(view=True)
 def unsqueeze(x: Array, /, dim: int | tuple[int, ...]) -> Array:
     """Inserts an axis of size one at `dim`, or at each of several positions of the result (torch.unsqueeze).
 
@@ -144,7 +144,7 @@ def _(g: Tensor, dim: int | tuple[int, ...]) -> Any:
 # --- order of axes
 
 
-@op
+@op(view=True)
 def permute(x: Array, /, dims: tuple[int, ...]) -> Array:
     """Permutes the axes (ONNX Transpose).
 
@@ -242,7 +242,7 @@ def _(g: Tensor, dims: Dims) -> Any:
 # --- broadcasting
 
 
-@op
+@op(view=True)
 def expand_to(x: Array, /, shape: tuple[int, ...]) -> Array:
     """Broadcasts to a shape; the result is a read-only view (ONNX Expand)."""
     return np.broadcast_to(x, shape)
@@ -343,7 +343,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -
     return concat(*[unsqueeze(x, dim) for x in tensors], dim=dim)
 
 
-@op
+@op(view=True)
 def split_to(x: Array, /, sizes: tuple[int, ...], dim: int = 0) -> Array:
     """Splits along an axis into parts of the given sizes (ONNX Split)."""
     parts = []

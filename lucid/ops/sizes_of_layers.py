@@ -8,7 +8,7 @@ from typing import Any
 
 from ..tracer.extent import broadcast, equal
 from ..tracer.graph import Graph
-from . import sizes_of_searches  # noqa: F401 - its rules
+from . import sizes_of_indexing, sizes_of_searches  # noqa: F401 - their rules
 from .sizes import Shape, fits, rule
 
 __all__: list[str] = []
@@ -111,6 +111,36 @@ def _layer(x: Shape, states: Iterable[Shape | None], weight_ih: Shape, hidden: A
     if lengths is not None:
         batch = equal(batch, lengths[0])
     return x[0], batch
+
+
+@rule("reverse_sequence")
+def _(x: Shape, lengths: Any) -> Shape:
+    return x if lengths is None else (x[0], equal(x[1], lengths[0]), *x[2:])
+
+
+def _cell(x: Shape, h: Shape, weight_ih: Shape, weight_hh: Shape) -> tuple[Any, ...]:
+    """Returns the leading axes of a cell: the batch, or none."""
+    equal(x[-1], weight_ih[1])
+    equal(h[-1], weight_hh[1])
+    return tuple([equal(m, n) for m, n in zip(x[:-1], h[:-1], strict=True)])
+
+
+@rule("rnn_cell")
+def _(x: Any, h: Any, w: Any, r: Any, b: Any, c: Any, nonlinearity: str) -> Shape:
+    return (*_cell(x, h, w, r), r[1])
+
+
+@rule("lstm_cell")
+def _(x: Any, h: Any, c: Any, w: Any, r: Any, *biases: Any) -> list[Shape]:
+    leading = _cell(x, h, w, r)
+    state = (*[equal(m, n) for m, n in zip(leading, c[:-1], strict=True)], c[-1])
+    return [state, state, (*leading, 4 * c[-1])]
+
+
+@rule("gru_cell")
+def _(x: Any, h: Any, w: Any, r: Any, *biases: Any) -> list[Shape]:
+    leading = _cell(x, h, w, r)
+    return [(*leading, r[1]), (*leading, 3 * r[1]), (*leading, r[1])]
 
 
 @rule("rnn")

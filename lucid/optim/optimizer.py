@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError, StateDictError, TraceError
-from ..tensor import Tensor, around, touch
+from ..tensor import Tensor, around
 from ..tracer.mode import MODE, enable_grad
 from ..tracer.op import Array
 from ..tracer.run import RUN
+from ..tracer.writes import touch
 from .joined import NUMBERS, Joined
 from .program import Program, Settings
 from .saved import fit, malformed

@@ -364,11 +364,14 @@ def _layers(graph: Graph) -> dict[Node, list[tuple[Value, int]]]:
 
 def _reversed(value: Value) -> bool:
     """Returns whether a sequence was reversed: its layer ends where the next piece does not begin."""
-    while value.node is not None and value.node.op.name != "flip" and value.node.inputs:
+    while value.node is not None and value.node.op.name not in _BACKWARDS and value.node.inputs:
         if type(value.node.inputs[0]) is not Value:
             return False
         value = value.node.inputs[0]
-    return value.node is not None and value.node.op.name == "flip"
+    return value.node is not None and value.node.op.name in _BACKWARDS
+
+
+_BACKWARDS = ("flip", "reverse_sequence")
 
 
 def _reaching(graph: Graph, states: set[Value]) -> set[Value]:

@@ -75,7 +75,9 @@ def _demands(node: Node) -> Iterator[tuple[Any, str, Any, Any, int | None]]:
     elif name == "gather_sum":
         yield from _indices(inputs[1], "scatter_add", attrs["shape"][attrs["dim"]])
     elif name == "index_at":
-        yield from _indexed(node, shapes[0])
+        yield from _indexed(node, shapes[0], 1)
+    elif name == "index_put":
+        yield from _indexed(node, shapes[0], 2)
     elif name == "is_class":
         yield from _indices(inputs[0], "one_hot", attrs["n"])
     elif name == "surprise":
@@ -87,10 +89,10 @@ def _indices(value: Any, op: str, size: Any, ignored: int | None = None) -> Iter
         yield value, op, 0, size - 1, ignored
 
 
-def _indexed(node: Node, shape: tuple[Any, ...]) -> Iterator[tuple[Any, str, Any, Any, None]]:
+def _indexed(node: Node, shape: tuple[Any, ...], first: int) -> Iterator[tuple[Any, str, Any, Any, None]]:
     """Yields the integer tensors in an index, which may count from the end."""
-    tensors = [x for x in node.inputs[1:] if type(x) is Value]
-    if len(tensors) != len(node.inputs) - 1 or any(tensor.dtype.kind not in "iu" for tensor in tensors):
+    tensors = [x for x in node.inputs[first:] if type(x) is Value]
+    if len(tensors) != len(node.inputs) - first or any(tensor.dtype.kind not in "iu" for tensor in tensors):
         return
     places = [item for item in node.attrs["index"] if item is not None]
     taken = len(places) - places.count(Ellipsis) if Ellipsis in places else len(places)

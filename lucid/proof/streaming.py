@@ -22,6 +22,10 @@ _LAYERS: dict[str, tuple[tuple[int, int], ...]] = {"rnn": ((1, 1),), "gru": ((1,
 
 _COUNTED = "it depends on the number of steps of a piece; pass what it gives as an input"
 _MIXED = "it does not take each step by itself; call the session on whole sequences, or do this outside of the model"
+_BACKWARDS = (
+    "a bidirectional layer starts from the end of a sequence, which a piece does not have; call the session on whole "
+    "sequences, or use a layer of one direction"
+)
 _NO_LAYER = "no recurrent layer runs over a free axis of the inputs; use nn.scan for a loop of your own"
 
 
@@ -95,6 +99,7 @@ def prove_streaming(proof: Proof) -> Streaming:
     why: list[str] = []
     for symbol in dict.fromkeys(s for node in graph.nodes if _runs(node) for s in sorted(symbols_of(_length(node)))):
         try:
+            _check_directions(graph, symbol)
             states, lengths = _Walk(graph, symbol).run()
             if not states:
                 raise _NotStreamableError(f"no layer carries a state along {symbol!r}")
@@ -104,6 +109,17 @@ def prove_streaming(proof: Proof) -> Streaming:
         else:
             return Streaming(symbol, states, lengths)
     return Streaming(why=why[0] if why else _NO_LAYER)
+
+
+def _check_directions(graph: Graph, symbol: str) -> None:
+    """Checks that no layer runs backward from the end of a sequence, which a piece does not have.
+
+    Raises:
+        _NotStreamableError: one does.
+    """
+    for node in graph.nodes:
+        if node.op.name == "reverse_sequence" and symbol in symbols_of(node.inputs[0].shape[0]):
+            raise _refused(node, _BACKWARDS)
 
 
 def _check_others(graph: Graph, symbol: str, states: Iterable[str]) -> None:

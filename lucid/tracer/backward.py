@@ -58,7 +58,10 @@ def backward(
     if sizes is not None:
         wrap = sizes.wrap
 
-    def deliver(value: Value, g: Any) -> None:
+    # The nodes whose only gradient so far is in memory of its own.
+    owned: set[Node] = set()
+
+    def deliver(value: Value, g: Any, fresh: bool = False) -> None:
         if g._data.shape != value.shape:
             g = OPS["sum_to"](g, shape=value.shape if sizes is None else sizes.shape_of(value))
         if g._data.dtype != value.dtype:
@@ -71,7 +74,25 @@ def backward(
         slots = arrived.get(node)
         if slots is None:
             slots = arrived[node] = [None] * len(node.outputs)
-        slots[value.index] = g if slots[value.index] is None else OPS["add"](slots[value.index], g)
+        if slots[value.index] is None:
+            slots[value.index] = g
+        else:
+            slots[value.index], fresh = OPS["add"](slots[value.index], g), True
+        if fresh:
+            owned.add(node)
+
+    def put_back(node: Node, g: Any, own: bool) -> None:
+        """Does what the rule of `slice_put` does, without a copy where the gradient is nobody else's: many writes into
+        one tensor would copy it as many times."""
+        x, value = node.inputs
+        index = node.attrs["index"]
+        if type(value) is Value and value.requires_grad:
+            deliver(value, wrap(np.array(g._data[index])), True)
+        if type(x) is Value and x.requires_grad:
+            if not own:
+                g = wrap(g._data.copy())
+            g._data[index] = 0
+            deliver(x, g, True)
 
     # A branch that `where` then discards often yields inf and nan.
     with GradMode(create_graph), np.errstate(all="ignore"):
@@ -81,7 +102,9 @@ def backward(
             gradients = arrived.pop(node, None)
             if gradients is None:
                 continue
+            own = trace is None and not create_graph and node.op.name == "slice_put" and node in owned
             if node.hooks is not None:
+                own = False
                 for index, hooks in node.hooks.items():
                     if gradients[index] is not None:
                         gradients[index] = g = hooks.run(gradients[index])
@@ -92,9 +115,14 @@ def backward(
             if wanted is not None:
                 for index, g in enumerate(gradients):
                     if g is not None and (value := node.value(index)) in wanted:
-                        found[value] = g
+                        found[value], own = g, False
                 if live is not None and node not in live:
                     continue
+            if node.op.name == "slice_put" and trace is None and not create_graph and node.saved is not FREED:
+                put_back(node, gradients[0], own)
+                if not retain_graph:
+                    node.saved = FREED
+                continue
             for input, g in zip(node.inputs, _run_rule(node, gradients, wrap, create_graph), strict=True):
                 if g is not None and type(input) is Value and input.requires_grad:
                     deliver(input, g)
@@ -135,7 +163,8 @@ def _run_rule(node: Node, gradients: list[Any], wrap: Wrap, create_graph: bool) 
             "or say why there is none, with @lucid.op(no_gradient=...)"
         )
     kept, outputs, shapes = node.saved
-    if node.stamp != WRITES.now and (gone := WRITES.since(node.stamp, chain(kept.values(), outputs))):
+    read = kept if not op.unread else {i: array for i, array in kept.items() if i not in op.unread}
+    if node.stamp != WRITES.now and (gone := WRITES.since(node.stamp, chain(read.values(), outputs))):
         raise GradientError(
             f"backward: a tensor that the gradient of {op.name} needs was overwritten after the forward pass ("
             f"{', '.join(f'{array.dtype}{list(array.shape)}' for array in gone)}); run the forward pass again, or "

@@ -8,7 +8,6 @@ import NumPy.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable
 from itertools import combinations
 from textwrap import indent
@@ -16,22 +15,29 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DtypeError, LucidError
-from .described import described
+from ..errors import LucidError
 from .mode import MODE
-from .node import Node, Spec, Value
-from .promotion import SETTLED, SETTLED_FLOATS, number, promoted, refuse_unlike
+from .node import Value
+from .operands import (
+    NUMBERS,
+    as_array,
+    as_arrays,
+    captured,
+    lacks,
+    link,
+    number_of,
+    operand,
+    recorded,
+    wrap_array,
+)
+from .promotion import SETTLED, SETTLED_FLOATS, promoted, refuse_unlike
 from .symbolic import call_symbolic
-from .writes import WRITES
+from .writes import CUT, LIVE
 
 if TYPE_CHECKING:
     from .op import Op
-    from .trace import Trace
 
 __all__ = ["call_of", "source_of"]
-
-_NUMBERS = frozenset((bool, int, float))
-"""The types of input that an op accepts besides tensors and arrays."""
 
 NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim"}
 """NumPy's names of attributes; an op takes these, too, as in PyTorch."""
@@ -42,6 +48,8 @@ _MISSING = object()
 _CALL = """\
 def _call({parameters}):
 {renamed}    _grad, _trace = _MODE.get()
+    if _LIVE:
+        _follow({inputs})
     if _trace is not None and _trace.sizes is not None:
         return _symbolic(_op, {inputs}, {attrs}, _grad, _trace, _as_array)
     _needs = False
@@ -56,13 +64,15 @@ def _call({parameters}):
     if _type(_result) is not _ndarray:
         _result = _as_arrays(_result)
         if _type(_result) is _tuple and _trace is None and not _needs:
-            return _tuple([_Tensor._wrap(_part) for _part in _result])
+            _tensors = _tuple([_Tensor._wrap(_part) for _part in _result])
+{link_all}
+            return _tensors
 {after}    if _trace is None and not _needs:
         _tensor = _new(_Tensor)
         _tensor._data = _result
         _tensor._requires_grad = False
-        _tensor._value = _tensor.grad = _tensor._axes = None
-        return _tensor
+        _tensor._value = _tensor.grad = _tensor._axes = _tensor._base = None
+{link}        return _tensor
     if _trace is None:
 {edges}
     else:
@@ -71,7 +81,8 @@ def _call({parameters}):
     if _needs:
 {keep}
         _saved = (_kept, {out}, {shapes})
-    return _recorded(_op, {values}, {attrs}, _result, _saved, _trace)
+    _tensors = _recorded(_op, {values}, {attrs}, _result, _saved, _trace)
+{link_recorded}    return _tensors
 """
 """Names with a leading underscore belong to the template; all others are inputs and attributes."""
 
@@ -109,11 +120,11 @@ if {condition} and (_given := _promoted(_op, {inputs})) is not None:
     return _call(*_given{attrs})
 """
 
+_SHARES = "_result.base is {array} or _result.base is {array}.base is not None"
+"""Whether a result is a view of an array, where it may be a copy."""
+
 _EDGE = "({x}._value or {x}._leaf_value()) if _isinstance({x}, _Tensor) and {x}._requires_grad else _number({x})"
 """Outside a trace, a node's inputs are values that gradients flow to, numbers, or None for everything else."""
-
-# A named tuple's own constructor takes three times as long.
-_spec = functools.partial(tuple.__new__, Spec)
 
 
 def call_of(op: Op[Any, Any]) -> Callable[..., Any]:
@@ -128,7 +139,7 @@ def call_of(op: Op[Any, Any]) -> Callable[..., Any]:
         "_defaults": op.defaults,
         "_optional": op.optional,
         "_missing": _MISSING,
-        "_lacks": _lacks,
+        "_lacks": lacks,
         "_variant": op.variant and op.variant[1],
         "_Tensor": op.tensor,
         "_Value": Value,
@@ -139,15 +150,20 @@ def call_of(op: Op[Any, Any]) -> Callable[..., Any]:
         "_ERRORS": (ValueError, IndexError, TypeError),
         **{f"_{builtin.__name__}": builtin for builtin in (enumerate, isinstance, tuple, type)},
         "_MODE": MODE,
-        "_as_array": _as_array,
-        "_as_arrays": _as_arrays,
-        "_number": _number,
-        "_captured": _captured,
-        "_recorded": _recorded,
+        "_LIVE": LIVE,
+        "_CUT": CUT,
+        "_follow": op.tensor._follow,
+        "_link": link,
+        "_as_array": as_array,
+        "_wrap_array": wrap_array,
+        "_as_arrays": as_arrays,
+        "_number": number_of,
+        "_captured": captured,
+        "_recorded": recorded,
         "_symbolic": call_symbolic,
-        "_PLAIN": _NUMBERS | {type(None)},
+        "_PLAIN": NUMBERS | {type(None)},
         "_none": type(None),
-        "_operand": _operand,
+        "_operand": operand,
         "_promoted": promoted,
         "_refuse_unlike": refuse_unlike,
         "_settled": SETTLED_FLOATS if op.gives_floats else SETTLED,
@@ -169,6 +185,8 @@ def source_of(op: Op[Any, Any]) -> str:
         >>> print(source_of(OPS["mul"]).split("try:")[0])
         def _call(x, y):
             _grad, _trace = _MODE.get()
+            if _LIVE:
+                _follow((x, y,))
             if _trace is not None and _trace.sizes is not None:
                 return _symbolic(_op, (x, y,), _defaults, _grad, _trace, _as_array)
             _needs = False
@@ -228,6 +246,19 @@ def source_of(op: Op[Any, Any]) -> str:
         values.append("*_values")
     inputs = _row([*fixed, f"*{op.inputs[-1]}"] if op.variadic else list(fixed))
     before, after = _promotion(op, inputs)
+    link = link_all = link_recorded = ""
+    if op.view:
+        # A view knows the tensor that it is a part of; `base_for` finds the one at the end of the chain.
+        x = op.inputs[0]
+        take[0] += f"    {x} = _wrap_array(_op, {arrays[0]})\n"
+        link_recorded = f"_link(_tensors, {x})"
+        # What has no gradient, as what `detach` returns, is a view in a trace alone.
+        if op.no_gradient is None:
+            link = f"_tensor._base = {x} if _grad else _CUT"
+            link_all = f"_link(_tensors, {x} if _grad else _CUT)"
+        if op.view == "maybe":
+            shares = f"if {_SHARES.format(array=arrays[0])}:"
+            link, link_recorded = f"{shares}\n    {link}", f"{shares}\n    {link_recorded}"
     return _CALL.format(
         parameters=", ".join(_parameters(op, fixed)),
         renamed=_renamed(op, inputs),
@@ -244,6 +275,9 @@ def source_of(op: Op[Any, Any]) -> str:
         out="(_result if _type(_result) is _tuple else (_result,))" if op.keeps_out else "()",
         shapes=_row(shapes) if op.keeps_shapes else "()",
         values=_row(values),
+        link=_block([link], 2) + "\n" if link else "",
+        link_all=_block([link_all], 3),
+        link_recorded=_block([link_recorded], 1) + "\n" if link_recorded else "",
     )
 
 
@@ -316,85 +350,9 @@ def _renamed(op: Op[Any, Any], inputs: str) -> str:
     return _block(lines, 1) + "\n" if lines else ""
 
 
-def _lacks(op: Op[Any, Any], name: str) -> None:
-    raise TypeError(f"{op.name}() missing 1 required argument: {name!r}")
-
-
 def _block(lines: Iterable[str], depth: int) -> str:
     return indent("\n".join(line.rstrip("\n") for line in lines) or "pass", "    " * depth)
 
 
 def _row(parts: list[str]) -> str:
     return f"({', '.join(parts)},)" if parts else "()"
-
-
-# --- helpers of the generated functions
-
-
-def _as_array(op: Op[Any, Any], x: Any) -> Any:
-    """Converts an input that is not a Tensor for the op's forward."""
-    if x is None or type(x) in _NUMBERS:
-        return x
-    if isinstance(x, (np.ndarray, np.generic)):
-        # A NumPy scalar takes part in dtype promotion, as in NumPy 2; a Python number does not.
-        return np.asarray(x)
-    raise DtypeError(f"{op.name}: expected Tensors, arrays or numbers; got {described(x)}")
-
-
-def _operand(op: Op[Any, Any], x: Any) -> tuple[Any, Any, Any]:
-    """Returns an input that is no tensor, what the forward gets for it, and its dtype or type."""
-    x = number(x)
-    array = _as_array(op, x)
-    return x, array, array.dtype if type(array) is np.ndarray else type(array)
-
-
-def _as_arrays(result: Any) -> Any:
-    """Returns a forward's result as an array or a tuple of arrays: NumPy turns arrays without axes into scalars."""
-    return tuple([np.asarray(part) for part in result]) if type(result) is tuple else np.asarray(result)
-
-
-def _number(x: Any) -> Any:
-    return x if type(x) in _NUMBERS else None
-
-
-def _captured(op: Op[Any, Any], x: Any, trace: Trace) -> Any:
-    """Returns an input as a traced node stores it: a value for a tensor or array, a number, or None."""
-    if x is None or type(x) in _NUMBERS:
-        return x
-    return trace.value_of(x if isinstance(x, op.tensor) else op.tensor._wrap(np.asarray(x)))
-
-
-def _recorded(
-    op: Op[Any, Any],
-    inputs: tuple[Any, ...],
-    attrs: dict[str, Any],
-    result: Any,
-    saved: Any,
-    trace: Trace | None,
-) -> Any:
-    """Records a node and returns the op's results as Tensors.
-
-    Args:
-        op: the op that ran.
-        inputs: its inputs as the node stores them: values, numbers or None.
-        attrs: its attributes.
-        result: the array that it returned, or a tuple of them.
-        saved: what the gradient rule needs; None if no gradients are recorded.
-        trace: the active trace, if any.
-    """
-    needs, stamp = saved is not None, WRITES.now
-    results: Any
-    if type(result) is tuple:
-        node = Node(op, inputs, attrs, tuple([_spec((part.shape, part.dtype)) for part in result]), needs, saved, stamp)
-        results = tuple([op.tensor._wrap(part, node.value(i)) for i, part in enumerate(result)])
-    else:
-        # The same for one result, inlined: the calls would take as long as everything else here.
-        shape, dtype = spec = _spec((result.shape, result.dtype))
-        node = Node(op, inputs, attrs, (spec,), needs, saved, stamp)
-        results = object.__new__(op.tensor)
-        results._data, results.grad, results._axes = result, None, None
-        results._requires_grad = needs = needs and dtype.kind == "f"
-        results._value = Value(shape, dtype, needs, node)
-    if trace is not None:
-        trace.record(node)
-    return results

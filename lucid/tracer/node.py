@@ -20,6 +20,7 @@ class TensorLike(Protocol):
     """The part of Tensor's interface that the tracer uses."""
 
     grad: Any
+    _base: Any
     _data: np.ndarray[Any, Any]
     _value: Value | None
 
@@ -43,7 +44,7 @@ class Value:
     keep its outputs alive. A value without a node is a leaf: a parameter, an input or a constant.
     """
 
-    __slots__ = ("__weakref__", "dtype", "hooks", "index", "leaf", "node", "requires_grad", "shape", "version")
+    __slots__ = ("__weakref__", "dtype", "hooks", "index", "leaf", "node", "requires_grad", "shape")
 
     def __init__(
         self,
@@ -58,9 +59,8 @@ class Value:
         self.requires_grad = requires_grad
         self.node = node
         self.index = index
-        # For leaves only: the tensor whose `grad` accumulates, how often its data was overwritten, its hooks.
+        # For leaves only: the tensor whose `grad` accumulates, and its hooks.
         self.leaf: weakref.ref[Any] | None = None
-        self.version = 0
         self.hooks: Hooks | None = None
 
     @property

@@ -55,6 +55,7 @@ class Op(Generic[P, R]):
         *,
         no_gradient: str | None = None,
         no_export: str | None = None,
+        view: bool | str = False,
     ) -> None:
         plain = getattr(forward, "__wrapped__", forward)
         code = plain.__code__
@@ -79,6 +80,7 @@ class Op(Generic[P, R]):
         self.optional: dict[str, Any] = {name: defaults[name] for name in self.inputs if name in defaults}
         self.no_gradient = no_gradient
         self.no_export = no_export
+        self.view = view
         self.rule: Callable[..., Any] | None = None
         self.size_rule: Callable[..., Any] | None = None
         self.size_rule_needs_dtypes = False
@@ -90,6 +92,7 @@ class Op(Generic[P, R]):
         self.gives_floats = False
         self.ufunc: np.ufunc | None = None
         self.variant: tuple[str, Callable[..., Any]] | None = None
+        self.unread: frozenset[int] = frozenset()
         self.keeps_star = self.keeps_out = self.keeps_shapes = False
         self.__wrapped__ = plain
         self.__doc__ = forward.__doc__
@@ -179,6 +182,10 @@ class Op(Generic[P, R]):
 
         return declare
 
+    def keep_shape_of(self, *names: str) -> None:
+        """Declares that the gradient rule reads of some inputs only the shape, so that they may be overwritten."""
+        self.unread = frozenset(self.inputs.index(name) for name in names)
+
     def explain(self, arrays: Sequence[Any], attrs: dict[str, Any], error: Exception) -> NoReturn:
         """Raises an error of the forward again as a lucid error that names the op and its arguments."""
         got = ", ".join(f"{a.dtype}{list(a.shape)}" if hasattr(a, "dtype") else repr(a) for a in arrays)
@@ -202,9 +209,10 @@ def declare(
     *,
     no_gradient: str | None = None,
     no_export: str | None = None,
+    view: bool | str = False,
 ) -> Op[P, R]:
     """Makes an op from a NumPy function and registers it under the function's name."""
-    op: Op[P, R] = Op(forward, tensor, no_gradient=no_gradient, no_export=no_export)
+    op: Op[P, R] = Op(forward, tensor, no_gradient=no_gradient, no_export=no_export, view=view)
     if op.name in OPS:
         raise ValueError(f"there is already an op named {op.name!r}, in {OPS[op.name].__module__}")
     OPS[op.name] = FUNCTIONS[op.name] = op

@@ -18,14 +18,14 @@ class Run:
         evaluation: whether all modules are in evaluation mode.
 
     Attributes:
-        random: the random generator; None until something is drawn.
+        random: the copies of the random generators that the run drew from, by generator.
         attributes: the attributes of modules that the run assigned or deleted, each with its module.
         gradients: the tensors whose gradients it wrote.
     """
 
     def __init__(self, around: Run | None, evaluation: bool = False) -> None:
         self.around = around
-        self.random: Any = None
+        self.random: dict[Any, Any] = {}
         self.attributes: list[tuple[Any, str]] = []
         self.gradients: list[Any] = []
         self._evaluation: bool = evaluation or (around is not None and around._evaluation)

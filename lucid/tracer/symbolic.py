@@ -20,7 +20,7 @@ from .lookup import keys_in_sight
 from .node import Node, Note, Spec, Value
 from .promotion import promoted, refuse_unlike
 from .size import Atom, Size, unknown
-from .writes import WRITES
+from .writes import WRITES, shares
 
 if TYPE_CHECKING:
     from .op import Op
@@ -214,6 +214,10 @@ def call_symbolic(
     node.sizes = sizes.measured(shapes, node)
     trace.record(node)
     made = [tensor._traced._of(part, node.value(i), node.sizes[i], sizes) for i, part in enumerate(parts)]
+    if op.view and isinstance(inputs[0], tensor):
+        for one, part in zip(made, parts, strict=True):
+            if shares(part, arrays[0]):
+                one._base = inputs[0]
     return tuple(made) if type(result) is tuple else made[0]
 
 

@@ -19,6 +19,7 @@ from .read import Answer, Read, numbers_around
 from .size import Size
 from .symbolic import Sizes
 from .tree import Structure, flatten, paths, unflatten
+from .writes import LIVE
 
 __all__ = ["EndlessRunError", "Trace", "input_names", "record", "trace"]
 
@@ -36,6 +37,7 @@ class Trace:
         notes: what layers say of the values that they take.
         answer: what a read gets instead of the elements; the elements themselves if None.
         sizes: what is known of sizes, if the trace is symbolic.
+        made: leaves that were made inside, of plain numbers.
         trained: whether what requires gradients may change, as inputs do.
     """
 
@@ -56,6 +58,7 @@ class Trace:
         # The ops and reads that are left to the outermost trace and those inside it; None if there is no limit.
         self._left: list[float] | None = parent._left if parent is not None else None if limit == inf else [limit]
         self.inputs: set[Value] = set()
+        self.made: set[Value] = set()
         self.captured: dict[Value, TensorLike] = {}
         self.labels: dict[Value, str] = {} if parent is None else parent.labels
         self._scopes: list[str] = [] if parent is None else parent._scopes[-1:]
@@ -63,6 +66,8 @@ class Trace:
 
     def value_of(self, tensor: Any) -> Value:
         """Returns a tensor's value in this trace; a tensor from outside is captured as a constant."""
+        if LIVE:
+            OPS["add"].tensor._follow((tensor,))
         value: Value = tensor._value or tensor._leaf_value()
         node = value.node
         if (node is None and value not in self.inputs) or (node is not None and node.trace is not self):
@@ -91,6 +96,11 @@ class Trace:
         """Returns whether the tensor is an input of this trace or was computed in it."""
         value = tensor._value
         return value is not None and (value in self.inputs if value.node is None else value.node.trace is self)
+
+    def makes(self, tensor: TensorLike) -> bool:
+        """Returns whether the tensor was made in this trace, so that nobody else has it."""
+        value = tensor._value
+        return value is not None and (value in self.made if value.node is None else value.node.trace is self)
 
     def owner(self, tensor: TensorLike) -> Trace | None:
         """Returns the trace that sees a tensor: this one, one around it, or None."""

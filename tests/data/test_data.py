@@ -15,13 +15,19 @@ from hypothesis import strategies as st
 import lucid
 from lucid.data import (
     BatchSampler,
+    ConcatDataset,
     DataLoader,
     Dataset,
+    IterableDataset,
     RandomSampler,
+    Sampler,
     SequentialSampler,
     Subset,
+    SubsetRandomSampler,
     TensorDataset,
+    WeightedRandomSampler,
     default_collate,
+    default_convert,
     pad_collate,
     random_split,
 )
@@ -152,13 +158,13 @@ def test_random_orders_follow_seed_and_count() -> None:
     drawn = list(RandomSampler(range(20)))
     lucid.manual_seed(0)
     assert list(RandomSampler(range(20))) == drawn != list(RandomSampler(range(20)))
-    a, b = (list(RandomSampler(range(20), np.random.default_rng(5))) for _ in range(2))
+    a, b = (list(RandomSampler(range(20), generator=np.random.default_rng(5))) for _ in range(2))
     assert a == b
 
 
 def test_samplers_refuse() -> None:
     with pytest.raises(ValueError, match="give a generator or a seed, not both"):
-        RandomSampler("abc", np.random.default_rng(), seed=0)
+        RandomSampler("abc", generator=np.random.default_rng(), seed=0)
     with pytest.raises(ValueError, match="seed must not be negative; got -1"):
         RandomSampler("abc", seed=-1)
     for size in (0, -1, 1.5, True):
@@ -294,7 +300,7 @@ def test_shuffling() -> None:
     [
         ({"batch_size": 0}, "batch_size must be an integer of at least 1; got 0"),
         ({"sampler": [0], "shuffle": True}, "a sampler sets the order, so shuffle must be False"),
-        ({"seed": 0}, "generator and seed are for shuffle=True"),
+        ({"seed": 0}, "seed is for shuffle=True"),
         ({"batch_sampler": [[0]], "batch_size": 2}, "batch_sampler excludes batch_size"),
         ({"batch_sampler": [[0]], "drop_last": True}, "batch_sampler excludes batch_size"),
         ({"shuffle": True, "seed": 0, "generator": np.random.default_rng()}, "not both"),
@@ -405,3 +411,109 @@ def test_loading_what_does_not_fit_changes_nothing() -> None:
         loader.load_state_dict(3)  # type: ignore[arg-type]
     with pytest.raises(StateDictError, match="list has no state; got seed, epoch"):
         DataLoader(numbers(4), batch_sampler=[[0], [1], [2]]).load_state_dict(before)
+
+
+# --- PyTorch's other datasets and samplers
+
+
+def test_concatenated_datasets(torch: Any) -> None:
+    def answers(kind: Any) -> list[Any]:
+        data = kind([[1, 2], [3], [], [4, 5, 6]])
+        return [[data[i] for i in range(-6, 6)], len(data), data.cumulative_sizes, data.datasets]
+
+    assert answers(ConcatDataset) == answers(torch.utils.data.ConcatDataset)
+    both = Squares() + Squares()
+    assert [both[i] for i in range(len(both))] == [0, 1, 4, 9, 16] * 2
+    for index in (6, -7):
+        with pytest.raises(IndexError, match=f"index {index} is out of range; there are 6 samples"):
+            ConcatDataset([[1, 2], [3], [], [4, 5, 6]])[index]
+    with pytest.raises(ValueError, match="expected at least one dataset; got none"):
+        ConcatDataset([])
+    with pytest.raises(TypeError, match="IterableDataset has no samples by index"):
+        ConcatDataset([IterableDataset()])
+
+
+def test_random_samplers_draw_as_many_as_they_are_asked_for() -> None:
+    assert sorted(RandomSampler(range(3), num_samples=7, seed=0)) in (
+        [0, 0, 0, 1, 1, 2, 2],
+        *[sorted([0, 1, 2] * 2 + [i]) for i in range(3)],
+    )
+    drawn = np.array(list(RandomSampler(range(5), True, 5000, seed=0)))
+    assert np.abs(np.bincount(drawn, minlength=5) - 1000).max() < 150
+    assert len(RandomSampler(range(3), num_samples=7)) == 7
+    assert list(RandomSampler(range(0))) == []
+    assert list(RandomSampler(range(0), True)) == []
+    order = list(SubsetRandomSampler([7, 3, 5], seed=1))
+    assert sorted(order) == [3, 5, 7]
+    assert len({tuple(order) for order in (SubsetRandomSampler(range(9), seed=i) for i in range(5))}) == 5
+
+
+def test_weights_say_how_often_a_sample_is_drawn() -> None:
+    weights = lucid.tensor([1.0, 0.0, 3.0])
+    sampler = WeightedRandomSampler(weights, 4000, seed=0)
+    counts = np.bincount(list(sampler), minlength=3)
+    assert counts[1] == 0
+    assert abs(counts[2] - 3000) < 150
+    assert sorted(WeightedRandomSampler([0.5, 0, 2, 1], 3, replacement=False)) == [0, 2, 3]
+    assert len(sampler) == 4000
+    first = [next(iter(WeightedRandomSampler([1.0, 9.0], 1, False, seed=s))) for s in range(500)]
+    assert 420 < sum(first) < 480
+
+
+@pytest.mark.parametrize("kind", ["random", "replacement", "subset", "weighted"])
+def test_orders_are_resumed(kind: str) -> None:
+    def make(seed: int) -> Any:
+        return {
+            "random": lambda: RandomSampler(range(9), seed=seed),
+            "replacement": lambda: RandomSampler(range(9), True, 12, seed=seed),
+            "subset": lambda: SubsetRandomSampler(range(9), seed=seed),
+            "weighted": lambda: WeightedRandomSampler(range(9), 12, seed=seed),
+        }[kind]()
+
+    sampler, other = make(1), make(2)
+    orders = [list(sampler) for _ in range(4)]
+    other.load_state_dict({"seed": 1, "epoch": 2})
+    assert [list(other), list(other)] == orders[2:]
+    loader = DataLoader(range(9), 2, sampler=make(1))
+    batches = iter(loader)
+    done = [next(batches).tolist() for _ in range(2)]
+    resumed = DataLoader(range(9), 2, sampler=make(2))
+    resumed.load_state_dict(loader.state_dict())
+    assert list(chain(*done, *(batch.tolist() for batch in resumed))) == orders[0]
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: RandomSampler("ab", num_samples=0), ValueError, "num_samples must be a positive integer; got 0"),
+        (lambda: RandomSampler("ab", np.random.default_rng()), TypeError, "replacement must be a bool; got Generator"),
+        (lambda: WeightedRandomSampler([1.0], 1, 0), TypeError, "replacement must be a bool; got int"),
+        (lambda: WeightedRandomSampler([1.0], 1.5), ValueError, "num_samples must be a positive integer; got 1.5"),
+        (lambda: WeightedRandomSampler([-1.0, 2.0], 1), ValueError, "that are not negative"),
+        (lambda: WeightedRandomSampler([0.0], 1), ValueError, "not all 0"),
+        (lambda: WeightedRandomSampler([float("nan")], 1), ValueError, "finite"),
+        (lambda: WeightedRandomSampler([[1.0]], 1), ValueError, "one row"),
+        (lambda: WeightedRandomSampler([0.0, 1.0], 2, False), ValueError, "2 samples without replacement, but 1 have"),
+        (lambda: list(Sampler()), NotImplementedError, "Sampler does not define __iter__"),
+        (lambda: list(IterableDataset()), NotImplementedError, "IterableDataset does not define __iter__"),
+        (lambda: list(RandomSampler("ab", generator="x")), TypeError, "generator must be a lucid.Generator; got str"),
+    ],
+)
+def test_samplers_refuse_what_makes_no_order(make: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        make()
+
+
+def test_the_module_has_pytorchs_name_too() -> None:
+    import lucid.utils.data as data
+    from lucid.utils.data import DataLoader as Theirs
+
+    assert data is lucid.data is lucid.utils.data
+    assert Theirs is DataLoader
+
+
+def test_default_convert() -> None:
+    given = {"x": np.ones(2), "pair": Pair(np.float64(1), [1, "a"]), "names": np.array(["b"])}
+    made = default_convert(given)
+    assert (made["x"].tolist(), made["pair"].x.item(), made["pair"].y) == ([1, 1], 1.0, [1, "a"])
+    assert made["names"] is given["names"]

@@ -154,9 +154,9 @@ def test_a_loader_that_has_not_begun(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("value", "error", "message"),
     [
-        (Elsewhere(), TypeError, "save_checkpoint: value is Elsewhere; a checkpoint holds numbers, strings, tensors"),
+        (Elsewhere(), TypeError, "save_checkpoint: value is Elsewhere; a file holds numbers, strings, tensors"),
         ({"a": [1, {2}]}, TypeError, r"save_checkpoint: value.a.1 is set"),
-        ({(1, 2): 3}, TypeError, r"value has the key \(1, 2\); keys must be strings or integers"),
+        ({(1, 2): 3}, TypeError, r"value has the key \(1, 2\); keys must be strings or numbers"),
         (np.array([1j]), DtypeError, "'value' has dtype complex128"),
         (Holder(f=len), TypeError, r"value.f is builtin_function_or_method"),
     ],

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import subprocess
 import sys
 import threading
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import lucid
-from lucid.errors import DtypeError, FileError
+from lucid.errors import DtypeError, FileError, RuntimeUnavailableError
 from lucid.files import atomic_write
-from lucid.io import load, read, save
+from lucid.io import load, read, save, write
 
 PATHS = {**os.environ, "PYTHONPATH": str(Path(lucid.__file__).parents[1])}
 DTYPES = ["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?"]
@@ -124,21 +126,162 @@ def test_pytorch_reads_what_is_saved_and_the_other_way_round(tmp_path: Path, tor
         load(tmp_path / "c")
 
 
+# --- nested values, file objects, and PyTorch's files
+
+LEAVES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(st.characters(exclude_categories=["Cs"])),
+    arrays.arrays(st.sampled_from([np.float32, np.int64, np.bool_]), arrays.array_shapes(min_dims=0)),
+    arrays.arrays(np.float32, arrays.array_shapes(min_dims=0)).map(lucid.tensor),
+    st.sampled_from([lucid.float32, lucid.bool_]),
+)
+KEYS = st.one_of(st.text(st.characters(exclude_categories=["Cs"])), st.integers(), st.none())
+NESTED = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(
+        st.lists(inner),
+        st.lists(inner).map(tuple),
+        st.dictionaries(KEYS, inner),
+        st.dictionaries(KEYS, inner).map(OrderedDict),
+    ),
+)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Returns whether two nested values are equal, types and bits included."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, dict):
+        return list(a) == list(b) and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, lucid.Tensor):
+        return same(a.numpy(), b.numpy())
+    if isinstance(a, np.ndarray):
+        return (a.dtype, a.shape, a.tobytes()) == (b.dtype, b.shape, b.tobytes())
+    return repr(a) == repr(b)
+
+
+def with_tensors(value: Any) -> Any:
+    """Returns a dict of tensors alone with its arrays as tensors; anything else as it is."""
+    if isinstance(value, dict) and all(
+        type(k) is str and isinstance(v, (np.ndarray, lucid.Tensor)) for k, v in value.items()
+    ):
+        return type(value)((k, lucid.as_tensor(v)) for k, v in value.items())
+    return value
+
+
+@settings(deadline=None)
+@given(NESTED)
+def test_any_nesting_comes_back(value: Any) -> None:
+    buffer = io.BytesIO()
+    save(value, buffer)
+    buffer.seek(0)
+    assert same(load(buffer), with_tensors(value))
+
+
+def test_the_checkpoint_of_a_program(tmp_path: Path) -> None:
+    model = lucid.nn.LSTM(2, 3)
+    optimizer = lucid.optim.Adam(model.parameters(), lr=0.01)
+    model(lucid.randn(4, 2))[0].sum().backward()
+    optimizer.step()
+    state = {"epoch": 3, "model": model.state_dict(), "optimizer": optimizer.state_dict(), "losses": [0.5, 0.25]}
+    save(state, tmp_path / "checkpoint.pt")
+    loaded = load(tmp_path / "checkpoint.pt", map_location="cpu", weights_only=True)
+    other = lucid.nn.LSTM(2, 3)
+    theirs = lucid.optim.Adam(other.parameters(), lr=0.5)
+    assert repr(other.load_state_dict(loaded["model"])) == "<All keys matched successfully>"
+    theirs.load_state_dict(loaded["optimizer"])
+    assert same(theirs.state_dict(), optimizer.state_dict())
+    assert same(other.state_dict(), model.state_dict())
+    assert (loaded["epoch"], loaded["losses"]) == (3, [0.5, 0.25])
+    assert type(loaded["model"]) is OrderedDict
+
+
+def test_names_in_the_file_are_places_in_the_structure(tmp_path: Path) -> None:
+    x = np.ones(1)
+    save({"model": {"w": x}, "model.w": x, "list": [x, (x,)], "__metadata__": {"": x}}, tmp_path / "a")
+    assert set(read(tmp_path / "a")[0]) == {"model.w", "model.w_", "list.0", "list.1.0", "__metadata__."}
+    save([{"__metadata__": 1}, x], tmp_path / "a")
+    assert list(read(tmp_path / "a")[0]) == ["1"]
+    save(x, tmp_path / "a")
+    assert list(read(tmp_path / "a")[0]) == ["value"]
+
+
+def test_file_objects(tmp_path: Path) -> None:
+    with open(tmp_path / "a", "wb") as file:
+        save({"x": lucid.ones(2)}, file, metadata={"by": "me"})
+    with open(tmp_path / "a", "rb") as file:
+        assert load(file)["x"].tolist() == [1, 1]
+    assert read(tmp_path / "a")[1] == {"by": "me"}
+    with open(tmp_path / "b", "w") as file, pytest.raises(TypeError, match="open it for bytes, with mode 'wb'"):
+        save({}, file)  # type: ignore[arg-type]
+    with open(tmp_path / "b") as file, pytest.raises(TypeError, match="open it for bytes, with mode 'rb'"):
+        load(file)  # type: ignore[arg-type]
+    with pytest.raises(FileError, match="the buffer is truncated or not a safetensors file"):
+        load(io.BytesIO(b"nothing"))
+
+
+def test_where_tensors_are_loaded(tmp_path: Path) -> None:
+    save({"x": lucid.ones(2)}, tmp_path / "a")
+    for place in (None, "cpu", lucid.device("cpu"), {"cuda:0": "cpu"}, lambda storage, location: storage):
+        assert load(tmp_path / "a", place)["x"].tolist() == [1, 1]
+    for place in ("cuda", lucid.device("cuda:1"), {"cuda:0": "cuda:1"}):
+        with pytest.raises(RuntimeUnavailableError, match="tensors are in the CPU's memory"):
+            load(tmp_path / "a", map_location=place)
+
+
+def test_a_structure_that_fits_no_tensors(tmp_path: Path) -> None:
+    for structure in ("{", '{"tensor": "y"}', '{"set": []}', '{"dict": [[{}, 1]]}', "[" * 100000, '{"dtype": "x"}'):
+        write({"x": np.ones(1)}, tmp_path / "a", {"lucid.structure": structure})
+        with pytest.raises(FileError, match="a is damaged: its structure does not fit its tensors"):
+            load(tmp_path / "a")
+    with pytest.raises(ValueError, match=r"lucid's own metadata is stored as 'lucid\.structure'"):
+        save({}, tmp_path / "a", metadata={"lucid.structure": "1"})
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_the_line_that_converts_pytorchs_file(zipped: bool, tmp_path: Path, torch: Any) -> None:
+    model = torch.nn.Linear(2, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    model(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    parts = {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "epoch": 3,
+        "low": torch.ones(2).bfloat16(),
+    }
+    parts["leaf"] = torch.ones(1, requires_grad=True)
+    path = tmp_path / "run.pt"
+    torch.save(parts, path, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(FileError, match=r"run\.pt was written by torch\.save, .* this line converts it: ") as caught:
+        load(path)
+    exec(str(caught.value).partition("converts it: ")[2], {})
+    loaded = load(tmp_path / "run.safetensors")
+    ours = lucid.nn.Linear(2, 3)
+    ours.load_state_dict(loaded["model"])
+    np.testing.assert_array_equal(ours.weight.detach().numpy(), model.weight.detach().numpy())
+    momentum = loaded["optimizer"]["state"][0]["momentum_buffer"]
+    np.testing.assert_array_equal(momentum.numpy(), optimizer.state_dict()["state"][0]["momentum_buffer"].numpy())
+    assert (loaded["epoch"], loaded["low"].tolist(), loaded["leaf"].tolist()) == (3, [1, 1], [1])
+
+
 # --- refusals
 
 
 @pytest.mark.parametrize(
     ("state", "error", "message"),
     [
-        ([np.ones(1)], TypeError, "expected a mapping from names to tensors; got list"),
-        ({3: np.ones(1)}, TypeError, "names must be strings; got 3"),
-        (
-            {"epoch": 3},
-            TypeError,
-            "'epoch' is no tensor but int; numbers and nested states go into lucid.save_checkpoint",
-        ),
-        ({"model": {"w": np.ones(1)}}, TypeError, "'model' is no tensor but dict"),
-        ({"none": None}, TypeError, "'none' is no tensor but NoneType"),
+        (object(), TypeError, "save: it is object; a file holds numbers, strings, tensors"),
+        ({"parts": [1, {2}]}, TypeError, "save: parts.1 is set; a file holds"),
+        ({"model": lucid.nn.Linear(1, 1)}, TypeError, r"model is Linear; .*; save what its state_dict\(\) returns"),
+        ({"x": 1j}, TypeError, "x is complex; a file holds"),
+        ({(1, 2): 3}, TypeError, r"it has the key \(1, 2\); keys must be strings or numbers"),
+        ({"a": {"c": np.ones(1, complex)}}, DtypeError, "'a.c' has dtype complex128"),
         ({"c": np.ones(1, complex)}, DtypeError, "'c' has dtype complex128; a file holds floats up to 64 bits"),
         ({"o": np.array([{}])}, DtypeError, "'o' has dtype object"),
         ({"s": np.array(["a"])}, DtypeError, "'s' has dtype <U1"),

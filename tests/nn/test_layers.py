@@ -37,6 +37,7 @@ def has_gradient(tensor):
 
 
 @each_layer
+@pytest.mark.filterwarnings("ignore:LSTM with projections")
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("float64", 1e-10)])
 def test_value_and_gradients_like_pytorch(case, dtype, tolerance, torch):
     ours, theirs = case.make(dtype).eval(), case.make_torch(torch).to(getattr(torch, dtype)).eval()

@@ -372,10 +372,6 @@ def test_truncated_backpropagation(layer):
 
 @each_layer
 def test_refusals(layer):
-    with pytest.raises(ValueError, match=r"bidirectional=True is not supported.*lucid\.flip"):
-        layer(F, H, bidirectional=True)
-    with pytest.raises(TypeError, match="bidirectional must be a bool"):
-        layer(F, H, bidirectional=1)
     with pytest.raises(TypeError, match=r"hidden_size must be an int; got 2\.0"):
         layer(F, 2.0)
     with pytest.raises(ValueError, match="num_layers must be positive; got 0"):
@@ -400,8 +396,6 @@ def test_refusals_of_states():
         lstm(x, (lucid.zeros(1, N, H), lucid.zeros(1, N, 3)))
     with pytest.raises(TypeError, match="h_0 has dtype float64, but input has float32"):
         lstm(x, (lucid.zeros(1, N, H, dtype="float64"), lucid.zeros(1, N, H)))
-    with pytest.raises(ValueError, match="proj_size must be 0"):
-        nn.LSTM(F, H, proj_size=1)
     with pytest.raises(ValueError, match=r"hx must be \(1, 4, 2\).*got \(2, 4, 2\)"):
         nn.GRU(F, H)(x, lucid.zeros(2, N, H))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import inspect
 import pickle
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 import lucid
 from lucid import nn
-from lucid.errors import LucidError, StateDictError
+from lucid.errors import LucidError, RuntimeUnavailableError, StateDictError
 
 
 class Block(nn.Module):
@@ -311,20 +312,20 @@ def test_loading_after_a_forward_pass_makes_its_graph_stale():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda s: s.pop("inner.bias"), "missing: inner.bias"),
-        (lambda s: s.update(extra=1), "unexpected: extra"),
+        (lambda s: s.pop("inner.bias"), 'Missing key\\(s\\) in state_dict: "inner.bias".'),
+        (lambda s: s.update(extra=1), 'Unexpected key\\(s\\) in state_dict: "extra".'),
         (
             lambda s: s.update({"inner.weight": np.zeros((2, 1))}),
-            r"inner.weight: expected shape \(1, 2\), got \(2, 1\)",
+            r"inner.weight: copying a param with shape \(2, 1\) .* current model is \(1, 2\)",
         ),
         (
             lambda s: s.update({"inner.weight": np.zeros((1, 2), int)}),
-            "inner.weight: expected dtype float32, got int64",
+            "inner.weight: expected float32, got int64",
         ),
         (lambda s: s.update({"inner.weight": np.zeros((1, 2), complex)}), "got complex128"),
-        (lambda s: s.update({"inner.weight": np.array([["a", "b"]])}), "expected dtype float32"),
-        (lambda s: s.update(count=np.array(1.5)), "count: expected dtype int64, got float64"),
-        (lambda s: s.update(flag=np.array(2)), "flag: expected dtype bool, got int64"),
+        (lambda s: s.update({"inner.weight": np.array([["a", "b"]])}), "expected float32"),
+        (lambda s: s.update(count=np.array(1.5)), "count: expected int64, got float64"),
+        (lambda s: s.update(flag=np.array(2)), "flag: expected bool, got int64"),
         (lambda s: s.update(scale=None), "scale"),
     ],
 )
@@ -339,13 +340,15 @@ def test_what_does_not_fit_changes_nothing(change, message):
     with pytest.raises(StateDictError, match=message) as caught:
         block.load_state_dict(state)
     assert isinstance(caught.value, RuntimeError)
-    assert "state dict does not fit Block" in str(caught.value)
+    assert "Error(s) in loading state_dict for Block:" in str(caught.value)
     for name, tensor in block.state_dict().items():
         np.testing.assert_array_equal(tensor.numpy(), before[name])
 
 
 def test_several_problems_are_told_at_once():
-    with pytest.raises(StateDictError, match=r"missing: bias; unexpected: other; weight: expected shape"):
+    with pytest.raises(
+        StateDictError, match=r'Missing .*"bias"\.\n\tUnexpected .*"other"\.\n\tsize mismatch for weight'
+    ):
         nn.Linear(2, 1).load_state_dict({"weight": np.zeros(3), "other": 1})
     with pytest.raises(TypeError, match="mapping"):
         nn.Linear(2, 1).load_state_dict([1])
@@ -460,7 +463,7 @@ def test_buffers_that_are_not_persistent_are_no_state():
     assert [name for name, _ in model.named_buffers()] == ["0.table", "0.count"]
     model.load_state_dict({"0.count": lucid.zeros(1)})
     assert model[0].count.tolist() == [0]
-    with pytest.raises(RuntimeError, match=r"unexpected: 0\.table"):
+    with pytest.raises(RuntimeError, match=r'Unexpected .*"0\.table"'):
         model.load_state_dict({"0.count": lucid.zeros(1), "0.table": lucid.zeros(3)})
     copied = copy.deepcopy(model)
     assert list(copied.state_dict()) == ["0.count"]
@@ -474,6 +477,68 @@ def test_conversions_by_name():
     assert model.to("cpu") is model
     assert model.half().weight.dtype == lucid.float16
     assert model.float().weight.dtype == lucid.float32
+
+
+def test_to_takes_devices_and_dtypes_as_pytorch_does(torch):
+    for arguments in ((), ("cpu",), ("cpu", "float64"), ("float64", True)):
+        given = [getattr(torch, x) if x == "float64" else x for x in arguments]
+        ours, theirs = nn.Linear(2, 3).to(*arguments), torch.nn.Linear(2, 3).to(*given)
+        assert f"torch.{ours.weight.dtype}" == str(theirs.weight.dtype)
+    model = nn.Linear(2, 3)
+    assert model.to(lucid.device("cpu"), non_blocking=True) is model.cpu() is model
+    assert model.to(device="cpu", dtype=lucid.float64).bias.dtype == lucid.float64
+    assert model.to(lucid.ones(1)).bias.dtype == lucid.float32
+    for move in (lambda: model.cuda(), lambda: model.to("cuda:0"), lambda: model.to(lucid.device("mps"), "float64")):
+        with pytest.raises(RuntimeUnavailableError, match="training runs on the CPU, exported and compiled models on"):
+            move()
+    assert model.weight.dtype == lucid.float32
+
+
+def test_state_dicts_are_ordered_and_print_as_pytorchs_do(torch):
+    def printed(nn, tensor):
+        linear = nn.Linear(1, 1, bias=False)
+        linear.load_state_dict({"weight": tensor([[0.1234]])})
+        state = linear.state_dict(prefix="head.")
+        results = [linear.load_state_dict(linear.state_dict()), linear.load_state_dict({"x": 1}, strict=False)]
+        kept = linear.state_dict(keep_vars=True)["weight"] is linear.weight
+        given = {"old": 1}
+        added = linear.state_dict(destination=given) is given
+        return [type(state).__name__, repr(state), *map(repr, results), kept, added, list(given)]
+
+    assert printed(nn, lucid.tensor) == printed(torch.nn, torch.tensor)
+
+
+def test_what_does_not_fit_is_told_in_pytorchs_words(torch):
+    def told(nn, zeros):
+        with pytest.raises(RuntimeError) as caught:
+            nn.Linear(2, 2).load_state_dict({"weight": zeros(3), "x": zeros(1)})
+        return str(caught.value).replace("torch.Size([3])", "(3,)").replace("torch.Size([2, 2])", "(2, 2)")
+
+    lines = [line.rstrip() for line in told(torch.nn, torch.zeros).splitlines()]
+    assert told(nn, lucid.zeros).splitlines() == lines
+
+
+def layers():
+    """Returns the layers that have parameters, each with arguments."""
+    sizes = {
+        **dict.fromkeys((nn.MultiheadAttention, nn.TransformerEncoderLayer), (4, 2)),
+        **dict.fromkeys((nn.Conv1d, nn.Conv2d), (2, 3, 3)),
+        nn.LayerNorm: (3,),
+        nn.GroupNorm: (2, 4),
+    }
+    for name in nn.__all__:
+        layer = getattr(nn, name)
+        if isinstance(layer, type) and "dtype" in inspect.signature(layer).parameters and not name.endswith("Base"):
+            yield pytest.param(layer, sizes.get(layer, (2, 3)), id=name)
+
+
+@pytest.mark.parametrize(("layer", "sizes"), list(layers()))
+def test_layers_accept_a_device_and_a_dtype(layer, sizes):
+    made = layer(*sizes, device="cpu", dtype=lucid.float64)
+    assert {parameter.dtype for parameter in made.parameters()} == {np.dtype("float64")}
+    layer(*sizes, device=lucid.device("cpu"))
+    with pytest.raises(RuntimeUnavailableError, match="device 'cuda' was asked for"):
+        layer(*sizes, device="cuda")
 
 
 def test_found_by_path():

@@ -1,7 +1,6 @@
 """PyTorch's own test cases for layers, from its module database, run with lucid.
 
 Each test makes lucid's layer from a case, loads the weights of PyTorch's layer, and compares results and all gradients.
-Bidirectional layers and projections are left out: lucid refuses them.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from lucid import nn
 
 torch = pytest.importorskip("torch")
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:LSTM with projections")]
 pytest.importorskip("expecttest")  # PyTorch's test helpers import it
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -40,8 +39,7 @@ def cases_of(name, dtype, errors=False, training=False, **options):
 
 
 def refused_by_design(case):
-    options = case.constructor_input.kwargs
-    return options.get("bidirectional") or options.get("proj_size") or options.get("return_indices")
+    return case.constructor_input.kwargs.get("return_indices")
 
 
 def to_lucid(tree):
@@ -89,13 +87,15 @@ def compare(name, case, dtype):
     for a, b in zip(*results, strict=True):
         assert a.shape == b.shape
         assert a.dtype == dtype
-        np.testing.assert_allclose(a, b, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+        # A gradient is a sum, whose rounding is that of its greatest terms.
+        most = max(1, np.abs(b).max())
+        np.testing.assert_allclose(a, b, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype] * most)
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("name", NAMES)
 def test_inputs(name, dtype):
-    cases = [case for case in cases_of(name, dtype) if not refused_by_design(case)]
+    cases = cases_of(name, dtype)
     assert len(cases) >= (2 if name.endswith("Cell") else 8)
     for case in cases:
         compare(name, case, dtype)
@@ -104,19 +104,11 @@ def test_inputs(name, dtype):
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("name", ["RNN", "GRU"])
 def test_packed_sequences(name, dtype):
-    cases = [case for case in cases_of(name, dtype, with_packed_sequence=True) if not refused_by_design(case)]
+    cases = cases_of(name, dtype, with_packed_sequence=True)
     packed = [case for case in cases if isinstance(case.forward_input.args[0], torch.nn.utils.rnn.PackedSequence)]
     assert len(packed) >= 8
     for case in packed:
         compare(name, case, dtype)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_what_is_refused_by_design(name):
-    for case in cases_of(name, "float32"):
-        if refused_by_design(case):
-            with pytest.raises(ValueError, match=r"bidirectional=True is not supported|proj_size must be 0"):
-                make_lucid(name, case.constructor_input, "float32")
 
 
 @pytest.mark.parametrize("name", NAMES)

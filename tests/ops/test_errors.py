@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import lucid
-from lucid.errors import AxisError, DtypeError, GradientError, RangeError, ShapeError
+from lucid.errors import AxisError, DtypeError, GradientError, RangeError, RuntimeUnavailableError, ShapeError
 from lucid.nn import functional as F
 
 X = lucid.ones(2, 3)
@@ -84,7 +84,8 @@ REFUSED = [
     (lambda: X.norm("nuc"), ValueError, r"norm: p must be a number or 'fro'; got 'nuc'"),
     (lambda: X.topk(4), ShapeError, r"topk: k must be from 0 to 3, the size of axis -1; got 4"),
     (lambda: X.sort(2), AxisError, r"sort: axis 2 is out of range for a tensor with 2 axes"),
-    (lambda: X.to("cuda"), DtypeError, r"to: expected a dtype, or the device 'cpu'; got 'cuda'"),
+    (lambda: X.to("cuda"), RuntimeUnavailableError, "device 'cuda' was asked for, but tensors are in the CPU's memory"),
+    (lambda: X.to("flaot"), DtypeError, r"to: expected a dtype, or the device 'cpu'; got 'flaot'"),
     (lambda: F.dropout(X, 1.5), ValueError, r"dropout: p must be in \[0, 1\]; got 1.5"),
     (lambda: F.mse_loss(X, lucid.ones(3)), ShapeError, r"mse_loss: input has shape \(2, 3\), but target has \(3,\)"),
     (lambda: F.l1_loss(X, X, "median"), ValueError, r"l1_loss: reduction must be 'none', 'mean' or 'sum'"),

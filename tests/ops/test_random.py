@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import lucid
-from lucid.errors import ExportError
+from lucid.errors import DtypeError, ExportError, RuntimeUnavailableError
 from lucid.export import to_onnx
 from lucid.nn import functional as F
 
@@ -128,3 +128,71 @@ def test_random_ops_are_not_exported(name):
     }
     with pytest.raises(ExportError, match="random"):
         to_onnx(functions[name], lucid.ones(3))
+
+
+WITH_GENERATOR = {
+    "randn": lambda g: lucid.randn(100, generator=g),
+    "rand": lambda g: lucid.rand(100, generator=g),
+    "randint": lambda g: lucid.randint(9, (100,), generator=g),
+    "randperm": lambda g: lucid.randperm(100, generator=g),
+    "bernoulli": lambda g: lucid.bernoulli(lucid.full((100,), 0.5), generator=g),
+    "multinomial": lambda g: lucid.multinomial(lucid.ones(100), 9, generator=g),
+}
+
+
+@pytest.mark.parametrize("name", WITH_GENERATOR)
+def test_a_generator_has_a_state_of_its_own(name):
+    draw = WITH_GENERATOR[name]
+    generator = lucid.Generator().manual_seed(3)
+    before = lucid.get_rng_state()
+    first, second = draw(generator).numpy(), draw(generator).numpy()
+    assert lucid.get_rng_state() == before
+    assert (first != second).any()
+    np.testing.assert_array_equal(draw(generator.manual_seed(3)).numpy(), first)
+    lucid.manual_seed(3)
+    np.testing.assert_array_equal(draw(None).numpy(), first)
+    with pytest.raises(TypeError, match=r"generator must be a lucid\.Generator; got int"):
+        draw(3)
+
+
+def test_generators_answer_as_pytorchs(torch):
+    def answers(library):
+        generator = library.Generator()
+        return [
+            generator.initial_seed(),
+            generator.manual_seed(-1) is generator,
+            generator.initial_seed(),
+            library.Generator(device="cpu").manual_seed(5).initial_seed(),
+            repr(generator.device),
+            type(library.manual_seed(7)) is library.Generator,
+            library.initial_seed(),
+            library.manual_seed(7).seed() == library.initial_seed(),
+        ]
+
+    assert answers(lucid) == answers(torch)
+    assert lucid.randperm(5, dtype=lucid.int32).dtype == lucid.int32
+
+
+def test_a_generators_state_can_be_restored():
+    generator = lucid.Generator()
+    state = generator.get_state()
+    first = lucid.randn(3, generator=generator)
+    generator.set_state(state)
+    assert lucid.randn(3, generator=generator).tolist() == first.tolist()
+    assert lucid.randn(3, generator=lucid.Generator()).tolist() == first.tolist()
+    with pytest.raises(RuntimeUnavailableError, match="asked for"):
+        lucid.Generator("cuda")
+    with pytest.raises(DtypeError, match=r"a seed must be an integer; got 1\.5"):
+        generator.manual_seed(1.5)
+
+
+def test_an_export_does_not_advance_a_generator():
+    generator = lucid.Generator()
+
+    def noted(x):
+        lucid.randn(3, generator=generator)
+        return x * 2
+
+    before = generator.get_state()
+    to_onnx(noted, (lucid.ones(2),))
+    assert generator.get_state() == before

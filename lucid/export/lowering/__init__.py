@@ -1,6 +1,8 @@
 """The lowerings, grouped as the ops are: each turns one op into ONNX nodes."""
 
 from . import (  # noqa: F401 - they fill the table
+    bidirectional,
+    cells,
     creation,
     elementwise,
     gather,

@@ -10,10 +10,10 @@ import onnx_ir as ir
 from ...errors import ExportError
 from .builder import Builder
 from .creation import filled
-from .index import Items, aligned, is_int, placed, sliced
+from .index import Items, aligned, is_int, placed, put, sliced, spread
 from .operands import in_shape, out_dtype, scalar
 from .registry import lowers
-from .shape import transposed
+from .shape import squeezed, transposed, unsqueezed
 from .sizes import Extent, broadcast, joined, measured, product
 
 __all__: list[str] = []
@@ -43,8 +43,9 @@ class _Picks(NamedTuple):
         return self.axes + [axis for axis in range(len(self.rest)) if axis not in self.axes]
 
 
-def _picks(b: Builder, index: tuple[Any, ...], indices: tuple[Any, ...], rank: int) -> _Picks:
-    shapes = [in_shape(b, 1 + i) for i in range(len(indices))]
+def _picks(b: Builder, index: tuple[Any, ...], indices: tuple[Any, ...], rank: int, first: int = 1) -> _Picks:
+    """Describes an index whose tensors are the inputs of the node from number `first` on."""
+    shapes = [in_shape(b, first + i) for i in range(len(indices))]
     widths = [len(s) if b.dtype(i) == np.bool_ else 1 for i, s in zip(indices, shapes, strict=True)]
     stars = iter(zip(indices, shapes, strict=True))
     rest: Items = []
@@ -93,6 +94,26 @@ def _(b: Builder, x: Any, *indices: Any, index: tuple[Any, ...]) -> Any:
     taken = b.op("GatherND", transposed(b, x, picks.order()), _stacked(b, picks))
     k, others = len(picks.shape), len(picks.rest) - len(picks.axes)
     return transposed(b, taken, [*range(k, k + picks.front), *range(k), *range(k + picks.front, k + others)])
+
+
+@lowers("index_put")
+def _(b: Builder, x: Any, value: Any, *indices: Any, index: tuple[Any, ...]) -> Any:
+    shape = in_shape(b)
+    picks = _picks(b, index, indices, len(shape), 2)
+    value = b.cast(value, out_dtype(b)) if isinstance(value, ir.Value) else scalar(b, value, out_dtype(b))
+    part, order = sliced(b, x, picks.rest), picks.order()
+    table, stacked = transposed(b, part, order), _stacked(b, picks)
+    k, rank = len(picks.shape), len(picks.shape) + len(picks.rest) - len(picks.axes)
+    if in_shape(b, 1):
+        # The axes of the selection stand first in the table, but after `front` others in the value.
+        value = unsqueezed(b, value, list(range(rank - len(in_shape(b, 1)))))
+        places = range(picks.front, picks.front + k)
+        value = transposed(b, value, [*places, *[i for i in range(rank) if i not in places]])
+    taken = b.op("GatherND", table, stacked)
+    new = b.op("ScatterND", table, stacked, spread(b, value, taken, (None,)))
+    new = transposed(b, new, np.argsort(order).tolist())
+    left = [i for i, (axis, _) in enumerate(picks.rest) if axis is None]
+    return put(b, x, squeezed(b, new, left), shape, [item for axis, item in picks.rest if axis is not None])
 
 
 def _stacked(b: Builder, picks: _Picks) -> Any:

@@ -14,6 +14,7 @@ from ...errors import ExportError
 from ...tracer.graph import Graph
 from ...tracer.node import Node, Value
 from ...tracer.size import Real, Size, symbols_of, unknowns_of
+from .bidirectional import Pair, find_pairs, lowered_pair
 from .builder import Builder
 from .plan import Plan, strategy_of
 from .prune import all_nodes, without_dead
@@ -51,8 +52,14 @@ def lower(plan: Plan, opset: int) -> ir.Model:
         values[value] = _Constant(tensor._data, graph.labels[value])
     for atom, (value, axis) in graph.measured.items():
         b.measured[atom] = lambda value=value, axis=axis: (_operand(b, values, value), axis)  # type: ignore[misc]
+    pairs = find_pairs(graph, plan.strategies)
+    second = {pair.back: pair for pair in pairs}
+    within = {node for pair in pairs for node in (pair.ahead, *pair.nodes)}
     for node in graph.nodes:
-        _lower_node(b, node, values)
+        if node in second:
+            _lower_pair(b, second[node], values)
+        elif node not in within:
+            _lower_node(b, node, values)
     b.node = None
     outputs: list[ir.Value] = []
     for value in graph.outputs.values():
@@ -110,6 +117,15 @@ def lower_body(b: Builder, inner: Builder, body: Graph, operands: Sequence[ir.Va
         _lower_node(inner if moves else b, node, values)
     b.node = inner.node = around
     return [_operand(inner, values, value) for value in body.outputs.values()]
+
+
+def _lower_pair(b: Builder, pair: Pair, values: dict[Value, Any]) -> None:
+    """Lowers both directions of a layer, and adds the joined results to `values`."""
+    operands = [[_operand(b, values, v) for v in node.inputs] for node in (pair.ahead, pair.back)]
+    for result, value in zip(lowered_pair(b, pair, *operands), pair.results, strict=True):
+        if value is not None:
+            _annotate(result, value)
+            values[value] = result
 
 
 def _lower_node(b: Builder, node: Node, values: dict[Value, Any]) -> None:

@@ -14,10 +14,12 @@ from .builder import Builder
 from .guard import bounded_states, either, own_weights
 from .recurrence import (
     Layer,
+    Layers,
     blocks,
     collected,
     counting,
     gates_of,
+    in_directions,
     joined,
     layer_shape,
     operator,
@@ -32,6 +34,8 @@ from .recurrence import (
 )
 from .registry import lowers
 
+__all__ = ["gru_operator"]
+
 _ONNX = (1, 0, 2)
 
 _PARTS = ("r", "z", "n", "q", "reset", "kept")
@@ -43,9 +47,7 @@ def _(b: Builder, *operands: Any) -> Any:
     layer = Layer(*operands)
     strategy = b.strategy_of(b.node)
     if strategy == "rnn":
-        results = operator(b, "GRU", layer, _ONNX, layer.h0, linear_before_reset=1)
-        # onnxruntime's kernel limits pre-activations, which makes plausible numbers of NaN.
-        results = either(b, bounded_states(b, layer), results, lambda anew: _anew(b, anew, layer))
+        results = gru_operator(b, [layer])
         if not b.is_read(2, 3):
             return *results, None, None
     recurrent = transposed(b, layer.weight_hh)
@@ -66,17 +68,33 @@ def _(b: Builder, *operands: Any) -> Any:
     return *results, gates, made["q"]
 
 
-def _anew(b: Builder, inner: Builder, layer: Layer) -> Any:
-    """Emits a Scan for what the operator computes, with the gates in ONNX's order."""
+def gru_operator(b: Builder, layers: Layers) -> Any:
+    """Emits one GRU operator, guarded."""
+    layers = [_ordered(b, layer) for layer in layers]
+
+    def anew(inner: Builder) -> Any:
+        return in_directions(inner, own_weights(b, inner, layers), lambda layer: _anew(inner, layer))
+
+    results = operator(b, "GRU", layers, range(3), linear_before_reset=1)
+    # onnxruntime's kernel limits pre-activations, which makes plausible numbers of NaN.
+    return either(b, bounded_states(b, layers), results, anew)
+
+
+def _ordered(b: Builder, layer: Layer) -> Layer:
+    """Returns the layer with its gates in ONNX's order."""
     ordered: dict[str, Any] = {
         name: None if (part := getattr(layer, name)) is None else blocks(b, part, _ONNX)
         for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     }
-    layer = own_weights(b, inner, layer._replace(**ordered))
-    made, last = _scan(inner, layer, transposed(inner, layer.weight_hh), "zr")
+    return layer._replace(**ordered)
+
+
+def _anew(b: Builder, layer: Layer) -> Any:
+    """Emits a Scan for what the operator computes, with the gates in ONNX's order."""
+    made, last = _scan(b, layer, transposed(b, layer.weight_hh), "zr")
     if layer.lengths is None:
         return made["h"], last
-    return results_of(inner, layer, counting(inner, layer.lengths), made["h"])
+    return results_of(b, layer, counting(b, layer.lengths), made["h"])
 
 
 def _cell(

@@ -9,19 +9,20 @@ import numpy as np
 import onnx_ir as ir
 
 from .builder import Builder
-from .recurrence import Layer, unsqueezed
+from .recurrence import Layers, initial, stacked, unsqueezed
 
-__all__ = ["bounded_states", "either", "magnitude", "own_weights", "total"]
+__all__ = ["bounded_states", "either", "magnitude", "own_weights", "total_of_weights"]
 
 
-def bounded_states(b: Builder, layer: Layer) -> Any:
+def bounded_states(b: Builder, layers: Layers) -> Any:
     """Returns whether no sum in an LSTM or a GRU can overflow or be NaN, from its inputs and weights alone.
 
     States are between -1 and 1, or not beyond the initial ones. So the magnitudes of all that a step multiplies, times
     those of all weights, bound every sum in the layer. Half of the range is left for rounding.
     """
-    dtype = b.dtype(layer.x)
-    given = [value for value in (layer.x, layer.h0, layer.c0) if value is not None]
+    dtype = b.dtype(layers[0].x)
+    states = (initial(b, layers, name) for name in ("h0", "c0"))
+    given = [layers[0].x, *(state for state in states if state is not None)]
     if b.narrow:
         # The sums fit in float32, in which onnxruntime computes; that of many magnitudes would not fit in float16.
         zeros = [b.op("ReduceSum", b.op("Mul", value, np.zeros((), dtype)), keepdims=0) for value in given]
@@ -29,7 +30,7 @@ def bounded_states(b: Builder, layer: Layer) -> Any:
         return b.op("Equal", none, np.zeros((), dtype), dtype=np.bool_)
     read = [b.op("ReduceL1", value, keepdims=0) for value in given]
     most = read[0] if len(read) == 1 else b.op("Sum", *read)
-    weights = total(b, [magnitude(b, weight) for weight in _weights(layer)])
+    weights = total_of_weights(b, layers)
     if isinstance(weights, np.ndarray):
         # One operator less: each costs half a microsecond, which is much of one step.
         greatest = float(np.finfo(dtype).max) / 4
@@ -55,13 +56,23 @@ def either(
     )
 
 
-def own_weights(b: Builder, inner: Builder, layer: Layer) -> Layer:
-    """Returns the layer with the operator's own weights, not copies of them: the file stores each weight once."""
-    own = {
-        name: inner.op("Squeeze", unsqueezed(b, getattr(layer, name)), np.array([0]))
+def own_weights(b: Builder, inner: Builder, layers: Layers) -> Layers:
+    """Returns the layers with the operator's own weights and states, not copies: the file stores each weight once."""
+    wholes = {
+        name: stacked(b, [unsqueezed(b, getattr(layer, name)) for layer in layers])
         for name in ("weight_ih", "weight_hh")
     }
-    return layer._replace(**own)
+    own = [
+        layer._replace(**{name: inner.op("Gather", whole, np.array(i), axis=0) for name, whole in wholes.items()})
+        for i, layer in enumerate(layers)
+    ]
+    if len(layers) == 1:
+        return own
+    states = {name: whole for name in ("h0", "c0") if (whole := initial(b, layers, name)) is not None}
+    return [
+        layer._replace(**{name: inner.op("Gather", whole, np.array([i]), axis=0) for name, whole in states.items()})
+        for i, layer in enumerate(own)
+    ]
 
 
 def magnitude(b: Builder, x: ir.Value) -> Any:
@@ -73,14 +84,13 @@ def magnitude(b: Builder, x: ir.Value) -> Any:
         return np.asarray(np.abs(array).sum(dtype=np.float64), array.dtype)
 
 
-def total(b: Builder, magnitudes: Sequence[Any]) -> Any:
-    """Returns twice the sum of these."""
+def total_of_weights(b: Builder, layers: Layers) -> Any:
+    """Returns twice the sum of the magnitudes of all weights."""
+    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    weights = [weight for layer in layers for name in names if (weight := getattr(layer, name)) is not None]
+    magnitudes = [magnitude(b, weight) for weight in weights]
     if all(isinstance(magnitude, np.ndarray) for magnitude in magnitudes):
         with np.errstate(over="ignore"):
             return np.asarray(2 * sum(magnitudes), magnitudes[0].dtype)
     result = b.op("Sum", *magnitudes)
     return b.op("Add", result, result)
-
-
-def _weights(layer: Layer) -> list[ir.Value]:
-    return [w for w in (layer.weight_ih, layer.weight_hh, layer.bias_ih, layer.bias_hh) if w is not None]

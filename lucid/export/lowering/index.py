@@ -1,20 +1,21 @@
-"""Lowerings of basic indexing and of its gradient, which writes elements into zeros."""
+"""Lowerings of basic indexing, of its gradient, which writes elements into zeros, and of assignments."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 
 from ...tracer.bounds import always, begin
 from ...tracer.size import Size
 from .builder import Builder
-from .operands import in_shape, scalar
+from .operands import in_shape, out_dtype, scalar
 from .registry import lowers
 from .shape import FIRST, LAST, squeezed, unsqueezed
 from .sizes import Extent, joined, measured, minus
 
-__all__ = ["Items", "aligned", "is_int", "placed", "sliced"]
+__all__ = ["Items", "aligned", "is_int", "placed", "put", "sliced", "spread"]
 
 Items = list[tuple[int | None, Any]]
 """An index without ``...``: each item with its axis, None for a new axis."""
@@ -62,6 +63,55 @@ def _(b: Builder, x: Any, index: tuple[Any, ...]) -> Any:
 @lowers("slice_add")
 def _(b: Builder, g: Any, index: tuple[Any, ...], shape: tuple[Any, ...]) -> Any:
     return placed(b, g, in_shape(b), aligned(index, len(shape), []), shape)
+
+
+@lowers("slice_put")
+def _(b: Builder, x: Any, value: Any, index: tuple[Any, ...]) -> Any:
+    items = aligned(index, len(in_shape(b)), [])
+    value = b.cast(value, out_dtype(b)) if isinstance(value, ir.Value) else scalar(b, value, out_dtype(b))
+    left = [item for _, item in items if not is_int(item)]
+    rank = len(in_shape(b, 1))
+    if rank:
+        value = unsqueezed(b, value, list(range(len(left) - rank)))
+        value = squeezed(b, value, [i for i, item in enumerate(left) if item is None])
+        value = unsqueezed(b, value, [axis for axis, item in items if axis is not None and is_int(item)])
+    return put(b, x, value, in_shape(b), [item for axis, item in items if axis is not None])
+
+
+def put(b: Builder, x: Any, value: Any, shape: tuple[Any, ...], items: list[Any]) -> Any:
+    """Returns `x`, of a shape, with a value, of as many axes or none, in place of the elements at an index.
+
+    One axis after the other: what the index selects on the first is taken out, gets the value, and is scattered back.
+    """
+    cut = next((axis for axis, item in enumerate(items) if is_int(item) or not _is_full(item)), None)
+    if cut is None:
+        return spread(b, value, x, shape)
+    item, n = items[cut], shape[cut]
+    one = item if isinstance(item, slice) else slice(item, item + 1 if item != -1 else None)
+    bounds = (one.start, one.stop, one.step)
+    count = None
+    if isinstance(n, int) and not any(isinstance(bound, Size) for bound in bounds):
+        found = np.arange(n)[one]
+        count, places = len(found), b.const(found)
+    elif isinstance(item, Size):
+        places = b.op("Unsqueeze", scalar(b, item, np.int64), np.array([0]))
+    else:
+        last = scalar(b, n, np.int64) if n is not None else b.op("Squeeze", measured(b, x, cut), np.array([0]))
+        places = _cut(b, b.op("Range", np.array(0), last, np.array(1), dtype=np.int64), [one], [0])
+    part = b.op("Gather", x, places, axis=cut) if isinstance(item, Size) else _cut(b, x, [one], [cut])
+    inner = (*shape[:cut], count, *shape[cut + 1 :])
+    new = put(b, part, value, inner, [*items[:cut], slice(None), *items[cut + 1 :]])
+    column = unsqueezed(b, places, [axis for axis in range(len(shape)) if axis != cut])
+    return b.op("ScatterElements", x, spread(b, column, part, inner), new, axis=cut)
+
+
+def spread(b: Builder, value: Any, x: Any, shape: tuple[Any, ...]) -> Any:
+    """Broadcasts a value to the shape of another one, which is measured where it is not known."""
+    known = all(isinstance(n, int) for n in shape)
+    array = b.array(value)
+    if known and array is not None:
+        return b.const(np.broadcast_to(array, shape))
+    return b.op("Expand", value, b.const(np.array(shape, np.int64)) if known else b.op("Shape", x, dtype=np.int64))
 
 
 def sliced(b: Builder, x: Any, items: Items) -> Any:

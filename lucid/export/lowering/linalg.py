@@ -29,7 +29,8 @@ def _turned(x: Any) -> tuple[Any, bool]:
 
 
 @lowers("linear")
-def _(b: Builder, x: Any, weight: Any, bias: Any) -> Any:
+def linear(b: Builder, x: Any, weight: Any, bias: Any) -> Any:
+    """Emits a product with a transposed weight, and the sum with a bias if it is not None."""
     dtype = out_dtype(b)
     x, weight = values(b, [x, weight], dtype)
     if bias is not None:

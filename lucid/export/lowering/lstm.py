@@ -5,7 +5,7 @@ PyTorch's gate order is i f g o; ONNX's is i o f c, where c is g; that of the op
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,12 +15,14 @@ from .builder import Builder
 from .guard import bounded_states, either, own_weights
 from .recurrence import (
     Layer,
+    Layers,
     at_last,
     blocks,
     collected,
     counting,
     exchanged,
     gates_of,
+    in_directions,
     joined,
     layer_shape,
     operator,
@@ -35,6 +37,8 @@ from .recurrence import (
     zeroed,
 )
 from .registry import lowers
+
+__all__ = ["lstm_operator"]
 
 _ONNX = (0, 3, 1, 2)
 _OWN = (3, 0, 1, 2)
@@ -54,23 +58,14 @@ class _Columns(dict[str, ir.Value]):
 def _(b: Builder, x: ir.Value, h0: ir.Value | None, c0: ir.Value | None, *operands: Any) -> Any:
     layer = Layer(x, h0, *operands)._replace(c0=c0)
     strategy = b.strategy_of(b.node)
-    order = _ONNX if strategy == "rnn" else _OWN
-    bias = summed(b, [part for part in (layer.bias_ih, layer.bias_hh) if part is not None])
-    # From here on the gates are in that order, and there is one bias.
-    layer = layer._replace(
-        weight_ih=blocks(b, layer.weight_ih, order),
-        weight_hh=blocks(b, layer.weight_hh, order),
-        bias_ih=bias and blocks(b, bias, order),
-        bias_hh=None,
-    )
+    if strategy == "rnn":
+        results = lstm_operator(b, [layer])
+        if not b.is_read(3, 4):
+            return *results, None, None
+    layer = _ordered(b, layer, _ONNX if strategy == "rnn" else _OWN)
     if strategy == "columns":
         return _columns(b, layer)
     if strategy == "rnn":
-        results = operator(b, "LSTM", layer, range(4), layer.h0, layer.c0)
-        # onnxruntime's kernel limits pre-activations, which makes plausible numbers of NaN.
-        results = either(b, bounded_states(b, layer), results, lambda anew: _anew(anew, own_weights(b, anew, layer)))
-        if not b.is_read(3, 4):
-            return *results, None, None
         made = _again(b, results[0], layer)
     else:
         loop = _unrolled if strategy == "unrolled" else _scan
@@ -85,6 +80,28 @@ def _(b: Builder, x: ir.Value, h0: ir.Value | None, c0: ir.Value | None, *operan
     if strategy != "unrolled":
         b.parts[gates] = made
     return *results, gates, made["c"]
+
+
+def lstm_operator(b: Builder, layers: Layers) -> Any:
+    """Emits one LSTM operator, guarded."""
+    layers = [_ordered(b, layer, _ONNX) for layer in layers]
+
+    def anew(inner: Builder) -> Any:
+        return in_directions(inner, own_weights(b, inner, layers), lambda layer: _anew(inner, layer))
+
+    # onnxruntime's kernel limits pre-activations, which makes plausible numbers of NaN.
+    return either(b, bounded_states(b, layers), operator(b, "LSTM", layers, range(4)), anew)
+
+
+def _ordered(b: Builder, layer: Layer, order: Sequence[int]) -> Layer:
+    """Returns the layer with its gates in that order, and with one bias."""
+    bias = summed(b, [part for part in (layer.bias_ih, layer.bias_hh) if part is not None])
+    return layer._replace(
+        weight_ih=blocks(b, layer.weight_ih, order),
+        weight_hh=blocks(b, layer.weight_hh, order),
+        bias_ih=bias and blocks(b, bias, order),
+        bias_hh=None,
+    )
 
 
 def _anew(b: Builder, layer: Layer) -> Any:

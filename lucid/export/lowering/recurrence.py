@@ -15,19 +15,24 @@ from .builder import Builder
 
 __all__ = [
     "Layer",
+    "Layers",
     "at_last",
     "blocks",
     "collected",
     "counting",
     "exchanged",
     "gates_of",
+    "in_directions",
+    "initial",
     "joined",
     "layer_shape",
     "operator",
     "previous",
     "projected",
     "results_of",
+    "reversed_sequence",
     "scan",
+    "stacked",
     "start",
     "steps_of",
     "summed",
@@ -62,6 +67,10 @@ class Layer(NamedTuple):
     c0: ir.Value | None = None
 
 
+Layers = Sequence[Layer]
+"""The directions of a layer: one, or forward and backward. Both have the same x, lengths and number of biases."""
+
+
 def layer_shape(b: Builder, output: int = 0) -> tuple[Any, Any, int]:
     """Returns T, N and H of the layer being lowered, which are the shape of one of its outputs."""
     assert b.node is not None
@@ -72,31 +81,34 @@ def layer_shape(b: Builder, output: int = 0) -> tuple[Any, Any, int]:
 # --- layers
 
 
-def operator(
-    b: Builder, op_type: str, layer: Layer, order: Sequence[int], *states: ir.Value | None, **attributes: Any
-) -> Any:
-    """Emits one ONNX RNN, LSTM or GRU; returns the output and the last states.
-
-    The operator's output has an axis of directions, (T, 1, N, H), which is squeezed out.
+def operator(b: Builder, op_type: str, layers: Layers, order: Sequence[int], **attributes: Any) -> Any:
+    """Emits one ONNX RNN, LSTM or GRU; returns the output (T, N, D H) and the last states (D, N, H), for D directions.
 
     Args:
         b: the builder.
         op_type: the operator.
-        layer: its operands.
+        layers: the operands of each direction.
         order: for each of the operator's gates, the index of the layer's gate.
-        states: the initial states.
-        attributes: the operator's attributes, except hidden_size.
+        attributes: the operator's attributes, except hidden_size and direction.
     """
-    dtype = b.dtype(layer.x)
+    first = layers[0]
+    dtype, count = b.dtype(first.x), len(layers)
     _, batch, hidden = layer_shape(b)
+    weights = (
+        stacked(b, [unsqueezed(b, blocks(b, getattr(layer, name), order)) for layer in layers])
+        for name in ("weight_ih", "weight_hh")
+    )
+    biases = [_biases(b, order, dtype, layer.bias_ih, layer.bias_hh) for layer in layers]
+    states = [initial(b, layers, name) for name in ("h0", "c0")[: 2 if op_type == "LSTM" else 1]]
     operands = (
-        layer.x,
-        unsqueezed(b, blocks(b, layer.weight_ih, order)),
-        unsqueezed(b, blocks(b, layer.weight_hh, order)),
-        _biases(b, order, dtype, layer.bias_ih, layer.bias_hh),
-        None if layer.lengths is None else b.cast(layer.lengths, np.int32),
+        first.x,
+        *weights,
+        None if biases[0] is None else stacked(b, biases),
+        None if first.lengths is None else b.cast(first.lengths, np.int32),
         *states,
     )
+    if count > 1:
+        attributes = {**attributes, "direction": "bidirectional"}
 
     def emit(inner: Builder) -> Any:
         return inner.op(op_type, *operands, outputs=1 + len(states), dtype=dtype, hidden_size=hidden, **attributes)
@@ -104,8 +116,42 @@ def operator(
     if op_type == "RNN" or not _may_become_empty(batch):
         y, *last = emit(b)
     else:
-        y, *last = _unless_empty(b, layer.x, emit, 1 + len(states))
-    return b.op("Squeeze", y, np.array([1])), *last
+        y, *last = _unless_empty(b, first.x, emit, 1 + len(states), count)
+    if count == 1:
+        return b.op("Squeeze", y, np.array([1])), *last
+    # The operator's output has an axis of directions, (T, D, N, H).
+    return b.op("Reshape", b.op("Transpose", y, perm=[0, 2, 1, 3]), np.array([0, 0, count * hidden])), *last
+
+
+def initial(b: Builder, layers: Layers, name: str) -> ir.Value | None:
+    """Returns the initial states of all directions, (D, N, H); None for zeros."""
+    states = [getattr(layer, name) for layer in layers]
+    maker = None if states[0] is None else states[0].producer()
+    if maker is not None and maker.op_type == "Split" and list(maker.outputs) == states:
+        return maker.inputs[0]
+    return None if states[0] is None else stacked(b, states)
+
+
+def stacked(b: Builder, parts: Sequence[Any]) -> Any:
+    """Concatenates the operands of all directions along their first axis."""
+    if len(parts) == 1:
+        return parts[0]
+    arrays = [b.array(part) for part in parts]
+    if any(array is None for array in arrays):
+        return b.op("Concat", *parts, axis=0)
+    return b.const(np.concatenate(arrays), parts[0].name)  # type: ignore[arg-type]
+
+
+def in_directions(b: Builder, layers: Layers, run: Callable[[Layer], Sequence[ir.Value]]) -> Sequence[ir.Value]:
+    """Runs each direction by itself, the second on reversed sequences; returns the results as `operator` does."""
+    if len(layers) == 1:
+        return run(layers[0])
+    ahead, back = layers
+    output, *last = run(ahead)
+    reverse, *last_back = run(back._replace(x=reversed_sequence(b, back.x, back.lengths)))
+    reverse = reversed_sequence(b, reverse, back.lengths)
+    states = [b.op("Concat", *pair, axis=0) for pair in zip(last, last_back, strict=True)]
+    return b.op("Concat", output, reverse, axis=2), *states
 
 
 def _may_become_empty(batch: Any) -> bool:
@@ -113,13 +159,13 @@ def _may_become_empty(batch: Any) -> bool:
     return batch is None or (isinstance(batch, Size) and always("ge", batch, 1) is not True)
 
 
-def _unless_empty(b: Builder, x: ir.Value, emit: Callable[[Builder], Any], outputs: int) -> Any:
+def _unless_empty(b: Builder, x: ir.Value, emit: Callable[[Builder], Any], outputs: int, directions: int) -> Any:
     """Runs an LSTM or a GRU unless its batch is empty: onnxruntime's kernels would end the process."""
     hidden, dtype = layer_shape(b)[2], b.dtype(x)
     shape = b.op("Shape", x, dtype=np.int64)
     steps, batch = (b.op("Gather", shape, np.array([axis]), dtype=np.int64, axis=0) for axis in range(2))
     run, skip = b.subgraph(), b.subgraph()
-    tail = b.const(np.array([1, 0, hidden]))
+    tail = b.const(np.array([directions, 0, hidden]))
     sizes = [skip.op("Concat", steps, tail, axis=0), *[tail] * (outputs - 1)]
     zero = ir.tensor(np.zeros(1, dtype))
     none = [skip.op("ConstantOfShape", size, dtype=dtype, value=zero) for size in sizes]
@@ -263,6 +309,16 @@ def at_last(b: Builder, states: ir.Value, lengths: ir.Value) -> ir.Value:
     index = b.op("Sub", _row(b, lengths), np.array(1, np.int64))
     index = b.op("Expand", index, b.sizes((1, batch, hidden)))
     return b.op("GatherElements", states, index, axis=0)
+
+
+def reversed_sequence(b: Builder, x: ir.Value, lengths: ir.Value | None) -> ir.Value:
+    """Reverses each sequence in time, within its length; `x` is (T, N, *)."""
+    if lengths is None:
+        start, stop = np.array([-1]), np.array([np.iinfo(np.int64).min])
+        result: ir.Value = b.op("Slice", x, start, stop, np.array([0]), np.array([-1]))
+    else:
+        result = b.op("ReverseSequence", x, b.cast(lengths, np.int64), time_axis=0, batch_axis=1)
+    return result
 
 
 def _row(b: Builder, lengths: ir.Value) -> ir.Value:

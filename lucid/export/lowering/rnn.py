@@ -9,10 +9,13 @@ import numpy as np
 import onnx_ir as ir
 
 from .builder import Builder
-from .guard import either, magnitude, own_weights, total
+from .guard import either, magnitude, own_weights, total_of_weights
 from .recurrence import (
     Layer,
+    Layers,
     counting,
+    in_directions,
+    initial,
     operator,
     previous,
     projected,
@@ -24,6 +27,8 @@ from .recurrence import (
 )
 from .registry import lowers
 
+__all__ = ["rnn_operator"]
+
 _ACTIVATIONS = {"tanh": "Tanh", "relu": "Relu"}
 
 
@@ -31,11 +36,17 @@ _ACTIVATIONS = {"tanh": "Tanh", "relu": "Relu"}
 def _(b: Builder, *operands: Any, nonlinearity: str) -> Any:
     layer, activation = Layer(*operands), _ACTIVATIONS[nonlinearity]
     strategy = b.strategy_of(b.node)
-    if strategy != "rnn":
-        return _composed(b, layer, activation, _unrolled if strategy == "unrolled" else _scan)
+    if strategy == "rnn":
+        return rnn_operator(b, [layer], nonlinearity)
+    return _composed(b, layer, activation, _unrolled if strategy == "unrolled" else _scan)
+
+
+def rnn_operator(b: Builder, layers: Layers, nonlinearity: str) -> Any:
+    """Emits one RNN operator, guarded where it needs it."""
     # onnxruntime accepts activation names only in this spelling, though the checker accepts any case.
-    results = operator(b, "RNN", layer, [0], layer.h0, activations=[activation])
-    return _unless_nan(b, results, layer) if nonlinearity == "relu" else results
+    activations = [_ACTIVATIONS[nonlinearity]] * len(layers)
+    results = operator(b, "RNN", layers, [0], activations=activations)
+    return _unless_nan(b, results, layers) if nonlinearity == "relu" else results
 
 
 def _composed(b: Builder, layer: Layer, activation: str, loop: Callable[..., Any]) -> Any:
@@ -47,18 +58,22 @@ def _composed(b: Builder, layer: Layer, activation: str, loop: Callable[..., Any
     return results_of(b, layer, counting(b, layer.lengths), output)
 
 
-def _unless_nan(b: Builder, results: tuple[ir.Value, ir.Value], layer: Layer) -> Any:
+def _unless_nan(b: Builder, results: tuple[ir.Value, ir.Value], layers: Layers) -> Any:
     """Guards the operator with Relu, which turns NaN into 0: if there may be a NaN, a Scan computes the results.
 
     The sum of the magnitudes of everything that a step multiplies, times that of all weights, bounds every sum in the
     layer. If the bound is finite, so are all sums. Doubling it leaves room for rounding.
     """
-    dtype = b.dtype(layer.x)
-    weights = [w for w in (layer.weight_ih, layer.weight_hh, layer.bias_ih, layer.bias_hh) if w is not None]
-    read = [magnitude(b, value) for value in (layer.x, results[0], layer.h0) if value is not None]
-    most = b.op("Mul", b.op("Sum", *read, np.ones((), dtype)), total(b, [magnitude(b, weight) for weight in weights]))
+    dtype = b.dtype(layers[0].x)
+    given = (layers[0].x, results[0], initial(b, layers, "h0"))
+    read = [magnitude(b, value) for value in given if value is not None]
+    most = b.op("Mul", b.op("Sum", *read, np.ones((), dtype)), total_of_weights(b, layers))
     finite = b.op("Less", most, np.full((), np.inf, dtype), dtype=np.bool_)
-    return either(b, finite, results, lambda anew: _composed(anew, own_weights(b, anew, layer), "Relu", _scan))
+
+    def anew(inner: Builder) -> Any:
+        return in_directions(inner, own_weights(b, inner, layers), lambda layer: _composed(inner, layer, "Relu", _scan))
+
+    return either(b, finite, results, anew)
 
 
 def _unrolled(b: Builder, inputs: ir.Value, h0: ir.Value | None, recurrent: ir.Value, activation: str) -> Any:

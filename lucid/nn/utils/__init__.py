@@ -1,5 +1,8 @@
 """Helpers for modules: gradient clipping, parameters as a vector, computed weights, sequences of different lengths."""
 
+from typing import TYPE_CHECKING
+
+from ...absent import absent_from
 from . import parametrizations, rnn
 from .clip_grad import clip_grad_norm_, clip_grad_value_
 from .vector import parameters_to_vector, vector_to_parameters
@@ -15,3 +18,7 @@ __all__ = [
     "vector_to_parameters",
     "weight_norm",
 ]
+
+# Type checkers would assume that every name exists.
+if not TYPE_CHECKING:
+    __getattr__ = absent_from(__name__)

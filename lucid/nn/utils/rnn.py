@@ -14,6 +14,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ...devices import CPU
+from ...devices import device as Device
 from ...errors import DtypeError, ShapeError
 from ...ops.creation import arange, full
 from ...ops.elementwise import astype, lt, where
@@ -115,6 +117,23 @@ class PackedSequence:
     def unsorted_indices(self) -> Tensor | None:
         """The inverse of `sorted_indices` (N,)."""
         return None if self._sorted else around(np.argsort(self._order()))
+
+    @property
+    def device(self) -> Device:
+        """The CPU."""
+        return CPU
+
+    def to(self, *target: Any, **options: Any) -> PackedSequence:
+        """Converts the sequences as `Tensor.to` does; the lengths stay int64."""
+        return PackedSequence.of(self.padded.to(*target, **options), self.lengths, self._sorted, self._zero_padded)
+
+    def cpu(self) -> PackedSequence:
+        """Returns the container itself: it is in the CPU's memory."""
+        return self
+
+    def cuda(self, device: Any = None) -> PackedSequence:
+        """Raises RuntimeUnavailableError: training runs on the CPU, exported and compiled models on a GPU."""
+        return self.to("cuda")
 
     def _order(self) -> np.ndarray[Any, Any]:
         lengths = self.lengths._read("the order of sequences")

@@ -1,5 +1,8 @@
 """Learning rate schedulers (torch.optim.lr_scheduler)."""
 
+from typing import TYPE_CHECKING
+
+from ...absent import absent_from
 from .chained import ChainedScheduler
 from .cosine import CosineAnnealingLR, CosineAnnealingWarmRestarts
 from .decay import (
@@ -34,3 +37,7 @@ __all__ = [
     "SequentialLR",
     "StepLR",
 ]
+
+# Type checkers would assume that every name exists.
+if not TYPE_CHECKING:
+    __getattr__ = absent_from(__name__)

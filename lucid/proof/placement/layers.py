@@ -98,6 +98,34 @@ def _(step: Step) -> Placement:
     return Placement("partial", over=step.product_over(0, 2))
 
 
+@places("reverse_sequence")
+def _(step: Step) -> Placement:
+    placement = step.placements[0]
+    if step.node.inputs[1] is not None:
+        step.require_plain(1)
+        if placement.kind == "shard" and placement.axis == 1:
+            _require_batch(step, (0, 1), (1, 0))
+        else:
+            step.require_replicated(1)
+    step.require(placement.kind != "shard" or placement.axis != 0)
+    return placement
+
+
+@places("rnn_cell")
+def _(step: Step) -> list[Placement]:
+    return _cell(step, 2)
+
+
+@places("gru_cell")
+def _(step: Step) -> list[Placement]:
+    return _cell(step, 2)
+
+
+@places("lstm_cell")
+def _(step: Step) -> list[Placement]:
+    return _cell(step, 3)
+
+
 @places("rnn")
 def _(step: Step) -> list[Placement]:
     return _layer(step, (0, 1), (1, 1), lengths=6, results=(1, 1))
@@ -188,6 +216,14 @@ def _layer(step: Step, *axes: tuple[int, int], lengths: int, results: tuple[int,
     _require_batch(step, *axes, (lengths, 0))
     step.require_replicated(*range(len(axes), lengths))
     return [Placement("shard", axis) for axis in results]
+
+
+def _cell(step: Step, moving: int) -> list[Placement]:
+    """Returns the placements of a cell, which computes each row of its first inputs by itself."""
+    step.require_plain()
+    step.require_replicated(*range(moving, len(step.placements)))
+    step.require(step.ndim == 2, *[step.placements[i][:2] == ("shard", 0) for i in range(moving)])
+    return [Placement("shard", 0, step.order(*range(moving)))] * len(step.node.outputs)
 
 
 def _gradient(step: Step, incoming: int, *axes: tuple[int, int], weight: int) -> list[Any]:

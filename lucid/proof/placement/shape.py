@@ -125,6 +125,31 @@ def _(step: Step) -> Placement:
     raise InseparableError("the batch is no longer an axis")
 
 
+@places("slice_put")
+def _(step: Step) -> Placement:
+    """Covers an index that takes the whole batch axis."""
+    x, value = step.placements
+    if step.node.inputs[1] == 0:  # no matter how the rest was weighted
+        if x.kind == "shard":
+            _after(step, x.axis, step.ndim)
+        return x
+    step.require("partial" not in (x.kind, value.kind))
+    over = step.sum_over(0, 1)
+    if x.kind != "shard":
+        step.require(value.kind != "shard")
+        return Placement(over=over)
+    shape = step.shape(1)
+    taken = sum(item is not None and item is not Ellipsis for item in step.index)
+    rank = step.ndim - taken + sum(item is None or isinstance(item, slice) for item in step.index)
+    place = _after(step, x.axis, step.ndim) - rank + len(shape)
+    if value.kind == "shard":
+        step.require(value.axis == place)
+    else:
+        step.require(place < 0 or shape[place] == 1)
+    sharded = [i for i in (0, 1) if step.placements[i].kind == "shard"]
+    return Placement("shard", x.axis, step.order(*sharded), over)
+
+
 def _after(step: Step, axis: int, ndim: int) -> int:
     """Returns the position of an axis after indexing; the index must take the whole axis."""
     index = list(step.index)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...devices import device as Place
 from ...errors import LucidError
 from ...nn.module import Module
 from ...tracer.mode import MODE
@@ -14,7 +15,7 @@ from .module import CompiledModule
 __all__ = ["Compiled", "compile"]
 
 
-def compile(model: Module, device: str = "cpu", *, threads: int | None = None) -> Compiled:
+def compile(model: Module, device: str | Place = "cpu", *, threads: int | None = None) -> Compiled:
     """Returns a drop-in replacement for a model in evaluation mode that runs in onnxruntime.
 
     The first call exports the model, with every axis free that can vary, and compares it with the eager model. Where

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...autograd import grad
+from ...devices import device as Place
 from ...errors import GradientError, LucidError
 from ...nn.module import Module
 from ...tensor import Tensor, around
@@ -16,7 +17,7 @@ from .module import CompiledModule
 __all__ = ["CompiledBackward", "compile_backward"]
 
 
-def compile_backward(model: Module, device: str = "cpu", *, threads: int | None = None) -> CompiledBackward:
+def compile_backward(model: Module, device: str | Place = "cpu", *, threads: int | None = None) -> CompiledBackward:
     """Returns a replacement for ``loss = model(x, y)`` and ``loss.backward()``: one graph that runs in onnxruntime.
 
     The model returns the tensor to differentiate, or several tensors of which that is the first. A call adds the

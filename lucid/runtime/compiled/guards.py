@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...nn.module import Module
+from ...tracer.writes import WRITES
 
 __all__ = ["Guards"]
 
@@ -14,8 +15,8 @@ _PLAIN = (bool, int, float, str, tuple, type(None))
 class Guards:
     """The guards of a module: they watch its modules, and their tensors, numbers, texts and tuples.
 
-    An overwritten tensor is detected by its version, which lucid's own optimizers, initializers and `load_state_dict`
-    increment; a write into the memory of a tensor by other means is not detected.
+    A write into the memory of a tensor is detected, also by way of a view or another tensor over it. What NumPy writes
+    into an array that shares the memory is not.
 
     Args:
         model: the module.
@@ -36,8 +37,9 @@ class Guards:
         # As few rows as possible: each call of a compiled module first checks all of them.
         self._entries: list[tuple[dict[Any, Any], Any, Any]] = []
         self._sizes: list[tuple[dict[Any, Any], int]] = []
-        self._tensors: list[tuple[Any, Any, Any, int]] = []
+        self._tensors: list[tuple[Any, Any, Any]] = []
         self._kinds: list[tuple[Any, bool, Any, Any]] = []
+        self._time = WRITES.now
         self.modules = list(model.modules())
         for module in self.modules:
             own = module.__dict__
@@ -57,9 +59,7 @@ class Guards:
                 if trains:
                     self._kinds.append((tensor, tensor.requires_grad, tensor._data.dtype, tensor._data.shape))
                 if not (trains and tensor.requires_grad):
-                    # Created here if there is none yet: from now on it counts writes to the elements.
-                    value = tensor._leaf_value()
-                    self._tensors.append((tensor, tensor._data, value, value.version))
+                    self._tensors.append((tensor, tensor._data, tensor._leaf_value()))
             self._entries += [
                 (own, name, value)
                 for name, value in own.items()
@@ -75,9 +75,13 @@ class Guards:
 
     def holds(self) -> bool:
         """Returns whether nothing has changed."""
-        for tensor, data, value, version in self._tensors:
-            if tensor._data is not data or tensor._value is not value or value.version != version:
+        for tensor, data, value in self._tensors:
+            if tensor._data is not data or tensor._value is not value:
                 return False
+        if self._time != (now := WRITES.now):
+            if WRITES.since(self._time, [data for _, data, _ in self._tensors]):
+                return False
+            self._time = now
         for tensor, requires_grad, dtype, shape in self._kinds:
             array = tensor._data
             if tensor._requires_grad is not requires_grad or array.dtype != dtype or array.shape != shape:

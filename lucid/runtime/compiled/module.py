@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...devices import device as Place
 from ...errors import GradientError
 from ...nn.module import Module
 from ...tensor import Tensor
@@ -41,7 +42,7 @@ class CompiledModule(ABC):
     trains = False
     """Whether parameters may change from call to call."""
 
-    def __init__(self, model: Module, device: str | Device, threads: int | None) -> None:
+    def __init__(self, model: Module, device: str | Place | Device, threads: int | None) -> None:
         if not isinstance(model, Module):
             raise TypeError(
                 f"{self.name}: expected a Module, whose parameters can be watched for changes; got "
@@ -49,7 +50,7 @@ class CompiledModule(ABC):
             )
         self.model = model
         self.device = find_device(device)
-        self._asked = device
+        self._asked = self.device if isinstance(device, Place) else device
         self._threads = threads
         self._lock = threading.RLock()
         self._cache = Cache(Guards(model, self.trains), {}, {})

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import onnxruntime
 
+from ...devices import device as Place
 from ...errors import RuntimeUnavailableError
 
 __all__ = ["Device", "find_device", "load_libraries", "require"]
@@ -41,8 +42,9 @@ class Device(NamedTuple):
         return self.kind if not self.number else f"{self.kind}:{self.number}"
 
 
-def find_device(name: str | Device) -> Device:
-    """Returns the device of a name: "cpu", "cuda", "cuda:1", or "auto", which is CUDA if onnxruntime has it.
+def find_device(name: str | Place | Device) -> Device:
+    """Returns the device of a name: "cpu", "cuda", "cuda:1", or "auto", which is CUDA if onnxruntime has it; or of
+    PyTorch's `lucid.device`.
 
     Raises:
         ValueError: there is no such name.
@@ -56,6 +58,8 @@ def find_device(name: str | Device) -> Device:
     """
     if isinstance(name, Device):
         return name
+    if isinstance(name, Place):
+        name = "cpu" if name.type == "cpu" else str(name)
     match = re.fullmatch(r"cpu|auto|cuda(?::(\d+))?", name) if isinstance(name, str) else None
     if match is None:
         raise ValueError(f"device must be 'cpu', 'cuda', 'cuda:<number>' or 'auto'; got {name!r}")

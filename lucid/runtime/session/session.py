@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...devices import device as Place
 from ...errors import LucidError, RuntimeUnavailableError, ShapeError
 from ...export.exported import Exported
 from .arguments import filled, ordered
@@ -96,7 +97,7 @@ class Session:
     def __init__(
         self,
         model: str | os.PathLike[str] | Exported | bytes,
-        device: str | Device = "cpu",
+        device: str | Place | Device = "cpu",
         *,
         threads: int | None = None,
         verify: bool = True,

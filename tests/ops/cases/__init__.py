@@ -58,6 +58,7 @@ ELSEWHERE: dict[str, str] = {
     **dict.fromkeys(("gru", "gru_backward", "gru_tangent"), "tests/nn/test_lstm_gru.py"),
     **dict.fromkeys(("allclose", "equal"), "tests/ops/test_functions.py"),
     **dict.fromkeys(("type", "new", "new_tensor", "new_empty"), "tests/tensor/test_idioms.py"),
+    **dict.fromkeys(("rnn_cell", "lstm_cell", "gru_cell"), "tests/nn/test_cells.py"),
     "scan": "tests/ops/test_scan.py",
     "passed": "tests/nn/test_hooks.py",
     **dict.fromkeys(("exponential_like", "gumbel_softmax"), "tests/ops/test_random.py"),

@@ -68,10 +68,78 @@ def order(x, dim, k=None, sign=1):
     return sign * np.take_along_axis(x, indices, dim), indices
 
 
+def stored(x, value, index):
+    """Returns a copy with other elements at an index."""
+    out = x.copy()
+    out[index] = value
+    return out
+
+
 STAR = "*"
+PLACES = np.array([2, 0, 1])
 DISTINCT = np.array([[2, 0], [1, 3]])
 
 NAMES: list[Case] = [
+    *(
+        row(
+            "slice_put",
+            floats(4, 5, 3),
+            value,
+            ref=lambda x, v, index: stored(x, v, index),
+            index=index,
+            torch=None,
+            note=f"{index}{note}",
+            dynamic=value == 0.5,
+        )
+        for index in INDICES
+        for note, value in (
+            ("", floats(*np.empty((4, 5, 3))[index].shape)),
+            (" last", floats(*np.empty((4, 5, 3))[index].shape[-1:])),
+            (" number", 0.5),
+        )
+    ),
+    *(
+        row(
+            "index_put",
+            floats(4, 5, 3),
+            value,
+            *picks,
+            ref=lambda x, v, *i, index, numpy=numpy: stored(x, v, numpy(*i)),
+            index=index,
+            torch=None,
+            note=f"{note}{kind}",
+            opset=13,
+            dynamic=False,
+        )
+        for note, index, picks, numpy, shape in (
+            ("first", (STAR,), (PLACES,), lambda i: (i,), (3, 5, 3)),
+            ("last", (Ellipsis, STAR), (PLACES[:2] - 3,), lambda i: (..., i), (4, 5, 2)),
+            ("middle", (slice(1, None), STAR), (PLACES,), lambda i: (slice(1, None), i), (3, 3, 3)),
+            ("two", (STAR, STAR), (PLACES, PLACES[:, None]), lambda i, j: (i, j), (3, 3, 3)),
+            ("apart", (STAR, slice(None), STAR), (PLACES[1:], PLACES[1:]), lambda i, j: (i, slice(None), j), (2, 5)),
+            ("position", (STAR, 2), (PLACES,), lambda i: (i, 2), (3, 3)),
+            ("new_axis", (None, STAR, slice(0, 2)), (PLACES,), lambda i: (None, i, slice(0, 2)), (1, 3, 2, 3)),
+        )
+        for kind, value in (("", floats(*shape)), (" last", floats(shape[-1])), (" number", 0.5))
+    ),
+    *(
+        row(
+            "index_put",
+            floats(4, 5),
+            0.5,
+            mask,
+            ref=lambda x, v, i, index, numpy=numpy: stored(x, v, numpy(i)),
+            index=index,
+            torch=None,
+            note=note,
+            dynamic=False,
+        )
+        for note, index, mask, numpy in (
+            ("mask", (STAR,), bools(4, 5), lambda m: (m,)),
+            ("mask_rows", (STAR,), bools(4), lambda m: (m,)),
+            ("mask_columns", (slice(None), STAR), bools(5), lambda m: (slice(None), m)),
+        )
+    ),
     *(
         row("slice_at", floats(4, 5, 3), ref=lambda x, index: x[index], index=index, torch=None, note=str(index))
         for index in INDICES

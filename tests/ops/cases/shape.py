@@ -16,6 +16,11 @@ def parts(function, x):
     return tuple(function(x))
 
 
+def reverse_sequence(x, lengths):
+    ends = enumerate(lengths)
+    return np.stack([np.concatenate([x[:n, i][::-1], x[n:, i]]) for i, n in ends], 1)
+
+
 PADS = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
 NAMES: list[Case] = [
@@ -63,6 +68,16 @@ NAMES: list[Case] = [
     ),
     row("flip", floats(2, 3), ref=lambda x, dims: np.flip(x, dims), dims=(1,)),
     row("flip", floats(2, 3), ref=lambda x, dims: np.flip(x, dims), dims=[0, -1], note="two"),
+    row("reverse_sequence", floats(4, 3, 2), None, ref=lambda x, lengths: x[::-1], torch=None),
+    row(
+        "reverse_sequence",
+        floats(4, 3, 2),
+        np.array([2, 4, 1]),
+        ref=reverse_sequence,
+        torch=None,
+        dynamic={"input_0": {1: "batch", 2: "features"}, "input_1": {0: "batch"}},
+        note="with_lengths",
+    ),
     row("expand_to", floats(3, 1), ref=lambda x, shape: np.broadcast_to(x, shape), shape=(2, 3, 4), torch=None),
     row("expand", floats(3, 1), ref=lambda x: np.broadcast_to(x, (2, 3, 4)), call=to(2, -1, 4), torch="method"),
     row("expand_as", floats(3, 1), floats(2, 3, 4), ref=lambda x, y: np.broadcast_to(x, y.shape), torch="method"),
