@@ -38,8 +38,6 @@ class _MaxPool(Module):
         ceil_mode: bool = False,
     ) -> None:
         super().__init__()
-        if return_indices:
-            raise ValueError(f"{type(self).__name__}: return_indices=True is not supported; no layer takes the indices")
         self.kernel_size = kernel_size
         self.stride = kernel_size if stride is None else stride
         self.padding = padding
@@ -62,7 +60,7 @@ class MaxPool1d(_MaxPool):
         stride: how far the window moves from one output to the next; K if None.
         padding: how many elements, of -inf, are added at both ends; at most K / 2.
         dilation: how far apart the elements of a window are.
-        return_indices: must be False.
+        return_indices: also return where the elements lie, int64; see `functional.max_pool1d`.
         ceil_mode: whether a window may reach beyond the end.
 
     Shape:
@@ -77,8 +75,10 @@ class MaxPool1d(_MaxPool):
         tensor([[[3., 2.]]])
     """
 
-    def forward(self, input: Tensor) -> Tensor:
-        return max_pool1d(input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
+    def forward(self, input: Tensor) -> Any:
+        return max_pool1d(
+            input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode, self.return_indices
+        )
 
 
 class MaxPool2d(_MaxPool):
@@ -94,8 +94,10 @@ class MaxPool2d(_MaxPool):
         tensor([[[3.]]])
     """
 
-    def forward(self, input: Tensor) -> Tensor:
-        return max_pool2d(input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
+    def forward(self, input: Tensor) -> Any:
+        return max_pool2d(
+            input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode, self.return_indices
+        )
 
 
 class AvgPool1d(Module):
@@ -232,7 +234,7 @@ class AdaptiveMaxPool1d(_AdaptivePool):
 
     Args:
         output_size: T, the number of bins; see `AdaptiveAvgPool1d`.
-        return_indices: must be False.
+        return_indices: also return where the elements lie, int64.
 
     Shape:
         input: (N, C, L) or (C, L); output: (N, C, T) or (C, T).
@@ -244,8 +246,7 @@ class AdaptiveMaxPool1d(_AdaptivePool):
 
     def __init__(self, output_size: Any, return_indices: bool = False) -> None:
         super().__init__(output_size)
-        if return_indices:
-            raise ValueError("AdaptiveMaxPool1d: return_indices=True is not supported; no layer takes the indices")
+        self.return_indices = return_indices
 
-    def forward(self, input: Tensor) -> Tensor:
-        return adaptive_max_pool1d(input, self.output_size)
+    def forward(self, input: Tensor) -> Any:
+        return adaptive_max_pool1d(input, self.output_size, self.return_indices)

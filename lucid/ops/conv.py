@@ -282,7 +282,7 @@ def _padding(name: str, axes: int, padding: Any, stride: Sizes, reach: list[int]
 def numbers(name: str, axes: int, option: str, given: Any, least: int = 1) -> Sizes:
     """Returns one number for each axis; a single number counts for all of them."""
     values = tuple(given) if isinstance(given, (tuple, list)) else (given,)
-    values = values if len(values) == axes else values * axes
+    values = values * axes if len(values) == 1 else values
     for n in values:
         if not isinstance(n, int) or isinstance(n, bool) or n < least or len(values) != axes:
             several = f", or {axes} of them" if axes > 1 else ""

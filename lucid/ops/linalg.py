@@ -9,9 +9,10 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..tensor import Tensor, as_tensor, op
+from ..tracer.dim import has_dim
 from ..tracer.op import Array, function
 from ..tracer.size import total
-from .reduce import sum_to
+from .reduce import sum, sum_to
 from .shape import normal_axis, permute, reshape_to, squeeze, transpose, unsqueeze
 
 __all__ = ["addmm", "bmm", "dot", "matmul", "mm", "mv", "outer", "tensordot"]
@@ -205,6 +206,11 @@ def tensordot(x: Tensor, y: Any, dims: Any = 2) -> Tensor:
         right = [normal_axis(d, y.ndim) for d in dims[1]]
     if len(left) != len(right):
         raise ShapeError(f"tensordot: as many axes of x as of y; got {left} and {right}")
+    for d, e in zip(left, right, strict=True):
+        # An axis of size one is repeated; where sizes are symbols, they are taken to be equal.
+        sizes = x.shape[d], y.shape[e]
+        if not has_dim(sizes) and 1 in sizes:
+            x, y = sum(x, d, True), sum(y, e, True)
     rows = [d for d in range(x.ndim) if d not in left]
     columns = [d for d in range(y.ndim) if d not in right]
     shape = (*[x.shape[d] for d in rows], *[y.shape[d] for d in columns])

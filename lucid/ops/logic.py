@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DtypeError
+from ..errors import DtypeError, RangeError
 from ..tensor import Tensor, as_tensor, op
 from ..tracer.op import Array, function
 from .elementwise import abs, eq, where
@@ -146,6 +146,8 @@ def isclose(x: Tensor, y: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan
     y = as_tensor(y)
     if x.dtype != y.dtype:
         raise DtypeError(f"isclose: expected tensors of one dtype; got {x.dtype} and {y.dtype}")
+    if rtol < 0 or atol < 0:
+        raise RangeError(f"isclose: rtol and atol must not be negative; got {rtol} and {atol}")
     same = eq(x, y)
     if equal_nan and x.dtype.kind == "f":
         same = same | (isnan(x) & isnan(y))

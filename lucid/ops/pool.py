@@ -17,13 +17,16 @@ from ..tracer.extent import lesser
 from ..tracer.op import function
 from .conv import numbers, window_max, windows
 from .creation import arange, ones
-from .elementwise import astype, ge, lt, where
+from .elementwise import astype, ge, lt, maximum, where
 from .extremum import max
+from .math import remainder
 from .pad import pad_with
 from .reduce import mean, sum
+from .scatter import gather
 from .shape import reshape_to, unsqueeze
 
 __all__ = [
+    "adaptive_avg_pool",
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
     "adaptive_max_pool1d",
@@ -58,6 +61,13 @@ class _Windows(NamedTuple):
         after = tuple([self.padding + self.extra if d == self.axis else 0 for d in range(x.ndim)])
         return pad_with(x, before, after, value)
 
+    def position(self, tap: Tensor) -> Tensor:
+        """Returns where the elements lie that stand at some place in their windows."""
+        first = arange(tap.shape[self.axis]) * self.stride - self.padding
+        found = tap * self.dilation + reshape_to(first, shape=(-1, *[1] * (tap.ndim - 1 - self.axis)))
+        # In a window of nothing but -inf the first is that of the padding; the first element comes next.
+        return where(lt(found, 0), remainder(found, self.dilation), found) if self.padding else found
+
     def sums(self, x: Tensor) -> Tensor:
         """Adds up each window."""
         taps = windows(self.padded(x, 0.0), size=self.size, stride=self.stride, dilation=1, axis=self.axis)
@@ -70,7 +80,7 @@ def _windows(
     """Yields the windows along each axis, the last one first."""
     _check_axes(name, x, axes)
     sizes = numbers(name, axes, "kernel_size", size)
-    strides = sizes if stride is None else numbers(name, axes, "stride", stride)
+    strides = sizes if stride is None or stride == () else numbers(name, axes, "stride", stride)
     paddings = numbers(name, axes, "padding", padding, least=0)
     gaps = numbers(name, axes, "dilation", dilation)
     for i in reversed(range(axes)):
@@ -99,13 +109,15 @@ def _check_axes(name: str, x: Tensor, axes: int) -> None:
 
 def _max_pool(
     name: str, axes: int, x: Tensor, size: Any, stride: Any, padding: Any, dilation: Any, ceil: bool, places: bool
-) -> Tensor:
-    if places:
-        raise ValueError(f"{name}: return_indices=True is not supported; there is no layer that takes the indices")
+) -> Any:
     least = float("-inf") if x.is_floating_point() else np.iinfo(x.dtype).min
+    width, found = x.shape[-1], None
     for w in _windows(name, x, axes, size, stride, padding, dilation, ceil):
-        x, _ = window_max(w.padded(x, least), size=w.size, stride=w.stride, dilation=w.dilation, axis=w.axis)
-    return x
+        x, tap = window_max(w.padded(x, least), size=w.size, stride=w.stride, dilation=w.dilation, axis=w.axis)
+        if places:
+            row = w.position(tap)
+            found = row if found is None else row * width + gather(found, w.axis, row)
+    return (x, found) if places else x
 
 
 def _avg_pool(
@@ -159,7 +171,8 @@ def _binned(x: Tensor, axis: int, count: int, other: float) -> tuple[Tensor, Ten
     return where(inside, unsqueeze(x, axis), other), reshape_to(end - first, shape=(count, *behind))
 
 
-def _adaptive_avg_pool(name: str, axes: int, x: Tensor, output_size: Any) -> Tensor:
+def adaptive_avg_pool(name: str, axes: int, x: Tensor, output_size: Any) -> Tensor:
+    """Cuts the last axes into bins and returns the means; see `adaptive_avg_pool1d`."""
     for axis, count in _bins(name, axes, x, output_size):
         if count == 1:
             x = mean(x, axis, True)
@@ -169,15 +182,21 @@ def _adaptive_avg_pool(name: str, axes: int, x: Tensor, output_size: Any) -> Ten
     return x
 
 
-def _adaptive_max_pool(name: str, axes: int, x: Tensor, output_size: Any, places: bool) -> Tensor:
-    if places:
-        raise ValueError(f"{name}: return_indices=True is not supported; there is no layer that takes the indices")
+def _adaptive_max_pool(name: str, axes: int, x: Tensor, output_size: Any, places: bool) -> Any:
+    width, found = x.shape[-1], None
     for axis, count in reversed(list(_bins(name, axes, x, output_size))):
-        if count == 1:
-            x = max(x, axis, True).values
-        elif count is not None:
-            x = max(_binned(x, axis, count, float("-inf"))[0], axis + 1).values
-    return x
+        n = x.shape[axis]
+        bins = n if count is None else count
+        if bins == 1:
+            x, row = max(x, axis, True)
+        else:
+            x, row = max(_binned(x, axis, bins, float("-inf"))[0], axis + 1)
+            if places:
+                # Of a bin of nothing but -inf, it is the first.
+                row = maximum(row, reshape_to(arange(bins) * n // bins, shape=(-1, *[1] * (x.ndim - 1 - axis))))
+        if places:
+            found = row if found is None else row * width + gather(found, axis, row)
+    return (x, found) if places else x
 
 
 @function
@@ -189,7 +208,7 @@ def max_pool1d(
     dilation: int | tuple[int] = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
-) -> Tensor:
+) -> Any:
     """Returns the largest element under a moving window; of equal ones, the first gets the gradient
     (torch.nn.functional.max_pool1d).
 
@@ -200,11 +219,12 @@ def max_pool1d(
         padding: how many elements, of -inf, are added at both ends; at most K / 2.
         dilation: how far apart the elements of a window are.
         ceil_mode: whether a window may reach beyond the end.
-        return_indices: must be False.
+        return_indices: also return where the elements lie.
 
     Shape:
         input: (N, C, L) or (C, L); the result: the same with T = (L + 2 * padding - dilation * (K - 1) - 1) // stride
-        + 1 for L; with ceil_mode, the quotient is rounded up.
+        + 1 for L; with ceil_mode, the quotient is rounded up. With return_indices, a pair of this shape; the indices
+        are int64, from 0 to L - 1.
 
     Raises:
         ShapeError: the input has other axes, or is shorter than the window. ValueError: an option is out of range.
@@ -224,13 +244,14 @@ def max_pool2d(
     dilation: int | tuple[int, int] = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
-) -> Tensor:
+) -> Any:
     """Returns the largest element under a window that moves over two axes (torch.nn.functional.max_pool2d).
 
     The options are those of `max_pool1d`; a number counts for both axes.
 
     Shape:
-        input: (N, C, H, W) or (C, H, W); the result: the same with H and W pooled.
+        input: (N, C, H, W) or (C, H, W); the result: the same with H and W pooled. Indices count row by row, from 0 to
+        H * W - 1.
 
     >>> lucid.nn.functional.max_pool2d(lucid.tensor([[[1.0, 3.0], [2.0, 0.0]]]), 2)
     tensor([[[3.]]])
@@ -307,7 +328,7 @@ def adaptive_avg_pool1d(input: Tensor, output_size: int | tuple[int]) -> Tensor:
     >>> lucid.nn.functional.adaptive_avg_pool1d(lucid.tensor([[[1.0, 3.0, 2.0, 0.0]]]), 2)
     tensor([[[2., 1.]]])
     """
-    return _adaptive_avg_pool("adaptive_avg_pool1d", 1, input, output_size)
+    return adaptive_avg_pool("adaptive_avg_pool1d", 1, input, output_size)
 
 
 @function
@@ -321,13 +342,13 @@ def adaptive_avg_pool2d(input: Tensor, output_size: int | tuple[int | None, int 
     >>> lucid.nn.functional.adaptive_avg_pool2d(lucid.tensor([[[1.0, 3.0], [2.0, 0.0]]]), (1, 2))
     tensor([[[1.5, 1.5]]])
     """
-    return _adaptive_avg_pool("adaptive_avg_pool2d", 2, input, output_size)
+    return adaptive_avg_pool("adaptive_avg_pool2d", 2, input, output_size)
 
 
 @function
-def adaptive_max_pool1d(input: Tensor, output_size: int | tuple[int], return_indices: bool = False) -> Tensor:
-    """Cuts a sequence into bins, as `adaptive_avg_pool1d`, and returns the largest element of each
-    (torch.nn.functional.adaptive_max_pool1d).
+def adaptive_max_pool1d(input: Tensor, output_size: int | tuple[int], return_indices: bool = False) -> Any:
+    """Cuts a sequence into bins, as `adaptive_avg_pool1d`, and returns the largest element of each, with
+    return_indices also where it lies (torch.nn.functional.adaptive_max_pool1d).
 
     >>> lucid.nn.functional.adaptive_max_pool1d(lucid.tensor([[[1.0, 3.0, 2.0, 0.0]]]), 2)
     tensor([[[3., 2.]]])

@@ -16,7 +16,7 @@ from .index import getitem
 from .order import argsort
 from .reduce import any as any_of
 from .reduce import cumsum
-from .scatter import scatter
+from .scatter import gather, scatter
 from .select import index_select, nonzero
 from .shape import cat, flatten, movedim, normal_axis, reshape_to, unsqueeze
 
@@ -61,7 +61,13 @@ def places_in_order(ordered: Array, values: Array, /, right: bool) -> Array:
 
 @function
 def searchsorted(
-    sorted_sequence: Tensor, values: Any, *, out_int32: bool = False, right: bool = False, side: str | None = None
+    sorted_sequence: Tensor,
+    values: Any,
+    *,
+    out_int32: bool = False,
+    right: bool = False,
+    side: str | None = None,
+    sorter: Any = None,
 ) -> Tensor:
     """Returns where values belong in sorted rows, so that the order is kept (torch.searchsorted).
 
@@ -71,6 +77,7 @@ def searchsorted(
         out_int32: return int32, not int64.
         right: of equal elements, belong behind the last, not before the first.
         side: "left" or "right", instead of `right`.
+        sorter: the indices that sort the rows, as of `argsort`, if they are not sorted themselves.
 
     >>> lucid.searchsorted(lucid.tensor([1, 3, 5]), lucid.tensor([3, 6]))
     tensor([1, 3])
@@ -85,6 +92,10 @@ def searchsorted(
         raise ShapeError(
             f"searchsorted: the axes before the last must be the same; got shapes {shape} and {found.shape}"
         )
+    if sorter is not None:
+        if as_tensor(sorter).shape != shape:
+            raise ShapeError(f"searchsorted: sorter must have the shape {shape}; got {as_tensor(sorter).shape}")
+        sorted_sequence = gather(sorted_sequence, -1, sorter)
     places: Tensor = places_in_order(sorted_sequence, found, right=right or side == "right")
     return astype(places, np.dtype(np.int32)) if out_int32 else places
 

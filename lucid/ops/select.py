@@ -13,7 +13,7 @@ from ..tracer.extent import broadcast, greater
 from ..tracer.op import Array, function
 from .conversion import to
 from .creation import arange
-from .elementwise import astype, eq
+from .elementwise import astype, eq, lt
 from .elementwise import where as chosen
 from .extremum import amax
 from .index import getitem, index_sum, nonzero_at
@@ -135,6 +135,8 @@ def index_fill(x: Tensor, dim: int, index: Any, value: Any) -> Tensor:
     >>> lucid.index_fill(lucid.zeros(3), 0, lucid.tensor([0, 2]), 1)
     tensor([1., 0., 1.])
     """
+    if not x.ndim:
+        return reshape_to(index_fill(reshape_to(x, shape=(1,)), dim, index, value), shape=())
     axis, indices = _slices("index_fill", x, dim, index)
     if isinstance(value, (Tensor, np.ndarray)) and value.ndim:
         raise ShapeError(f"index_fill: value must be a number, or a tensor without axes; got shape {value.shape}")
@@ -150,6 +152,9 @@ def index_add(x: Tensor, dim: int, index: Any, source: Tensor, *, alpha: Any = 1
     >>> lucid.index_add(lucid.zeros(3), 0, lucid.tensor([0, 2, 0]), lucid.tensor([1.0, 2.0, 3.0]))
     tensor([4., 0., 2.])
     """
+    if not x.ndim:
+        rows = reshape_to(source, shape=(-1,))
+        return reshape_to(index_add(reshape_to(x, shape=(1,)), dim, index, rows, alpha=alpha), shape=())
     axis, indices = _slices("index_add", x, dim, index)
     if source.dtype != x.dtype:
         raise DtypeError(f"index_add: source must have the dtype of the tensor, {x.dtype}; got {source.dtype}")
@@ -177,7 +182,8 @@ def _slices(name: str, x: Tensor, dim: int, index: Any) -> tuple[int, Tensor]:
 
 @function
 def take_along_dim(x: Tensor, indices: Any, dim: int | None = None) -> Tensor:
-    """Selects elements along an axis by index; the other axes broadcast (torch.take_along_dim).
+    """Selects elements along an axis by index, negative ones from the end; the other axes broadcast
+    (torch.take_along_dim).
 
     >>> lucid.take_along_dim(lucid.tensor([[3, 1], [2, 4]]), lucid.tensor([[1], [0]]), 1)
     tensor([[1],
@@ -195,6 +201,7 @@ def take_along_dim(x: Tensor, indices: Any, dim: int | None = None) -> Tensor:
         shape[axis] = tensor.shape[axis]
         return broadcast_to(tensor, shape)
 
+    places = chosen(lt(places, 0), places + x.shape[axis], places)
     return gather(spread(x, places), axis, spread(places, x))
 
 

@@ -123,7 +123,7 @@ def quantile(x: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, i
     found = where(unknown, float("nan"), found)
     if shares.ndim:
         result = movedim(found, axis, 0)
-        if not keepdim:
+        if not keepdim or not x.ndim:
             return result
         whole = (1,) * x.ndim if dim is None else None
         return reshape_to(result, shape=(-1, *whole)) if whole is not None else unsqueeze(result, axis + 1)

@@ -35,10 +35,6 @@ def name_of(info: Any) -> str:
     return info.module_cls.__name__
 
 
-def refused_by_design(options: dict[str, Any]) -> bool:
-    return bool(options.get("return_indices"))
-
-
 def tensors(tree: Any, kind: type) -> list[Any]:
     return [leaf for leaf in leaves(tree) if isinstance(leaf, kind)]
 

@@ -133,7 +133,13 @@ def _(b: Builder, x: Any, size: int, stride: int, dilation: int, axis: int) -> A
         return largest, None
     kernel = b.dtype(x) if b.dtype(x).kind == "f" or b.dtype(x).name in ("int32", "int64") else np.int64
     taps = _windows(b, b.cast(x, kernel), size, stride, dilation, axis)
-    return largest, b.op("ArgMax", taps, dtype=np.int64, axis=axis, keepdims=0)
+    place = b.op("ArgMax", taps, dtype=np.int64, axis=axis, keepdims=0)
+    if b.dtype(x).kind != "f":
+        return largest, place
+    # The last NaN counts as the largest.
+    unknown = b.cast(b.op("IsNaN", taps, dtype=np.bool_), np.int64)
+    last = b.op("ArgMax", unknown, dtype=np.int64, axis=axis, keepdims=0, select_last_index=1)
+    return largest, b.op("Where", b.op("IsNaN", largest, dtype=np.bool_), last, place, dtype=np.int64)
 
 
 @lowers("windows_sum")

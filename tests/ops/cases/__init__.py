@@ -48,6 +48,7 @@ FIXED = {
         "prelu-infinite",
         "cosine_similarity-broadcast",
         "quantile_loss-several",
+        "searchsorted-sorter",
     ),
 }
 """The rows in which an axis has to have the size it has. In all others every axis of every input is free."""

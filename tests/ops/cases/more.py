@@ -156,6 +156,14 @@ NAMES: list[Case] = [
         derivative=False,
     ),
     row(
+        "searchsorted",
+        np.array([5, 1, 3]),
+        np.array([3, 0, 9]),
+        ref=lambda x, v, sorter: np.searchsorted(x, v, sorter=sorter),
+        sorter=np.array([1, 2, 0]),
+        note="sorter",
+    ),
+    row(
         "places_in_order",
         np.arange(6.0),
         floats(2, 3),

@@ -35,6 +35,26 @@ def pooled(x, size, stride=None, padding=0, dilation=1, ceil_mode=False, count_i
     return along(x, axis, line)
 
 
+def placed(x, size, stride, padding, dilation=1, return_indices=True):
+    def first(v):
+        starts = range(-padding, len(v) + padding - dilation * (size - 1), stride)
+        windows = [[i for i in range(t, t + dilation * size, dilation) if 0 <= i < len(v)] for t in starts]
+        return np.array([max(places, key=lambda i: (v[i], -i)) for places in windows])
+
+    return pooled(x, size, stride, padding, dilation), along(x, -1, first)
+
+
+def placed2d(x, size, return_indices):
+    height, width = x.shape[-2] // size[0], x.shape[-1] // size[1]
+    found = np.empty((*x.shape[:-2], height, width), np.int64)
+    for place in np.ndindex(found.shape):
+        rows = range(place[-2] * size[0], (place[-2] + 1) * size[0])
+        columns = range(place[-1] * size[1], (place[-1] + 1) * size[1])
+        best = max(((i, j) for i in rows for j in columns), key=lambda at: x[place[:-2]][at])
+        found[place] = best[0] * x.shape[-1] + best[1]
+    return pooled2d(x, size), found
+
+
 def pooled2d(x, size, stride=None, padding=(0, 0), how="max", **options):
     stride = size if stride is None else stride
     for i in (1, 0):
@@ -104,6 +124,19 @@ def linear(x, size, mode, align_corners=False):
     return along(x, -1, lambda v: np.interp(ends, np.arange(n), v))
 
 
+def cubic(x, size, mode, align_corners):
+    for axis, count in ((-2, size[0]), (-1, size[1])):
+        n = x.shape[axis]
+        weights = np.zeros((count, n))
+        for t, place in enumerate(np.linspace(0, n - 1, count)):
+            for i in range(math.floor(place) - 1, math.floor(place) + 3):
+                d = abs(place - i)
+                near, far = (1.25 * d - 2.25) * d * d + 1, ((-0.75 * d + 3.75) * d - 6) * d + 3
+                weights[t, min(max(i, 0), n - 1)] += near if d <= 1 else far
+        x = np.moveaxis(np.moveaxis(x, axis, -1) @ weights.T, -1, axis)
+    return x
+
+
 TIED = np.array([[[1.0, 3.0, 3.0, 0.0, 2.0, 2.0, 2.0, -1.0]]])
 
 NAMES: list[Case] = [
@@ -139,7 +172,9 @@ NAMES: list[Case] = [
         derivative=False,
     ),
     row("max_pool1d", floats(3, 8), 3, ref=pooled, stride=2, padding=1, dilation=2, note="dilated"),
+    row("max_pool1d", floats(2, 3, 8), 3, ref=placed, stride=2, padding=1, return_indices=True, note="places"),
     row("max_pool2d", floats(2, 2, 4, 5), (2, 3), ref=pooled2d),
+    row("max_pool2d", floats(2, 4, 6), (2, 3), ref=placed2d, return_indices=True, note="places"),
     row(
         "max_pool2d",
         floats(2, 5, 4),
@@ -166,12 +201,42 @@ NAMES: list[Case] = [
     row("adaptive_avg_pool1d", floats(3, 4), 1, ref=binned, note="one"),
     row("adaptive_avg_pool2d", floats(2, 5, 4), (2, 3), ref=lambda x, s: binned(binned(x, s[0], axis=-2), s[1])),
     row("adaptive_max_pool1d", floats(2, 3, 7), 3, ref=lambda x, n: binned(x, n, np.max)),
+    row(
+        "adaptive_max_pool1d",
+        floats(2, 6),
+        2,
+        ref=lambda x, n, return_indices: (
+            binned(x, n, np.max),
+            binned(x, n, np.argmax) + np.array([0, 3]),
+        ),
+        return_indices=True,
+        note="places",
+    ),
     row("adaptive_max_pool1d", floats(3, 4), 1, ref=lambda x, n: binned(x, n, np.max), note="one"),
     row("interpolate", floats(2, 3, 4), 8, ref=nearest, dynamic={"input_0": {0: "batch", 1: "channels"}}),
     row("interpolate", floats(2, 3, 4), ref=nearest, scale_factor=2.0, note="scaled"),
     row("interpolate", floats(2, 3, 4), 7, ref=linear, mode="linear", note="linear"),
     row("interpolate", floats(2, 3, 4), 7, ref=linear, mode="linear", align_corners=True, note="corners"),
     row("interpolate", floats(2, 3, 7), 3, ref=lambda x, n, mode: binned(x, n), mode="area", note="area"),
+    row(
+        "interpolate",
+        floats(1, 2, 3, 4),
+        (5, 7),
+        ref=lambda x, size, mode: np.swapaxes(linear(np.swapaxes(linear(x, 7, ""), 2, 3), 5, ""), 2, 3),
+        mode="bilinear",
+        note="image",
+        dynamic={"input_0": {0: "batch", 1: "channels"}},
+    ),
+    row(
+        "interpolate",
+        floats(1, 2, 3, 4),
+        (5, 7),
+        ref=cubic,
+        mode="bicubic",
+        align_corners=True,
+        note="cubic",
+        dynamic={"input_0": {0: "batch", 1: "channels"}},
+    ),
     row(
         "interpolate",
         floats(2, 3, 6),
