@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import RangeError
 from ..tensor import Tensor, op
 from ..tracer.op import Array, function
 from .elementwise import astype, exp, le, lt, ne, sigmoid, where
@@ -356,8 +355,7 @@ def fmod(x: Array, y: Array, /) -> Array:
     >>> lucid.fmod(lucid.tensor([7.0, -7.0]), 4)
     tensor([ 3., -3.])
     """
-    if np.result_type(x, y).kind in "iu" and not np.all(y):
-        raise RangeError(f"fmod: integers cannot be divided by 0; got {y}")
+    _require_divisors("fmod", x, y)
     return np.fmod(x, y)
 
 

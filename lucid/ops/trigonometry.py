@@ -8,7 +8,7 @@ import numpy as np
 
 from ..tensor import Tensor, op
 from ..tracer.op import Array
-from .elementwise import sqrt
+from .elementwise import eq, sqrt, where
 
 __all__ = ["acos", "asin", "atan", "atan2", "cosh", "hypot", "sinh", "tan"]
 
@@ -123,7 +123,9 @@ def atan2(x: Array, y: Array, /) -> Array:
 
 @atan2.vjp
 def _(g: Tensor, x: Any, y: Any, needs: tuple[bool, ...]) -> Any:
-    share = g / (x * x + y * y)
+    # At the origin there is no direction; the gradient is 0, as in PyTorch.
+    square = x * x + y * y
+    share = where(eq(square, 0), 0.0, g) / where(eq(square, 0), 1.0, square)
     return share * y if needs[0] else None, share * -x if needs[1] else None
 
 

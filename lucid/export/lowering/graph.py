@@ -86,6 +86,9 @@ def lower(plan: Plan, opset: int) -> ir.Model:
     version = onnx.helper.find_min_ir_version_for([onnx.helper.make_opsetid("", opset)])
     model = ir.Model(ir_graph, ir_version=version, producer_name="lucid")
     CommonSubexpressionEliminationPass()(model)
+    # Of two equal nodes the first one stays, also if it was part of another op's lowering, and has no shape yet.
+    for value, output in zip(graph.outputs.values(), ir_graph.outputs, strict=True):
+        _annotate(output, value)
     return model
 
 

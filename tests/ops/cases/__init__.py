@@ -27,7 +27,7 @@ CASES: list[Case] = [
 FIXED = {
     *("all-empty", "broadcast_to", "cat-empty", "chunk", "expand", "expand_as", "expand_to", "glu", "glu-dim"),
     *("index_at-two", "layer_norm", "layer_norm-no_bias", "layer_norm-two_axes", "matmul-(2, 1, 2, 3)(5, 3, 4)"),
-    *("matmul-empty", "normalized_slope", "prod-empty", "reshape-empty", "scatter"),
+    *("matmul-empty", "normalized_slope", "prod-empty", "reshape-empty", "scatter", "scatter-add"),
     *("recurrent_weight_gradient-5_steps_from_a_state", "recurrent_weight_gradient-1_steps_from_a_state"),
     *(
         "scatter-larger",
