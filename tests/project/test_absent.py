@@ -20,7 +20,15 @@ from lucid.nn.module import _INSTEAD as LAYERS
 PLACES = {"lucid.data": "torch.utils.data"}
 
 HINTS = [*EXPRESSIONS.values(), *TENSORS.values(), *LAYERS.values(), *(h for m in MODULES.values() for h in m.values())]
-ROOTS = {"lucid": lucid, "nn": nn, "optim": optim, "np": np, "math": math, "x": lucid.ones(2), "model": nn.Linear(2, 2)}
+ROOTS = {
+    "lucid": lucid,
+    "nn": nn,
+    "optim": optim,
+    "np": np,
+    "math": math,
+    "x": lucid.ones(2, 2),
+    "model": nn.Linear(2, 2),
+}
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -55,11 +63,14 @@ def test_what_a_hint_names_exists(hint: str) -> None:
 
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "atleast_1d": (),
+    "addcdiv": ("y", "z"),
+    "addcmul": ("y", "z"),
     "celu": (0.7,),
     "clamp_max": (0.3,),
     "clamp_min": (0.3,),
     "hardshrink": (0.5,),
     "lerp": ("y", 0.25),
+    "logcumsumexp": (1,),
     "moveaxis": (0, 1),
     "softmin": (-1,),
     "softshrink": (0.5,),
@@ -68,11 +79,14 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "var_mean": (-1,),
 }
 NAMES = {
+    "addcdiv": ["y", "z"],
+    "addcmul": ["y", "z"],
     "celu": ["alpha"],
     "clamp_max": ["y"],
     "clamp_min": ["y"],
     "hardshrink": ["lambd"],
     "lerp": ["y", "weight"],
+    "logcumsumexp": ["dim"],
     "moveaxis": ["source", "destination"],
     "softmin": ["dim"],
     "softshrink": ["lambd"],
@@ -87,20 +101,23 @@ def test_an_expression_computes_what_pytorch_computes(name: str, torch: Any) -> 
     rng = np.random.default_rng(0)
     x = rng.standard_normal((3, 4)).astype(np.float32)
     y = rng.standard_normal((3, 4)).astype(np.float32)
-    if name in ("logit", "xlogy"):
+    z = abs(rng.standard_normal((3, 4)).astype(np.float32)) + 1
+    if name in ("arccos", "arcsin", "float_power", "logit", "xlogy"):
         x, y = abs(np.tanh(x)), abs(y)
         x[0, 0] = 0.5 if name == "logit" else 0
-    if name in ("nan_to_num", "nansum"):
+    if name in ("nan_to_num", "nanmean", "nansum"):
         x[1, 2] = np.nan
     expression = EXPRESSIONS[name]
     values: dict[str, Any] = {"x": lucid.tensor(x), "y": lucid.tensor(y), "lucid": lucid, "math": math}
+    values |= {"z": lucid.tensor(z), "value": 1}
     given = [torch.tensor(x)]
     if name == "concatenate":
         values.update(tensors=[values["x"], values["y"]], dim=1)
         given = [[torch.tensor(x), torch.tensor(y)], 1]
     elif name in ARGUMENTS:
-        values.update({key: v for key, v in zip(NAMES.get(name, []), ARGUMENTS[name], strict=True) if v != "y"})
-        given += [torch.tensor(y) if v == "y" else v for v in ARGUMENTS[name]]
+        tensors = {"y": y, "z": z}
+        values |= {key: v for key, v in zip(NAMES.get(name, []), ARGUMENTS[name], strict=True) if v not in tensors}
+        given += [torch.tensor(tensors[v]) if v in tensors else v for v in ARGUMENTS[name]]
     elif re.search(r"\by\b", expression):
         given.append(torch.tensor(y))
     places = (torch, torch.nn.functional, torch.Tensor)
