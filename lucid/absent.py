@@ -80,7 +80,7 @@ EXPRESSIONS = {
 
 _LINEAR_ALGEBRA = "NumPy has it, without a gradient, as in lucid.tensor(np.linalg.inv(x.numpy()))"
 _LAYOUT = "leave it out: no op depends on the memory layout"
-_CLONED = "write y = x.clone(), then y[index] = value"
+_CLONED = "write y = x.clone(); y[index] = value"
 _COMPLEX = "lucid has no complex numbers; keep the real and the imaginary part in two tensors"
 _HALF = "train in float32; lucid.export.to_onnx(..., precision='float16') writes a model in float16"
 _PROCESSES = "lucid trains in one process; lucid.compile_backward(model) uses all cores"
@@ -201,6 +201,7 @@ MODULES: dict[str, dict[str, str]] = {
         "Hardshrink": f"write {EXPRESSIONS['hardshrink']}",
         "Hardsigmoid": f"write {EXPRESSIONS['hardsigmoid']}",
         "Hardswish": f"write {EXPRESSIONS['hardswish']}",
+        "FeatureAlphaDropout": "write nn.Dropout1d(p)",
         "HingeEmbeddingLoss": "write lucid.where(target == 1, x, nn.functional.relu(margin - x)).mean()",
         "InstanceNorm1d": "write nn.GroupNorm(channels, channels, affine=False)",
         "LazyConv1d": _SIZES,
@@ -240,6 +241,7 @@ MODULES: dict[str, dict[str, str]] = {
         "conv3d": _OWN,
         "conv_transpose1d": _OWN,
         "embedding_bag": "write the mean or the sum of nn.functional.embedding(indices, weight) over axis 1",
+        "feature_alpha_dropout": "write nn.functional.dropout1d(x, p, training)",
         "hinge_embedding_loss": "write lucid.where(target == 1, x, nn.functional.relu(margin - x)).mean()",
         "instance_norm": "write nn.functional.group_norm(x, x.shape[1])",
         "linear_cross_entropy": "write nn.functional.cross_entropy(x @ weight.T, target)",
@@ -264,8 +266,10 @@ MODULES: dict[str, dict[str, str]] = {
     },
     "lucid.nn.init": {
         "constant": "write nn.init.constant_(tensor, value)",
+        "eye": "write nn.init.eye_(tensor)",
         "kaiming_normal": "write nn.init.kaiming_normal_(tensor)",
         "kaiming_uniform": "write nn.init.kaiming_uniform_(tensor)",
+        "normal": "write nn.init.normal_(tensor)",
         "orthogonal": "write nn.init.orthogonal_(tensor)",
         "sparse_": "write nn.init.normal_(tensor, std=std), and multiply by a mask",
         "xavier_normal": "write nn.init.xavier_normal_(tensor)",
@@ -333,6 +337,8 @@ def hint_for(module: str, name: str) -> str | None:
     if name in EXPRESSIONS and module in ("lucid", "lucid.nn.functional", "lucid.tensor"):
         return f"write {EXPRESSIONS[name]}"
     for form, other in _NEIGHBOURS.get(module, {}).items():
+        if name in MODULES.get(other, ()):
+            return MODULES[other][name]
         found = importlib.import_module(other)
         if other == "lucid.tensor":
             found = found.Tensor

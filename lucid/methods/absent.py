@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ..absent import hint_for
+from ..absent import EXPRESSIONS, hint_for
 
 __all__ = ["Absent"]
 
-_CLONED = "write y = x.clone(), then y[index] = value"
+_CLONED = "write y = x.clone(); y[index] = value"
 
 _INSTEAD = {
     "H": "write x.mT",
@@ -47,6 +47,8 @@ _INSTEAD = {
     "short": "write x.to('int16')",
     "slice_scatter": _CLONED,
     "storage": "x.numpy() is the memory of a tensor",
+    "swapaxes_": "write x.transpose_(dim0, dim1)",
+    "swapdims_": "write x.transpose_(dim0, dim1)",
     "tensor_split": "write x.split(sizes, dim)",
     "untyped_storage": "x.numpy() is the memory of a tensor",
     "vdot": "write x.dot(y)",
@@ -65,8 +67,11 @@ class Absent:
         def __getattr__(self, name: str) -> NoReturn:
             hint = _INSTEAD.get(name) or hint_for("lucid.tensor", name)
             plain: Any = name[:-1]
-            if hint is None and name.endswith("_") and not name.startswith("_") and hasattr(type(self), plain):
-                hint = f"write x.copy_(x.{plain}(...))"
+            if hint is None and name.endswith("_") and not name.startswith("_"):
+                if hasattr(type(self), plain):
+                    hint = f"write x.copy_(x.{plain}(...))"
+                elif plain in EXPRESSIONS:
+                    hint = f"write x.copy_({EXPRESSIONS[plain]})"
             raise AttributeError(
                 f"{type(self).__name__!r} object has no attribute {name!r}" + (f": {hint}" if hint else ""),
                 name=name,
