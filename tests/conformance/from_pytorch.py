@@ -39,6 +39,7 @@ PLACES = {
     "torch.nn.init": "lucid.nn.init",
     "torch.nn.utils": "lucid.nn.utils",
     "torch.nn.utils.rnn": "lucid.nn.utils.rnn",
+    "torch.nn.utils.parametrizations": "lucid.nn.utils.parametrizations",
     "torch.optim": "lucid.optim",
     "torch.optim.lr_scheduler": "lucid.optim.lr_scheduler",
     "torch.utils.data": "lucid.data",
@@ -47,7 +48,7 @@ PLACES = {
 }
 """PyTorch's modules, and its class of tensors, and lucid's."""
 
-SECTIONS = {*PLACES, "torch.nn.utils.parametrizations"}
+SECTIONS = set(PLACES)
 _BASES = (torch.nn.Module, torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler, torch.Tensor, dict, tuple)
 _ABSENT = object()
 _CODE = re.compile(r"\b(?:lucid|nn|optim|np|x|y|model|itertools)\.\w|\b__\w+__|\b(?:dtype=|forward\(|\.vjp)")

@@ -128,6 +128,48 @@ def test_an_expression_computes_what_pytorch_computes(name: str, torch: Any) -> 
 
 
 @pytest.mark.parametrize(
+    ("name", "expression", "theirs"),
+    [
+        ("InstanceNorm1d", "nn.GroupNorm(channels, channels, affine=False)(z)", "nn.InstanceNorm1d(4)(z)"),
+        ("MultiLabelSoftMarginLoss", "nn.BCEWithLogitsLoss()(x, y)", "nn.MultiLabelSoftMarginLoss()(x, y)"),
+        ("RReLU", "nn.LeakyReLU(11 / 48)(x)", "nn.RReLU().eval()(x)"),
+        ("Softmax2d", "nn.Softmax(-3)(z)", "nn.Softmax2d()(z)"),
+        ("CosineSimilarity", "nn.functional.cosine_similarity(x, y, dim)", "nn.CosineSimilarity(1)(x, y)"),
+        ("PairwiseDistance", "nn.functional.pairwise_distance(x, y)", "nn.PairwiseDistance()(x, y)"),
+        ("baddbmm", "x + lib.bmm(z, z)", "lib.baddbmm(x, z, z)"),
+        ("bucketize", "lib.searchsorted(boundaries, x)", "lib.bucketize(x, boundaries)"),
+        ("column_stack", "lib.stack(columns, 1)", "lib.column_stack(columns)"),
+        ("dstack", "lib.stack(columns, 2)", "lib.dstack(columns)"),
+        ("logspace", "2.0 ** lib.linspace(0, 3, 4)", "lib.logspace(0, 3, 4, 2.0)"),
+        ("tril_indices", "lib.nonzero(lib.tril(lib.ones(3, 4))).T", "lib.tril_indices(3, 4)"),
+        ("triu_indices", "lib.nonzero(lib.triu(lib.ones(3, 4))).T", "lib.triu_indices(3, 4)"),
+        ("index_copy", "x.clone().index_copy_(0, rows, y[:2])", "lib.index_copy(x, 0, rows, y[:2])"),
+        ("index_put", "x.clone().index_put_((rows,), y[:2])", "lib.index_put(x, (rows,), y[:2])"),
+        ("instance_norm", "nn.functional.group_norm(z, z.shape[1])", "nn.functional.instance_norm(z)"),
+        ("fill_diagonal_", "z[0].masked_fill_(lib.eye(4).bool(), 7.0)", "z[0].fill_diagonal_(7.0)"),
+        ("get_total_norm", "nn.utils.clip_grad_norm_([p], math.inf)", "nn.utils.get_total_norm([p.grad])"),
+    ],
+)
+def test_hints_that_are_no_expression_compute_what_pytorch_computes(
+    name: str, expression: str, theirs: str, torch: Any
+) -> None:
+    rng = np.random.default_rng(0)
+    x, y, z = (rng.standard_normal(shape).astype(np.float32) for shape in ((4, 4), (4, 4), (3, 4, 4)))
+    if name == "MultiLabelSoftMarginLoss":
+        y = (y > 0).astype(np.float32)
+    results = []
+    for library, code in ((lucid, expression), (torch, theirs)):
+        p = library.tensor(x, requires_grad=True)
+        (p * p).sum().backward()
+        values = {"x": library.tensor(x), "y": library.tensor(y), "z": library.tensor(z), "p": p}
+        values |= {"lib": library, "nn": library.nn, "math": math, "channels": 4, "dim": 1}
+        values |= {"boundaries": library.tensor([-1.0, 0.0, 1.0]), "rows": library.tensor([2, 0])}
+        values["columns"] = [values["x"], values["y"]] if name == "dstack" else [values["x"][0], values["y"][0]]
+        results.append(np.asarray(eval(code, values)))
+    np.testing.assert_allclose(*results, rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize(
     ("place", "name", "hint"),
     [
         (lucid, "dropout", r"write nn.functional.dropout(...)"),
