@@ -155,7 +155,9 @@ def public(place: str) -> list[str]:
     A module that has no `__all__` also has what it imports from the standard library and for its own use.
     """
     owner = _find(place)
-    names = [name for name in dir(owner) if not name.startswith("_")]
+    # torch.onnx is among the names only once it was used.
+    known = {*dir(owner), "onnx"} if place == "torch" else dir(owner)
+    names = sorted(name for name in known if not name.startswith("_"))
     if place == "torch.Tensor":
         return names
     if place != "torch" and getattr(owner, "__all__", None):
