@@ -10,7 +10,7 @@ import numpy as np
 from .absent import absent_from
 from .errors import GradientError
 from .tensor import Tensor, around, initial_gradient
-from .tracer.backward import backward
+from .tracer.backward import backward as _backward
 from .tracer.mode import enable_grad, is_grad_enabled, no_grad
 from .tracer.op import OPS
 
@@ -65,7 +65,7 @@ def grad(
         if not x.requires_grad:
             raise GradientError(f"grad: input {i}, of shape {x.shape}, does not require gradients")
     targets = [x._value or x._leaf_value() for x in xs]
-    found = backward(
+    found = _backward(
         [(y._value or y._leaf_value(), initial_gradient(y, g)) for y, g in zip(ys, given, strict=True)],
         wrap=Tensor._wrap,
         targets=targets,

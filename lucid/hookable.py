@@ -75,6 +75,14 @@ class Hookable:
 
     @property
     def retains_grad(self) -> bool:
-        """Whether it is a non-leaf tensor that retains its gradient."""
+        """Whether it is a non-leaf tensor that retains its gradient.
+
+        >>> y = lucid.ones(2, requires_grad=True) * 2
+        >>> y.retains_grad
+        False
+        >>> y.retain_grad()
+        >>> y.retains_grad
+        True
+        """
         value = self._value
         return value is not None and not value.is_leaf and value.hook_table().keeper is not None

@@ -29,6 +29,10 @@ class Readout:
 
         Raises:
             GradientError: the tensor requires gradients, which NumPy would lose; use ``x.detach().numpy()``.
+
+        Example:
+            >>> lucid.tensor([[1.0, 2.0]]).numpy()
+            array([[1., 2.]], dtype=float32)
         """
         if LIVE:
             follow((self,))
@@ -37,13 +41,25 @@ class Readout:
         return self._read("numpy()")
 
     def item(self) -> Any:
-        """Returns the only element as a Python number."""
+        """Returns the only element as a Python number.
+
+        Raises:
+            ShapeError: there are several elements, or none.
+
+        Example:
+            >>> lucid.tensor([[2.5]]).item()
+            2.5
+        """
         if self._data.size != 1:
             raise ShapeError(f"item(): only one element can become a Python number; got shape {self._data.shape}")
         return self._read("item()").item()
 
     def tolist(self) -> Any:
-        """Returns the elements as nested lists of Python numbers."""
+        """Returns the elements as nested lists of Python numbers; without axes, as one number.
+
+        >>> lucid.tensor([[1, 2], [3, 4]]).tolist()
+        [[1, 2], [3, 4]]
+        """
         return self._read("tolist()").tolist()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:

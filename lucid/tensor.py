@@ -36,12 +36,18 @@ class Tensor(Methods, Layout, Readout, Hookable):
 
     Create it with `lucid.tensor`, `lucid.zeros` and the like, or with `lucid.from_numpy`, which does not copy an array.
     ``Tensor([1, 2])`` has these elements in float32, and ``Tensor(3, 4)`` unspecified ones in that shape: zeros, here.
-
-    Attributes:
-        grad: the gradient that `backward` accumulated, or None.
     """
 
-    __slots__ = ("__weakref__", "_axes", "_base", "_data", "_requires_grad", "_value", "_written", "grad")
+    __slots__ = {
+        **dict.fromkeys(("__weakref__", "_axes", "_base", "_data", "_requires_grad", "_value", "_written")),
+        "grad": """The gradient that `backward` accumulated, of the tensor's shape, or None (torch.Tensor.grad).
+
+        >>> w = lucid.tensor([1.0, 2.0], requires_grad=True)
+        >>> (w * w).sum().backward()
+        >>> w.grad
+        tensor([2., 4.])
+        """,
+    }
 
     _base: Tensor | Family | None
     """Of a view: the tensor whose memory it shares, or `CUT`. Otherwise, its family, if a graph recorded a write."""
@@ -72,7 +78,12 @@ class Tensor(Methods, Layout, Readout, Hookable):
 
     @property
     def requires_grad(self) -> bool:
-        """Whether gradients are recorded for it. Set it on leaves only; the dtype must be floating-point."""
+        """Whether gradients are recorded for it. Set it on leaves only; the dtype must be floating-point.
+
+        >>> x = lucid.ones(2, requires_grad=True)
+        >>> (x * 2).requires_grad, x.detach().requires_grad
+        (True, False)
+        """
         if LIVE:
             follow((self,))
         return self._requires_grad
@@ -91,7 +102,12 @@ class Tensor(Methods, Layout, Readout, Hookable):
 
     @property
     def is_leaf(self) -> bool:
-        """Whether no recorded op computed it."""
+        """Whether no recorded op computed it.
+
+        >>> x = lucid.ones(2, requires_grad=True)
+        >>> x.is_leaf, (x * 2).is_leaf
+        (True, False)
+        """
         if LIVE:
             follow((self,))
         return self._value is None or self._value.is_leaf or not self._requires_grad
@@ -148,7 +164,12 @@ class Tensor(Methods, Layout, Readout, Hookable):
                 shared.add(g)
 
     def detach(self) -> Tensor:
-        """Returns a tensor that shares the data but is detached from the graph (torch.Tensor.detach)."""
+        """Returns a tensor that shares the data but is detached from the graph (torch.Tensor.detach).
+
+        >>> y = lucid.ones(2, requires_grad=True) * 3
+        >>> y.detach()
+        tensor([3., 3.])
+        """
         if MODE.get().trace is not None:
             return OPS["detach"](self)
         return Tensor._wrap(self._data)

@@ -2,6 +2,7 @@
 
 from .absent import Absent
 from .conversions import Conversions
+from .drawing import Drawing
 from .elementwise import Elementwise
 from .operators import Operators
 from .reductions import Reductions
@@ -11,7 +12,7 @@ from .writing import Writing
 __all__ = ["Methods"]
 
 
-class Methods(Operators, Elementwise, Reductions, Shapes, Conversions, Writing, Absent):
+class Methods(Operators, Elementwise, Reductions, Shapes, Conversions, Writing, Drawing, Absent):
     """Mixin: all operators and methods."""
 
     __slots__ = ()

@@ -22,18 +22,26 @@ int_ = int
 
 
 class Conversions:
-    """Mixin: dtype conversions and copies. A method that has a function of the same name is documented there."""
+    """Mixin: dtype conversions and copies. `docstrings` says where the other docstrings come from."""
 
     __slots__ = ()
 
     @property
     def device(self) -> Device:
-        """The CPU (torch.Tensor.device)."""
+        """The CPU (torch.Tensor.device).
+
+        >>> lucid.ones(2).device
+        device(type='cpu')
+        """
         return CPU
 
     @property
     def is_cuda(self) -> bool_:
-        """False: the elements are in the CPU's memory."""
+        """False: the elements are in the CPU's memory.
+
+        >>> lucid.ones(2).is_cuda
+        False
+        """
         return False
 
     def astype(self, dtype: Any) -> Tensor:
@@ -45,59 +53,113 @@ class Conversions:
         return F["to"](self, *target, dtype=dtype, device=device, non_blocking=non_blocking, copy=copy)
 
     def type(self, dtype: Any = None) -> Any:
-        """Converts to a dtype, which may be a class or its name: ``x.type(lucid.LongTensor)``; without one, returns
-        PyTorch's name of the type, such as "torch.FloatTensor"."""
+        """Converts to a dtype, which may be a class or its name; without one, returns PyTorch's name of the type.
+
+        >>> lucid.ones(2).type(lucid.LongTensor), lucid.ones(2).type()
+        (tensor([1, 1]), 'torch.FloatTensor')
+        """
         return F["type"](self, dtype)
 
     def type_as(self, other: Tensor) -> Tensor:
-        """Converts to the dtype of another tensor."""
+        """Converts to the dtype of another tensor.
+
+        >>> lucid.tensor([1, 2]).type_as(lucid.ones(1))
+        tensor([1., 2.])
+        """
         return F["to"](self, other.dtype)
 
     def half(self) -> Tensor:
-        """Converts to float16."""
+        """Converts to float16.
+
+        >>> lucid.ones(2).half()
+        tensor([1., 1.], dtype=float16)
+        """
         return F["to"](self, np.dtype("float16"))
 
     def float(self) -> Tensor:
-        """Converts to float32."""
+        """Converts to float32.
+
+        >>> lucid.tensor([1, 2]).float()
+        tensor([1., 2.])
+        """
         return F["to"](self, np.dtype("float32"))
 
     def double(self) -> Tensor:
-        """Converts to float64."""
+        """Converts to float64.
+
+        >>> lucid.ones(2).double()
+        tensor([1., 1.], dtype=float64)
+        """
         return F["to"](self, np.dtype("float64"))
 
     def long(self) -> Tensor:
-        """Converts to int64."""
+        """Converts to int64; a fraction is cut off.
+
+        >>> lucid.tensor([1.5, -1.5]).long()
+        tensor([ 1, -1])
+        """
         return F["to"](self, np.dtype("int64"))
 
     def int(self) -> Tensor:
-        """Converts to int32."""
+        """Converts to int32; a fraction is cut off.
+
+        >>> lucid.tensor([1.5, -1.5]).int()
+        tensor([ 1, -1], dtype=int32)
+        """
         return F["to"](self, np.dtype("int32"))
 
     def bool(self) -> Tensor:
-        """Converts to bool."""
+        """Converts to bool: all but zeros are true.
+
+        >>> lucid.tensor([0.0, 2.0]).bool()
+        tensor([False,  True])
+        """
         return F["to"](self, np.dtype("bool"))
 
     def clone(self) -> Tensor:
         return F["clone"](self)
 
     def cpu(self) -> Tensor:
-        """Returns the tensor itself: it is in the CPU's memory."""
+        """Returns the tensor itself: it is in the CPU's memory.
+
+        >>> x = lucid.ones(2)
+        >>> x.cpu() is x
+        True
+        """
         return self  # type: ignore[return-value]
 
     def cuda(self, device: Any = None, non_blocking: bool_ = False) -> Tensor:
-        """Raises RuntimeUnavailableError: training runs on the CPU, exported and compiled models on a GPU."""
+        """Raises RuntimeUnavailableError: training runs on the CPU, exported and compiled models on a GPU.
+
+        >>> lucid.ones(2).cuda()
+        Traceback (most recent call last):
+        lucid.errors.RuntimeUnavailableError: ...
+        """
         return F["to"](self, "cuda")
 
     def get_device(self) -> int_:
-        """Returns -1, as PyTorch does for the CPU."""
+        """Returns -1, as PyTorch does for the CPU.
+
+        >>> lucid.ones(2).get_device()
+        -1
+        """
         return -1
 
     def pin_memory(self) -> Tensor:
-        """Returns the tensor itself: no other device reads its memory."""
+        """Returns the tensor itself: no other device reads its memory.
+
+        >>> x = lucid.ones(2)
+        >>> x.pin_memory() is x
+        True
+        """
         return self  # type: ignore[return-value]
 
     def contiguous(self: Any) -> Tensor:
-        """Returns the tensor itself if its elements lie in order in the memory, else a copy in which they do."""
+        """Returns the tensor itself if its elements lie in order in the memory, else a copy in which they do.
+
+        >>> lucid.zeros(2, 3).T.contiguous().stride()
+        (2, 1)
+        """
         if MODE.get().trace is None:
             is_part = not self._data.flags.c_contiguous
         else:  # memory may be laid out otherwise at other sizes

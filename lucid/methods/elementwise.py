@@ -13,7 +13,7 @@ __all__ = ["Elementwise"]
 
 
 class Elementwise:
-    """Mixin: elementwise methods. They are documented at the functions of the same names."""
+    """Mixin: elementwise methods. `docstrings` says where their docstrings come from."""
 
     __slots__ = ()
 
@@ -226,7 +226,11 @@ class Elementwise:
         return F["bernoulli"](self, generator=generator)
 
     def where(self, condition: Any, y: Any) -> Tensor:
-        """Returns this tensor where the condition is true, else `y`."""
+        """Returns this tensor where the condition is true, else `y`; the shapes broadcast.
+
+        >>> lucid.tensor([1.0, 2.0]).where(lucid.tensor([True, False]), 0.0)
+        tensor([1., 0.])
+        """
         return F["where"](condition, self, y)
 
     def masked_fill(self, mask: Any, value: Any) -> Tensor:

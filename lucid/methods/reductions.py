@@ -15,7 +15,7 @@ Dims = int | tuple[int, ...] | list[int] | None
 
 
 class Reductions:
-    """Mixin: reductions and matrix products. They are documented at the functions of the same names."""
+    """Mixin: reductions and matrix products. `docstrings` says where their docstrings come from."""
 
     __slots__ = ()
 

@@ -15,7 +15,7 @@ Dims = int | tuple[int, ...] | list[int] | None
 
 
 class Shapes:
-    """Mixin: changes of shape, and indexing. They are documented at the functions of the same names."""
+    """Mixin: changes of shape, and indexing. `docstrings` says where their docstrings come from."""
 
     __slots__ = ()
 
@@ -25,6 +25,12 @@ class Shapes:
         return F["reshape"](self, *shape)
 
     def view(self, *shape: Any) -> Tensor:
+        """Returns the elements in another shape, as `reshape` does: it copies where the memory does not allow a view.
+
+        >>> lucid.arange(6).view(2, -1)
+        tensor([[0, 1, 2],
+                [3, 4, 5]])
+        """
         return F["reshape"](self, *shape)
 
     def view_as(self, other: Any) -> Tensor:
@@ -70,20 +76,37 @@ class Shapes:
         return F["swapdims"](self, dim0, dim1)
 
     def permute(self, *order: Any, dims: Any = None) -> Tensor:
-        """Permutes the axes: ``x.permute(2, 0, 1)`` or ``x.permute((2, 0, 1))``."""
+        """Permutes the axes: ``x.permute(2, 0, 1)`` or ``x.permute((2, 0, 1))``.
+
+        >>> lucid.zeros(2, 3, 4).permute(2, 0, 1).shape
+        (4, 2, 3)
+        """
         return F["permute"](self, _joined(order, dims))
 
     def t(self) -> Tensor:
-        """Transposes a matrix; a vector or a scalar stays as it is."""
+        """Transposes a matrix; a vector or a scalar stays as it is.
+
+        >>> lucid.zeros(2, 3).t().shape
+        (3, 2)
+        """
         return F["t"](self)
 
     @property
     def mT(self) -> Tensor:  # noqa: N802 - PyTorch's name
-        """The tensor with its last two axes transposed."""
+        """The tensor with its last two axes transposed.
+
+        >>> lucid.zeros(2, 3, 4).mT.shape
+        (2, 4, 3)
+        """
         return F["transpose"](self, -2, -1)
 
     def flip(self, *axes: Any, dims: Any = None) -> Tensor:
-        """Reverses axes: ``x.flip(0, 1)`` or ``x.flip((0, 1))``."""
+        """Reverses axes: ``x.flip(0, 1)`` or ``x.flip((0, 1))``; the result is a copy.
+
+        >>> lucid.arange(6).reshape(2, 3).flip(0)
+        tensor([[3, 4, 5],
+                [0, 1, 2]])
+        """
         return F["flip"](self, _joined(axes, dims))
 
     # --- parts
@@ -114,7 +137,11 @@ class Shapes:
         return F["repeat"](self, *repeats)
 
     def tile(self, *repeats: Any, dims: Any = None) -> Tensor:
-        """Repeats the tensor along its last axes: ``x.tile(2, 3)`` or ``x.tile((2, 3))``."""
+        """Repeats the tensor along its last axes: ``x.tile(2, 3)`` or ``x.tile((2, 3))``.
+
+        >>> lucid.tensor([1, 2]).tile(2)
+        tensor([1, 2, 1, 2])
+        """
         return F["tile"](self, _joined(repeats, dims))
 
     @numpy_names

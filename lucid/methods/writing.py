@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..errors import AxisError, DtypeError, RangeError, ShapeError
+from ..errors import AxisError, ShapeError
 from ..tracer.index import parsed
 from ..tracer.mode import MODE
 from ..tracer.overwriting import assign, detached, given, reshaped, update
@@ -21,7 +21,8 @@ class Writing:
     """Mixin: writes into tensors.
 
     A method does what the function of its name without the underscore does, and stores the result in the tensor, which
-    keeps its shape and dtype, and which it returns. See `lucid.tracer.overwriting` for what a graph records of it.
+    keeps its shape and dtype, and which it returns. `docstrings` has the docstrings of those that have none here. See
+    `lucid.tracer.overwriting` for what a graph records.
     """
 
     __slots__ = ()
@@ -74,11 +75,19 @@ class Writing:
     # --- arithmetic
 
     def add_(self, y: Any, *, alpha: Any = 1) -> Tensor:
-        """Adds ``alpha * y``."""
+        """Adds ``alpha * y``, which broadcasts to the tensor's shape, and returns the tensor.
+
+        >>> lucid.tensor([1.0, 2.0]).add_(lucid.tensor([1.0, 1.0]), alpha=10)
+        tensor([11., 12.])
+        """
         return update(self, "add", y if _is_one(alpha) else y * alpha)
 
     def sub_(self, y: Any, *, alpha: Any = 1) -> Tensor:
-        """Subtracts ``alpha * y``."""
+        """Subtracts ``alpha * y``, which broadcasts to the tensor's shape, and returns the tensor.
+
+        >>> lucid.tensor([1.0, 2.0]).sub_(1)
+        tensor([0., 1.])
+        """
         return update(self, "sub", y if _is_one(alpha) else y * alpha)
 
     def mul_(self, y: Any) -> Tensor:
@@ -97,17 +106,29 @@ class Writing:
         return update(self, "pow", y)
 
     def addcmul_(self, y: Any, z: Any, *, value: Any = 1) -> Tensor:
-        """Adds ``value * y * z``."""
+        """Adds ``value * y * z``.
+
+        >>> lucid.zeros(2).addcmul_(lucid.tensor([1.0, 2.0]), lucid.tensor([3.0, 4.0]), value=0.5)
+        tensor([1.5, 4. ])
+        """
         product = y * z
         return update(self, "add", product if _is_one(value) else product * value)
 
     def addcdiv_(self, y: Any, z: Any, *, value: Any = 1) -> Tensor:
-        """Adds ``value * y / z``."""
+        """Adds ``value * y / z``.
+
+        >>> lucid.zeros(2).addcdiv_(lucid.tensor([1.0, 2.0]), lucid.tensor([4.0, 4.0]), value=2)
+        tensor([0.5, 1. ])
+        """
         quotient = y / z
         return update(self, "add", quotient if _is_one(value) else quotient * value)
 
     def lerp_(self, end: Any, weight: Any) -> Tensor:
-        """Moves towards `end`, by the share `weight` of the way."""
+        """Moves towards `end`, by the share `weight` of the way.
+
+        >>> lucid.tensor([0.0, 4.0]).lerp_(lucid.tensor([10.0, 10.0]), 0.5)
+        tensor([5., 7.])
+        """
         return update(self, "add", (end - self) * weight)
 
     def neg_(self) -> Tensor:
@@ -219,18 +240,31 @@ class Writing:
     # --- other elements
 
     def fill_(self, value: Any) -> Tensor:
-        """Stores one number, or the element of a tensor without axes, in all elements."""
+        """Stores one number, or the element of a tensor without axes, in all elements.
+
+        >>> lucid.zeros(2).fill_(3)
+        tensor([3., 3.])
+        """
         source = _source(self, value)
         if getattr(source, "shape", ()) != ():
             raise ShapeError(f"fill_: expected a number or a tensor without axes; got shape {source.shape}")
         return assign(self, (...,), (), source)
 
     def zero_(self) -> Tensor:
-        """Stores zeros in all elements."""
+        """Stores zeros in all elements.
+
+        >>> lucid.ones(2).zero_()
+        tensor([0., 0.])
+        """
         return assign(self, (...,), (), 0)
 
     def copy_(self: Any, src: Any, non_blocking: bool = False) -> Tensor:
-        """Stores the elements of another tensor, which may broadcast and have another dtype."""
+        """Stores the elements of another tensor, which may broadcast and have another dtype.
+
+        >>> lucid.zeros(2, 2).copy_(lucid.tensor([1, 2]))
+        tensor([[1., 2.],
+                [1., 2.]])
+        """
         source = _source(self, src)
         if len(getattr(source, "shape", ())) > len(self.shape):
             raise ShapeError(f"copy_: shape {source.shape} does not broadcast to {self.shape}")
@@ -240,19 +274,34 @@ class Writing:
         return update(self, "masked_fill", mask, value)
 
     def index_fill_(self: Any, dim: int, index: Any, value: Any) -> Tensor:
-        """Stores a number in the slices along an axis that an index tensor names."""
+        """Stores a number in the slices along an axis that an index tensor names.
+
+        >>> lucid.zeros(2, 3).index_fill_(1, lucid.tensor([0, 2]), 5)
+        tensor([[5., 0., 5.],
+                [5., 0., 5.]])
+        """
         assign(*_along(self, dim, index), _source(self, value))
         same: Tensor = self
         return same
 
     def index_copy_(self: Any, dim: int, index: Any, source: Tensor) -> Tensor:
-        """Stores the slices of `source` along an axis at the places that an index tensor names."""
+        """Stores the slices of `source` along an axis at the places that an index tensor names.
+
+        >>> lucid.zeros(3, 2).index_copy_(0, lucid.tensor([2, 0]), lucid.tensor([[1.0, 1.0], [2.0, 2.0]]))
+        tensor([[2., 2.],
+                [0., 0.],
+                [1., 1.]])
+        """
         assign(*_along(self, dim, index), source)
         same: Tensor = self
         return same
 
     def index_add_(self: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> Tensor:
-        """Adds ``alpha`` times the slices of `source` at places that an index tensor names; repeated ones add up."""
+        """Adds ``alpha`` times the slices of `source` at places that an index tensor names; repeated ones add up.
+
+        >>> lucid.zeros(3).index_add_(0, lucid.tensor([2, 2]), lucid.tensor([1.0, 4.0]))
+        tensor([0., 0., 5.])
+        """
         scaled = source if _is_one(alpha) else source * alpha
         row, places, tensors = _along(self, dim, index)
         update(row, "add", F["index_sum"](scaled, *tensors, index=places, shape=row.shape))
@@ -260,7 +309,11 @@ class Writing:
         return same
 
     def index_put_(self: Any, indices: tuple[Any, ...], values: Any, accumulate: bool = False) -> Tensor:
-        """Stores values at ``self[indices]``; with `accumulate` it adds them, also those of repeated indices."""
+        """Stores values at ``self[indices]``; with `accumulate` it adds them, also those of repeated indices.
+
+        >>> lucid.zeros(3).index_put_((lucid.tensor([2, 2]),), lucid.tensor([1.0, 4.0]), accumulate=True)
+        tensor([0., 0., 5.])
+        """
         items, tensors = parsed(tuple(indices), self._converted)
         values = _source(self, values)
         if not accumulate:
@@ -274,27 +327,6 @@ class Writing:
 
     def scatter_add_(self, dim: int, index: Any, src: Any) -> Tensor:
         return update(self, "scatter_add", dim, index, src)
-
-    # --- random elements
-
-    def uniform_(self: Any, from_: float = 0.0, to: float = 1.0, *, generator: Any = None) -> Tensor:
-        """Draws all elements from the uniform distribution between two numbers."""
-        _require_floats(self, "uniform_")
-        drawn = F["uniform"](shape=self.shape, low=from_, high=to, dtype=self.dtype, generator=generator)
-        return assign(self, (...,), (), drawn)
-
-    def normal_(self: Any, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Tensor:
-        """Draws all elements from a normal distribution."""
-        _require_floats(self, "normal_")
-        if std < 0:
-            raise RangeError(f"normal_: std must not be negative; got {std}")
-        drawn = F["gaussian"](shape=self.shape, mean=mean, std=std, dtype=self.dtype, generator=generator)
-        return assign(self, (...,), (), drawn)
-
-    def bernoulli_(self: Any, p: Any = 0.5, *, generator: Any = None) -> Tensor:
-        """Stores ones with a probability, or with one of each element, and zeros elsewhere."""
-        chances = p if hasattr(p, "shape") else F["new_full"](self, self.shape, p, dtype="float32")
-        return assign(self, (...,), (), F["bernoulli"](chances, generator=generator))
 
     # --- shapes and gradients
 
@@ -315,18 +347,33 @@ class Writing:
 
         Raises:
             GradientError: it is a view, which would follow its base.
+
+        Example:
+            >>> y = lucid.ones(2, requires_grad=True) * 3
+            >>> y.detach_()
+            tensor([3., 3.])
         """
         return detached(self)
 
     def requires_grad_(self: Any, requires_grad: bool = True) -> Tensor:
-        """Sets `requires_grad` and returns the tensor itself."""
+        """Sets `requires_grad` and returns the tensor itself.
+
+        >>> lucid.ones(2).requires_grad_().requires_grad
+        True
+        """
         self.requires_grad = requires_grad
         same: Tensor = self
         return same
 
     @property
     def data(self: Any) -> Tensor:
-        """The same elements in the same memory, detached from the graph. Assign it to give a tensor other elements."""
+        """The same elements in the same memory, detached from the graph. Assign it to give a tensor other elements.
+
+        >>> w = lucid.ones(2, requires_grad=True)
+        >>> w.data -= 0.5
+        >>> w
+        tensor([0.5, 0.5], requires_grad=True)
+        """
         shared: Tensor = self.detach()
         return shared
 
@@ -360,8 +407,3 @@ def _along(x: Any, dim: int, index: Any) -> tuple[Any, tuple[Any, ...], tuple[An
     if not -ndim <= dim < ndim:
         raise AxisError(f"axis {dim} is out of range for a tensor with {ndim} axes")
     return row, (*[slice(None)] * (dim % ndim), "*"), (x._converted(index),)
-
-
-def _require_floats(x: Any, name: str) -> None:
-    if x.dtype.kind != "f":
-        raise DtypeError(f"{name}: expected a floating-point tensor; got {x.dtype}")

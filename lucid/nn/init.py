@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from ..absent import absent_from
 from ..errors import ShapeError
 from ..ops.random import gaussian, uniform
 from ..tensor import Tensor
@@ -253,3 +254,8 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
         left = left[~kept]
     tensor._assign(np.clip(values * std + mean, a, b).reshape(tensor.shape).astype(tensor.dtype))
     return tensor
+
+
+# Type checkers would assume that every name exists.
+if not TYPE_CHECKING:
+    __getattr__ = absent_from(__name__)

@@ -6,6 +6,8 @@
 
 from typing import TYPE_CHECKING
 
+from ..methods.docstrings import document as _document
+from ..tensor import Tensor as _Tensor
 from . import (  # noqa: F401 - some only register ops
     activation,
     attention,
@@ -98,3 +100,5 @@ if not TYPE_CHECKING:
     __all__ += _tile.__all__
     __all__ += trigonometry.__all__
     __all__ += windowing.__all__
+
+_document(_Tensor)

@@ -20,7 +20,15 @@ from lucid.nn.module import _INSTEAD as LAYERS
 PLACES = {"lucid.data": "torch.utils.data"}
 
 HINTS = [*EXPRESSIONS.values(), *TENSORS.values(), *LAYERS.values(), *(h for m in MODULES.values() for h in m.values())]
-ROOTS = {"lucid": lucid, "nn": nn, "optim": optim, "np": np, "math": math, "x": lucid.ones(2), "model": nn.Linear(2, 2)}
+ROOTS = {
+    "lucid": lucid,
+    "nn": nn,
+    "optim": optim,
+    "np": np,
+    "math": math,
+    "x": lucid.ones(2, 2),
+    "model": nn.Linear(2, 2),
+}
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -55,11 +63,14 @@ def test_what_a_hint_names_exists(hint: str) -> None:
 
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "atleast_1d": (),
+    "addcdiv": ("y", "z"),
+    "addcmul": ("y", "z"),
     "celu": (0.7,),
     "clamp_max": (0.3,),
     "clamp_min": (0.3,),
     "hardshrink": (0.5,),
     "lerp": ("y", 0.25),
+    "logcumsumexp": (1,),
     "moveaxis": (0, 1),
     "softmin": (-1,),
     "softshrink": (0.5,),
@@ -68,11 +79,14 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "var_mean": (-1,),
 }
 NAMES = {
+    "addcdiv": ["y", "z"],
+    "addcmul": ["y", "z"],
     "celu": ["alpha"],
     "clamp_max": ["y"],
     "clamp_min": ["y"],
     "hardshrink": ["lambd"],
     "lerp": ["y", "weight"],
+    "logcumsumexp": ["dim"],
     "moveaxis": ["source", "destination"],
     "softmin": ["dim"],
     "softshrink": ["lambd"],
@@ -87,20 +101,23 @@ def test_an_expression_computes_what_pytorch_computes(name: str, torch: Any) -> 
     rng = np.random.default_rng(0)
     x = rng.standard_normal((3, 4)).astype(np.float32)
     y = rng.standard_normal((3, 4)).astype(np.float32)
-    if name in ("logit", "xlogy"):
+    z = abs(rng.standard_normal((3, 4)).astype(np.float32)) + 1
+    if name in ("arccos", "arcsin", "float_power", "logit", "xlogy"):
         x, y = abs(np.tanh(x)), abs(y)
         x[0, 0] = 0.5 if name == "logit" else 0
-    if name in ("nan_to_num", "nansum"):
+    if name in ("nan_to_num", "nanmean", "nansum"):
         x[1, 2] = np.nan
     expression = EXPRESSIONS[name]
     values: dict[str, Any] = {"x": lucid.tensor(x), "y": lucid.tensor(y), "lucid": lucid, "math": math}
+    values |= {"z": lucid.tensor(z), "value": 1}
     given = [torch.tensor(x)]
     if name == "concatenate":
         values.update(tensors=[values["x"], values["y"]], dim=1)
         given = [[torch.tensor(x), torch.tensor(y)], 1]
     elif name in ARGUMENTS:
-        values.update({key: v for key, v in zip(NAMES.get(name, []), ARGUMENTS[name], strict=True) if v != "y"})
-        given += [torch.tensor(y) if v == "y" else v for v in ARGUMENTS[name]]
+        tensors = {"y": y, "z": z}
+        values |= {key: v for key, v in zip(NAMES.get(name, []), ARGUMENTS[name], strict=True) if v not in tensors}
+        given += [torch.tensor(tensors[v]) if v in tensors else v for v in ARGUMENTS[name]]
     elif re.search(r"\by\b", expression):
         given.append(torch.tensor(y))
     places = (torch, torch.nn.functional, torch.Tensor)
@@ -108,6 +125,48 @@ def test_an_expression_computes_what_pytorch_computes(name: str, torch: Any) -> 
     ours = eval(expression, values)
     for a, b in zip(*((r if isinstance(r, tuple) else (r,)) for r in (ours, theirs)), strict=True):
         np.testing.assert_allclose(a if isinstance(a, int) else a.numpy(), b, rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "expression", "theirs"),
+    [
+        ("InstanceNorm1d", "nn.GroupNorm(channels, channels, affine=False)(z)", "nn.InstanceNorm1d(4)(z)"),
+        ("MultiLabelSoftMarginLoss", "nn.BCEWithLogitsLoss()(x, y)", "nn.MultiLabelSoftMarginLoss()(x, y)"),
+        ("RReLU", "nn.LeakyReLU(11 / 48)(x)", "nn.RReLU().eval()(x)"),
+        ("Softmax2d", "nn.Softmax(-3)(z)", "nn.Softmax2d()(z)"),
+        ("CosineSimilarity", "nn.functional.cosine_similarity(x, y, dim)", "nn.CosineSimilarity(1)(x, y)"),
+        ("PairwiseDistance", "nn.functional.pairwise_distance(x, y)", "nn.PairwiseDistance()(x, y)"),
+        ("baddbmm", "x + lib.bmm(z, z)", "lib.baddbmm(x, z, z)"),
+        ("bucketize", "lib.searchsorted(boundaries, x)", "lib.bucketize(x, boundaries)"),
+        ("column_stack", "lib.stack(columns, 1)", "lib.column_stack(columns)"),
+        ("dstack", "lib.stack(columns, 2)", "lib.dstack(columns)"),
+        ("logspace", "2.0 ** lib.linspace(0, 3, 4)", "lib.logspace(0, 3, 4, 2.0)"),
+        ("tril_indices", "lib.nonzero(lib.tril(lib.ones(3, 4))).T", "lib.tril_indices(3, 4)"),
+        ("triu_indices", "lib.nonzero(lib.triu(lib.ones(3, 4))).T", "lib.triu_indices(3, 4)"),
+        ("index_copy", "x.clone().index_copy_(0, rows, y[:2])", "lib.index_copy(x, 0, rows, y[:2])"),
+        ("index_put", "x.clone().index_put_((rows,), y[:2])", "lib.index_put(x, (rows,), y[:2])"),
+        ("instance_norm", "nn.functional.group_norm(z, z.shape[1])", "nn.functional.instance_norm(z)"),
+        ("fill_diagonal_", "z[0].masked_fill_(lib.eye(4).bool(), 7.0)", "z[0].fill_diagonal_(7.0)"),
+        ("get_total_norm", "nn.utils.clip_grad_norm_([p], math.inf)", "nn.utils.get_total_norm([p.grad])"),
+    ],
+)
+def test_hints_that_are_no_expression_compute_what_pytorch_computes(
+    name: str, expression: str, theirs: str, torch: Any
+) -> None:
+    rng = np.random.default_rng(0)
+    x, y, z = (rng.standard_normal(shape).astype(np.float32) for shape in ((4, 4), (4, 4), (3, 4, 4)))
+    if name == "MultiLabelSoftMarginLoss":
+        y = (y > 0).astype(np.float32)
+    results = []
+    for library, code in ((lucid, expression), (torch, theirs)):
+        p = library.tensor(x, requires_grad=True)
+        (p * p).sum().backward()
+        values = {"x": library.tensor(x), "y": library.tensor(y), "z": library.tensor(z), "p": p}
+        values |= {"lib": library, "nn": library.nn, "math": math, "channels": 4, "dim": 1}
+        values |= {"boundaries": library.tensor([-1.0, 0.0, 1.0]), "rows": library.tensor([2, 0])}
+        values["columns"] = [values["x"], values["y"]] if name == "dstack" else [values["x"][0], values["y"][0]]
+        results.append(np.asarray(eval(code, values)))
+    np.testing.assert_allclose(*results, rtol=2e-5, atol=2e-6)
 
 
 @pytest.mark.parametrize(
