@@ -302,11 +302,7 @@ class Writing:
         >>> lucid.zeros(3).index_add_(0, lucid.tensor([2, 2]), lucid.tensor([1.0, 4.0]))
         tensor([0., 0., 5.])
         """
-        scaled = source if _is_one(alpha) else source * alpha
-        row, places, tensors = _along(self, dim, index)
-        update(row, "add", F["index_sum"](scaled, *tensors, index=places, shape=row.shape))
-        same: Tensor = self
-        return same
+        return update(self, "index_add", dim, index, source, alpha=alpha)
 
     def index_put_(self: Any, indices: tuple[Any, ...], values: Any, accumulate: bool = False) -> Tensor:
         """Stores values at ``self[indices]``; with `accumulate` it adds them, also those of repeated indices.
