@@ -1,4 +1,4 @@
-"""The two tiers of tests: tests marked slow run in `make test-all` only."""
+"""The tiers of tests: the fast one, the slow one, and the rest of the large tables, which `make test-all` runs, too."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-__all__ = ["thinned"]
+__all__ = ["sampled", "thinned"]
 
 
 def thinned(cases: Iterable[Any], every: int, arguments: int = 1) -> list[Any]:
@@ -24,3 +24,13 @@ def thinned(cases: Iterable[Any], every: int, arguments: int = 1) -> list[Any]:
     """
     rows = [(case,) if arguments == 1 else tuple(case) for case in cases]
     return [pytest.param(*row, marks=[pytest.mark.slow] if i % every else []) for i, row in enumerate(rows)]
+
+
+def sampled(cases: Iterable[Any], every: int) -> list[Any]:
+    """Returns cases for the `parametrize` of a slow test: of every n cases the first; the others are exhaustive.
+
+    Example:
+        >>> [[mark.name for mark in case.marks] for case in sampled("abc", 2)]
+        [[], ['exhaustive'], []]
+    """
+    return [pytest.param(case, marks=[pytest.mark.exhaustive] if i % every else []) for i, case in enumerate(cases)]

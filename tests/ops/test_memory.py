@@ -13,6 +13,7 @@ import lucid.nn.functional as F
 from lucid import nn
 from tests.ops.case import Case, run, wrapped
 from tests.ops.cases import CASES
+from tests.tiers import thinned
 
 VIEWS = {
     *(
@@ -35,7 +36,7 @@ VIEWS = {
 """What gives views in PyTorch, and the ops below it."""
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.name not in VIEWS], ids=str)
+@pytest.mark.parametrize("case", thinned([case for case in CASES if case.name not in VIEWS], 5), ids=str)
 def test_results_have_their_own_memory(case: Case) -> None:
     tensors = wrapped(case.arrays())
     for out in run(case, tensors):

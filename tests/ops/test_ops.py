@@ -20,24 +20,23 @@ from tests.ops.cases import CASES, ELSEWHERE, FIXED
 from tests.tiers import thinned
 
 
-def firsts(cases):
-    """Returns cases for `parametrize`: the first case of each op runs in the fast tier, the others are marked slow."""
-    seen = set()
-    return [
-        pytest.param(case, marks=[pytest.mark.slow] if case.name in seen or seen.add(case.name) else [])
-        for case in cases
-    ]
+def firsts(cases, every=1):
+    """Returns cases for `parametrize`: of every n ops the first case of one runs in the fast tier; others are slow."""
+    cases = list(cases)
+    names = [case.name for case in cases]
+    fast = {names.index(name) for name in list(dict.fromkeys(names))[::every]}
+    return [pytest.param(case, marks=[] if i in fast else [pytest.mark.slow]) for i, case in enumerate(cases)]
 
 
-each_case = pytest.mark.parametrize("case", CASES, ids=str)
 each_op = pytest.mark.parametrize("case", firsts(CASES), ids=str)
+some_ops = pytest.mark.parametrize("case", firsts(CASES, 3), ids=str)
 
 
 def expected(case, arrays):
     return [np.asarray(y) for y in results(case.ref(*arrays, **({} if case.call else case.attrs)))]
 
 
-@each_case
+@each_op
 def test_value(case):
     arrays = case.arrays()
     before = [np.array(x) if isinstance(x, np.ndarray) else x for x in arrays]
@@ -53,7 +52,7 @@ def test_value(case):
         np.testing.assert_array_equal(x, kept)
 
 
-@each_op
+@some_ops
 def test_float32_stays(case):
     arrays = case.arrays(np.float32)
     arrays = [x.astype(np.float32) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x for x in arrays]
@@ -63,7 +62,7 @@ def test_float32_stays(case):
         np.testing.assert_allclose(y.numpy(), exact, rtol=2e-4, atol=1e-5)
 
 
-@each_op
+@some_ops
 def test_layout_in_memory_makes_no_difference(case):
     arrays = case.arrays()
     strided = []
@@ -105,7 +104,7 @@ def test_gradient(case):
     assert gradcheck(function, leaves, atol=1e-7, rtol=1e-5)
 
 
-@pytest.mark.parametrize("case", thinned(DERIVATIVES, 8), ids=str)
+@pytest.mark.parametrize("case", thinned(DERIVATIVES, 16), ids=str)
 def test_gradient_of_the_gradient(case):
     function, leaves = differentiable(case)
     if function(*leaves):
@@ -125,7 +124,7 @@ def gradients_of(function):
     return gradients
 
 
-@pytest.mark.parametrize("case", firsts([case for case in DERIVATIVES if case.stays]), ids=str)
+@pytest.mark.parametrize("case", firsts([case for case in DERIVATIVES if case.stays], 4), ids=str)
 def test_nothing_on_the_way_back_is_wider_than_float32(case):
     function, inputs = exportable(case)
     if not all(y.dtype == np.float32 for y in results(function(*inputs))):
@@ -160,7 +159,7 @@ def axes(case):
 EXPORTED = [case for case in CASES if not case.no_export]
 
 
-@pytest.mark.parametrize("case", firsts(EXPORTED), ids=str)
+@pytest.mark.parametrize("case", firsts(EXPORTED, 2), ids=str)
 def test_export(case):
     function, inputs = exportable(case)
     exported = to_onnx(function, *inputs, dynamic=axes(case))
@@ -168,7 +167,7 @@ def test_export(case):
         assert any(exported.fixed.values()) == (str(case) in FIXED)
 
 
-@pytest.mark.parametrize("case", thinned([case for case in EXPORTED if case.opset == 13], 10), ids=str)
+@pytest.mark.parametrize("case", thinned([case for case in EXPORTED if case.opset == 13], 20), ids=str)
 def test_export_to_the_oldest_opset(case):
     function, inputs = exportable(case)
     to_onnx(function, *inputs, opset=13, dynamic=None)
@@ -258,7 +257,7 @@ def test_methods_take_what_their_functions_take():
         assert mine == theirs, name
 
 
-@pytest.mark.parametrize("case", firsts([case for case in CASES if hasattr(Tensor, case.name)]), ids=str)
+@pytest.mark.parametrize("case", firsts([case for case in CASES if hasattr(Tensor, case.name)], 2), ids=str)
 def test_methods_give_what_their_functions_give(case):
     tensors = wrapped(case.arrays())
     # Tensor.size is PyTorch's: it returns the shape in Python numbers.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.ops import table
 
 
+@pytest.mark.slow
 def test_the_page_is_what_the_command_makes():
     written = table.PAGE.read_text(encoding="utf-8").splitlines()
     made = table.page().splitlines()

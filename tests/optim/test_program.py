@@ -14,6 +14,7 @@ import lucid
 from lucid import optim
 from lucid.optim.program import Program, Settings
 from tests.optim.test_optim import CASES, IDS, gradient, make
+from tests.tiers import thinned
 
 every_option = pytest.mark.parametrize(("name", "options"), CASES, ids=IDS)
 START = np.random.default_rng(0).standard_normal((3, 4))
@@ -48,9 +49,11 @@ def programs(optimizer: optim.Optimizer) -> list[Program | None]:
 @every_option
 @pytest.mark.parametrize(
     ("dtype", "incoming"),
-    [("float32", "float32"), ("float64", "float64"), ("float16", "float16"), ("float32", "float64")],
+    thinned(
+        [("float32", "float32"), ("float64", "float64"), ("float16", "float16"), ("float32", "float64")], 2, arguments=2
+    ),
 )
-@pytest.mark.parametrize("layout", ["C", "F"])
+@pytest.mark.parametrize("layout", thinned(["C", "F"], 2))
 def test_it_is_bit_for_bit_the_update_that_is_called(
     name: str, options: dict[str, Any], dtype: str, incoming: str, layout: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
