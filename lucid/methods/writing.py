@@ -298,6 +298,11 @@ class Writing:
 
     # --- shapes and gradients
 
+    def set_(self, source: Tensor) -> Tensor:
+        """Takes the elements and the shape of another tensor of this dtype, and shares its memory from then on."""
+        given(self, source)
+        return self  # type: ignore[return-value]
+
     def t_(self) -> Tensor:
         return reshaped(self, "t")
 

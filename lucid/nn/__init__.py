@@ -67,6 +67,7 @@ from .rms_norm import RMSNorm
 from .rnn import RNN, RNNBase
 from .scan import scan
 from .transformer import TransformerEncoder, TransformerEncoderLayer
+from .upsample import Upsample
 
 __all__ = [
     "ELU",
@@ -137,6 +138,7 @@ __all__ = [
     "TransformerEncoderLayer",
     "TripletMarginLoss",
     "Unflatten",
+    "Upsample",
     "functional",
     "init",
     "scan",

@@ -233,6 +233,10 @@ CASES = [
     LayerCase(nn.Unflatten, (1, (2, -1)), {}, (floats(3, 4, 2),), axes=(0, 2)),
     LayerCase(nn.Dropout1d, (0.5,), {}, (floats(3, 8, 2),), deterministic=False, axes=(0, 1, 2)),
     LayerCase(nn.PReLU, (), {}, (X,), axes=(0, 1, 2)),
+    LayerCase(nn.Upsample, (), {"scale_factor": 2}, (floats(2, 3, 4),), axes=(0, 1, 2)),
+    LayerCase(
+        nn.Upsample, (7,), {"mode": "linear", "align_corners": True}, (floats(2, 3, 4),), axes=(0, 1), note="linear"
+    ),
     LayerCase(nn.PReLU, (3, 0.1), {}, (X,), axes=(0, 2), note="of channels"),
     LayerCase(
         nn.TransformerEncoderLayer,
