@@ -1,6 +1,7 @@
 """Tensor's operators and methods. Each looks up a function by name and calls it."""
 
 from .absent import Absent
+from .composed import Composed
 from .conversions import Conversions
 from .elementwise import Elementwise
 from .operators import Operators
@@ -11,7 +12,7 @@ from .writing import Writing
 __all__ = ["Methods"]
 
 
-class Methods(Operators, Elementwise, Reductions, Shapes, Conversions, Writing, Absent):
+class Methods(Operators, Elementwise, Reductions, Shapes, Composed, Conversions, Writing, Absent):
     """Mixin: all operators and methods."""
 
     __slots__ = ()

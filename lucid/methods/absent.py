@@ -9,6 +9,10 @@ from ..absent import hint_for
 __all__ = ["Absent"]
 
 _INSTEAD = {
+    "kthvalue": "write x.sort(dim), and select k - 1 along the axis",
+    "mode": "write lucid.unique(x, return_counts=True), and take the value of the greatest count",
+    "register_post_accumulate_grad_hook": "write x.register_hook(function), which gets the gradient",
+    "resize_": "write x = x.reshape(...), or x.data = y",
     "grad_fn": "its repr names the op that made it, and x.is_leaf says whether there was one",
 }
 

@@ -31,9 +31,17 @@ class Conversions:
         """The CPU (torch.Tensor.device)."""
         return CPU
 
+    def data_ptr(self: Any) -> int_:
+        """Returns the address of the first element, by which tensors of the same memory are known."""
+        return int_(self._data.ctypes.data)
+
     @property
     def is_cuda(self) -> bool_:
         """False: the elements are in the CPU's memory."""
+        return False
+
+    def is_complex(self) -> bool_:
+        """Returns False: no tensor has complex numbers."""
         return False
 
     def astype(self, dtype: Any) -> Tensor:
@@ -72,6 +80,18 @@ class Conversions:
     def int(self) -> Tensor:
         """Converts to int32."""
         return F["to"](self, np.dtype("int32"))
+
+    def short(self) -> Tensor:
+        """Converts to int16."""
+        return F["to"](self, np.dtype("int16"))
+
+    def char(self) -> Tensor:
+        """Converts to int8."""
+        return F["to"](self, np.dtype("int8"))
+
+    def byte(self) -> Tensor:
+        """Converts to uint8."""
+        return F["to"](self, np.dtype("uint8"))
 
     def bool(self) -> Tensor:
         """Converts to bool."""

@@ -122,6 +122,12 @@ class Writing:
     def clamp_(self, min: Any = None, max: Any = None) -> Tensor:
         return update(self, "clamp", min, max)
 
+    def clamp_min_(self, min: Any) -> Tensor:
+        return update(self, "clamp_min", min)
+
+    def clamp_max_(self, max: Any) -> Tensor:
+        return update(self, "clamp_max", max)
+
     # --- functions
 
     def exp_(self) -> Tensor:
@@ -275,6 +281,15 @@ class Writing:
     def scatter_add_(self, dim: int, index: Any, src: Any) -> Tensor:
         return update(self, "scatter_add", dim, index, src)
 
+    def fill_diagonal_(self: Any, fill_value: Any) -> Tensor:
+        """Stores a number on the main diagonal of a matrix."""
+        if len(self.shape) != 2:
+            raise ShapeError(f"fill_diagonal_: expected a matrix; got shape {self.shape}")
+        places = list(range(min(self.shape)))
+        self[places, places] = fill_value
+        same: Tensor = self
+        return same
+
     # --- random elements
 
     def uniform_(self: Any, from_: float = 0.0, to: float = 1.0, *, generator: Any = None) -> Tensor:
@@ -296,10 +311,26 @@ class Writing:
         chances = p if hasattr(p, "shape") else F["new_full"](self, self.shape, p, dtype="float32")
         return assign(self, (...,), (), F["bernoulli"](chances, generator=generator))
 
+    def random_(self: Any, from_: int = 0, to: int | None = None, *, generator: Any = None) -> Tensor:
+        """Draws all elements from the integers of a range: ``x.random_(9)`` from those below 9."""
+        low, high = (0, from_) if to is None else (from_, to)
+        if high <= low:
+            raise RangeError(f"random_: expected a range of integers; got {low} to {high}")
+        drawn = F["integers"](shape=self.shape, low=low, high=high, dtype="int64", generator=generator)
+        return assign(self, (...,), (), drawn)
+
+    def exponential_(self: Any, lambd: float = 1.0, *, generator: Any = None) -> Tensor:
+        """Draws all elements from the exponential distribution with a rate."""
+        _require_floats(self, "exponential_")
+        if lambd <= 0:
+            raise RangeError(f"exponential_: lambd must be positive; got {lambd}")
+        drawn = F["uniform"](shape=self.shape, low=0.0, high=1.0, dtype=self.dtype, generator=generator)
+        return assign(self, (...,), (), F["log1p"](-drawn) * (-1 / lambd))
+
     # --- shapes and gradients
 
     def set_(self, source: Tensor) -> Tensor:
-        """Takes the elements and the shape of another tensor of this dtype, and shares its memory from then on."""
+        """Takes the elements and the shape of another tensor, and shares its memory from then on."""
         given(self, source)
         return self  # type: ignore[return-value]
 
@@ -308,6 +339,9 @@ class Writing:
 
     def transpose_(self, dim0: int, dim1: int) -> Tensor:
         return reshaped(self, "transpose", dim0, dim1)
+
+    def swapaxes_(self, axis0: int, axis1: int) -> Tensor:
+        return reshaped(self, "swapaxes", axis0, axis1)
 
     def squeeze_(self, dim: Any = None) -> Tensor:
         return reshaped(self, "squeeze", dim)

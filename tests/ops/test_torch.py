@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.slow
 
 # PyTorch has something else under these names, or nothing that can be called in the same way.
-OTHER = {"fill", "index_sum", "size", "to", "windows"}
+OTHER = {"fill", "index_put", "index_sum", "size", "to", "windows"}
 
 
 def counterpart(case):

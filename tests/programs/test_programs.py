@@ -41,16 +41,6 @@ def test_only_lines_of_imports_change():
     assert len(PROGRAMS) == 10
 
 
-@pytest.fixture
-def one_thread():
-    """PyTorch's threads wait for each other longer than these programs run."""
-    torch = pytest.importorskip("torch")
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_program_gives_the_same_losses(name):
