@@ -10,11 +10,22 @@ import numpy as np
 from .absent import absent_from
 from .errors import GradientError
 from .tensor import Tensor, around, initial_gradient
-from .tracer.backward import backward as _backward
+from .tracer.backward import backward as gradients_of
 from .tracer.mode import enable_grad, is_grad_enabled, no_grad
 from .tracer.op import OPS
 
-__all__ = ["enable_grad", "grad", "gradcheck", "gradgradcheck", "is_grad_enabled", "no_grad"]
+__all__ = [
+    "Variable",
+    "backward",
+    "detect_anomaly",
+    "enable_grad",
+    "grad",
+    "gradcheck",
+    "gradgradcheck",
+    "is_grad_enabled",
+    "no_grad",
+    "set_detect_anomaly",
+]
 
 Tensors = Tensor | Sequence[Tensor]
 
@@ -65,7 +76,7 @@ def grad(
         if not x.requires_grad:
             raise GradientError(f"grad: input {i}, of shape {x.shape}, does not require gradients")
     targets = [x._value or x._leaf_value() for x in xs]
-    found = _backward(
+    found = gradients_of(
         [(y._value or y._leaf_value(), initial_gradient(y, g)) for y, g in zip(ys, given, strict=True)],
         wrap=Tensor._wrap,
         targets=targets,
@@ -79,6 +90,64 @@ def grad(
                     f"grad: no output depends on input {i}, of shape {x.shape}; allow_unused=True gives None for it"
                 )
     return tuple(found.get(target) for target in targets)
+
+
+def backward(
+    tensors: Tensors,
+    grad_tensors: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+) -> None:
+    """Adds the gradients of the sum of several tensors to the `grad` of their leaves (torch.autograd.backward).
+
+    Args:
+        tensors: a tensor or several.
+        grad_tensors: the incoming gradient of each; optional for tensors of a single element.
+        retain_graph: keep the graph for another backward; defaults to `create_graph`.
+        create_graph: make the gradients themselves differentiable.
+
+    Example:
+        >>> w = lucid.tensor([1.0, 2.0], requires_grad=True)
+        >>> lucid.autograd.backward([w.sum(), (w * w).sum()])
+        >>> w.grad
+        tensor([3., 5.])
+    """
+    ys = _tensors("tensors", tensors)
+    given = [grad_tensors] if grad_tensors is None or isinstance(grad_tensors, Tensor) else list(grad_tensors)
+    given = given * len(ys) if grad_tensors is None else given
+    if len(given) != len(ys):
+        raise GradientError(f"backward: one of grad_tensors for each tensor; got {len(given)} for {len(ys)} tensors")
+    for i, (y, g) in enumerate(zip(ys, given, strict=True)):
+        keep = create_graph if retain_graph is None else retain_graph
+        y.backward(g, retain_graph=keep or i + 1 < len(ys), create_graph=create_graph)
+
+
+def Variable(data: Tensor, requires_grad: bool = False) -> Tensor:  # noqa: N802 - PyTorch's name
+    """Returns a new leaf with the elements of a tensor (torch.autograd.Variable, of old programs).
+
+    >>> lucid.autograd.Variable(lucid.ones(1), requires_grad=True).requires_grad
+    True
+    """
+    return data.detach().requires_grad_(requires_grad)
+
+
+class set_detect_anomaly:  # noqa: N801 - PyTorch's name
+    """Has no effect, as a call or in a ``with`` block (torch.autograd.set_detect_anomaly).
+
+    Errors of the backward pass name the op and the line that made it in any case.
+    """
+
+    def __init__(self, mode: bool = True, check_nan: bool = True) -> None:
+        self.mode = mode
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *exc: object) -> None:
+        return None
+
+
+detect_anomaly = set_detect_anomaly
 
 
 def vjp_of(function: Callable[..., Any], inputs: Sequence[Tensor | None], gradients: Any) -> tuple[Tensor | None, ...]:

@@ -63,6 +63,14 @@ class device:  # noqa: N801 - PyTorch's name
     def __reduce__(self) -> tuple[Any, ...]:
         return device, (self.type, self.index)
 
+    def __enter__(self) -> device:
+        """Accepts the CPU as the place of tensors made in a ``with`` block."""
+        require_cpu(self)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        return None
+
     def __str__(self) -> str:
         return self.type if self.index is None else f"{self.type}:{self.index}"
 

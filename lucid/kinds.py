@@ -20,9 +20,11 @@ __all__ = [
     "IntTensor",
     "LongTensor",
     "ShortTensor",
+    "get_default_dtype",
     "is_tensor",
     "kind_of",
     "made",
+    "set_default_dtype",
     "type_name",
 ]
 
@@ -135,3 +137,25 @@ def kind_of(name: Any) -> np.dtype[Any]:
         return np.dtype(name)
     except TypeError:
         raise DtypeError(f"type: expected a dtype, or a class such as lucid.LongTensor; got {name!r}") from None
+
+
+def get_default_dtype() -> np.dtype[Any]:
+    """Returns float32, the dtype of Python floats in tensors (torch.get_default_dtype).
+
+    >>> lucid.get_default_dtype()
+    dtype('float32')
+    """
+    return np.dtype(np.float32)
+
+
+def set_default_dtype(d: Any) -> None:
+    """Accepts float32 (torch.set_default_dtype).
+
+    Raises:
+        DtypeError: it is another dtype. Pass dtype= to constructors, or convert a model with ``model.to(dtype)``.
+    """
+    if kind_of(d) != np.float32:
+        raise DtypeError(
+            f"set_default_dtype: the default dtype is float32; got {kind_of(d)}; pass dtype= to constructors, or "
+            "convert the model with model.to(dtype)"
+        )

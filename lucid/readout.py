@@ -24,8 +24,11 @@ class Readout:
     _requires_grad: bool
     _value: Value | None
 
-    def numpy(self) -> np.ndarray[Any, Any]:
+    def numpy(self, *, force: bool = False) -> np.ndarray[Any, Any]:
         """Returns the elements as a NumPy array that shares memory with the tensor, read-only in a trace.
+
+        Args:
+            force: also of a tensor that requires gradients.
 
         Raises:
             GradientError: the tensor requires gradients, which NumPy would lose; use ``x.detach().numpy()``.
@@ -36,7 +39,7 @@ class Readout:
         """
         if LIVE:
             follow((self,))
-        if self._requires_grad:
+        if self._requires_grad and not force:
             raise GradientError("numpy() on a tensor that requires gradients; use x.detach().numpy()")
         return self._read("numpy()")
 

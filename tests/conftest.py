@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,6 +21,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def torch() -> Any:
     """PyTorch, as the oracle. Tests that use it are slow, and are skipped where it is not installed."""
     return pytest.importorskip("torch")
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """PyTorch computes in one thread: its threads wait for each other longer than small programs run."""
+    theirs = pytest.importorskip("torch")
+    before = theirs.get_num_threads()
+    theirs.set_num_threads(1)
+    yield
+    theirs.set_num_threads(before)
 
 
 @pytest.fixture

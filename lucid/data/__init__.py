@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from ..absent import absent_from
+from . import dataloader as dataloader
 from .collate import default_collate, default_convert, pad_collate
 from .dataset import ConcatDataset, Dataset, IterableDataset, Subset, TensorDataset, random_split
 from .loader import DataLoader

@@ -8,8 +8,9 @@ from .categorical import Categorical
 from .distribution import Distribution
 from .kl import kl_divergence
 from .normal import Normal
+from .uniform import Uniform
 
-__all__ = ["Bernoulli", "Categorical", "Distribution", "Normal", "kl_divergence"]
+__all__ = ["Bernoulli", "Categorical", "Distribution", "Normal", "Uniform", "kl_divergence"]
 
 # Type checkers would assume that every name exists.
 if not TYPE_CHECKING:

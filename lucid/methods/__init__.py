@@ -1,6 +1,7 @@
 """Tensor's operators and methods. Each looks up a function by name and calls it."""
 
 from .absent import Absent
+from .composed import Composed
 from .conversions import Conversions
 from .drawing import Drawing
 from .elementwise import Elementwise
@@ -12,7 +13,7 @@ from .writing import Writing
 __all__ = ["Methods"]
 
 
-class Methods(Operators, Elementwise, Reductions, Shapes, Conversions, Writing, Drawing, Absent):
+class Methods(Operators, Elementwise, Reductions, Shapes, Composed, Conversions, Writing, Drawing, Absent):
     """Mixin: all operators and methods."""
 
     __slots__ = ()

@@ -35,6 +35,10 @@ class Conversions:
         """
         return CPU
 
+    def data_ptr(self: Any) -> int_:
+        """Returns the address of the first element, by which tensors of the same memory are known."""
+        return int_(self._data.ctypes.data)
+
     @property
     def is_cuda(self) -> bool_:
         """False: the elements are in the CPU's memory.
@@ -42,6 +46,10 @@ class Conversions:
         >>> lucid.ones(2).is_cuda
         False
         """
+        return False
+
+    def is_complex(self) -> bool_:
+        """Returns False: no tensor has complex numbers."""
         return False
 
     def astype(self, dtype: Any) -> Tensor:
@@ -107,6 +115,18 @@ class Conversions:
         tensor([ 1, -1], dtype=int32)
         """
         return F["to"](self, np.dtype("int32"))
+
+    def short(self) -> Tensor:
+        """Converts to int16."""
+        return F["to"](self, np.dtype("int16"))
+
+    def char(self) -> Tensor:
+        """Converts to int8."""
+        return F["to"](self, np.dtype("int8"))
+
+    def byte(self) -> Tensor:
+        """Converts to uint8."""
+        return F["to"](self, np.dtype("uint8"))
 
     def bool(self) -> Tensor:
         """Converts to bool: all but zeros are true.

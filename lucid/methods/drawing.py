@@ -51,6 +51,31 @@ class Drawing:
         chances = p if hasattr(p, "shape") else F["new_full"](self, self.shape, p, dtype="float32")
         return assign(self, (...,), (), F["bernoulli"](chances, generator=generator))
 
+    def random_(self: Any, from_: int = 0, to: int | None = None, *, generator: Any = None) -> Tensor:
+        """Draws all elements from the integers of a range: ``x.random_(9)`` from those below 9.
+
+        >>> x = lucid.zeros(5).random_(2, 4)
+        >>> bool(((x == 2) | (x == 3)).all())
+        True
+        """
+        low, high = (0, from_) if to is None else (from_, to)
+        if high <= low:
+            raise RangeError(f"random_: expected a range of integers; got {low} to {high}")
+        drawn = F["integers"](shape=self.shape, low=low, high=high, dtype="int64", generator=generator)
+        return assign(self, (...,), (), drawn)
+
+    def exponential_(self: Any, lambd: float = 1.0, *, generator: Any = None) -> Tensor:
+        """Draws all elements from the exponential distribution with a rate.
+
+        >>> bool((lucid.zeros(5).exponential_() >= 0).all())
+        True
+        """
+        _require_floats(self, "exponential_")
+        if lambd <= 0:
+            raise RangeError(f"exponential_: lambd must be positive; got {lambd}")
+        drawn = F["uniform"](shape=self.shape, low=0.0, high=1.0, dtype=self.dtype, generator=generator)
+        return assign(self, (...,), (), F["log1p"](-drawn) * (-1 / lambd))
+
 
 def _require_floats(x: Any, name: str) -> None:
     if x.dtype.kind != "f":

@@ -75,7 +75,8 @@ class Operators:
         return F["mul"](self, other)
 
     def __rmul__(self, other: Any) -> Tensor:
-        return F["mul"](other, self)
+        # A list is repeated by a tensor of one integer: ``[0] * n``.
+        return NotImplemented if isinstance(other, (list, str)) else F["mul"](other, self)
 
     def __truediv__(self, other: Any) -> Tensor:
         return F["div"](self, other)

@@ -143,6 +143,12 @@ class Writing:
     def clamp_(self, min: Any = None, max: Any = None) -> Tensor:
         return update(self, "clamp", min, max)
 
+    def clamp_min_(self, min: Any) -> Tensor:
+        return update(self, "clamp_min", min)
+
+    def clamp_max_(self, max: Any) -> Tensor:
+        return update(self, "clamp_max", max)
+
     # --- functions
 
     def exp_(self) -> Tensor:
@@ -324,13 +330,35 @@ class Writing:
     def scatter_add_(self, dim: int, index: Any, src: Any) -> Tensor:
         return update(self, "scatter_add", dim, index, src)
 
+    def fill_diagonal_(self: Any, fill_value: Any) -> Tensor:
+        """Stores a number on the main diagonal of a matrix.
+
+        >>> lucid.zeros(2, 2).fill_diagonal_(3)
+        tensor([[3., 0.],
+                [0., 3.]])
+        """
+        if len(self.shape) != 2:
+            raise ShapeError(f"fill_diagonal_: expected a matrix; got shape {self.shape}")
+        places = list(range(min(self.shape)))
+        self[places, places] = fill_value
+        same: Tensor = self
+        return same
+
     # --- shapes and gradients
+
+    def set_(self, source: Tensor) -> Tensor:
+        """Takes the elements and the shape of another tensor, and shares its memory from then on."""
+        given(self, source)
+        return self  # type: ignore[return-value]
 
     def t_(self) -> Tensor:
         return reshaped(self, "t")
 
     def transpose_(self, dim0: int, dim1: int) -> Tensor:
         return reshaped(self, "transpose", dim0, dim1)
+
+    def swapaxes_(self, axis0: int, axis1: int) -> Tensor:
+        return reshaped(self, "swapaxes", axis0, axis1)
 
     def squeeze_(self, dim: Any = None) -> Tensor:
         return reshaped(self, "squeeze", dim)

@@ -52,7 +52,9 @@ from .loss import (
     TripletMarginLoss,
 )
 from .lstm import LSTM
+from .margin_loss import HingeEmbeddingLoss, MarginRankingLoss, PoissonNLLLoss, SoftMarginLoss
 from .module import Module
+from .padding import CircularPad1d, ConstantPad1d, ReflectionPad1d, ReplicationPad1d, ZeroPad1d
 from .parameters import ParameterDict, ParameterList
 from .pool import (
     AdaptiveAvgPool1d,
@@ -63,18 +65,35 @@ from .pool import (
     MaxPool1d,
     MaxPool2d,
 )
+from .rarer_activation import (
+    CELU,
+    SELU,
+    Hardshrink,
+    Hardsigmoid,
+    Hardswish,
+    Mish,
+    Softmin,
+    Softshrink,
+    Softsign,
+    Tanhshrink,
+    Threshold,
+)
 from .rms_norm import RMSNorm
 from .rnn import RNN, RNNBase
 from .scan import scan
+from .similarity import CosineSimilarity, PairwiseDistance
 from .transformer import TransformerEncoder, TransformerEncoderLayer
+from .upsample import Upsample
 
 __all__ = [
+    "CELU",
     "ELU",
     "GELU",
     "GLU",
     "GRU",
     "LSTM",
     "RNN",
+    "SELU",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool1d",
@@ -85,9 +104,12 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "CTCLoss",
+    "CircularPad1d",
+    "ConstantPad1d",
     "Conv1d",
     "Conv2d",
     "CosineEmbeddingLoss",
+    "CosineSimilarity",
     "CrossEntropyLoss",
     "Dropout",
     "Dropout1d",
@@ -96,7 +118,11 @@ __all__ = [
     "GRUCell",
     "GaussianNLLLoss",
     "GroupNorm",
+    "Hardshrink",
+    "Hardsigmoid",
+    "Hardswish",
     "Hardtanh",
+    "HingeEmbeddingLoss",
     "HuberLoss",
     "Identity",
     "KLDivLoss",
@@ -108,17 +134,21 @@ __all__ = [
     "LogSigmoid",
     "LogSoftmax",
     "MSELoss",
+    "MarginRankingLoss",
     "MaxPool1d",
     "MaxPool2d",
+    "Mish",
     "Module",
     "ModuleDict",
     "ModuleList",
     "MultiheadAttention",
     "NLLLoss",
     "PReLU",
+    "PairwiseDistance",
     "Parameter",
     "ParameterDict",
     "ParameterList",
+    "PoissonNLLLoss",
     "QuantileLoss",
     "RMSNorm",
     "RNNBase",
@@ -126,17 +156,27 @@ __all__ = [
     "RNNCellBase",
     "ReLU",
     "ReLU6",
+    "ReflectionPad1d",
+    "ReplicationPad1d",
     "Sequential",
     "SiLU",
     "Sigmoid",
     "SmoothL1Loss",
+    "SoftMarginLoss",
     "Softmax",
+    "Softmin",
     "Softplus",
+    "Softshrink",
+    "Softsign",
     "Tanh",
+    "Tanhshrink",
+    "Threshold",
     "TransformerEncoder",
     "TransformerEncoderLayer",
     "TripletMarginLoss",
     "Unflatten",
+    "Upsample",
+    "ZeroPad1d",
     "functional",
     "init",
     "scan",

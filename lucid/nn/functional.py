@@ -24,6 +24,7 @@ from ..ops.loss import (
     quantile_loss,
     smooth_l1_loss,
 )
+from ..ops.margin_loss import hinge_embedding_loss, margin_ranking_loss, poisson_nll_loss, soft_margin_loss
 from ..ops.moments import normalize
 from ..ops.normalization import batch_norm, group_norm, rms_norm
 from ..ops.pad import pad
@@ -37,6 +38,19 @@ from ..ops.pool import (
     max_pool2d,
 )
 from ..ops.random import dropout, dropout1d, gumbel_softmax
+from ..ops.rarer_activation import (
+    celu,
+    hardshrink,
+    hardsigmoid,
+    hardswish,
+    mish,
+    selu,
+    softmin,
+    softshrink,
+    softsign,
+    tanhshrink,
+    threshold,
+)
 from ..ops.reduce import log_softmax, softmax
 from ..ops.select import one_hot
 from ..ops.similarity import cosine_embedding_loss, cosine_similarity, pairwise_distance, triplet_margin_loss
@@ -50,6 +64,7 @@ __all__ = [
     "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "celu",
     "conv1d",
     "conv2d",
     "cosine_embedding_loss",
@@ -65,7 +80,11 @@ __all__ = [
     "glu",
     "group_norm",
     "gumbel_softmax",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
     "hardtanh",
+    "hinge_embedding_loss",
     "huber_loss",
     "interpolate",
     "kl_div",
@@ -75,26 +94,36 @@ __all__ = [
     "linear",
     "log_softmax",
     "logsigmoid",
+    "margin_ranking_loss",
     "max_pool1d",
     "max_pool2d",
+    "mish",
     "mse_loss",
     "nll_loss",
     "normalize",
     "one_hot",
     "pad",
     "pairwise_distance",
+    "poisson_nll_loss",
     "prelu",
     "quantile_loss",
     "relu",
     "relu6",
     "rms_norm",
     "scaled_dot_product_attention",
+    "selu",
     "sigmoid",
     "silu",
     "smooth_l1_loss",
+    "soft_margin_loss",
     "softmax",
+    "softmin",
     "softplus",
+    "softshrink",
+    "softsign",
     "tanh",
+    "tanhshrink",
+    "threshold",
     "triplet_margin_loss",
 ]
 

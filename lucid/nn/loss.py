@@ -42,7 +42,7 @@ __all__ = [
 Reduction = Literal["none", "mean", "sum"]
 
 
-class _Loss(Module):
+class Loss(Module):
     def __init__(self, reduction: Reduction) -> None:
         super().__init__()
         if reduction not in ("none", "mean", "sum"):
@@ -50,7 +50,7 @@ class _Loss(Module):
         self.reduction: Reduction = reduction
 
 
-class MSELoss(_Loss):
+class MSELoss(Loss):
     """Computes the squared error, reduced (torch.nn.MSELoss).
 
     Args:
@@ -68,7 +68,7 @@ class MSELoss(_Loss):
         return mse_loss(input, target, self.reduction)
 
 
-class L1Loss(_Loss):
+class L1Loss(Loss):
     """Computes the absolute error, reduced (torch.nn.L1Loss).
 
     Args:
@@ -86,7 +86,7 @@ class L1Loss(_Loss):
         return l1_loss(input, target, self.reduction)
 
 
-class SmoothL1Loss(_Loss):
+class SmoothL1Loss(Loss):
     """Computes the smooth L1 loss, reduced (torch.nn.SmoothL1Loss).
 
     It is ``0.5 d² / beta`` where ``d = |input - target| < beta``, else ``d - 0.5 beta``.
@@ -110,7 +110,7 @@ class SmoothL1Loss(_Loss):
         return smooth_l1_loss(input, target, self.reduction, self.beta)
 
 
-class HuberLoss(_Loss):
+class HuberLoss(Loss):
     """Computes the Huber loss, reduced (torch.nn.HuberLoss).
 
     It is ``0.5 d²`` where ``d = |input - target| <= delta``, else ``delta (d - 0.5 delta)``.
@@ -134,7 +134,7 @@ class HuberLoss(_Loss):
         return huber_loss(input, target, self.reduction, self.delta)
 
 
-class CrossEntropyLoss(_Loss):
+class CrossEntropyLoss(Loss):
     """Computes the cross entropy between a softmax over classes and a target (torch.nn.CrossEntropyLoss).
 
     Args:
@@ -168,7 +168,7 @@ class CrossEntropyLoss(_Loss):
         return cross_entropy(input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing)
 
 
-class NLLLoss(_Loss):
+class NLLLoss(Loss):
     """Computes the negative log-likelihood of class indices (torch.nn.NLLLoss).
 
     Args:
@@ -193,7 +193,7 @@ class NLLLoss(_Loss):
         return nll_loss(input, target, self.weight, self.ignore_index, self.reduction)
 
 
-class BCELoss(_Loss):
+class BCELoss(Loss):
     """Computes ``-(target log(input) + (1 - target) log(1 - input))``, reduced (torch.nn.BCELoss).
 
     Args:
@@ -213,7 +213,7 @@ class BCELoss(_Loss):
         return binary_cross_entropy(input, target, self.weight, self.reduction)
 
 
-class BCEWithLogitsLoss(_Loss):
+class BCEWithLogitsLoss(Loss):
     """Computes the binary cross entropy of ``sigmoid(input)`` without underflow (torch.nn.BCEWithLogitsLoss).
 
     Args:
@@ -237,7 +237,7 @@ class BCEWithLogitsLoss(_Loss):
         return binary_cross_entropy_with_logits(input, target, self.weight, self.reduction, self.pos_weight)
 
 
-class GaussianNLLLoss(_Loss):
+class GaussianNLLLoss(Loss):
     """Computes ``0.5 (log(var) + (input - target)² / var)``, the negative log-likelihood of a normal distribution,
     reduced (torch.nn.GaussianNLLLoss).
 
@@ -263,7 +263,7 @@ class GaussianNLLLoss(_Loss):
         return gaussian_nll_loss(input, target, var, self.full, self.eps, self.reduction)
 
 
-class QuantileLoss(_Loss):
+class QuantileLoss(Loss):
     """Computes the quantile loss, also called pinball loss, ``max(q d, (q - 1) d)`` with ``d = target - input``,
     reduced. The q-quantile of the target minimizes it. PyTorch has no such loss.
 
@@ -292,7 +292,7 @@ class QuantileLoss(_Loss):
         return quantile_loss(input, target, self.quantiles, self.reduction)
 
 
-class TripletMarginLoss(_Loss):
+class TripletMarginLoss(Loss):
     """Computes ``max(d(anchor, positive) - d(anchor, negative) + margin, 0)``, reduced (torch.nn.TripletMarginLoss).
 
     Args:
@@ -326,7 +326,7 @@ class TripletMarginLoss(_Loss):
         return triplet_margin_loss(anchor, positive, negative, self.margin, self.p, self.eps, self.swap, self.reduction)
 
 
-class CosineEmbeddingLoss(_Loss):
+class CosineEmbeddingLoss(Loss):
     """Computes ``1 - cos(input1, input2)`` where the target is 1, and ``max(cos(input1, input2) - margin, 0)`` where it
     is -1, reduced (torch.nn.CosineEmbeddingLoss).
 
@@ -377,7 +377,7 @@ class KLDivLoss(Module):
         return kl_div(input, target, self.reduction, self.log_target)
 
 
-class CTCLoss(_Loss):
+class CTCLoss(Loss):
     """Computes the negative log-probability of a target, over all its alignments (torch.nn.CTCLoss).
 
     The gradient is with respect to `log_probs`; see `lucid.nn.functional.ctc_loss`.

@@ -34,11 +34,13 @@ from . import (  # noqa: F401 - some only register ops
     trigonometry,
     windowing,
 )
+from . import arrangements as _arrangements
 from . import cells as _cells  # noqa: F401
 from . import cross_entropy as _cross_entropy  # noqa: F401
 from . import diagonal as _diagonal
 from . import einsum as _einsum
 from . import embedding as _embedding  # noqa: F401
+from . import formulas as _formulas
 from . import gru as _gru  # noqa: F401
 from . import kinds as _kinds  # noqa: F401
 from . import layer_norm as _layer_norm  # noqa: F401
@@ -48,8 +50,11 @@ from . import promotion as _promotion  # noqa: F401
 from . import scan as _scan  # noqa: F401
 from . import scatter as _scatter
 from . import select as _select
+from . import summaries as _summaries
+from . import synonyms as _synonyms
 from . import tile as _tile
 from . import ufuncs as _ufuncs  # noqa: F401
+from .arrangements import *
 from .conversion import *
 from .creation import *
 from .cumulative import *
@@ -57,6 +62,7 @@ from .diagonal import *
 from .einsum import *
 from .elementwise import *
 from .extremum import *
+from .formulas import *
 from .index import *
 from .linalg import *
 from .logic import *
@@ -70,6 +76,8 @@ from .search import *
 from .select import *
 from .shape import *
 from .statistics import *
+from .summaries import *
+from .synonyms import *
 from .tile import *
 from .trigonometry import *
 from .windowing import *
@@ -77,6 +85,7 @@ from .windowing import *
 # mypy reads no `+=` of an `__all__`. Without one it exports what the stars import, which is the same.
 if not TYPE_CHECKING:
     __all__: list[str] = []
+    __all__ += _arrangements.__all__
     __all__ += conversion.__all__
     __all__ += creation.__all__
     __all__ += cumulative.__all__
@@ -84,6 +93,7 @@ if not TYPE_CHECKING:
     __all__ += _einsum.__all__
     __all__ += elementwise.__all__
     __all__ += extremum.__all__
+    __all__ += _formulas.__all__
     __all__ += index.__all__
     __all__ += linalg.__all__
     __all__ += logic.__all__
@@ -97,6 +107,8 @@ if not TYPE_CHECKING:
     __all__ += _select.__all__
     __all__ += shape.__all__
     __all__ += statistics.__all__
+    __all__ += _summaries.__all__
+    __all__ += _synonyms.__all__
     __all__ += _tile.__all__
     __all__ += trigonometry.__all__
     __all__ += windowing.__all__

@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import ShapeError
 from ..tensor import Tensor, op
 from ..tracer.op import Array, function
-from .elementwise import exp, gt, le, sigmoid, tanh, where
+from .elementwise import exp, gt, le, relu, sigmoid, tanh, where
 from .erf import erf_array
 from .shape import reshape_to, split
 
@@ -220,7 +220,7 @@ def _(g: Tensor, x: Tensor, min_val: float, max_val: float) -> Any:
 
 
 @function
-def relu6(x: Tensor) -> Tensor:
+def relu6(x: Tensor, inplace: bool = False) -> Tensor:
     """Clamps `x` to [0, 6] (torch.nn.functional.relu6).
 
     >>> lucid.nn.functional.relu6(lucid.tensor([-1.0, 9.0]))
@@ -247,3 +247,8 @@ def glu(x: Tensor, dim: int = -1) -> Tensor:
         raise ShapeError(f"glu: axis {dim} must have an even size; got shape {x.shape}")
     value, gate = split(x, x.shape[dim] // 2, dim)
     return value * sigmoid(gate)
+
+
+for _op in (relu, leaky_relu, elu, silu, hardtanh):
+    # Accepted for ported code, as by the modules: the result is always a new tensor.
+    _op.takes("inplace")(lambda *args, inplace, _op=_op, **options: _op(*args, **options))

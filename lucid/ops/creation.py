@@ -11,7 +11,7 @@ from ..errors import DtypeError, ShapeError
 from ..tensor import Tensor, op
 from ..tracer.extent import greater, is_negative
 from ..tracer.op import Array, function
-from .elementwise import astype, eq, lt, where
+from .elementwise import astype, eq, lt, pow, where
 from .shape import sizes_of, unsqueeze
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "full",
     "full_like",
     "linspace",
+    "logspace",
     "ones",
     "ones_like",
     "zeros",
@@ -174,6 +175,25 @@ def linspace(
     # Interpolated between both ends, so that both are exact.
     share = places / greater(steps - 1, 1)
     return _made(astype((1 - share) * start + share * end, dtype), requires_grad, device)
+
+
+def logspace(
+    start: Any,
+    end: Any,
+    steps: int,
+    base: float = 10.0,
+    dtype: Any = None,
+    requires_grad: bool = False,
+    *,
+    device: Any = None,
+) -> Tensor:
+    """Returns ``base`` to the powers that `linspace` gives (torch.logspace).
+
+    >>> lucid.logspace(0, 2, 3)
+    tensor([  1.,  10., 100.])
+    """
+    powers = linspace(start, end, steps, np.float64, device=device)
+    return _made(astype(pow(float(base), powers), np.dtype(dtype or np.float32)), requires_grad, device)
 
 
 def eye(n: int, m: int | None = None, dtype: Any = None, requires_grad: bool = False, *, device: Any = None) -> Tensor:

@@ -17,7 +17,7 @@ from .pad import pad
 from .reduce import sum
 from .shape import movedim, normal_axis, unsqueeze
 
-__all__ = ["diag", "diagonal", "trace"]
+__all__ = ["diag", "diag_embed", "diagonal", "trace"]
 
 
 @function
@@ -54,6 +54,25 @@ def diag(x: Tensor, diagonal: int = 0) -> Tensor:
     longer = pad(x, (0, builtins.abs(diagonal)))
     on = eq(unsqueeze(places, 1) + diagonal, places)
     return where(on, unsqueeze(longer, 1 if diagonal >= 0 else 0), False)
+
+
+@function
+def diag_embed(x: Tensor, offset: int = 0) -> Tensor:
+    """Returns matrices with the last axis of a tensor as a diagonal and zeros elsewhere (torch.diag_embed).
+
+    Shape:
+        x: (*, K); the result: (*, K + |offset|, K + |offset|).
+
+    >>> lucid.diag_embed(lucid.tensor([[1, 2]]))
+    tensor([[[1, 0],
+             [0, 2]]])
+    """
+    if not x.ndim:
+        raise ShapeError("diag_embed: expected one axis or more; got a tensor without axes")
+    places = arange(x.shape[-1] + builtins.abs(offset))
+    longer = pad(x, (0, builtins.abs(offset)))
+    on = eq(unsqueeze(places, 1) + offset, places)
+    return where(on, unsqueeze(longer, -1 if offset >= 0 else -2), False)
 
 
 _diagonal = diagonal

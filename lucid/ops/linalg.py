@@ -15,7 +15,7 @@ from ..tracer.size import total
 from .reduce import sum, sum_to
 from .shape import normal_axis, permute, reshape_to, squeeze, transpose, unsqueeze
 
-__all__ = ["addmm", "bmm", "dot", "matmul", "mm", "mv", "outer", "tensordot"]
+__all__ = ["addmm", "addmv", "baddbmm", "bmm", "dot", "matmul", "mm", "mv", "outer", "tensordot"]
 
 
 @op
@@ -173,7 +173,30 @@ def addmm(x: Tensor, mat1: Tensor, mat2: Any, *, beta: Any = 1, alpha: Any = 1) 
     tensor([[4., 4.],
             [4., 4.]])
     """
-    product = mm(mat1, mat2)
+    return _added(x, mm(mat1, mat2), beta, alpha)
+
+
+@function
+def addmv(x: Tensor, mat: Tensor, vec: Any, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    """Computes ``beta * x + alpha * (mat @ vec)`` for a matrix and a vector (torch.addmv).
+
+    >>> lucid.addmv(lucid.ones(2), lucid.ones(2, 3), lucid.ones(3))
+    tensor([4., 4.])
+    """
+    return _added(x, mv(mat, vec), beta, alpha)
+
+
+@function
+def baddbmm(x: Tensor, batch1: Tensor, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    """Computes ``beta * x + alpha * (batch1 @ batch2)`` for batches of matrices (torch.baddbmm).
+
+    >>> lucid.baddbmm(lucid.ones(1), lucid.ones(1, 1, 3), lucid.ones(1, 3, 2))
+    tensor([[[4., 4.]]])
+    """
+    return _added(x, bmm(batch1, batch2), beta, alpha)
+
+
+def _added(x: Tensor, product: Tensor, beta: Any, alpha: Any) -> Tensor:
     if alpha != 1:
         product = product * alpha
     if beta == 0:

@@ -279,8 +279,14 @@ def multinomial(x: Array, /, num_samples: int, replacement: bool = False, *, gen
 
 
 @function
-def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
+def dropout(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Zeroes each element with probability `p` in training, and scales the others by ``1 / (1 - p)``.
+
+    Args:
+        x: the tensor.
+        p: the probability.
+        training: whether anything is zeroed.
+        inplace: accepted for ported code; the result is a new tensor.
 
     Raises:
         ValueError: `p` is not in [0, 1].

@@ -20,7 +20,7 @@ from .scatter import gather, scatter
 from .select import index_select, nonzero
 from .shape import cat, flatten, movedim, normal_axis, reshape_to, unsqueeze
 
-__all__ = ["isin", "searchsorted", "unique", "unique_consecutive"]
+__all__ = ["bucketize", "isin", "searchsorted", "unique", "unique_consecutive"]
 
 _INDEX = "the result is an index"
 
@@ -57,6 +57,18 @@ def places_in_order(ordered: Array, values: Array, /, right: bool) -> Array:
     for row in np.ndindex(ordered.shape[:-1]):
         found[row] = np.searchsorted(ordered[row], values[row], side)
     return found
+
+
+@function
+def bucketize(input: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
+    """Returns for each element the number of boundaries below it; with `right`, also of equal ones (torch.bucketize).
+
+    >>> lucid.bucketize(lucid.tensor([0.5, 2.0, 9.0]), lucid.tensor([1.0, 2.0]))
+    tensor([0, 1, 2])
+    """
+    if boundaries.ndim != 1:
+        raise ShapeError(f"bucketize: boundaries must be a vector; got shape {boundaries.shape}")
+    return searchsorted(boundaries, input, out_int32=out_int32, right=right)
 
 
 @function

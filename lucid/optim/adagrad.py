@@ -29,6 +29,7 @@ class Adagrad(Optimizer):
         initial_accumulator_value: the initial value of the sum of squares.
         eps: prevents division by zero.
         maximize: maximize the objective instead of minimizing it.
+        foreach, fused: accepted for ported code, and without effect.
 
     Raises:
         ValueError: an option is out of range.
@@ -54,6 +55,8 @@ class Adagrad(Optimizer):
         eps: float = 1e-10,
         *,
         maximize: bool = False,
+        foreach: bool | None = None,
+        fused: bool | None = None,
     ) -> None:
         defaults = {
             "lr": lr,

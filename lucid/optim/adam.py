@@ -39,6 +39,7 @@ class Adam(Optimizer):
         weight_decay: the factor of the penalty on the squared parameters.
         amsgrad: divide by the largest average so far.
         maximize: maximize the objective instead of minimizing it.
+        foreach, fused: accepted for ported code, and without effect.
 
     Raises:
         ValueError: an option is out of range.
@@ -65,6 +66,8 @@ class Adam(Optimizer):
         amsgrad: bool = False,
         *,
         maximize: bool = False,
+        foreach: bool | None = None,
+        fused: bool | None = None,
     ) -> None:
         defaults = {
             "lr": lr,

@@ -25,6 +25,7 @@ class AdamW(Adam):
         weight_decay: the part of a parameter that each step subtracts, times the learning rate.
         amsgrad: divide by the largest average so far.
         maximize: maximize the objective instead of minimizing it.
+        foreach, fused: accepted for ported code, and without effect.
 
     Raises:
         ValueError: an option is out of range.
@@ -50,6 +51,8 @@ class AdamW(Adam):
         amsgrad: bool = False,
         *,
         maximize: bool = False,
+        foreach: bool | None = None,
+        fused: bool | None = None,
     ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
 

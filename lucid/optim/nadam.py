@@ -34,6 +34,7 @@ class NAdam(Optimizer):
         momentum_decay: how fast the momentum grows to β₁.
         decoupled_weight_decay: subtract the penalty from the parameters, as AdamW does.
         maximize: maximize the objective instead of minimizing it.
+        foreach, fused: accepted for ported code, and without effect.
 
     Raises:
         ValueError: an option is out of range.
@@ -60,6 +61,8 @@ class NAdam(Optimizer):
         decoupled_weight_decay: bool = False,
         *,
         maximize: bool = False,
+        foreach: bool | None = None,
+        fused: bool | None = None,
     ) -> None:
         defaults = {
             "lr": lr,

@@ -35,6 +35,7 @@ class RAdam(Optimizer):
         weight_decay: the factor of the penalty on the squared parameters.
         decoupled_weight_decay: subtract the penalty from the parameters, as AdamW does.
         maximize: maximize the objective instead of minimizing it.
+        foreach, fused: accepted for ported code, and without effect.
 
     Raises:
         ValueError: an option is out of range.
@@ -60,6 +61,8 @@ class RAdam(Optimizer):
         decoupled_weight_decay: bool = False,
         *,
         maximize: bool = False,
+        foreach: bool | None = None,
+        fused: bool | None = None,
     ) -> None:
         defaults = {
             "lr": lr,

@@ -32,6 +32,7 @@ class RMSprop(Optimizer):
         momentum: the momentum factor.
         centered: divide by the standard deviation of the gradient instead of its root mean square.
         maximize: maximize the objective instead of minimizing it.
+        foreach, fused: accepted for ported code, and without effect.
 
     Raises:
         ValueError: an option is out of range.
@@ -59,6 +60,8 @@ class RMSprop(Optimizer):
         centered: bool = False,
         *,
         maximize: bool = False,
+        foreach: bool | None = None,
+        fused: bool | None = None,
     ) -> None:
         defaults = {
             "lr": lr,

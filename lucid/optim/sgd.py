@@ -29,6 +29,7 @@ class SGD(Optimizer):
         weight_decay: the factor of the penalty on the squared parameters.
         nesterov: use Nesterov momentum.
         maximize: maximize the objective instead of minimizing it.
+        foreach, fused: accepted for ported code, and without effect.
 
     Raises:
         ValueError: an option is out of range; nesterov without momentum, or with dampening.
@@ -55,6 +56,8 @@ class SGD(Optimizer):
         nesterov: bool = False,
         *,
         maximize: bool = False,
+        foreach: bool | None = None,
+        fused: bool | None = None,
     ) -> None:
         defaults = {
             "lr": lr,

@@ -17,7 +17,7 @@ def parsed(index: Any, as_tensor: Callable[[Any], Any]) -> tuple[tuple[Any, ...]
     """Returns an index as integers, slices, None and Ellipsis, with ``"*"`` for each tensor; and the tensors.
 
     Args:
-        index: the same, with tensors, arrays and lists of integers or bools in it.
+        index: the same, with tensors, arrays, lists and ranges of integers, or bools, in it.
         as_tensor: converts to a tensor.
 
     Raises:
@@ -35,7 +35,9 @@ def parsed(index: Any, as_tensor: Callable[[Any], Any]) -> tuple[tuple[Any, ...]
             basic.append(item if whole_axis else slice(*map(_bound, (item.start, item.stop, item.step))))
         elif isinstance(item, (int, np.integer)) and not isinstance(item, bool):
             basic.append(whole(item))
-        elif isinstance(item, (np.ndarray, list, bool)) or hasattr(item, "_leaf_value"):
+        elif isinstance(item, (np.ndarray, list, range, bool)) or hasattr(item, "_leaf_value"):
+            if isinstance(item, range):
+                item = list(item)
             tensor = as_tensor(item if not isinstance(item, list) or item else np.zeros(0, np.int64))
             if tensor.dtype.kind not in "iub":
                 raise DtypeError(f"tensors used as an index must be of integers or bools; got {tensor.dtype}")

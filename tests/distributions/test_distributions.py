@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import lucid
-from lucid.distributions import Bernoulli, Categorical, Distribution, Normal, kl_divergence
+from lucid.distributions import Bernoulli, Categorical, Distribution, Normal, Uniform, kl_divergence
 from lucid.errors import ExportError, RangeError, ShapeError
 from lucid.export import to_onnx
 
@@ -24,6 +24,7 @@ CASES: list[tuple[str, dict[str, Any], Any]] = [
     ("Bernoulli", {"probs": CHANCES}, np.array([1.0, 0.0])),
     ("Normal", {"loc": SIGNS, "scale": CHANCES}, rng.normal(size=(5, 3, 2))),
     ("Normal", {"loc": SIGNS[0], "scale": CHANCES}, rng.normal(size=(3, 2))),
+    ("Uniform", {"low": SIGNS, "high": SIGNS + WEIGHTS[:, :2]}, SIGNS + 0.3 * WEIGHTS[:, :2]),
 ]
 IDS = [f"{name}-{'-'.join(options)}-{value.ndim}" for name, options, value in CASES]
 each_case = pytest.mark.parametrize(("name", "options", "value"), CASES, ids=IDS)
@@ -49,7 +50,9 @@ def test_like_pytorch(name: str, options: dict[str, Any], value: Any, torch: Any
         "perplexity": lambda library, d: d.perplexity(),
         **{key: lambda library, d, key=key: getattr(d, key) for key in ("mean", "variance", "stddev", "mode")},
     }
-    if name == "Normal":
+    if name == "Uniform":
+        del functions["mode"]
+    if name in ("Normal", "Uniform"):
         functions["cdf"] = lambda library, d: d.cdf(library.tensor(value))
     else:
         functions["probs"] = lambda library, d: d.probs
@@ -202,3 +205,19 @@ def test_checks_can_be_left_out() -> None:
 def test_representation() -> None:
     assert repr(Normal(0.5, 1.0)) == "Normal(loc: 0.5, scale: 1.0)"
     assert repr(Categorical(lucid.ones(2, 3))) == "Categorical(probs: [2, 3])"
+
+
+def test_uniform_draws_lie_between_its_bounds_and_values_must_too() -> None:
+    low = lucid.tensor([-1.0, 2.0], requires_grad=True)
+    d = Uniform(low, lucid.tensor([1.0, 2.5]))
+    draws = d.rsample((1000,))
+    assert (draws >= low).all()
+    assert (draws < d.high).all()
+    np.testing.assert_allclose(draws.detach().numpy().mean(0), d.mean.detach().numpy(), atol=0.1)
+    draws.sum().backward()
+    assert low.grad is not None
+    assert not d.sample().requires_grad
+    with pytest.raises(RangeError, match="a value must lie between low and high"):
+        d.log_prob(lucid.tensor([3.0, 2.1]))
+    with pytest.raises(RangeError, match="low must be less than high"):
+        Uniform(1.0, 1.0)

@@ -76,6 +76,12 @@ class Encoder(nn.TransformerEncoder):
         super().__init__(nn.TransformerEncoderLayer(4, 2, 6, 0.0), 2, nn.LayerNorm(4))
 
 
+def torch_hard(torch_nn: Any, factor: Callable[[Any], Any]) -> Any:
+    """Hardsigmoid times a factor: the gradient of PyTorch's own is that of a sixth in float32, in float64 too."""
+    forward = {"forward": lambda self, x: factor(x) * torch_nn.functional.relu6(x + 3) / 6}
+    return type("Hard", (torch_nn.Module,), forward)()
+
+
 def torch_pinball(torch_nn: Any, quantiles: Any, reduction: str = "mean") -> Any:
     """Quantile loss as it is written by hand for PyTorch, which has none."""
 
@@ -233,6 +239,32 @@ CASES = [
     LayerCase(nn.Unflatten, (1, (2, -1)), {}, (floats(3, 4, 2),), axes=(0, 2)),
     LayerCase(nn.Dropout1d, (0.5,), {}, (floats(3, 8, 2),), deterministic=False, axes=(0, 1, 2)),
     LayerCase(nn.PReLU, (), {}, (X,), axes=(0, 1, 2)),
+    LayerCase(nn.SELU, (), {}, (X,), axes=(0, 1, 2)),
+    LayerCase(nn.CELU, (0.5,), {}, (X,), axes=(0, 1, 2)),
+    LayerCase(nn.Mish, (), {}, (X,), axes=(0, 1, 2)),
+    LayerCase(nn.Hardsigmoid, (), {}, (X,), torch=lambda t: torch_hard(t, lambda x: 1), axes=(0, 1, 2)),
+    LayerCase(nn.Hardswish, (), {}, (X,), torch=lambda t: torch_hard(t, lambda x: x), axes=(0, 1, 2)),
+    LayerCase(nn.Softsign, (), {}, (X,), axes=(0, 1, 2)),
+    LayerCase(nn.Softmin, (-1,), {}, (X,), axes=(0, 1, 2)),
+    LayerCase(nn.Tanhshrink, (), {}, (X,), axes=(0, 1, 2)),
+    LayerCase(nn.Softshrink, (0.3,), {}, (X,), axes=(0, 1, 2)),
+    LayerCase(nn.Hardshrink, (), {}, (X,), axes=(0, 1, 2)),
+    LayerCase(nn.Threshold, (0.1, 20.0), {}, (X,), axes=(0, 1, 2)),
+    LayerCase(nn.ConstantPad1d, ((2, 0), 0.5), {}, (X,), axes=(0, 1, 2)),
+    LayerCase(nn.ZeroPad1d, (1,), {}, (X,), axes=(0, 1, 2)),
+    LayerCase(nn.ReflectionPad1d, (1,), {}, (floats(2, 3, 4),), axes=(0, 1, 2)),
+    LayerCase(nn.ReplicationPad1d, ((1, 2),), {}, (floats(2, 3, 4),), axes=(0, 1, 2)),
+    LayerCase(nn.CircularPad1d, (1,), {}, (floats(2, 3, 4),), axes=(0, 1, 2)),
+    LayerCase(nn.CosineSimilarity, (-1,), {}, (floats(3, 4), floats(3, 4)), axes=(0, 1)),
+    LayerCase(nn.PairwiseDistance, (), {"keepdim": True}, (floats(3, 4), floats(3, 4)), axes=(0, 1)),
+    LayerCase(nn.MarginRankingLoss, (0.3,), {}, (floats(4), floats(4), np.array([1.0, -1.0, 1.0, -1.0]))),
+    LayerCase(nn.HingeEmbeddingLoss, (1.5,), {"reduction": "sum"}, (floats(4), np.array([1, -1, 1, -1]))),
+    LayerCase(nn.SoftMarginLoss, (), {}, (floats(4), np.array([1, -1, 1, -1]))),
+    LayerCase(nn.PoissonNLLLoss, (), {}, (floats(4), np.array([1.0, 0.0, 2.0, 3.0]))),
+    LayerCase(nn.Upsample, (), {"scale_factor": 2}, (floats(2, 3, 4),), axes=(0, 1, 2)),
+    LayerCase(
+        nn.Upsample, (7,), {"mode": "linear", "align_corners": True}, (floats(2, 3, 4),), axes=(0, 1), note="linear"
+    ),
     LayerCase(nn.PReLU, (3, 0.1), {}, (X,), axes=(0, 2), note="of channels"),
     LayerCase(
         nn.TransformerEncoderLayer,

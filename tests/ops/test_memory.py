@@ -29,6 +29,7 @@ VIEWS = {
         "reshape",
     ),
     *("reshape", "reshape_to", "split", "split_to", "squeeze", "swapaxes", "t", "transpose", "unbind", "unflatten"),
+    *("atleast_1d", "atleast_2d", "broadcast_tensors", "tensor_split"),
     *("unsqueeze", "view_as", "windows", "narrow", "select", "ravel", "swapdims", "meshgrid"),
     # With slices alone, without a copy of an axis; in evaluation mode; for a permutation alone.
     *("getitem", "slice_at", "dropout", "dropout1d", "einsum"),

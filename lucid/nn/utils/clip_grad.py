@@ -11,7 +11,7 @@ import numpy as np
 from ...errors import GradientError
 from ...tensor import Tensor, around
 
-__all__ = ["clip_grad_norm_", "clip_grad_value_"]
+__all__ = ["clip_grad_norm_", "clip_grad_value_", "get_total_norm"]
 
 
 def clip_grad_norm_(
@@ -69,6 +69,18 @@ def clip_grad_value_(parameters: Iterable[Tensor] | Tensor, clip_value: float) -
     for p in _listed(parameters):
         if p.grad is not None:
             p.grad = around(np.clip(p.grad._data, -clip_value, clip_value))
+
+
+def get_total_norm(tensors: Iterable[Tensor] | Tensor, norm_type: float | str = 2.0) -> Tensor:
+    """Returns the norm of the norms of tensors (torch.nn.utils.get_total_norm).
+
+    Example:
+        >>> nn.utils.get_total_norm([lucid.tensor([3.0]), lucid.tensor([4.0])])
+        tensor(5.)
+    """
+    arrays = [x._data for x in _listed(tensors)]
+    norm = _norm(np.array([_norm(x, float(norm_type)) for x in arrays]), float(norm_type))
+    return around(np.asarray(norm, arrays[0].dtype if arrays else np.float32))
 
 
 def _norm(x: np.ndarray[Any, Any], p: float) -> Any:

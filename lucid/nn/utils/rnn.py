@@ -127,6 +127,14 @@ class PackedSequence:
         """Converts the sequences as `Tensor.to` does; the lengths stay int64."""
         return PackedSequence.of(self.padded.to(*target, **options), self.lengths, self._sorted, self._zero_padded)
 
+    def _replace(self, **parts: Any) -> PackedSequence:
+        """Returns a container with other parts, as in ``packed._replace(data=layer(packed.data))``."""
+        names = ("data", "batch_sizes", "sorted_indices", "unsorted_indices")
+        unknown = [name for name in parts if name not in names]
+        if unknown:
+            raise ValueError(f"PackedSequence: its parts are {', '.join(names)}; got {', '.join(unknown)}")
+        return PackedSequence(**{name: parts[name] if name in parts else getattr(self, name) for name in names})
+
     def cpu(self) -> PackedSequence:
         """Returns the container itself: it is in the CPU's memory."""
         return self

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.ops.case import Case
 
-from . import ctc, elementwise, index, linalg, loss, more, nn, pool, reduce, scalars, shape
+from . import composed, ctc, elementwise, index, linalg, loss, more, nn, pool, reduce, scalars, shape
 
 CASES: list[Case] = [
     case
@@ -15,6 +15,7 @@ CASES: list[Case] = [
         index,
         linalg,
         more,
+        composed,
         nn,
         pool,
         loss,
