@@ -15,7 +15,6 @@ EXPRESSIONS = {
     "float_power": "x.double() ** y",
     "isneginf": "x == -lucid.inf",
     "isposinf": "x == lucid.inf",
-    "logcumsumexp": "x.max() + lucid.log(lucid.cumsum(lucid.exp(x - x.max()), dim))",
     "msort": "lucid.sort(x, 0)[0]",
     "rsub": "y - x",
 }
@@ -73,6 +72,7 @@ MODULES: dict[str, dict[str, str]] = {
         "is_same_size": "write x.shape == y.shape",
         "jit": "lucid.export.to_onnx(model, example) writes the graph of a model; lucid.compile(model) runs it",
         "linalg": f"lucid.norm is there; {_LINEAR_ALGEBRA}",
+        "logcumsumexp": "write x.max() + lucid.log(lucid.cumsum(lucid.exp(x - x.max()), dim))",
         "masked_scatter": _CLONED,
         "memory_format": _LAYOUT,
         "multiprocessing": _PROCESSES,

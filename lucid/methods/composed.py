@@ -61,6 +61,11 @@ class Composed:
         return F["neg"](self)
 
     def positive(self) -> Tensor:
+        """Returns the tensor itself.
+
+        >>> lucid.tensor([-1.0, 2.0]).positive()
+        tensor([-1.,  2.])
+        """
         return self  # type: ignore[return-value]
 
     def multiply(self, y: Any) -> Tensor:
@@ -138,5 +143,10 @@ class Composed:
         return F["argwhere"](self)
 
     def reshape_as(self, other: Any) -> Tensor:
-        """Gives the tensor the shape of another one."""
+        """Gives the tensor the shape of another one.
+
+        >>> lucid.arange(4).reshape_as(lucid.ones(2, 2))
+        tensor([[0, 1],
+                [2, 3]])
+        """
         return F["view_as"](self, other)

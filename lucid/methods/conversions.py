@@ -9,6 +9,7 @@ import numpy as np
 from ..devices import CPU
 from ..devices import device as Device
 from ..tracer.mode import MODE
+from ..tracer.overwriting import given
 from .table import F
 
 if TYPE_CHECKING:
@@ -36,8 +37,22 @@ class Conversions:
         return CPU
 
     def data_ptr(self: Any) -> int_:
-        """Returns the address of the first element, by which tensors of the same memory are known."""
+        """Returns the address of the first element, by which tensors of the same memory are known.
+
+        >>> x = lucid.ones(2)
+        >>> x.data_ptr() == x.detach().data_ptr()
+        True
+        """
         return int_(self._data.ctypes.data)
+
+    def set_(self, source: Tensor) -> Tensor:
+        """Takes the elements and the shape of another tensor, and shares its memory from then on.
+
+        >>> lucid.zeros(2).set_(lucid.tensor([1.0, 2.0, 3.0]))
+        tensor([1., 2., 3.])
+        """
+        given(self, source)
+        return self  # type: ignore[return-value]
 
     @property
     def is_cuda(self) -> bool_:
@@ -49,7 +64,11 @@ class Conversions:
         return False
 
     def is_complex(self) -> bool_:
-        """Returns False: no tensor has complex numbers."""
+        """Returns False: no tensor has complex numbers.
+
+        >>> lucid.ones(2).is_complex()
+        False
+        """
         return False
 
     def astype(self, dtype: Any) -> Tensor:
@@ -117,15 +136,27 @@ class Conversions:
         return F["to"](self, np.dtype("int32"))
 
     def short(self) -> Tensor:
-        """Converts to int16."""
+        """Converts to int16; a fraction is cut off.
+
+        >>> lucid.tensor([1.5]).short()
+        tensor([1], dtype=int16)
+        """
         return F["to"](self, np.dtype("int16"))
 
     def char(self) -> Tensor:
-        """Converts to int8."""
+        """Converts to int8; a fraction is cut off.
+
+        >>> lucid.tensor([1.5]).char()
+        tensor([1], dtype=int8)
+        """
         return F["to"](self, np.dtype("int8"))
 
     def byte(self) -> Tensor:
-        """Converts to uint8."""
+        """Converts to uint8; a fraction is cut off.
+
+        >>> lucid.tensor([1.5]).byte()
+        tensor([1], dtype=uint8)
+        """
         return F["to"](self, np.dtype("uint8"))
 
     def bool(self) -> Tensor:

@@ -19,6 +19,8 @@ _EXAMPLES = {
     "bitwise_or_": ("1, 4", "2", "3, 6"),
     "bitwise_xor_": ("3, 5", "1", "2, 4"),
     "ceil_": ("0.2, 1.5", "", "1., 2."),
+    "clamp_max_": ("-2.0, 0.5, 3.0", "1", "-2. ,  0.5,  1. "),
+    "clamp_min_": ("-2.0, 0.5, 3.0", "-1", "-1. ,  0.5,  3. "),
     "clamp_": ("-2.0, 0.5, 3.0", "-1, 1", "-1. ,  0.5,  1. "),
     "cos_": ("0.0, 1.0", "", "1.    , 0.5403"),
     "cumsum_": ("1.0, 2.0, 3.0", "0", "1., 3., 6."),
@@ -52,6 +54,7 @@ _EXAMPLES = {
     "sqrt_": ("1.0, 4.0", "", "1., 2."),
     "square_": ("1.0, -2.0", "", "1., 4."),
     "squeeze_": ("[1.0, 2.0]", "0", "1., 2."),
+    "swapaxes_": ("[1.0, 2.0]", "0, 1", "[1.],\n        [2.]"),
     "t_": ("[1.0, 2.0]", "", "[1.],\n        [2.]"),
     "tanh_": ("0.0, 1.0", "", "0.    , 0.7616"),
     "transpose_": ("[1.0, 2.0]", "0, 1", "[1.],\n        [2.]"),
@@ -62,8 +65,24 @@ _EXAMPLES = {
 }
 """By method: the elements of a tensor, the arguments, and the elements afterwards."""
 
-_SHAPES = {"squeeze_", "t_", "transpose_", "unsqueeze_"}
+_SHAPES = {"squeeze_", "swapaxes_", "t_", "transpose_", "unsqueeze_"}
 """The methods that change the axes of the tensor, and no element."""
+
+_SECOND = {
+    "absolute": ("abs", "-1.0, 2.0", "", "1., 2."),
+    "divide": ("div", "1.0, 6.0", "4", "0.25, 1.5 "),
+    "greater": ("gt", "1.0, 6.0", "4", "False,  True"),
+    "greater_equal": ("ge", "1.0, 4.0", "4", "False,  True"),
+    "less": ("lt", "1.0, 6.0", "4", " True, False"),
+    "less_equal": ("le", "4.0, 6.0", "4", " True, False"),
+    "moveaxis": ("movedim", "[1.0, 2.0]", "0, 1", "[1.],\n        [2.]"),
+    "multiply": ("mul", "1.0, 2.0", "3", "3., 6."),
+    "negative": ("neg", "1.0, -2.0", "", "-1.,  2."),
+    "not_equal": ("ne", "1.0, 4.0", "4", " True, False"),
+    "subtract": ("sub", "1.0, 2.0", "3", "-2., -1."),
+    "true_divide": ("div", "1.0, 6.0", "4", "0.25, 1.5 "),
+}
+"""By second name of a method: the first name, the elements of a tensor, the arguments, and those of the result."""
 
 _OVERWRITES = """Overwrites the elements with those of ``x.{plain}(...)``, and returns the tensor (torch.Tensor.{name}).
 
@@ -72,6 +91,8 @@ _OVERWRITES = """Overwrites the elements with those of ``x.{plain}(...)``, and r
 _RESHAPES = """Gives the tensor the axes of ``x.{plain}(...)``, and returns it (torch.Tensor.{name}).
 
     It keeps its elements and their memory. See `lucid.{plain}`.
+"""
+_SAME = """Is another name of ``x.{plain}(...)`` (torch.Tensor.{name}). See `lucid.{plain}`.
 """
 _EXAMPLE = """
     >>> lucid.tensor([{before}]).{name}({arguments})
@@ -84,7 +105,7 @@ def document(tensor: type) -> None:
     for kind in tensor.__mro__:
         for name, method in vars(kind).items():
             if isinstance(method, FunctionType) and method.__doc__ is None and not name.startswith("_"):
-                method.__doc__ = _overwriting(name) if name in _EXAMPLES else _called(name)
+                method.__doc__ = _made(name) if name in _EXAMPLES or name in _SECOND else _called(name)
 
 
 def _called(name: str) -> str | None:
@@ -95,11 +116,10 @@ def _called(name: str) -> str | None:
     return f"{text.rstrip()}\n\n    The method ``x.{name}(...)`` is ``lucid.{name}(x, ...)``.\n    "
 
 
-def _overwriting(name: str) -> str | None:
-    plain = name[:-1]
+def _made(name: str) -> str | None:
+    plain, before, arguments, after = _SECOND.get(name) or (name[:-1], *_EXAMPLES[name])
     if getattr(F[plain], "__doc__", None) is None:  # python -OO removes docstrings
         return None
-    before, arguments, after = _EXAMPLES[name]
-    text = _RESHAPES if name in _SHAPES else _OVERWRITES
+    text = _SAME if name in _SECOND else _RESHAPES if name in _SHAPES else _OVERWRITES
     example = _EXAMPLE.format(before=before, name=name, arguments=arguments, after=after.replace("\n", "\n    "))
     return text.format(plain=plain, name=name) + example

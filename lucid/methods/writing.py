@@ -346,11 +346,6 @@ class Writing:
 
     # --- shapes and gradients
 
-    def set_(self, source: Tensor) -> Tensor:
-        """Takes the elements and the shape of another tensor, and shares its memory from then on."""
-        given(self, source)
-        return self  # type: ignore[return-value]
-
     def t_(self) -> Tensor:
         return reshaped(self, "t")
 
