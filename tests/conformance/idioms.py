@@ -1159,8 +1159,7 @@ torch.cuda.device_count()
 torch.cuda.manual_seed(0)
 torch.cuda.manual_seed_all(0)
 torch.cuda.empty_cache()
-torch.backends.cudnn.deterministic = True
-torch.backends.cudnn.benchmark = False
+torch.backends.cudnn.is_available() and torch.backends.cudnn.version()
 torch.backends.mps.is_available()
 hasattr(torch.backends, "mps") and torch.backends.mps.is_available()
 torch.get_num_threads() > 0

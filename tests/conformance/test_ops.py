@@ -27,7 +27,7 @@ LEAST_REFUSED = 0.94
 DTYPES = ("float32", "float64", "int64", "bool")
 
 RANDOM = {
-    *("bernoulli", "empty", "empty_like", "multinomial", "nn.functional.dropout"),
+    *("bernoulli", "empty", "empty_like", "multinomial", "nn.functional.dropout", "normal"),
     *("rand_like", "randint", "randn", "randn_like"),
 }
 """Ops whose results are compared in shape and dtype alone."""
@@ -45,9 +45,17 @@ _TIES = "PyTorch leaves the order of equal elements open; lucid keeps it"
 
 _SCALED = "lucid writes x + alpha * y; a third input would slow every sum"
 _REPEATS = "lucid repeats each element equally often: no size depends on elements"
+_FLOAT = "integers times a float are floats"
+_ONE = "lucid takes one tensor"
 _REDUCE = "PyTorch deprecates it for scatter_reduce; scatter_add adds"
 
 DIFFERENT: dict[str, list[tuple[str, str]]] = {
+    "addmv": [("for int64", _FLOAT)],
+    "baddbmm": [("for int64", _FLOAT)],
+    "atleast_1d": [("'list'", _ONE)],
+    "atleast_2d": [("'list'", _ONE)],
+    "nn.functional.hardsigmoid": [("gradient", "PyTorch's gradient of float64 is that of a sixth in float32")],
+    "normal.in_place": [("std must not be negative", "PyTorch draws with a negative std in place")],
     "add": [("'alpha'", _SCALED)],
     "sub": [("'alpha'", _SCALED)],
     "sort": [("value: .* for ", _TIES)],
@@ -66,6 +74,10 @@ DIFFERENT: dict[str, list[tuple[str, str]]] = {
 """By name, the differences that are meant: a pattern of what is reported, and the reason."""
 
 ONLY = {
+    "addmv": ("int64",),
+    "baddbmm": ("int64",),
+    "nn.functional.hardsigmoid": ("float64",),
+    "normal.in_place": ("float32", "float64"),
     "nn.functional.layer_norm": ("float32",),
     "nn.functional.normalize": ("float32",),
     "__rpow__": ("int64",),
