@@ -71,7 +71,7 @@ class Uniform(Distribution):
     def log_prob(self, value: Any) -> Tensor:
         value = self._checked(value)
         inside = ge(value, self.low) & lt(value, self.high)
-        return where(inside, -log(self.high - self.low), float("-inf"))
+        return where(inside, 0 - log(self.high - self.low), float("-inf"))
 
     def cdf(self, value: Any) -> Tensor:
         """Returns the probability of a draw of at most a value."""

@@ -126,8 +126,8 @@ class Composed:
 
     # --- arrangements
 
-    def diag_embed(self, offset: int = 0) -> Tensor:
-        return F["diag_embed"](self, offset)
+    def diag_embed(self, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
+        return F["diag_embed"](self, offset, dim1, dim2)
 
     def fliplr(self) -> Tensor:
         return F["fliplr"](self)

@@ -68,7 +68,7 @@ class PoissonNLLLoss(Loss):
 
     Args:
         log_input: whether the input is the logarithm of the expected count.
-        full: must be False.
+        full: whether the term of the target alone is added, for targets above 1.
         eps: what is added to an expected count before its logarithm.
         reduction: "mean", "sum", or "none" for the loss of each element.
 

@@ -50,7 +50,7 @@ def atleast_2d(x: Tensor) -> Tensor:
     return x if x.ndim > 1 else unsqueeze(atleast_1d(x), 0)
 
 
-def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
+def broadcast_shapes(*shapes: int | Sequence[int]) -> tuple[int, ...]:
     """Returns the shape that shapes broadcast to (torch.broadcast_shapes).
 
     Raises:
@@ -59,7 +59,7 @@ def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
     >>> lucid.broadcast_shapes((3, 1), (1, 4))
     (3, 4)
     """
-    sizes: tuple[int, ...] = broadcast(*[tuple(shape) for shape in shapes])
+    sizes: tuple[int, ...] = broadcast(*[(shape,) if isinstance(shape, int) else tuple(shape) for shape in shapes])
     return sizes
 
 
@@ -118,7 +118,8 @@ def tensor_split(x: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Ten
     """
     n = int(x.shape[normal_axis(dim, x.ndim)])
     given = indices_or_sections
-    if isinstance(given, int):
+    if isinstance(given, int) or getattr(given, "ndim", 1) == 0:
+        given = int(given)
         if given < 1:
             raise ValueError(f"tensor_split: expected one part or more; got {given}")
         return split(x, [n // given + (i < n % given) for i in range(given)], dim)

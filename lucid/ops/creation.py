@@ -192,6 +192,8 @@ def logspace(
     >>> lucid.logspace(0, 2, 3)
     tensor([  1.,  10., 100.])
     """
+    if dtype is not None and np.dtype(dtype).kind in "iu":
+        start, end = int(start), int(end)  # as in PyTorch
     powers = linspace(start, end, steps, np.float64, device=device)
     return _made(astype(pow(float(base), powers), np.dtype(dtype or np.float32)), requires_grad, device)
 

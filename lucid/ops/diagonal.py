@@ -57,8 +57,9 @@ def diag(x: Tensor, diagonal: int = 0) -> Tensor:
 
 
 @function
-def diag_embed(x: Tensor, offset: int = 0) -> Tensor:
-    """Returns matrices with the last axis of a tensor as a diagonal and zeros elsewhere (torch.diag_embed).
+def diag_embed(x: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
+    """Returns matrices with the last axis of a tensor as a diagonal and zeros elsewhere, in the axes `dim1` and `dim2`
+    of the result (torch.diag_embed).
 
     Shape:
         x: (*, K); the result: (*, K + |offset|, K + |offset|).
@@ -72,7 +73,7 @@ def diag_embed(x: Tensor, offset: int = 0) -> Tensor:
     places = arange(x.shape[-1] + builtins.abs(offset))
     longer = pad(x, (0, builtins.abs(offset)))
     on = eq(unsqueeze(places, 1) + offset, places)
-    return where(on, unsqueeze(longer, -1 if offset >= 0 else -2), False)
+    return movedim(where(on, unsqueeze(longer, -1 if offset >= 0 else -2), False), (-2, -1), (dim1, dim2))
 
 
 _diagonal = diagonal

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ..errors import ShapeError
 from ..tensor import Tensor, as_tensor
 from ..tracer.op import function
 from .activation import softplus
-from .elementwise import eq, exp, log, mul, relu, where
+from .elementwise import eq, exp, gt, log, mul, relu, where
 from .loss import Reduction, reduced
+from .math import clamp
 
 __all__ = ["hinge_embedding_loss", "margin_ranking_loss", "poisson_nll_loss", "soft_margin_loss"]
 
@@ -50,7 +52,7 @@ def hinge_embedding_loss(input: Tensor, target: Any, margin: float = 1.0, reduct
     tensor(1.25)
     """
     target = _paired("hinge_embedding_loss", input, target)
-    loss = where(eq(target, 1), input, 0.0) + where(eq(target, -1), relu(margin - input), 0.0)
+    loss = where(eq(target, -1), 0.0, input) + where(eq(target, 1), 0.0, relu(margin - input))
     return reduced("hinge_embedding_loss", loss, reduction)
 
 
@@ -74,22 +76,24 @@ def poisson_nll_loss(
     eps: float = 1e-8,
     reduction: Reduction = "mean",
 ) -> Tensor:
-    """Computes the negative log-likelihood of counts, without the term of the target alone, reduced
+    """Computes the negative log-likelihood of counts, reduced
     (torch.nn.functional.poisson_nll_loss).
 
     Args:
         input: the logarithm of the expected count, or the count itself if not `log_input`.
         target: the counts.
         log_input: whether `input` is a logarithm.
-        full: must be False.
+        full: whether the term of the target alone is added, for targets above 1, by Stirling's formula.
         eps: what is added to an expected count before its logarithm.
         reduction: "mean", "sum", or "none" for the loss of each element.
 
     >>> lucid.nn.functional.poisson_nll_loss(lucid.tensor([0.0, 1.0]), lucid.tensor([1.0, 2.0]))
     tensor(0.8591)
     """
-    if full:
-        raise ValueError("poisson_nll_loss: full=True is not supported; its term depends on the target alone")
     target = _paired("poisson_nll_loss", input, target)
     loss = exp(input) - target * input if log_input else input - target * log(input + eps)
+    if full:
+        count = clamp(target, min=1)
+        term = target * log(count) - target + log(count * (2 * math.pi)) * 0.5
+        loss = loss + where(gt(target, 1), term, 0.0)
     return reduced("poisson_nll_loss", loss, reduction)

@@ -100,8 +100,10 @@ def dist(x: Tensor, y: Any, p: Any = 2) -> Tensor:
 
 
 @function
-def cdist(x: Tensor, y: Tensor, p: Any = 2.0) -> Tensor:
+def cdist(x: Tensor, y: Tensor, p: Any = 2.0, compute_mode: str | None = None) -> Tensor:
     """Computes the distance of each row of `x` from each row of `y`, as a p-norm (torch.cdist).
+
+    PyTorch's `compute_mode` is accepted, and without effect: no distance is computed from a product of matrices.
 
     Shape:
         x: (*, P, M); y: (*, R, M); the result: (*, P, R).

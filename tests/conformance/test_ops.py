@@ -50,8 +50,16 @@ SWAPPED: dict[str, Callable[..., Any]] = {
 _TIES = "PyTorch leaves the order of equal elements open; lucid keeps it"
 
 _FLOATS = "a mean of integers is a float, as in Tensor.mean; PyTorch's is rounded"
+_FLOAT = "integers times a float are floats"
+_ONE = "lucid takes one tensor"
 
 DIFFERENT: dict[str, list[tuple[str, str]]] = {
+    "addmv": [("for int64", _FLOAT)],
+    "baddbmm": [("for int64", _FLOAT)],
+    "atleast_1d": [("'list'", _ONE)],
+    "atleast_2d": [("'list'", _ONE)],
+    "nn.functional.hardsigmoid": [("gradient", "PyTorch's gradient of float64 is that of a sixth in float32")],
+    "normal.in_place": [("std must not be negative", "PyTorch draws with a negative std in place")],
     "sort": [("value: .* for ", _TIES)],
     "argsort": [("value: .* for ", _TIES)],
     "topk": [("value: .* for ", _TIES)],
@@ -71,6 +79,10 @@ DIFFERENT: dict[str, list[tuple[str, str]]] = {
 """By name, the differences that are meant: a pattern of what is reported, and the reason."""
 
 ONLY = {
+    "addmv": ("int64",),
+    "baddbmm": ("int64",),
+    "nn.functional.hardsigmoid": ("float64",),
+    "normal.in_place": ("float32", "float64"),
     "nn.functional.layer_norm": ("float32",),
     "nn.functional.normalize": ("float32",),
     "nn.functional.batch_norm": ("float32", "float64"),

@@ -68,6 +68,7 @@ CONSTRUCTORS: dict[str, tuple[Any, ...]] = {
     "full": ((2,), 3.0),
     "full_like": (X, 3.0),
     "linspace": (0, 1, 3),
+    "logspace": (0, 1, 3),
     "ones": (2,),
     "ones_like": (X,),
     "rand": (2,),

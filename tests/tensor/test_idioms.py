@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import lucid
-from lucid.errors import DtypeError, ExportError
+from lucid.errors import DtypeError, ExportError, GradientError, RuntimeUnavailableError
 from lucid.export import to_onnx
 
 KINDS = (
@@ -195,3 +195,59 @@ def test_a_shape_in_a_trace_counts_its_elements():
 def test_strides_are_no_part_of_an_exported_function():
     with pytest.raises(ExportError, match=r"stride\(\) depends on how NumPy stores a tensor"):
         to_onnx(lambda x: x * x.stride(0), X, dynamic="auto")
+
+
+# --- small things that programs write
+
+
+def test_ranges_and_repeated_lists():
+    assert X[range(1), range(2, 3)].tolist() == [3.0]
+    y = X.clone()
+    y[:, range(2)] = 0
+    assert y.tolist() == [[0, 0, 3], [0, 0, 6]]
+    assert [0] * lucid.tensor(3) == [0, 0, 0]
+    with pytest.raises(TypeError):
+        [0] * lucid.tensor(1.5)
+
+
+def test_writes_of_other_elements():
+    x = lucid.zeros(2, 3)
+    assert x.set_(X) is x
+    assert np.shares_memory(x.numpy(), X.numpy())
+    assert lucid.zeros(2, 3).fill_diagonal_(1).tolist() == [[1, 0, 0], [0, 1, 0]]
+    draws = lucid.zeros(1000).random_(2, 5)
+    assert draws.unique().tolist() == [2, 3, 4]
+    assert lucid.zeros(100, dtype="int64").random_(3).max() == 2
+    assert abs(lucid.zeros(20_000).exponential_(2.0).mean() - 0.5) < 0.02
+    for call in (lambda: x.random_(0), lambda: x.exponential_(0.0), lambda: lucid.zeros(3).fill_diagonal_(1)):
+        with pytest.raises(ValueError, match=r"(random_|exponential_|fill_diagonal_): "):
+            call()
+
+
+def test_backward_of_several_tensors():
+    w = lucid.tensor([1.0, 2.0], requires_grad=True)
+    y = w * w
+    lucid.autograd.backward([y.sum(), y], [None, lucid.tensor([10.0, 0.0])])
+    assert w.grad.tolist() == [22.0, 4.0]
+    with pytest.raises(GradientError, match="one of grad_tensors for each tensor; got 1 for 2"):
+        lucid.autograd.backward([y, y], [y])
+
+
+def test_names_of_settings():
+    assert lucid.get_default_dtype() == np.float32
+    lucid.set_default_dtype(lucid.float32)
+    with pytest.raises(DtypeError, match="the default dtype is float32; got float64; pass dtype="):
+        lucid.set_default_dtype(lucid.float64)
+    with lucid.device("cpu"), lucid.autograd.set_detect_anomaly(True):
+        assert lucid.ones(1).tolist() == [1]
+    with pytest.raises(RuntimeUnavailableError), lucid.device("cuda"):
+        pass
+
+
+def test_parts_of_a_packed_sequence_are_replaced():
+    packed = lucid.nn.utils.rnn.pack_padded_sequence(X, [3, 2], batch_first=True)
+    doubled, lengths = lucid.nn.utils.rnn.pad_packed_sequence(packed._replace(data=packed.data * 2), batch_first=True)
+    assert doubled.tolist() == [[2, 4, 6], [8, 10, 0]]
+    assert lengths.tolist() == [3, 2]
+    with pytest.raises(ValueError, match=r"its parts are data, .*; got lengths"):
+        packed._replace(lengths=[1, 2])
