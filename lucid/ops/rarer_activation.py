@@ -89,13 +89,13 @@ def softsign(x: Tensor) -> Tensor:
 
 
 @function
-def softmin(x: Tensor, dim: int) -> Tensor:
-    """Computes ``softmax(-x)`` along an axis (torch.nn.functional.softmin).
+def softmin(x: Tensor, dim: int, dtype: Any = None) -> Tensor:
+    """Computes ``softmax(-x)`` along an axis, converted to a dtype first if one is given (torch.nn.functional.softmin).
 
     >>> lucid.nn.functional.softmin(lucid.tensor([0.0, 1.0]), dim=0)
     tensor([0.7311, 0.2689])
     """
-    return softmax(-x, dim)
+    return softmax(-x, dim, dtype)
 
 
 @function
