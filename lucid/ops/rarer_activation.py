@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..errors import RangeError
 from ..tensor import Tensor
 from ..tracer.op import function
 from .activation import elu, relu6, softplus
@@ -115,6 +116,8 @@ def softshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
     >>> lucid.nn.functional.softshrink(lucid.tensor([-1.0, 0.25, 2.0]))
     tensor([-0.5,  0. ,  1.5])
     """
+    if lambd < 0:
+        raise RangeError(f"softshrink: lambd must not be negative; got {lambd}")
     return x - clamp(x, -lambd, lambd)
 
 

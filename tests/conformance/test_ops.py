@@ -100,7 +100,7 @@ _PROMOTED = "dtypes are promoted, as in NumPy"
 
 ACCEPTED: dict[str, str] = {
     **dict.fromkeys(("eq", "ne", "lt", "le", "gt", "ge", "remainder", "pow", "logaddexp"), _NUMBERS),
-    **dict.fromkeys(("atan2", "fmod", "hypot", "isclose"), _NUMBERS),
+    **dict.fromkeys(("atan2", "clamp_max", "clamp_min", "fmod", "hypot", "isclose", "xlogy"), _NUMBERS),
     **dict.fromkeys(("maximum", "max.binary", "minimum", "min.binary"), _NUMBERS),
     **dict.fromkeys(("logical_and", "logical_or", "logical_xor"), _NUMBERS),
     **dict.fromkeys(("bitwise_and", "bitwise_or", "bitwise_xor"), _NUMBERS),
