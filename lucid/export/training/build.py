@@ -172,6 +172,8 @@ def _lowered(
     wide = next((n for n, value in proof.graph.inputs.items() if value.dtype == np.float64), None)
     if wide is not None:
         raise ExportError(f"training_step: {wide!r} is float64, which a WebGPU has not; convert it to float32")
-    plan = make_plan(proof, lowering, time_is_asked=isinstance(dynamic, Mapping))
+    # A step is for sequences of any length, so that no layer is unrolled by default.
+    asked = isinstance(dynamic, Mapping) or lowering == "auto"
+    plan = make_plan(proof, lowering, time_is_asked=asked)
     plan = plan._replace(parameters=inputs)
     return with_matrices(convert(lower(plan, opset), "float32", True).model), plan
