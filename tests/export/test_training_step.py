@@ -194,11 +194,11 @@ class Scanned(nn.Module):
         self.into, self.over, self.head = nn.Linear(2, 4), nn.Linear(4, 4), nn.Linear(4, 3)
 
     def forward(self, x: Any) -> Any:
-        def step(h: Any, now: Any) -> Any:
+        def step(now: Any, h: Any) -> Any:
             h = (self.into(now) + self.over(h)).tanh()
             return h, h
 
-        last, _ = nn.scan(step, lucid.zeros(x.shape[1], 4), x)
+        _, last = nn.scan(step, x, lucid.zeros(x.shape[1], 4))
         return self.head(last)
 
 
