@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -596,6 +597,59 @@ def test_a_product_with_a_vector_gets_an_axis() -> None:
     assert_portable(step.inference)
 
 
+class Sign(optim.Optimizer):
+    """An optimizer of the user's own, with an option that a schedule may change."""
+
+    def __init__(self, params: Any, lr: float = 0.01, betas: Any = (0.9, 0.99), weight_decay: float = 0.1) -> None:
+        super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
+
+    @staticmethod
+    def slots(options: Any) -> dict[str, float]:
+        return {"average": 0.0, "step": 0.0}
+
+    @staticmethod
+    def update(p: Any, g: Any, state: Any, *, lr: Any, betas: Any, weight_decay: Any) -> Any:
+        first, second = betas
+        mixed, step = first * state["average"] + (1 - first) * g, state["step"] + 1
+        if weight_decay:
+            p = p * (1 - lr * weight_decay)
+        moved = mixed / (mixed * mixed + 1e-4) ** 0.5 * (1 - second**step)
+        return p - lr * moved, {"average": second * state["average"] + (1 - second) * g, "step": step}
+
+
+class Centred(nn.Module):
+    """A layer with buffers that it computes anew in training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(2, 1)
+        self.register_buffer("mean", lucid.zeros(1))
+        self.register_buffer("calls", lucid.tensor(0))
+
+    def forward(self, x: Any) -> Any:
+        out = self.linear(x)
+        if self.training:
+            self.mean = 0.9 * self.mean + 0.1 * out.detach().mean(0)
+            self.calls += 1
+        return out - self.mean
+
+
+def test_an_optimizer_and_buffers_of_the_users_own() -> None:
+    lucid.manual_seed(0)
+    model, x = Centred(), lucid.randn(4, 2)
+    optimizer = Sign(model.parameters())
+    of = lambda model, x: (model(x) ** 2).mean()  # noqa: E731
+    step = training_step(model, of, optimizer, x)
+    assert step.inference is not None
+    assert step.inference.input_names == ["x", "linear.weight", "linear.bias", "mean"]
+    state = step.start
+    for _ in range(3):
+        state, value, _ = step(state, x)
+        assert math.isclose(value, eager(model, optimizer, of, x), rel_tol=1e-5)
+    assert state["calls"] == 3
+    assert_states(state, step.state_of(model, optimizer))
+
+
 def test_training_leaves_everything_as_it_was() -> None:
     model = Convolution(0.1)
     optimizer = optim.Adam(model.parameters())
@@ -636,6 +690,9 @@ def test_clipping_can_be_exported(kind: float) -> None:
 # --- anywhere
 
 
+DRIVERS = ROOT / "examples" / "train_anywhere"
+
+
 def test_the_driver_trains_without_lucid(tmp_path: Path) -> None:
     lucid.manual_seed(0)
     model = Classifier(nn.LSTM(2, 5), 5)
@@ -646,7 +703,7 @@ def test_the_driver_trains_without_lucid(tmp_path: Path) -> None:
         x, y = batch(number)
         paths.append(str(tmp_path / f"{number}.npz"))
         np.savez(paths[-1], x=x.numpy(), y=y.numpy())
-    driver = ROOT / "examples" / "train_anywhere" / "drive.py"
+    driver = DRIVERS / "drive.py"
     assert len(driver.read_text().splitlines()) < 60
     # A finder that refuses lucid stands before all others.
     code = (
@@ -669,3 +726,59 @@ def test_the_driver_trains_without_lucid(tmp_path: Path) -> None:
         expected = np.mean([eager(model, optimizer, loss, *batch(n), norm=1.0) for n in range(4)])
         assert math.isclose(float(line.split()[3]), expected, rel_tol=1e-4)
     assert len(lines) == 3
+
+
+@pytest.mark.slow
+def test_the_driver_for_onnxruntime_web(tmp_path: Path) -> None:
+    """It runs where ``npm install`` ran in the folder of the drivers."""
+    node, installed = shutil.which("node"), DRIVERS / "node_modules" / "onnxruntime-web"
+    if node is None or not installed.exists():
+        pytest.skip("there is no node, or no onnxruntime-web")
+    driver = DRIVERS / "drive.mjs"
+    assert len(driver.read_text().splitlines()) < 60
+    for name in ("language", "batch_norm", "packed"):
+        lucid.manual_seed(0)
+        make, its_loss, batches = MODELS[name]
+        model = make()
+        optimizer = optim.Adam(model.parameters(), lr=0.01)
+        path = tmp_path / f"{name}.train.onnx"
+        step = training_step(model, its_loss, optimizer, *batches(0), path=path, clip_grad_norm=1.0, verify=False)
+        given = [
+            {
+                key: {"type": str(x.dtype), "dims": list(x.shape), "data": x.numpy().ravel().tolist()}
+                for key, x in zip(step.contract["batch"], batches(number), strict=True)
+            }
+            for number in range(4)
+        ]
+        (tmp_path / "batches.json").write_text(json.dumps(given))
+        command = [node, str(driver), str(path), str(tmp_path / "batches.json"), "2"]
+        run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+        assert not run.returncode, run.stderr
+        for line in run.stdout.splitlines():
+            expected = np.mean([eager(model, optimizer, its_loss, *batches(n), norm=1.0) for n in range(4)])
+            assert math.isclose(float(line.split()[3]), expected, rel_tol=1e-4)
+        assert len(run.stdout.splitlines()) == 2
+
+
+def test_a_parameter_without_a_gradient_at_some_sizes_is_refused() -> None:
+    class Sometimes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.other = nn.Linear(2, 1), nn.Linear(2, 1)
+
+        def forward(self, x: Any) -> Any:
+            return (self.one(x) + self.other(x)).mean() if x.shape[0] > 1 else self.one(x).mean()
+
+    model = Sometimes()
+    # Where the number of rows decides, it is fixed at that of the example.
+    step = training_step(model, lambda model, x: model(x), optim.SGD(model.parameters(), lr=0.1), lucid.ones(4, 2))
+    assert step.exported.axes == {}
+    assert "compares it with 1" in step.exported.fixed["x"][0]
+    with pytest.raises(ExportError, match="cannot be dynamic"):
+        training_step(
+            model,
+            lambda model, x: model(x),
+            optim.SGD(model.parameters(), lr=0.1),
+            lucid.ones(4, 2),
+            dynamic={"x": {0: "batch"}},
+        )

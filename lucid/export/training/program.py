@@ -61,8 +61,11 @@ class Program(Module):
         parameters = [entries[key].tensor for key in keys]
         with enable_grad(), _buffers(self.model, self.state) as after:
             loss, metrics = parts_of(self.loss(self.model, *batch, **named))
-            gradients = list(grad(loss, parameters))
+            # Sizes may decide which parameters have a gradient; the others stay as they are, as in eager training.
+            found = grad(loss, parameters, allow_unused=True)
             changed = after()
+        reached = [key for key, g in zip(keys, found, strict=True) if g is not None]
+        gradients = [g for g in found if g is not None]
         results = {"loss": loss.detach(), **{name: metric.detach() for name, metric in metrics.items()}}
         with no_grad():
             most, limit = self.clip
@@ -70,7 +73,7 @@ class Program(Module):
                 gradients, results["grad_norm"] = scaled_to_norm(gradients, most)
             if limit is not None:
                 gradients = [FUNCTIONS["clamp"](g, -limit, limit) for g in gradients]
-            following = {**changed, **self._updated(dict(zip(keys, gradients, strict=True)))}
+            following = {**self._updated(dict(zip(reached, gradients, strict=True))), **changed}
         results |= {PREFIX + name: following[name] for name in entries}
         self.outputs = list(results)
         return list(results.values())
@@ -78,13 +81,12 @@ class Program(Module):
     def _updated(self, gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Returns the next value of everything that the optimizer changes, and of its options."""
         now = {name: entry.tensor.detach() for name, entry in self.state.entries.items()}
-        following: dict[str, Tensor] = {}
+        following = now.copy()
         for group in self.state.groups:
             if not group.keys:
                 continue
             options = {**group.options, **_options(group, now)}
-            following |= {name + group.suffix: now[name + group.suffix] for name in group.moved}
-            for key in group.keys:
+            for key in filter(gradients.__contains__, group.keys):
                 kept = {slot: now[group.name_of(slot, key)] for slot in group.slots}
                 with no_grad():
                     following[key], new = self.optimizer.update(now[key], gradients[key], kept, **options)

@@ -73,7 +73,11 @@ class Eager:
         return taken(self._program.state, self.model, self.optimizer)
 
     def spread(self) -> dict[str, Array]:
-        """Returns how far each element of the next state may move, since rounding moves gradients."""
+        """Returns how far each element of the next state may move, since rounding moves gradients.
+
+        Raises:
+            VerificationError: a parameter that the step updates has no gradient.
+        """
         gradients = {key: p.grad._data for key, p in self.trained().items() if p.grad is not None}
         sizes = {key: float(np.abs(g).max(initial=0)) for key, g in gradients.items()}
         greatest = max(sizes.values(), default=0.0)
@@ -84,6 +88,11 @@ class Eager:
         for group, own in zip(self._program.state.groups, self.optimizer.param_groups, strict=True):
             options = self.optimizer.options(own)
             for key in group.keys:
+                if key not in gradients:
+                    raise VerificationError(
+                        f"training_step: {key!r} has a gradient with the example, but none with another batch, so that "
+                        "eager training leaves it out; a file cannot"
+                    )
                 g = gradients[key]
                 noise = (share * np.abs(g) + of_tensor * sizes[key] + of_all * greatest).astype(g.dtype)
                 kept = {
