@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -754,6 +755,48 @@ def test_the_driver_for_onnxruntime_web(tmp_path: Path) -> None:
         command = [node, str(driver), str(path), str(tmp_path / "batches.json"), "2"]
         run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
         assert not run.returncode, run.stderr
+        for line in run.stdout.splitlines():
+            expected = np.mean([eager(model, optimizer, its_loss, *batches(n), norm=1.0) for n in range(4)])
+            assert math.isclose(float(line.split()[3]), expected, rel_tol=1e-4)
+        assert len(run.stdout.splitlines()) == 2
+
+
+def record(name: str, array: Any) -> bytes:
+    """Returns a tensor as the driver in C reads it."""
+    kind = {"float32": 1, "int64": 7}[str(array.dtype)]
+    sizes = [*array.shape, *[0] * (8 - array.ndim)]
+    return struct.pack("<64s11q", name.encode(), kind, array.ndim, *sizes, array.nbytes) + array.tobytes()
+
+
+@pytest.mark.slow
+def test_the_driver_in_c(tmp_path: Path) -> None:
+    """It runs where there are a compiler and onnxruntime's headers, in the folder of the drivers, under include."""
+    ort = pytest.importorskip("onnxruntime")
+    compiler, headers = shutil.which("cc"), DRIVERS / "include"
+    library = next(Path(ort.__file__).parent.glob("capi/libonnxruntime.so.*"), None)
+    driver = DRIVERS / "drive.c"
+    assert len(driver.read_text().splitlines()) < 60
+    if compiler is None or library is None or not (headers / "onnxruntime_c_api.h").exists():
+        pytest.skip("there is no compiler, or no header of onnxruntime")
+    (tmp_path / "libonnxruntime.so.1").symlink_to(library)
+    program = [compiler, "-Wall", "-Werror", f"-I{headers}", str(driver), str(library), "-Wl,-rpath,$ORIGIN"]
+    subprocess.run([*program, "-o", str(tmp_path / "drive")], check=True)
+    for name in ("language", "batch_norm", "packed"):
+        lucid.manual_seed(0)
+        make, its_loss, batches = MODELS[name]
+        model = make()
+        optimizer = optim.Adam(model.parameters(), lr=0.01)
+        path = tmp_path / f"{name}.train.onnx"
+        step = training_step(model, its_loss, optimizer, *batches(0), path=path, clip_grad_norm=1.0, verify=False)
+        with open(tmp_path / "batches.bin", "wb") as file:
+            for number in range(4):
+                given = batches(number)
+                file.write(struct.pack("<q", len(given)))
+                for key, x in zip(step.contract["batch"], given, strict=True):
+                    file.write(record(key, x.numpy()))
+        words = [str(path), str(tmp_path / f"{name}.init.onnx"), str(tmp_path / "batches.bin"), "2"]
+        run = subprocess.run([str(tmp_path / "drive"), *words], capture_output=True, text=True)
+        assert not run.returncode, run.stdout
         for line in run.stdout.splitlines():
             expected = np.mean([eager(model, optimizer, its_loss, *batches(n), norm=1.0) for n in range(4)])
             assert math.isclose(float(line.split()[3]), expected, rel_tol=1e-4)
