@@ -578,7 +578,8 @@ def test_parameters_updated_a_different_number_of_times_are_refused() -> None:
         training_step(model, loss, optimizer, *batch(0))
 
 
-def test_a_product_with_a_vector_gets_an_axis() -> None:
+@pytest.mark.parametrize("opset", thinned([13, 22], 1))
+def test_a_product_with_a_vector_gets_an_axis(opset: int) -> None:
     class Vectors(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -590,9 +591,8 @@ def test_a_product_with_a_vector_gets_an_axis() -> None:
 
     lucid.manual_seed(0)
     model = Vectors()
-    step = training_step(
-        model, lambda model, x: (model(x) ** 2).mean(), optim.SGD(model.parameters(), lr=0.01), lucid.randn(4, 3)
-    )
+    optimizer = optim.SGD(model.parameters(), lr=0.01)
+    step = training_step(model, lambda model, x: (model(x) ** 2).mean(), optimizer, lucid.randn(4, 3), opset=opset)
     assert_portable(step.exported)
     assert step.inference is not None
     assert_portable(step.inference)
