@@ -27,7 +27,11 @@ class CallSummary:
 
 def summary_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> CallSummary:
     """Returns the summary of a call with these arguments."""
-    leaves, structure = (None if kwargs else _plain(args)) or flatten((args, kwargs), _is_tensor)
+    leaves: Any
+    if len(args) == 1 and not kwargs and isinstance(args[0], Tensor):
+        leaves, structure = args, _ONE
+    else:
+        leaves, structure = (None if kwargs else _plain(args)) or flatten((args, kwargs), _is_tensor)
     return CallSummary(
         tuple([x._data if x._data.dtype.kind != "f" else (x._data.shape, x._data.dtype) for x in leaves]),
         [x._axes for x in leaves],
@@ -56,6 +60,9 @@ def _structure(counts: tuple[int | None, ...]) -> Structure:
     """Returns the structure of a call with tensors, which stand as None, and tuples of so many tensors."""
     parts = tuple([LEAF if n is None else Structure(tuple, None, (LEAF,) * n) for n in counts])
     return Structure(tuple, None, (Structure(tuple, None, parts), Structure(dict, (), ())))
+
+
+_ONE = _structure((None,))
 
 
 def _is_tensor(x: Any) -> bool:
