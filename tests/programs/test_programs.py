@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 HERE = Path(__file__).parent
-PROGRAMS = [path.stem for path in sorted(HERE.glob("*.py")) if path.stem not in ("__init__", "test_programs")]
+PROGRAMS = [
+    path.stem for path in sorted(HERE.glob("*.py")) if path.stem not in ("__init__", "conftest", "test_programs")
+]
 RELATIVE, ABSOLUTE = 1e-4, 1e-5
 
 
