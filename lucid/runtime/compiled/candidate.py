@@ -11,6 +11,7 @@ import numpy as np
 
 from ...errors import ShapeError
 from ...export.exported import Exported
+from ...ops.generator import default_generator
 from ..session.device import Device
 from ..session.session import Session
 from .flattened import Flattened
@@ -25,6 +26,9 @@ _TURN = 0.01
 
 _LONG = 0.1
 """A call that takes more seconds than this is repeated only once."""
+
+_NO_SEED = np.zeros((), np.int64)
+"""The seed of calls that are timed."""
 
 
 class Candidate:
@@ -56,13 +60,33 @@ class Candidate:
         if separation is not None:
             self._run = Parts(self.session, separation, parts).run
         self._parameters = tuple(exported.parameters.values())
-        self._shapes = tuple([parameter.shape for parameter in self._parameters])
+        self._shapes: Shapes = tuple([parameter.shape for parameter in self._parameters])
+        self._draws = exported.draws
+        if self._draws:
+            self._shapes = (*self._shapes, ())
 
-    def run(self, arrays: Sequence[Array], shapes: Shapes) -> list[Array]:
-        """Runs the function on these inputs and on the current values of its parameters."""
+    def run(self, arrays: Sequence[Array], shapes: Shapes, seed: Array = _NO_SEED) -> list[Array]:
+        """Runs the function on these inputs, on the current values of its parameters, and with a seed if it draws."""
         if self._parameters:
             arrays = [*arrays, *[parameter._data for parameter in self._parameters]]
+        if self._draws:
+            arrays = [*arrays, seed]
         return self._run(arrays, shapes + self._shapes)
+
+    def step(self, arrays: Sequence[Array], shapes: Shapes) -> list[Array]:
+        """Runs the function as `run` does; if it draws, as the next step of lucid's generator.
+
+        Raises:
+            LucidError: the function draws, and the generator is no longer counter-based.
+        """
+        if not self._draws:
+            return self.run(arrays, shapes)
+        generator = default_generator()
+        generator.begin_step()
+        counter = generator._counter()
+        assert counter is not None  # begin_step raises an error otherwise
+        counter.draw = self._draws
+        return self.run(arrays, shapes, counter.key._data)
 
     def takes(self, shapes: Shapes) -> bool:
         """Returns whether the session accepts inputs of these shapes."""

@@ -78,7 +78,7 @@ class Compiled(CompiledModule):
             part = "" if module is self.model else f"a {type(module).__name__} in "
             raise LucidError(f"compile: {part}{name} is in training mode; call eval() on the model first")
         candidate, arrays, shapes = self._find(cache, mode, args, kwargs)
-        return candidate.flat.returned(candidate.run(arrays, shapes))
+        return candidate.flat.returned(candidate.step(arrays, shapes))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__["model"], name)
