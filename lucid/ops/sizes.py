@@ -185,7 +185,7 @@ def fits(x: Shape, wanted: Shape) -> None:
 
 
 @rule("permutation")
-def _(n: Any) -> Shape:
+def _(n: Any, **_: Any) -> Shape:
     return (n,)
 
 
@@ -201,7 +201,7 @@ def _(start: Any, stop: Any, step: Any, dtype: Any) -> Shape:
 
 
 @rule("multinomial")
-def _(x: Shape, num_samples: int, replacement: bool) -> Shape:
+def _(x: Shape, num_samples: int, **_: Any) -> Shape:
     return (*x[:-1], num_samples)
 
 

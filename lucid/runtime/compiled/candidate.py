@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ShapeError
+from ...errors import LucidError, ShapeError
 from ...export.exported import Exported
 from ...ops.generator import default_generator
 from ..session.device import Device
@@ -82,9 +82,14 @@ class Candidate:
         if not self._draws:
             return self.run(arrays, shapes)
         generator = default_generator()
+        if generator._counter() is None:
+            raise LucidError(
+                "the compiled model draws random numbers, which a file does only as a counter-based generator; seed it "
+                "by lucid.manual_seed(seed, generator='counter')"
+            )
         generator.begin_step()
         counter = generator._counter()
-        assert counter is not None  # begin_step raises an error otherwise
+        assert counter is not None
         counter.draw = self._draws
         return self.run(arrays, shapes, counter.key._data)
 

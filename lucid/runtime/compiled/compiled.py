@@ -27,7 +27,9 @@ def compile(model: Module, device: str | Place = "cpu", *, threads: int | None =
     record no gradients.
 
     Args:
-        model: a Module.
+        model: a Module. If it draws random numbers, then by a counter-based generator,
+            `lucid.manual_seed(seed, generator="counter")`: each call is the next step of it, as after
+            `Generator.begin_step`.
         device: "cpu", "cuda", "cuda:1" and so on, or "auto".
         threads: the number of threads that an operator, or a batch, is spread over; if None, onnxruntime's default for
             an operator and one per core for a batch.
@@ -35,7 +37,8 @@ def compile(model: Module, device: str | Place = "cpu", *, threads: int | None =
     Raises:
         TypeError: it is not a Module.
         RuntimeUnavailableError: there is no such device.
-        LucidError: at the call, the model is in training mode.
+        LucidError: at the call, the model is in training mode, or it draws and the generator is no longer
+            counter-based.
         ExportError: at the call, the model cannot be exported, such as one that decides by a value, or fixed axes would
             need too many exports; it never falls back to the eager model.
         GradientError: at the call, an input requires gradients.
