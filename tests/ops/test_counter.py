@@ -13,23 +13,7 @@ from lucid import nn
 from lucid.errors import DtypeError, LucidError
 from lucid.nn import functional as F
 from lucid.ops.counter import DRAWS, KEYS, hashed, keyed_uniform
-
-WORD = 2**64 - 1
-
-
-def squares(counter: int, key: int) -> int:
-    """The generator as its author writes it, in Python's integers (B. Widynski, 2020)."""
-    y = x = counter * key & WORD
-    z = y + key & WORD
-    for summand in (y, z, y):
-        x = x * x + summand & WORD
-        x = x >> 32 | x << 32 & WORD
-    return (x * x + z & WORD) >> 32
-
-
-def key_of(seed: int) -> int:
-    high, low = (squares(seed & WORD, key) for key in KEYS)
-    return high << 32 | low | 1
+from tests.ops.cases.nn import key_of, squares
 
 
 def drawn(seed: int, count: int, draw: int = 0, word: int = 0, dtype: Any = np.float32) -> np.ndarray[Any, Any]:
