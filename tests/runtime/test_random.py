@@ -116,3 +116,34 @@ def test_the_generator_must_stay_counter_based() -> None:
     lucid.manual_seed(3)
     with pytest.raises(LucidError, match=r"seed it by lucid\.manual_seed\(seed, generator='counter'\)"):
         compiled(x)
+
+
+def test_a_model_in_training_mode_runs_as_it_is() -> None:
+    generator = lucid.manual_seed(3, generator="counter")
+    model = nn.Sequential(nn.Linear(3, 40), nn.Dropout(0.5), nn.Linear(40, 2), nn.Dropout(0.2))
+    compiled = compile(model)
+    x = lucid.randn(5, 3)
+
+    def assert_same() -> None:
+        found = compiled(x).numpy()
+        # The generator is still in the step of the call.
+        lucid.set_rng_state({"generator": "counter", "seed": generator.get_state()["seed"], "draw": 0})
+        np.testing.assert_allclose(found, model(x).detach().numpy(), rtol=1e-5, atol=1e-6)
+
+    for mode in (True, False, True):
+        model.train(mode)
+        for _ in range(2):
+            assert_same()
+    model[1].eval()
+    assert_same()
+    model[1].train()
+    assert_same()
+    lucid.manual_seed(3)
+    with pytest.raises(LucidError, match=r"in training mode; call eval\(\) on the model first, or, to run it as it is"):
+        compiled(x)
+    model.eval()
+    np.testing.assert_allclose(compiled(x).numpy(), model(x).detach().numpy(), rtol=1e-5, atol=1e-6)
+    norm = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+    lucid.manual_seed(3, generator="counter")
+    with pytest.raises(LucidError, match="updates its running values"):
+        compile(norm)(x)
