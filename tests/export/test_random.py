@@ -175,6 +175,13 @@ def test_draws_are_neither_cut_by_sequence_nor_by_time():
     exported = to_onnx(lambda x, h: rnn(x * lucid.rand(3), h), lucid.ones(5, 2, 3), lucid.zeros(1, 2, 4))
     assert exported.separation is not None
     assert exported.streaming.time == "time"
+    session, x = Session(exported), lucid.randn(6, 1, 3)
+    stream = session.stream()
+    pieces = [stream(piece, seed=5)[0] for piece in (x[:2], x[2:3], x[3:])]
+    np.testing.assert_allclose(np.concatenate(pieces), session(x, lucid.zeros(1, 1, 4), seed=5)[0], atol=1e-6)
+    assert exported.draws == 1
+    unread = to_onnx(lambda x: (x, lucid.rand_like(x))[0] * 2, lucid.ones(3))
+    assert (unread.input_names, unread.draws) == (["x"], 0)
 
 
 REFUSED = {
@@ -205,6 +212,11 @@ def test_other_refusals():
         to_onnx(lambda x: x + lucid.rand(3, generator=other), lucid.ones(3))
     with pytest.raises(ExportError, match="random numbers, which would differ in float16"):
         to_onnx(lambda x: F.dropout(x, 0.5), lucid.ones(3), precision="float16")
+    with pytest.raises(ExportError, match="random numbers, which would differ in float32"):
+        to_onnx(lambda x: x + lucid.rand_like(x), lucid.ones(3, dtype="float64"), precision="float32")
+    # A mask is drawn in float32, whatever the dtype.
+    exported = to_onnx(lambda x: F.dropout(x, 0.5), lucid.ones(3, dtype="float64"), precision="float32")
+    np.testing.assert_array_equal(Session(exported)([1.0] * 9, seed=1)[0], F.dropout(lucid.ones(9), 0.5).numpy())
     with pytest.raises(LucidError, match="draw them before the loop"):
         to_onnx(lambda x: nn.scan(lambda x, h: (h, h + F.dropout(x)), x, lucid.zeros(3))[0], lucid.ones(4, 3))
     for kind in ("counter", "pcg64"):

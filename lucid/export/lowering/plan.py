@@ -212,16 +212,17 @@ def _with_seed(graph: Graph, precision: str | None) -> tuple[Graph, Tensor | Non
     """Makes the seed of lucid's generator an input, if anything is drawn by it.
 
     Raises:
-        ExportError: the model will be converted to float16.
+        ExportError: the model will be converted to another precision than that of its draws.
         ValueError: an input is named like it.
     """
     counter = default_generator()._counter()
     found = [value for value, tensor in graph.captured.items() if counter is not None and tensor is counter.key]
     if not found:
         return graph, None
-    if precision == "float16":
+    drawn = {np.dtype(node.attrs["dtype"]).name for node in graph.nodes if node.op.name == "keyed_uniform"}
+    if precision == "float16" or (precision == "float32" and "float64" in drawn):
         raise ExportError(
-            "to_onnx: the model draws random numbers, which would differ in float16; export it without precision="
+            f"to_onnx: the model draws random numbers, which would differ in {precision}; export it without precision="
         )
     if SEED in graph.inputs:
         raise ValueError(
