@@ -40,6 +40,7 @@ class Candidate:
         steady: whether that is one, so that no operator waits for other threads.
         parts: the number of parts that a batch is split into, if possible; they run side by side.
         flat: the exported function.
+        draws: the number of its random draws in a call; if it has any, a call is a `step`.
     """
 
     def __init__(
@@ -61,26 +62,24 @@ class Candidate:
             self._run = Parts(self.session, separation, parts).run
         self._parameters = tuple(exported.parameters.values())
         self._shapes: Shapes = tuple([parameter.shape for parameter in self._parameters])
-        self._draws = exported.draws
-        if self._draws:
+        self.draws = exported.draws
+        if self.draws:
             self._shapes = (*self._shapes, ())
 
     def run(self, arrays: Sequence[Array], shapes: Shapes, seed: Array = _NO_SEED) -> list[Array]:
         """Runs the function on these inputs, on the current values of its parameters, and with a seed if it draws."""
         if self._parameters:
             arrays = [*arrays, *[parameter._data for parameter in self._parameters]]
-        if self._draws:
+        if self.draws:
             arrays = [*arrays, seed]
         return self._run(arrays, shapes + self._shapes)
 
     def step(self, arrays: Sequence[Array], shapes: Shapes) -> list[Array]:
-        """Runs the function as `run` does; if it draws, as the next step of lucid's generator.
+        """Runs the function, which draws, as the next step of lucid's generator.
 
         Raises:
-            LucidError: the function draws, and the generator is no longer counter-based.
+            LucidError: the generator is no longer counter-based.
         """
-        if not self._draws:
-            return self.run(arrays, shapes)
         generator = default_generator()
         if generator._counter() is None:
             raise LucidError(
@@ -90,7 +89,7 @@ class Candidate:
         generator.begin_step()
         counter = generator._counter()
         assert counter is not None
-        counter.draw = self._draws
+        counter.draw = self.draws
         return self.run(arrays, shapes, counter.key._data)
 
     def takes(self, shapes: Shapes) -> bool:

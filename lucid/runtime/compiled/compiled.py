@@ -80,7 +80,7 @@ class Compiled(CompiledModule):
         if (module := cache.guards.training()) is not None or cache.modes:
             cache = self._in_mode(cache, module)
         candidate, arrays, shapes = self._find(cache, mode, args, kwargs)
-        return candidate.flat.returned(candidate.step(arrays, shapes))
+        return candidate.flat.returned((candidate.step if candidate.draws else candidate.run)(arrays, shapes))
 
     def _in_mode(self, cache: Cache, module: Module | None) -> Cache:
         """Returns the cache for the modes of the modules, of which one may be in training mode; an empty one for new

@@ -102,7 +102,7 @@ class CompiledBackward(CompiledModule):
         candidate, arrays, shapes = self._find(self._current(), mode, args, kwargs)
         flat = candidate.flat
         assert isinstance(flat, _Gradients)
-        results = candidate.step(arrays, shapes)
+        results = (candidate.step if candidate.draws else candidate.run)(arrays, shapes)
         for parameter, array in zip(flat.reached, results[-len(flat.reached) :], strict=True):
             if parameter.grad is None:
                 parameter.grad = around(array)
