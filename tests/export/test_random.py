@@ -260,3 +260,22 @@ def test_int8_and_a_state_that_may_be_left_out():
     found = Session(exported)(x=x, seed=4)[0]
     lucid.manual_seed(4, generator="counter")
     np.testing.assert_allclose(found, F.dropout(rnn(x)[0], 0.5).detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_a_function_may_give_the_seed_of_the_next_step():
+    generator = lucid.manual_seed(1, generator="counter")
+
+    def following():
+        counter = generator._counter()
+        assert counter is not None
+        return counter.key + 1
+
+    exported = to_onnx(lambda x: (F.dropout(x, 0.5), following()), lucid.ones(30), output_names=["y", "next.seed"])
+    session, seed = Session(exported), np.array(40)
+    for expected in (41, 42, 43):
+        results = session(lucid.ones(9), seed=seed)
+        lucid.manual_seed(int(seed), generator="counter")
+        np.testing.assert_array_equal(results["y"], F.dropout(lucid.ones(9), 0.5).numpy())
+        seed = results["next.seed"]
+        assert (seed.item(), seed.dtype, seed.shape) == (expected, np.int64, ())
+    assert to_onnx(lambda x: (x * 2, following()), lucid.ones(3)).draws == 0

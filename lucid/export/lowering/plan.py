@@ -85,7 +85,7 @@ class Plan(NamedTuple):
     def draws(self) -> int:
         """The number of random draws in a call that its outputs depend on, or that come before such a one."""
         drawn = [int(node.attrs["draw"]) for node in self.graph.nodes if node.op.name == "keyed_uniform"]
-        return 0 if self.seed is None else 1 + max(drawn)
+        return 0 if self.seed is None else 1 + max(drawn, default=-1)
 
     @property
     def steps(self) -> frozenset[str]:
