@@ -6,5 +6,6 @@ from .file.verify import Verified, verify
 from .lowering import lowers
 from .report import Report
 from .to_onnx import to_onnx
+from .training import TrainingStep, training_step
 
-__all__ = ["Exported", "Report", "Verified", "load", "lowers", "to_onnx", "verify"]
+__all__ = ["Exported", "Report", "TrainingStep", "Verified", "load", "lowers", "to_onnx", "training_step", "verify"]

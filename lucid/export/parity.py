@@ -22,7 +22,7 @@ from .lowering.plan import Plan
 from .report import Check, Report
 from .rounding import Rounding, rounding
 
-__all__ = ["check", "feed_of", "session_of", "tolerance"]
+__all__ = ["check", "feed_of", "session_of", "tolerance", "wanted"]
 
 _TOLERANCES = {"float16": (1e-3, 1e-3), "float32": (1.3e-6, 1e-5), "float64": (1e-10, 1e-12)}
 """Relative and absolute tolerance by dtype: torch.testing's for float16 and float32, tighter for float64."""
@@ -111,15 +111,15 @@ def _compare(
     if found != list(output_names):
         raise VerificationError(f"to_onnx: the outputs are named {found}; expected {list(output_names)}")
     base = {symbol: example.arrays[name].shape[axis] for (name, axis), symbol in axes.items()}
-    wanted = _wanted(base, plan)
+    chosen = wanted(base, plan)
     runs: list[tuple[dict[str, int], Arrays, list[np.ndarray[Any, Any]] | str]] = []
-    for number, sizes in enumerate(wanted):
+    for number, sizes in enumerate(chosen):
         runs.append((sizes, *_eager(function, example, axes, sizes, number)))
     if all(isinstance(references, str) for _, _, references in runs[1:]):
         # Sizes that a program accepts one by one need not fit together.
         for symbol, n in product(base, _STEPS):
             sizes = {**base, symbol: base[symbol] + n}
-            if sizes[symbol] > 0 and _allowed(plan, sizes):
+            if sizes[symbol] > 0 and allowed(plan, sizes):
                 runs.append((sizes, *_eager(function, example, axes, sizes, len(runs))))
     expected = [references for _, _, references in runs if not isinstance(references, str)]
     if base and len(expected) == 1 < len(runs):
@@ -155,15 +155,15 @@ def _compare(
     return Report(tuple(checks), tuple(output_names), rtol, atol, tolerances, precision, None, plan.reads, explained)
 
 
-def _wanted(base: dict[str, int], plan: Plan) -> list[dict[str, int]]:
+def wanted(base: dict[str, int], plan: Plan) -> list[dict[str, int]]:
     """Returns the sizes to compare at: the example's, then those that the conditions of the plan allow."""
     larger = {symbol: 2 * n + 3 + i for i, (symbol, n) in enumerate(base.items())}
     # A condition may be for multiples.
-    larger = next((s for s in (larger, *_multiples(base)) if _allowed(plan, s)), larger)
+    larger = next((s for s in (larger, *_multiples(base)) if allowed(plan, s)), larger)
     others = [dict.fromkeys(base, 1), larger]
     if len(base) > 1:
         others += [{**larger, symbol: 1} for symbol in base]
-    return [base, *(sizes for sizes in others if sizes != base and _allowed(plan, sizes))]
+    return [base, *(sizes for sizes in others if sizes != base and allowed(plan, sizes))]
 
 
 def _multiples(base: Mapping[str, int]) -> Iterator[dict[str, int]]:
@@ -171,7 +171,7 @@ def _multiples(base: Mapping[str, int]) -> Iterator[dict[str, int]]:
         yield {symbol: factor * n for symbol, n in base.items()}
 
 
-def _allowed(plan: Plan, sizes: Mapping[str, int]) -> bool:
+def allowed(plan: Plan, sizes: Mapping[str, int]) -> bool:
     return all(condition.guard.holds(sizes) for condition in plan.conditions)
 
 

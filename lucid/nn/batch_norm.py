@@ -75,9 +75,13 @@ class _BatchNorm(Module):
             )
         by_batch = self.training or self.running_mean is None
         momentum = self.momentum
-        if self.training and self.num_batches_tracked is not None and current_trace() is None:
-            self.num_batches_tracked._assign(self.num_batches_tracked._data + 1)
-        if momentum is None:
+        count, trace = self.num_batches_tracked, current_trace()
+        counts = trace is not None and count is not None and trace.makes(count)
+        if self.training and count is not None and (trace is None or counts):
+            count.add_(1)
+        if momentum is None and counts and self.training:
+            momentum = 1 / count.to(np.float32)
+        elif momentum is None:
             # The mean over all batches.
             momentum = 1 / max(self.num_batches_tracked.item(), 1) if by_batch and self.track_running_stats else 0.0
         running = self.running_mean, self.running_var

@@ -75,7 +75,7 @@ class RNNCellBase(Module):
             raise TypeError(f"{name}: input must be a Tensor; got {type(x).__name__}")
         if x.ndim not in (1, 2):
             raise ShapeError(f"{name}: input must have 1 or 2 axes; got shape {x.shape}")
-        if x.shape[-1] != self.input_size:
+        if x._extent[-1] != self.input_size:
             expected = "(input_size,)" if x.ndim == 1 else "(batch, input_size)"
             raise ShapeError(
                 f"{name}: input has {x.shape[-1]} features in its last axis, but input_size is {self.input_size}; got "
@@ -89,7 +89,7 @@ class RNNCellBase(Module):
             )
         note(x, *_AXES[-x.ndim :])
         # A size of the input, so that the zeros follow it when the batch is dynamic.
-        shape = (*x.shape[:-1], self.hidden_size)
+        shape = (*x._extent[:-1], self.hidden_size)
         checked = []
         for what, state in states.items():
             if state is None:
@@ -97,7 +97,7 @@ class RNNCellBase(Module):
                 continue
             if not isinstance(state, Tensor):
                 raise TypeError(f"{name}: {what} must be a Tensor or None; got {type(state).__name__}")
-            if state.shape != shape:
+            if state._extent != shape:
                 expected = "(hidden_size,)" if x.ndim == 1 else "(batch, hidden_size)"
                 raise ShapeError(f"{name}: {what} must be {shape} {expected}; got {state.shape}")
             if state.dtype != x.dtype:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
+from ..errors import ShapeError
 from ..ops.pad import pad
 from ..tensor import Tensor
 from .module import Module
@@ -19,6 +20,10 @@ class _Pad1d(Module):
         self.padding = (padding, padding) if isinstance(padding, int) else tuple(padding)
 
     def forward(self, input: Tensor) -> Tensor:
+        if self.mode != "constant" and input.ndim not in (2, 3):
+            raise ShapeError(
+                f"{type(self).__name__}: expected an input (N, C, L) or (C, L); got shape {tuple(input.shape)}"
+            )
         return pad(input, self.padding, self.mode)
 
     def extra_repr(self) -> str:

@@ -104,6 +104,8 @@ def flipud(x: Tensor) -> Tensor:
     >>> lucid.flipud(lucid.tensor([1, 2]))
     tensor([2, 1])
     """
+    if not x.ndim:
+        raise ShapeError("flipud: a tensor without axes")
     return flip(x, 0)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from ..errors import ShapeError, TraceError
 from ..tensor import Tensor
-from ..tracer.mode import current_trace
+from ..tracer.mode import current_trace, no_grad
 from ..tracer.op import function
 from .layer_norm import normalized
 from .math import rsqrt, square
@@ -96,15 +97,21 @@ def batch_norm(
     return out if bias is None else out + reshape_to(bias, shape=along)
 
 
-def _track(running: Tensor | None, batch: Tensor, momentum: float, factor: float) -> None:
-    """Moves a running value towards that of the batch, in place."""
+def _track(running: Tensor | None, batch: Tensor, momentum: Any, factor: Any) -> None:
+    """Moves a running value towards that of the batch, in place; in a trace, only one that was made there."""
     if running is None:
         return
-    if current_trace() is not None:
+    trace = current_trace()
+    if trace is not None and not trace.makes(running):
         raise TraceError(
             "batch_norm: in training it updates its running values, which a graph cannot; call eval() on the "
-            "BatchNorm layer, or on the model, before"
+            "BatchNorm layer, or on the model, before; lucid.export.training_step makes them inputs and outputs"
         )
+    if trace is not None:
+        with no_grad():
+            now = reshape_to(batch.detach(), shape=running.shape) * factor
+            running.copy_(running + momentum * (now - running))
+        return
     now = batch._data.reshape(running.shape) * factor
     running._assign(running._data + momentum * (now - running._data))
 

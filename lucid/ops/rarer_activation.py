@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..errors import RangeError
 from ..tensor import Tensor
 from ..tracer.op import function
 from .activation import elu, relu6, softplus
@@ -89,13 +90,13 @@ def softsign(x: Tensor) -> Tensor:
 
 
 @function
-def softmin(x: Tensor, dim: int) -> Tensor:
-    """Computes ``softmax(-x)`` along an axis (torch.nn.functional.softmin).
+def softmin(x: Tensor, dim: int, dtype: Any = None) -> Tensor:
+    """Computes ``softmax(-x)`` along an axis, converted to a dtype first if one is given (torch.nn.functional.softmin).
 
     >>> lucid.nn.functional.softmin(lucid.tensor([0.0, 1.0]), dim=0)
     tensor([0.7311, 0.2689])
     """
-    return softmax(-x, dim)
+    return softmax(-x, dim, dtype)
 
 
 @function
@@ -115,6 +116,8 @@ def softshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
     >>> lucid.nn.functional.softshrink(lucid.tensor([-1.0, 0.25, 2.0]))
     tensor([-0.5,  0. ,  1.5])
     """
+    if lambd < 0:
+        raise RangeError(f"softshrink: lambd must not be negative; got {lambd}")
     return x - clamp(x, -lambd, lambd)
 
 

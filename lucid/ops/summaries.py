@@ -26,7 +26,8 @@ def std_mean(
     >>> lucid.std_mean(lucid.tensor([1.0, 2.0, 3.0]))
     (tensor(1.), tensor(2.))
     """
-    return std(x, dim, unbiased, keepdim, correction=correction), mean(x, dim, keepdim)
+    axes = None if isinstance(dim, bool) else dim
+    return std(x, dim, unbiased, keepdim, correction=correction), mean(x, axes, keepdim)
 
 
 @function
@@ -38,7 +39,8 @@ def var_mean(
     >>> lucid.var_mean(lucid.tensor([1.0, 2.0, 3.0]))
     (tensor(1.), tensor(2.))
     """
-    return var(x, dim, unbiased, keepdim, correction=correction), mean(x, dim, keepdim)
+    axes = None if isinstance(dim, bool) else dim
+    return var(x, dim, unbiased, keepdim, correction=correction), mean(x, axes, keepdim)
 
 
 @function

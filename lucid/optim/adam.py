@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..tracer.op import Array
-from .arithmetic import cast, maximum, sqrt
+from .arithmetic import cast, corrected, maximum, sqrt
 from .optimizer import Optimizer, at_least, below_one
 
 __all__ = ["Adam", "check_adam"]
@@ -113,6 +113,6 @@ class Adam(Optimizer):
         if amsgrad:
             v = new["max_exp_avg_sq"] = maximum(state["max_exp_avg_sq"], v)
         # Scaling the numbers on both sides of the fraction, instead of sqrt(v), saves an array.
-        scale = sqrt(1 - beta2**step)
-        size = lr * scale / (1 - beta1**step)
+        scale = sqrt(corrected(beta2, step))
+        size = lr * scale / corrected(beta1, step)
         return p - cast(size, p) * m / (sqrt(v) + cast(eps * scale, v)), new

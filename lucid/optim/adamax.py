@@ -7,7 +7,7 @@ from typing import Any
 
 from ..tracer.op import Array
 from .adam import check_adam
-from .arithmetic import cast, maximum
+from .arithmetic import cast, corrected, maximum
 from .optimizer import Optimizer
 
 __all__ = ["Adamax"]
@@ -89,4 +89,4 @@ class Adamax(Optimizer):
         step = state["step"] + 1
         m = beta1 * state["exp_avg"] + (1 - beta1) * g
         u = maximum(beta2 * state["exp_inf"], maximum(g, -g) + eps)
-        return p - cast(lr / (1 - beta1**step), p) * m / u, {"step": step, "exp_avg": m, "exp_inf": u}
+        return p - cast(lr / corrected(beta1, step), p) * m / u, {"step": step, "exp_avg": m, "exp_inf": u}

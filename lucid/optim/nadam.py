@@ -7,7 +7,7 @@ from typing import Any
 
 from ..tracer.op import Array
 from .adam import check_adam
-from .arithmetic import cast, sqrt
+from .arithmetic import cast, corrected, sqrt
 from .optimizer import Optimizer, at_least
 
 __all__ = ["NAdam"]
@@ -112,7 +112,7 @@ class NAdam(Optimizer):
         m = beta1 * state["exp_avg"] + (1 - beta1) * g
         v = beta2 * state["exp_avg_sq"] + (1 - beta2) * (g * g)
         # Scaling the numbers on both sides of the fraction, instead of sqrt(v), saves an array.
-        scale = sqrt(1 - beta2**step)
+        scale = sqrt(corrected(beta2, step))
         ahead = lr * scale * following / (1 - product * following)
         now = lr * scale * (1 - momentum) / (1 - product)
         moved = (cast(ahead, p) * m + cast(now, p) * g) / (sqrt(v) + cast(eps * scale, v))

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..tracer.op import Array
 from .adam import check_adam
-from .arithmetic import cast, maximum, minimum, sqrt
+from .arithmetic import cast, corrected, effective_length, maximum, minimum, sqrt
 from .optimizer import Optimizer
 
 __all__ = ["RAdam"]
@@ -105,9 +105,9 @@ class RAdam(Optimizer):
         step = state["step"] + 1
         m = beta1 * state["exp_avg"] + (1 - beta1) * g
         v = beta2 * state["exp_avg_sq"] + (1 - beta2) * (g * g)
-        rest = 1 - beta2**step
+        rest = corrected(beta2, step)
         longest = 2 / (1 - beta2) - 1
-        length = longest - 2 * step * beta2**step / rest
+        length = effective_length(beta2, step)
         # 1 where length > 5, else 0: no two numbers near 5 are closer than 1e-16. A branch could not be exported.
         reliable = minimum(maximum((length - 5) * 1e17, 0), 1)
         # Where it is 1, the product below is above 3; elsewhere it does not matter, but must not be 0.
@@ -115,4 +115,4 @@ class RAdam(Optimizer):
         rectified = reliable * sqrt(maximum(share, 0) * rest)
         plain = 1 - reliable
         factor = cast(rectified, v) / (sqrt(v) + cast(eps + plain, v)) + cast(plain, v)
-        return p - cast(lr / (1 - beta1**step), p) * m * factor, {"step": step, "exp_avg": m, "exp_avg_sq": v}
+        return p - cast(lr / corrected(beta1, step), p) * m * factor, {"step": step, "exp_avg": m, "exp_avg_sq": v}

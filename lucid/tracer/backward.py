@@ -58,8 +58,9 @@ def backward(
     if sizes is not None:
         wrap = sizes.wrap
 
-    # The nodes whose only gradient so far is in memory of its own.
+    # The nodes whose only gradient so far is in memory of its own, and the leaves whose gradient is a sum made here.
     owned: set[Node] = set()
+    sums: set[Value] = set()
 
     def deliver(value: Value, g: Any, fresh: bool = False) -> None:
         if g._data.shape != value.shape:
@@ -69,7 +70,13 @@ def backward(
         node = value.node
         if node is None or not node.needs_grad:
             before = leaves.get(value)
+            if before is not None and value in sums:
+                # Nobody else has seen it yet. A weight used at each step of a loop gets as many gradients.
+                np.add(before._data, g._data, out=before._data)
+                return
             leaves[value] = g if before is None else OPS["add"](before, g)
+            if before is not None and trace is None and not create_graph:
+                sums.add(value)
             return
         slots = arrived.get(node)
         if slots is None:

@@ -25,6 +25,8 @@ def parsed(index: Any, as_tensor: Callable[[Any], Any]) -> tuple[tuple[Any, ...]
     """
     if type(index) is int:
         return (index,), ()
+    if type(index) is tuple and _is_basic(index):
+        return index, ()
     basic: list[Any] = []
     tensors: list[Any] = []
     for item in index if isinstance(index, tuple) else (index,):
@@ -46,6 +48,22 @@ def parsed(index: Any, as_tensor: Callable[[Any], Any]) -> tuple[tuple[Any, ...]
         else:
             raise AxisError(f"an index is made of integers, slices, None, ... and tensors; got {type(item).__name__}")
     return tuple(basic), tuple(tensors)
+
+
+_BOUNDS = frozenset((int, type(None)))
+
+
+def _is_basic(index: tuple[Any, ...]) -> bool:
+    """Returns whether an index consists of plain integers, slices of them, None and Ellipsis, as most do."""
+    for item in index:
+        kind = type(item)
+        if kind is slice:
+            if type(item.start) in _BOUNDS and type(item.stop) in _BOUNDS and type(item.step) in _BOUNDS:
+                continue
+        elif kind is int or item is None or item is Ellipsis:
+            continue
+        return False
+    return True
 
 
 def _bound(bound: Any) -> int | None:

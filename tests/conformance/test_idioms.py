@@ -19,6 +19,8 @@ from tests.programs.test_programs import with_lucid
 
 torch = pytest.importorskip("torch")
 
+pytestmark = pytest.mark.slow
+
 LEAST = 0.95
 FAMILIES = (AttributeError, IndexError, KeyError, OSError, RuntimeError, TypeError, ValueError)
 RANDOM = re.compile(

@@ -12,7 +12,7 @@ from lucid import nn
 
 torch = pytest.importorskip("torch")
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 pytest.importorskip("expecttest")  # PyTorch's test helpers import it
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

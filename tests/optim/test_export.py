@@ -10,6 +10,8 @@ import pytest
 import lucid
 from lucid import optim
 from lucid.export import to_onnx
+from lucid.optim.arithmetic import corrected, effective_length
+from lucid.optim.option import Option
 
 CASES: list[tuple[str, dict[str, Any]]] = [
     ("SGD", {"momentum": 0.9, "dampening": 0.3, "weight_decay": 0.1}),
@@ -66,3 +68,26 @@ def test_ten_steps_in_onnxruntime(name: str, options: dict[str, Any]) -> None:
             np.testing.assert_allclose(
                 inputs[key], value if isinstance(value, float) else value.numpy(), rtol=1e-6, atol=1e-7
             )
+
+
+@pytest.mark.parametrize("beta", [0.9, 0.99, 0.999, 0.9999])
+def test_numbers_of_steps_keep_their_digits_in_float32(beta: float) -> None:
+    steps = np.unique(np.geomspace(1, 50_000, 2000).astype(int)).astype(np.float64)
+    exact = -np.expm1(steps * np.log(beta))
+    # The difference of nearly equal numbers loses digits in float64, too, but not as many.
+    lengths = 2 / (1 - beta) - 1 - 2 * steps * beta**steps / exact
+    narrow = lucid.tensor(steps.astype(np.float32))
+    for given in (beta, Option(lucid.tensor(np.float32(beta)), beta)):
+        found = corrected(given, narrow)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found.numpy(), exact, rtol=3.5e-7)
+        np.testing.assert_allclose(effective_length(given, narrow).numpy(), lengths, rtol=1e-6)
+
+
+def test_an_option_that_changed_is_computed_with() -> None:
+    changed = Option(lucid.tensor(0.95), 0.9)
+    assert (1 - changed).item() == pytest.approx(0.05, rel=1e-5)
+    assert changed.log().item() == pytest.approx(np.log(0.95), rel=1e-5)
+    steps = lucid.tensor([1.0, 2.0, 3.0])
+    np.testing.assert_allclose(corrected(changed, steps).numpy(), 1 - 0.95 ** np.arange(1.0, 4.0), rtol=1e-5)
+    np.testing.assert_array_equal(corrected(0, steps).numpy(), np.ones(3))

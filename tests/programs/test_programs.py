@@ -41,6 +41,7 @@ def test_only_lines_of_imports_change():
     assert len(PROGRAMS) == 10
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_program_gives_the_same_losses(name):

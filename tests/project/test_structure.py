@@ -61,6 +61,7 @@ WITHIN = {
         ("timing",),
         ("exported",),
         ("to_onnx",),
+        ("training",),
     ),
     "runtime": (("session",), ("compiled",)),
 }

@@ -20,6 +20,7 @@ __all__ = [
     "RANGES",
     "REPORT",
     "STREAMING",
+    "TRAIN",
     "VERSION",
     "check_metadata",
     "read_json",
@@ -35,6 +36,7 @@ REPORT = "lucid.verification"
 STREAMING = "lucid.streaming"
 RANGES = "lucid.ranges"
 INTERFACE = "lucid.interface"
+TRAIN = "lucid.train"
 
 
 def check_metadata(metadata: Mapping[str, str] | None) -> dict[str, str]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ...errors import GradientError
+from ...errors import GradientError, TraceError
 from ...tensor import Tensor, around
+from ...tracer.mode import current_trace
+from ...tracer.op import FUNCTIONS, OPS
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "get_total_norm"]
 
@@ -42,6 +44,13 @@ def clip_grad_norm_(
         (tensor(14.1421), tensor([0.7071, 0.7071]))
     """
     tensors = [p for p in _listed(parameters) if p.grad is not None]
+    if current_trace() is not None and tensors:
+        if error_if_nonfinite:
+            raise TraceError("clip_grad_norm_: a graph cannot raise an error; leave out error_if_nonfinite=True")
+        scaled, total = scaled_to_norm([p.grad for p in tensors if p.grad is not None], max_norm, float(norm_type))
+        for p, gradient in zip(tensors, scaled, strict=True):
+            p.grad = gradient
+        return total
     gradients = [p.grad._data for p in tensors if p.grad is not None]
     if not gradients:
         return around(np.zeros((), np.float32))
@@ -67,7 +76,9 @@ def clip_grad_value_(parameters: Iterable[Tensor] | Tensor, clip_value: float) -
         tensor([1., 1.])
     """
     for p in _listed(parameters):
-        if p.grad is not None:
+        if p.grad is not None and current_trace() is not None:
+            p.grad = FUNCTIONS["clamp"](p.grad, -clip_value, clip_value)
+        elif p.grad is not None:
             p.grad = around(np.clip(p.grad._data, -clip_value, clip_value))
 
 
@@ -81,6 +92,27 @@ def get_total_norm(tensors: Iterable[Tensor] | Tensor, norm_type: float | str = 
     arrays = [x._data for x in _listed(tensors)]
     norm = _norm(np.array([_norm(x, float(norm_type)) for x in arrays]), float(norm_type))
     return around(np.asarray(norm, arrays[0].dtype if arrays else np.float32))
+
+
+def scaled_to_norm(gradients: Sequence[Tensor], max_norm: float, norm_type: float = 2.0) -> tuple[list[Tensor], Tensor]:
+    """Does with ops what `clip_grad_norm_` does: returns the scaled gradients, and the norm before.
+
+    It computes in the dtype of the gradients, where `clip_grad_norm_` computes in float64.
+    """
+    norms = [_recorded_norm(g, norm_type) for g in gradients]
+    total = _recorded_norm(FUNCTIONS["stack"](norms), norm_type) if len(norms) > 1 else norms[0]
+    scale = OPS["minimum"](float(max_norm) / (total + 1e-6), 1.0)
+    return [g * scale for g in gradients], total
+
+
+def _recorded_norm(x: Tensor, p: float) -> Tensor:
+    if p == 2:
+        return OPS["sqrt"]((x * x).sum())
+    if math.isinf(p):
+        return abs(x).amax() if p > 0 else abs(x).amin()
+    if p == 0:
+        return (x != 0).sum().to(x.dtype)
+    return (abs(x) ** p).sum() ** (1 / p)
 
 
 def _norm(x: np.ndarray[Any, Any], p: float) -> Any:
