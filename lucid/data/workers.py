@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..ops.generator import CURRENT, Generator
+from ..ops.generator import CURRENT, Counter, Generator, Kind
 
 __all__ = ["Worker", "WorkerInfo", "get_worker_info", "in_order", "in_turn"]
 
@@ -62,12 +62,12 @@ class _BatchGenerator(Generator):
         self._key = [self._base, *key]
         self._own = None
 
-    def manual_seed(self, seed: int) -> Generator:
-        super().manual_seed(seed)
+    def manual_seed(self, seed: int, generator: Kind = "pcg64") -> Generator:
+        super().manual_seed(seed, generator)
         self._base = self._seed
         return self
 
-    def _outside(self) -> np.random.Generator:
+    def _outside(self) -> np.random.Generator | Counter:
         if self._own is None:
             self._own = np.random.Generator(np.random.PCG64(self._key))
         return self._own

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from ..proof.example import CASTS, origin
-from .lowering.plan import Plan
+from .lowering.plan import SEED, Plan
 
 __all__ = ["describe"]
 
@@ -30,6 +30,8 @@ def _input(name: str, plan: Plan, ids: dict[str, str]) -> str:
     lengths, computed, counts, states, optional = plan.interface
     if name in plan.parameters:
         return "A parameter of the model"
+    if name == SEED and plan.seed is not None:
+        return "The seed of all random numbers"
     if name in lengths:
         return f"The number of steps of each sequence, from 1 to {lengths[name]}"
     if formulas := [f"{formula} from 1 to {steps}" for source, formula, steps in computed if source == name]:

@@ -37,6 +37,7 @@ class Exported:
         opset: the version of the ONNX operator set.
         precision: the precision that it was converted to: "float32", "float16" or "int8"; None if it was not.
         parameters: for each input that is a parameter of a trainable model, the model's tensor.
+        draws: the number of random draws in a call; if there are any, the last input is the seed, "seed".
         recurrent: the recurrent ops in the model: "rnn", "lstm", "gru".
         separation: how the model runs on parts of a batch; None if it cannot.
         streaming: how the pieces of a sequence give what the whole gives, or why they do not.
@@ -56,6 +57,7 @@ class Exported:
         self.fixed = plan.by_input(plan.fixed)
         self.conditions = {str(condition): str(condition.where or "the proof") for condition in plan.conditions}
         self.parameters = plan.parameters
+        self.draws = plan.draws
         self.recurrent = plan.recurrent
         self.separation = plan.separation
         self.streaming = plan.streaming

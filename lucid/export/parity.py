@@ -11,6 +11,7 @@ import onnx
 import onnx_ir as ir
 
 from ..errors import ExportError, VerificationError
+from ..ops.generator import begin_again
 from ..proof.example import Arrays, Axis, Example
 from ..tensor import Tensor
 from ..tracer.tree import flatten
@@ -100,7 +101,7 @@ def _compare(
 
     It does so at the example's sizes, at size one on all free axes, and at larger sizes that the export never traced. A
     model that was converted to another precision may have other dtypes. Inputs that are parameters get the function's
-    tensors.
+    tensors, and the seed of random draws is that of the generator.
 
     Raises:
         VerificationError: they differ, or axes are free but only the example's sizes could be compared.
@@ -130,7 +131,7 @@ def _compare(
         name: _tolerance(list(references), precision, rtol, atol, bool(parameters))
         for name, references in zip(output_names, zip(*expected, strict=True), strict=True)
     }
-    trained = {name: tensor._data for name, tensor in parameters.items()}
+    own = {name: tensor._data for name, tensor in plan.inputs.items()}
     defaults = rtol is None and atol is None and precision not in _REDUCED
     unit = float(np.finfo(np.float32).eps) / 2 if precision == "float32" else None
     checks, explained = [], dict.fromkeys(output_names, 0.0)
@@ -138,7 +139,7 @@ def _compare(
         if isinstance(references, str):
             checks.append(Check(sizes, None, references))
             continue
-        feed = {**arrays, **trained}
+        feed = {**arrays, **own}
         made = _difference(
             _results(session, feed, sizes, precision),
             references,
@@ -186,6 +187,7 @@ def _eager(
     for arrays in example.proposals({axis: sizes[symbol] for axis, symbol in axes.items()}, seed=number):
         args, kwargs = example.arguments(arrays)
         try:
+            begin_again()
             # Gradients stay enabled: the function may compute some.
             return arrays, [t._data for t in flatten(function(*args, **kwargs), _is_tensor)[0]]
         except Exception as error:  # a user's model may raise anything at an unsupported size

@@ -29,7 +29,7 @@ def seconds(models: Sequence[tuple[ir.Model, Precision]], plan: Plan, example: E
         plan: a plan of them.
         example: the inputs.
     """
-    arrays = {**example.arrays, **{name: tensor._data for name, tensor in plan.parameters.items()}}
+    arrays = {**example.arrays, **{name: tensor._data for name, tensor in plan.inputs.items()}}
     empty = any(not array.size for array in example.arrays.values())
     calls = []
     for model, precision in models:

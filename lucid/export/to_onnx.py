@@ -145,14 +145,16 @@ def export(
     rtol: float | None = None,
     atol: float | None = None,
     conditional: bool = False,
+    keeps_modes: bool = False,
 ) -> Exported:
     """Exports a model, as `to_onnx` does, but writes no file.
 
     Args:
         model, example_inputs and so on: as `to_onnx` takes them.
         conditional: whether what the program decides by sizes becomes a condition; if not, it fixes an axis.
+        keeps_modes: whether modules keep their modes, as those of a trainable model do.
     """
-    with isolated(model, evaluation=not trainable):
+    with isolated(model, evaluation=not (trainable or keeps_modes)):
         example = Example(model, example_inputs, {}, input_names)
         proof = prove(model, example, dynamic, conditional=conditional, trained=trainable)
 

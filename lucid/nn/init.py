@@ -9,7 +9,7 @@ import numpy as np
 
 from ..absent import absent_from
 from ..errors import ShapeError
-from ..ops.random import gaussian, uniform
+from ..ops.draw import gaussian, uniform
 from ..tensor import Tensor
 
 __all__ = [

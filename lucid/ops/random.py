@@ -14,9 +14,10 @@ from ..tracer.extent import broadcast
 from ..tracer.op import Array, function
 from .conversion import detach
 from .creation import arange, ones
+from .draw import UNHASHED, bernoulli, bernoulli_like, exponential_like, gaussian, integers, permutation, uniform
 from .elementwise import astype, eq, log
 from .extremum import argmax
-from .generator import Generator, default_generator, numpy_generator
+from .generator import Generator, Kind, default_generator, numpy_generator
 from .reduce import softmax
 from .shape import reshape_to, sizes_of
 
@@ -37,18 +38,22 @@ __all__ = [
 ]
 
 
-_RANDOM = "it draws random numbers, so an exported model would not agree with the eager one"
-_CONSTANT = "it has no inputs"
-
-
-def manual_seed(seed: int) -> Generator:
+def manual_seed(seed: int, generator: Kind = "pcg64") -> Generator:
     """Seeds the random generator, and returns it (torch.manual_seed).
+
+    Args:
+        seed: the seed.
+        generator: "pcg64", NumPy's, or "counter": each number is a hash of the seed, the number of the draw and the
+            place of the element, and an exported file draws the same numbers; see `Generator`.
+
+    Raises:
+        ValueError: there is no such generator.
 
     >>> generator = lucid.manual_seed(0)
     >>> lucid.randint(0, 10, (3,))
     tensor([8, 6, 5])
     """
-    return default_generator().manual_seed(seed)
+    return default_generator().manual_seed(seed, generator)
 
 
 def initial_seed() -> int:
@@ -78,49 +83,6 @@ def get_rng_state() -> dict[str, Any]:
 def set_rng_state(state: dict[str, Any]) -> None:
     """Restores a state of the generator that `get_rng_state` returned; see there."""
     default_generator().set_state(state)
-
-
-@op(no_gradient=_CONSTANT, no_export=_RANDOM)
-def uniform(*, shape: tuple[int, ...], low: float, high: float, dtype: Any, generator: Any = None) -> Array:
-    """Draws from the uniform distribution on [low, high)."""
-    draws = numpy_generator(generator).random(shape, dtype=dtype if dtype in (np.float32, np.float64) else np.float64)
-    return (draws * (high - low) + low).astype(dtype, copy=False)
-
-
-@op(no_gradient=_CONSTANT, no_export=_RANDOM)
-def gaussian(*, shape: tuple[int, ...], mean: float, std: float, dtype: Any, generator: Any = None) -> Array:
-    """Draws from the normal distribution."""
-    draws = numpy_generator(generator).standard_normal(
-        shape, dtype=dtype if dtype in (np.float32, np.float64) else np.float64
-    )
-    return (draws * std + mean).astype(dtype, copy=False)
-
-
-@op(no_gradient=_CONSTANT, no_export=_RANDOM)
-def integers(*, shape: tuple[int, ...], low: int, high: int, dtype: Any, generator: Any = None) -> Array:
-    """Draws integers from `low` up to, but excluding, `high`."""
-    return numpy_generator(generator).integers(low, high, shape, dtype=dtype)
-
-
-@op(no_gradient=_CONSTANT, no_export=_RANDOM)
-def permutation(*, n: int, generator: Any = None) -> Array:
-    """Returns the integers below n in random order."""
-    return numpy_generator(generator).permutation(n)
-
-
-@op(no_gradient="it is random, not a function of its input", no_export=_RANDOM)
-def bernoulli_like(x: Array, /, p: float) -> Array:
-    """Returns 1 with probability `p`, else 0, in the shape and dtype of `x`."""
-    draws = numpy_generator(None).random(x.shape, dtype=np.float32)
-    return (draws < p).astype(x.dtype)
-
-
-@op(no_gradient="it is random, not a function of its input", no_export=_RANDOM)
-def exponential_like(x: Array, /) -> Array:
-    """Draws from the exponential distribution, above 0, in the shape and dtype of `x`."""
-    dtype = np.float32 if x.dtype == np.float32 else np.float64
-    draws = numpy_generator(None).standard_exponential(x.shape, dtype=dtype)
-    return np.maximum(draws, np.finfo(x.dtype).tiny).astype(x.dtype, copy=False)
 
 
 def normal(
@@ -234,17 +196,7 @@ def randperm(n: int, *, dtype: Any = None, device: Any = None, generator: Any = 
     return made if dtype is None else astype(made, np.dtype(dtype))
 
 
-@op(no_gradient="it is random, not a function of its input", no_export=_RANDOM)
-def bernoulli(x: Array, /, *, generator: Any = None) -> Array:
-    """Returns 1 with the probability that each element gives, else 0 (torch.bernoulli).
-
-    >>> lucid.bernoulli(lucid.tensor([0.0, 1.0]))
-    tensor([0., 1.])
-    """
-    return (numpy_generator(generator).random(x.shape) < x).astype(x.dtype)
-
-
-@op(no_gradient="the result is an index", no_export=_RANDOM)
+@op(no_gradient="the result is an index", no_export=UNHASHED)
 def multinomial(x: Array, /, num_samples: int, replacement: bool = False, *, generator: Any = None) -> Array:
     """Draws indices with the probabilities, or weights, in each row (torch.multinomial).
 

@@ -44,8 +44,6 @@ _ELEMENTWISE = [
     "astype",
     "atan",
     "atan2",
-    "bernoulli",
-    "bernoulli_like",
     "bitwise_and",
     "bitwise_not",
     "bitwise_or",
@@ -62,7 +60,6 @@ _ELEMENTWISE = [
     "erf",
     "exp",
     "expm1",
-    "exponential_like",
     "floor",
     "is_class",
     "floor_divide",
@@ -94,6 +91,9 @@ _ELEMENTWISE = [
     "mul",
     "ne",
     "neg",
+    "pcg_bernoulli",
+    "pcg_bernoulli_like",
+    "pcg_exponential_like",
     "pow",
     "product_or_zero",
     "reciprocal",
@@ -154,8 +154,13 @@ def _(*tensors: Shape, **_: Any) -> list[Shape]:
 # --- given shapes
 
 
-@rule("fill", "uniform", "gaussian", "integers")
+@rule("fill", "pcg_uniform", "pcg_gaussian", "integers")
 def _(shape: Shape, **_: Any) -> Shape:
+    return shape
+
+
+@rule("keyed_uniform")
+def _(seed: Shape, shape: Shape, **_: Any) -> Shape:
     return shape
 
 
@@ -180,7 +185,7 @@ def fits(x: Shape, wanted: Shape) -> None:
 
 
 @rule("permutation")
-def _(n: Any) -> Shape:
+def _(n: Any, **_: Any) -> Shape:
     return (n,)
 
 
@@ -196,7 +201,7 @@ def _(start: Any, stop: Any, step: Any, dtype: Any) -> Shape:
 
 
 @rule("multinomial")
-def _(x: Shape, num_samples: int, replacement: bool) -> Shape:
+def _(x: Shape, num_samples: int, **_: Any) -> Shape:
     return (*x[:-1], num_samples)
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import ExportError
+from ..ops.generator import begin_again
 from ..tensor import Tensor
 from ..tracer.graph import Graph
 from ..tracer.mode import no_grad
@@ -229,6 +230,7 @@ def _starts_from_zeros(
 
 def _results(model: Callable[..., Any], arguments: tuple[tuple[Any, ...], dict[str, Any]]) -> list[Any]:
     args, kwargs = arguments
+    begin_again()
     with no_grad():
         tensors, _ = flatten(model(*args, **kwargs), lambda x: isinstance(x, Tensor))
     return [tensor._data for tensor in tensors]

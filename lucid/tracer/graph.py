@@ -65,6 +65,15 @@ def depends(value: Value, inputs: Container[Value], trained: bool = False) -> bo
     return any(leaf in inputs or (trained and leaf.requires_grad) for leaf in leaves)
 
 
+_DRAWS = frozenset(
+    {
+        *("keyed_uniform", "pcg_uniform", "pcg_gaussian", "pcg_bernoulli", "pcg_bernoulli_like"),
+        *("pcg_exponential_like", "integers", "permutation", "multinomial"),
+    }
+)
+"""The ops that draw random numbers."""
+
+
 class Graph:
     """A traced graph: named inputs, nodes in execution order, outputs, and captured tensors.
 
@@ -129,8 +138,12 @@ class Graph:
         return Graph(**{name: getattr(self, name) for name in _PARTS} | changes)
 
     def depends(self, value: Value) -> bool:
-        """Returns whether a value was computed from the elements of the inputs."""
-        return depends(value, set(self.inputs.values()), self.trained)
+        """Returns whether a value was computed from the elements of the inputs, or from random numbers."""
+        if depends(value, set(self.inputs.values()), self.trained):
+            return True
+        return any(
+            node.op.name in _DRAWS for node in walk([value], lambda v: v.node is None or v.node.op.name != "size")
+        )
 
     def names(self) -> dict[Value, str]:
         """Returns a distinct name for each value: inputs and captured leaves keep theirs, the others get %0, %1, …."""

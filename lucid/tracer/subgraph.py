@@ -34,6 +34,7 @@ def record(
     """
     mode = MODE.get()
     recording = Trace(parent=mode.trace)
+    recording.repeats = True
     fresh = [tensor._alias() for tensor in inputs]
     values = [tensor._leaf_value() for tensor in fresh]
     recording.inputs.update(values)

@@ -39,6 +39,7 @@ class Trace:
         sizes: what is known of sizes, if the trace is symbolic.
         made: leaves that were made inside, of plain numbers.
         trained: whether what requires gradients may change, as inputs do.
+        repeats: whether what is recorded runs many times, as the step of a loop does.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Trace:
     ) -> None:
         self.parent = parent
         self.trained: bool = trained if parent is None else parent.trained
+        self.repeats: bool = False if parent is None else parent.repeats
         self.answer = answer
         self.sizes: Sizes | None = sizes if parent is None else parent.sizes
         self.reads: list[Read] = []

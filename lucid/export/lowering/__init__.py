@@ -14,6 +14,7 @@ from . import (  # noqa: F401 - they fill the table
     lstm,
     math,
     order,
+    random,
     reduce,
     rnn,
     scan,

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from ...errors import ExportError
+from ...ops.generator import default_generator
 from ...proof.example import Axis, check_names
 from ...proof.interface import Interface, lengths_of, with_states
 from ...proof.proof import Condition, Proof
@@ -21,7 +22,7 @@ from ...tracer.graph import Graph
 from ...tracer.node import Node, Value
 from ...tracer.size import Size, evaluate, symbols_of, unknowns_of
 
-__all__ = ["SMALLEST", "Lowering", "Plan", "make_plan", "strategy_of"]
+__all__ = ["SEED", "SMALLEST", "Lowering", "Plan", "make_plan", "strategy_of"]
 
 Lowering = Literal["auto", "rnn", "unrolled", "scan", "columns"]
 
@@ -32,6 +33,9 @@ _OPERATOR_OUTPUTS = {"rnn": 2, "lstm": 3, "gru": 2}
 SMALLEST = 1 << 14
 """The fewest numbers in a weight that is quantized: below, int8 saves less than 48 kB, and the quantization at run time
 takes longer than the product."""
+
+SEED = "seed"
+"""The name of the input that is the seed of random draws."""
 
 _EXTREMA = ("amax", "amin", "argmax", "argmin")
 """The ops that need at least one element."""
@@ -54,6 +58,7 @@ class Plan(NamedTuple):
         ranges: the elements that inputs may hold.
         interface: which inputs are lengths and states.
         narrow: whether the model will be converted to float16.
+        seed: the seed of random draws, which is an input; None if nothing is drawn.
     """
 
     graph: Graph
@@ -69,6 +74,18 @@ class Plan(NamedTuple):
     ranges: tuple[Range, ...] = ()
     interface: Interface = Interface()
     narrow: bool = False
+    seed: Tensor | None = None
+
+    @property
+    def inputs(self) -> dict[str, Tensor]:
+        """The inputs beside those of the example, which have values of their own: parameters and the seed."""
+        return self.parameters if self.seed is None else {**self.parameters, SEED: self.seed}
+
+    @property
+    def draws(self) -> int:
+        """The number of random draws in a call that its outputs depend on, or that come before such a one."""
+        drawn = [int(node.attrs["draw"]) for node in self.graph.nodes if node.op.name == "keyed_uniform"]
+        return 0 if self.seed is None else 1 + max(drawn, default=-1)
 
     @property
     def steps(self) -> frozenset[str]:
@@ -125,9 +142,10 @@ def make_plan(
         ExportError: a layer would be unrolled over an axis that must be dynamic or whose length is unknown, or
             onnxruntime does not have the requested operator; or a state and its next value differ in shape.
         ValueError: the names of the outputs are not distinct, or not as many as the outputs; or there are no such
-            states.
+            states; or the model draws random numbers, and something else is named seed.
     """
     graph, parameters = _with_parameters(proof.graph) if trainable else (proof.graph, {})
+    graph, seed = _with_seed(graph, precision)
     if output_names is not None:
         graph = _with_output_names(graph, output_names)
     proof, carried = with_states(proof._replace(graph=graph), states or {}, time_is_asked)
@@ -150,6 +168,7 @@ def make_plan(
         find_ranges(proof.graph),
         lengths_of(proof.graph)._replace(states=carried),
         precision == "float16",
+        seed,
     )
 
 
@@ -187,6 +206,31 @@ def _with_parameters(graph: Graph) -> tuple[Graph, dict[str, Tensor]]:
     captured = {value: tensor for value, tensor in graph.captured.items() if value not in trained}
     parameters = {names[value]: tensor for value, tensor in trained.items()}
     return graph._replace(inputs=inputs, captured=captured), parameters
+
+
+def _with_seed(graph: Graph, precision: str | None) -> tuple[Graph, Tensor | None]:
+    """Makes the seed of lucid's generator an input, if anything is drawn by it.
+
+    Raises:
+        ExportError: the model will be converted to another precision than that of its draws.
+        ValueError: an input is named like it.
+    """
+    counter = default_generator()._counter()
+    found = [value for value, tensor in graph.captured.items() if counter is not None and tensor is counter.key]
+    if not found:
+        return graph, None
+    drawn = {np.dtype(node.attrs["dtype"]).name for node in graph.nodes if node.op.name == "keyed_uniform"}
+    if precision == "float16" or (precision == "float32" and "float64" in drawn):
+        raise ExportError(
+            f"to_onnx: the model draws random numbers, which would differ in {precision}; export it without precision="
+        )
+    if SEED in graph.inputs:
+        raise ValueError(
+            f"to_onnx: the model draws random numbers, so the file has an input named {SEED!r}, but the model has one "
+            "of that name, too; give it another by input_names="
+        )
+    captured = {value: tensor for value, tensor in graph.captured.items() if value is not found[0]}
+    return graph._replace(inputs={**graph.inputs, SEED: found[0]}, captured=captured), graph.captured[found[0]]
 
 
 def _owned(graph: Graph) -> Graph:

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ShapeError
+from ...errors import LucidError, ShapeError
 from ...export.exported import Exported
+from ...ops.generator import default_generator
 from ..session.device import Device
 from ..session.session import Session
 from .flattened import Flattened
@@ -26,6 +27,9 @@ _TURN = 0.01
 _LONG = 0.1
 """A call that takes more seconds than this is repeated only once."""
 
+_NO_SEED = np.zeros((), np.int64)
+"""The seed of calls that are timed."""
+
 
 class Candidate:
     """An export loaded into a session.
@@ -36,6 +40,7 @@ class Candidate:
         steady: whether that is one, so that no operator waits for other threads.
         parts: the number of parts that a batch is split into, if possible; they run side by side.
         flat: the exported function.
+        draws: the number of its random draws in a call; if it has any, a call is a `step`.
     """
 
     def __init__(
@@ -56,13 +61,36 @@ class Candidate:
         if separation is not None:
             self._run = Parts(self.session, separation, parts).run
         self._parameters = tuple(exported.parameters.values())
-        self._shapes = tuple([parameter.shape for parameter in self._parameters])
+        self._shapes: Shapes = tuple([parameter.shape for parameter in self._parameters])
+        self.draws = exported.draws
+        if self.draws:
+            self._shapes = (*self._shapes, ())
 
-    def run(self, arrays: Sequence[Array], shapes: Shapes) -> list[Array]:
-        """Runs the function on these inputs and on the current values of its parameters."""
+    def run(self, arrays: Sequence[Array], shapes: Shapes, seed: Array = _NO_SEED) -> list[Array]:
+        """Runs the function on these inputs, on the current values of its parameters, and with a seed if it draws."""
         if self._parameters:
             arrays = [*arrays, *[parameter._data for parameter in self._parameters]]
+        if self.draws:
+            arrays = [*arrays, seed]
         return self._run(arrays, shapes + self._shapes)
+
+    def step(self, arrays: Sequence[Array], shapes: Shapes) -> list[Array]:
+        """Runs the function, which draws, as the next step of lucid's generator.
+
+        Raises:
+            LucidError: the generator is no longer counter-based.
+        """
+        generator = default_generator()
+        if generator._counter() is None:
+            raise LucidError(
+                "the compiled model draws random numbers, which a file does only as a counter-based generator; seed it "
+                "by lucid.manual_seed(seed, generator='counter')"
+            )
+        generator.begin_step()
+        counter = generator._counter()
+        assert counter is not None
+        counter.draw = self.draws
+        return self.run(arrays, shapes, counter.key._data)
 
     def takes(self, shapes: Shapes) -> bool:
         """Returns whether the session accepts inputs of these shapes."""

@@ -7,16 +7,18 @@ from typing import Any
 from ...devices import device as Place
 from ...errors import LucidError
 from ...nn.module import Module
+from ...ops.generator import default_generator
 from ...tracer.mode import MODE
 from ...tracer.tree import Structure
 from .flattened import Flattened
-from .module import CompiledModule
+from .guards import Guards
+from .module import Cache, CompiledModule
 
 __all__ = ["Compiled", "compile"]
 
 
 def compile(model: Module, device: str | Place = "cpu", *, threads: int | None = None) -> Compiled:
-    """Returns a drop-in replacement for a model in evaluation mode that runs in onnxruntime.
+    """Returns a drop-in replacement for a model that runs in onnxruntime.
 
     The first call exports the model, with every axis free that can vary, and compares it with the eager model. Where
     the model decides by a size, an export is for sizes with the same outcome; a call at others exports it again, and
@@ -27,7 +29,9 @@ def compile(model: Module, device: str | Place = "cpu", *, threads: int | None =
     record no gradients.
 
     Args:
-        model: a Module.
+        model: a Module in evaluation mode. If it draws random numbers, then by a counter-based generator,
+            `lucid.manual_seed(seed, generator="counter")`: each call is the next step of it, as after
+            `Generator.begin_step`. With such a generator it may also be in training mode, with dropout.
         device: "cpu", "cuda", "cuda:1" and so on, or "auto".
         threads: the number of threads that an operator, or a batch, is spread over; if None, onnxruntime's default for
             an operator and one per core for a batch.
@@ -35,7 +39,7 @@ def compile(model: Module, device: str | Place = "cpu", *, threads: int | None =
     Raises:
         TypeError: it is not a Module.
         RuntimeUnavailableError: there is no such device.
-        LucidError: at the call, the model is in training mode.
+        LucidError: at the call, the model is in training mode or draws, and the generator is not counter-based.
         ExportError: at the call, the model cannot be exported, such as one that decides by a value, or fixed axes would
             need too many exports; it never falls back to the eager model.
         GradientError: at the call, an input requires gradients.
@@ -73,12 +77,29 @@ class Compiled(CompiledModule):
         if mode.trace is not None:
             return self.model(*args, **kwargs)
         cache = self._current()
-        if (module := cache.guards.training()) is not None:
+        if (module := cache.guards.training()) is not None or cache.modes:
+            cache = self._in_mode(cache, module)
+        candidate, arrays, shapes = self._find(cache, mode, args, kwargs)
+        return candidate.flat.returned((candidate.step if candidate.draws else candidate.run)(arrays, shapes))
+
+    def _in_mode(self, cache: Cache, module: Module | None) -> Cache:
+        """Returns the cache for the modes of the modules, of which one may be in training mode; an empty one for new
+        modes.
+
+        Raises:
+            LucidError: one is, and the generator is not counter-based.
+        """
+        if module is not None and default_generator()._counter() is None:
             name = type(self.model).__name__
             part = "" if module is self.model else f"a {type(module).__name__} in "
-            raise LucidError(f"compile: {part}{name} is in training mode; call eval() on the model first")
-        candidate, arrays, shapes = self._find(cache, mode, args, kwargs)
-        return candidate.flat.returned(candidate.run(arrays, shapes))
+            raise LucidError(
+                f"compile: {part}{name} is in training mode; call eval() on the model first, or, to run it as it is, "
+                "lucid.manual_seed(seed, generator='counter'), so that a file draws the same random numbers"
+            )
+        modes = () if module is None else tuple([m.training for m in cache.guards.modules])
+        if modes != cache.modes:
+            self._cache = cache = Cache(Guards(self.model, self.trains), {}, {}, modes)
+        return cache
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__["model"], name)

@@ -32,7 +32,9 @@ def compile_backward(model: Module, device: str | Place = "cpu", *, threads: int
     well, otherwise a single thread.
 
     Args:
-        model: a Module, in the mode in which it is to run; random ops such as dropout cannot be exported.
+        model: a Module, in the mode in which it is to run. If it draws random numbers, as dropout does, then by a
+            counter-based generator, `lucid.manual_seed(seed, generator="counter")`: each call is the next step of it,
+            as after `Generator.begin_step`.
         device: "cpu", "cuda", "cuda:1" and so on, or "auto"; parameters and gradients stay on the CPU.
         threads: the number of threads that an operator, or a batch, is spread over; if None, onnxruntime's default for
             an operator and one per core for a batch, or a single thread.
@@ -42,6 +44,7 @@ def compile_backward(model: Module, device: str | Place = "cpu", *, threads: int
         RuntimeUnavailableError: there is no such device.
         ExportError: at the call, the model cannot be exported, such as one that decides by a value or a parameter, or
             fixed axes would need too many exports; it never falls back to the eager model.
+        LucidError: at the call, the model draws, but the generator is no longer counter-based.
         GradientError: at the call, gradients are disabled, no parameter requires any, the result depends on none of
             them, or the incoming gradient is missing or has another shape than the result.
 
@@ -99,7 +102,7 @@ class CompiledBackward(CompiledModule):
         candidate, arrays, shapes = self._find(self._current(), mode, args, kwargs)
         flat = candidate.flat
         assert isinstance(flat, _Gradients)
-        results = candidate.run(arrays, shapes)
+        results = (candidate.step if candidate.draws else candidate.run)(arrays, shapes)
         for parameter, array in zip(flat.reached, results[-len(flat.reached) :], strict=True):
             if parameter.grad is None:
                 parameter.grad = around(array)

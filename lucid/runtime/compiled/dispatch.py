@@ -194,6 +194,7 @@ class Signature:
             trainable=compiled.trains,
             verify=verify,
             conditional=True,
+            keeps_modes=any(module.training for module in compiled.model.modules()),
         )
         candidate = Candidate(exported, compiled._asked, threads, parts, lowering, flat)
         compiled.device = candidate.session.device

@@ -143,8 +143,10 @@ class Cache(NamedTuple):
         signatures: by the structure of the arguments, and the dtype and rank of each array.
         served: the candidates for the latest arguments, with the shapes of the arrays; by the shape and dtype of each
             array, and the names of keyword arguments or the structure.
+        modes: whether each module is in training mode; () if none is, or if the guards watch that.
     """
 
     guards: Guards
     signatures: dict[Any, Signature]
     served: dict[tuple[Any, ...], tuple[Candidate, Shapes]]
+    modes: tuple[bool, ...] = ()

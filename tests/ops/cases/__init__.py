@@ -68,5 +68,9 @@ ELSEWHERE: dict[str, str] = {
         ("uniform", "gaussian", "integers", "permutation", "bernoulli", "bernoulli_like", "multinomial"),
         "tests/ops/test_random.py",
     ),
+    **dict.fromkeys(
+        ("pcg_uniform", "pcg_gaussian", "pcg_bernoulli", "pcg_bernoulli_like", "pcg_exponential_like"),
+        "tests/ops/test_random.py",
+    ),
 }
 """What is tested with other means, and where."""

@@ -6,6 +6,7 @@ from itertools import product
 
 import numpy as np
 
+from lucid.ops.counter import KEYS
 from tests.ops.case import Case, fixed, floats, ints, positive, row
 from tests.ops.cases.reduce import softmax
 
@@ -58,6 +59,33 @@ def windows_sum(g, size, stride, dilation, length):
     for k, t in product(range(size), range(g.shape[3])):
         out[:, :, t * stride + k * dilation] += g[:, :, k, t]
     return out
+
+
+WORD = 2**64 - 1
+
+
+def squares(counter: int, key: int) -> int:
+    """The generator as its author writes it, in Python's integers (B. Widynski, 2020)."""
+    y = x = counter * key & WORD
+    z = y + key & WORD
+    for summand in (y, z, y):
+        x = x * x + summand & WORD
+        x = x >> 32 | x << 32 & WORD
+    return (x * x + z & WORD) >> 32
+
+
+def key_of(seed: int) -> int:
+    high, low = (squares(seed & WORD, key) for key in KEYS)
+    return high << 32 | low | 1
+
+
+def keyed_uniform(seed, shape, draw, word, dtype):
+    key, count = key_of(int(seed)), int(np.prod(shape))
+    high, low = ([squares((draw << 35) + (2 * word + i << 32) + n, key) for n in range(count)] for i in (0, 1))
+    bits = {"float16": [w >> 21 for w in high], "float32": [w >> 8 for w in high]}.get(dtype.name)
+    if bits is not None:
+        return (np.array(bits) * 2.0 ** -{"float16": 11, "float32": 24}[dtype.name]).astype(dtype).reshape(shape)
+    return (np.array([(h << 21) + (w >> 11) for h, w in zip(high, low, strict=True)]) * 2.0**-53).reshape(shape)
 
 
 def attention(q, k, v, mask=None, causal=False, scale=None):
@@ -339,4 +367,20 @@ NAMES: list[Case] = [
         no_export="random",
         derivative=False,
     ),
+    *[
+        row(
+            "keyed_uniform",
+            np.array(-7),
+            ref=keyed_uniform,
+            shape=(2, 3),
+            draw=5,
+            word=1,
+            dtype=np.dtype(dtype),
+            note=dtype,
+            torch=None,
+            derivative=False,
+            stays=False,
+        )
+        for dtype in ("float16", "float32", "float64")
+    ],
 ]
