@@ -31,10 +31,7 @@ def _(b: Builder, seed: ir.Value, shape: tuple[Any, ...], draw: int, word: int, 
         part = b.op("Mul", b.cast(shifted, dtype), unit)
         result = part if result is None else b.op("Add", result, part)
     assert result is not None
-    if isinstance(count, int) or b.opset < 14:
-        return reshaped(b, result, (count,), shape)
-    # With allowzero, a size that is 0 in a run is no reference to an axis of the operand.
-    return b.op("Reshape", result, b.sizes(shape), allowzero=1)
+    return reshaped(b, result, (count,), shape)
 
 
 def _key(b: Builder, seed: ir.Value) -> ir.Value:

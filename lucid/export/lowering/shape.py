@@ -34,7 +34,13 @@ def reshaped(b: Builder, x: Any, before: tuple[Any, ...], after: tuple[Any, ...]
     kept = [isinstance(n, Size) and i < len(before) and before[i] == n for i, n in enumerate(after)]
     open_ = [not isinstance(n, int) and not kept[i] for i, n in enumerate(after)]
     if sum(open_) > 1:
-        return b.op("Reshape", x, joined(b, [-1 if n is None else n for n in after]))
+        if None in after:
+            return b.op("Reshape", x, joined(b, [-1 if n is None else n for n in after]))
+        if b.opset >= 14:
+            # With allowzero, a size that is 0 in a run is no reference to an axis of the operand.
+            return b.op("Reshape", x, b.sizes(after), allowzero=1)
+        # There, a size of 0 refers to an axis of size one: the numbers of elements differ, and onnxruntime says so.
+        return b.op("Reshape", unsqueezed(b, x, list(range(len(after)))), b.sizes(after))
     target = [0 if kept[i] else -1 if open_[i] else n for i, n in enumerate(after)]
     return b.op("Reshape", x, np.array(target, np.int64))
 

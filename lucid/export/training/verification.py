@@ -214,7 +214,7 @@ def _difference(
             off[(one == other) | (np.isnan(one) & np.isnan(other))] = 0
             size = np.abs(other[np.isfinite(other)]).max(initial=1.0)
             allowed = _ATOL * size + _RTOL * np.abs(other) + spread.get(name, 0.0)
-            bad = ~(off <= allowed)
+            bad = (off != 0) & ~(off <= allowed)
         if reference.dtype.kind != "f":
             bad = off != 0
         if bad.any():
