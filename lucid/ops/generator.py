@@ -27,6 +27,7 @@ __all__ = [
     "default_generator",
     "integer_below",
     "numpy_generator",
+    "seed_of_next_step",
 ]
 
 Kind = Literal["pcg64", "counter"]
@@ -248,6 +249,13 @@ def begin_again() -> None:
     run = RUN.get()
     if run is not None:
         run.random = {key: source for key, source in run.random.items() if not isinstance(source, Counter)}
+
+
+def seed_of_next_step() -> int | None:
+    """Returns the seed that `begin_step` would begin the next step of lucid's generator with; None if that has no
+    steps."""
+    counter = CURRENT.get()._counter()
+    return None if counter is None else _signed(counter.seed + (counter.draw > 0))
 
 
 def _signed(seed: int) -> int:

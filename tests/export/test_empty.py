@@ -49,6 +49,33 @@ for lowering in ("rnn", "scan", "unrolled", "columns"):
 """)
 
 
+@pytest.mark.parametrize("opset", [18, 13])
+def test_reshapes(opset: int) -> None:
+    """A size of 0 in a run is no reference to an axis of the operand."""
+    assert_runs(f"""
+class Reshapes(nn.Module):
+    def forward(self, x):
+        n, t, _ = x.shape
+        return x.transpose(0, 1).reshape(n * t, 4).reshape(n, t, 4) * 2, x[:, :-1].reshape(-1, 4)
+
+session = Session(to_onnx(Reshapes(), lucid.randn(3, 5, 4), opset={opset}))
+for n, t in ((1, 1), (2, 3), (0, 0), (0, 1), (0, 2), (2, 0), (1, 0)):
+    x = np.random.rand(n, t, 4).astype(np.float32)
+    if t == 0:  # of a length that is refused: x[:, :-1] of no steps
+        try:
+            session(x)
+        except lucid.errors.LucidError:
+            continue
+        raise AssertionError("not refused")
+    try:
+        found = session(x)
+    except lucid.errors.LucidError:
+        assert n == 0 and {opset} == 13
+    else:
+        same(found, Reshapes()(lucid.tensor(x)))
+""")
+
+
 @pytest.mark.parametrize("layer", thinned(LAYERS, 3))
 def test_opsets_and_precisions(layer: str) -> None:
     assert_runs(f"""

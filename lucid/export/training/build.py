@@ -68,6 +68,7 @@ _KINDS = {
     "slot": "what the optimizer keeps for a parameter",
     "count": "a number that the optimizer keeps",
     "option": "an option of the optimizer, which a schedule may change",
+    "seed": "the seed of the step's random numbers",
 }
 
 

@@ -17,6 +17,7 @@ from ...tensor import Tensor
 from ...tracer.mode import enable_grad, no_grad
 from ...tracer.op import FUNCTIONS
 from ...tracer.trace import input_names
+from ..lowering.plan import SEED
 from .state import PREFIX, Group, State
 
 __all__ = ["Loss", "Program", "batch_names", "parts_of"]
@@ -74,6 +75,8 @@ class Program(Module):
             if limit is not None:
                 gradients = [FUNCTIONS["clamp"](g, -limit, limit) for g in gradients]
             following = {**self._updated(dict(zip(reached, gradients, strict=True))), **changed}
+            if SEED in entries:
+                following[SEED] = entries[SEED].tensor + 1
         results |= {PREFIX + name: following[name] for name in entries}
         self.outputs = list(results)
         return list(results.values())

@@ -12,6 +12,7 @@ from ...nn.module import Module
 from ...optim.joined import NUMBERS
 from ...optim.optimizer import Optimizer
 from ...tensor import Tensor, around
+from ..lowering.plan import SEED
 
 __all__ = ["OPTIONS", "PREFIX", "Entry", "Group", "State", "check_names", "state_of"]
 
@@ -21,7 +22,7 @@ PREFIX = "next."
 OPTIONS = ("lr", "betas", "momentum", "weight_decay")
 """The options of optimizers that may change from step to step."""
 
-_RESERVED = ("next", "loss", "grad_norm", "lr", "step", "seed")
+_RESERVED = ("next", "loss", "grad_norm", "lr", "step", SEED)
 """Names that no parameter, batch or metric has in any file, so that a driver can rely on them."""
 
 Array = np.ndarray[Any, Any]
@@ -32,8 +33,8 @@ class Entry(NamedTuple):
 
     Attributes:
         name: its name.
-        kind: "parameter", "buffer", "slot" (what an optimizer keeps for a parameter), "count" (a number that it keeps)
-            or "option".
+        kind: "parameter", "buffer", "slot" (what an optimizer keeps for a parameter), "count" (a number that it keeps),
+            "option", or "seed" (of the random numbers).
         tensor: the tensor that stands for it in the graph, with the value at the start.
     """
 
@@ -111,7 +112,9 @@ class State(NamedTuple):
         }
 
 
-def state_of(model: Module, optimizer: Optimizer, updated: Iterable[str], buffers: Iterable[str]) -> State:
+def state_of(
+    model: Module, optimizer: Optimizer, updated: Iterable[str], buffers: Iterable[str], seed: Tensor | None = None
+) -> State:
     """Collects the state of a model and its optimizer.
 
     Args:
@@ -119,6 +122,7 @@ def state_of(model: Module, optimizer: Optimizer, updated: Iterable[str], buffer
         optimizer: the optimizer of its parameters.
         updated: the keys of the parameters that the step updates.
         buffers: the keys of the buffers that it changes.
+        seed: the seed of the step's random numbers; None if nothing is drawn.
 
     Raises:
         ExportError: the optimizer's parameters were updated a different number of times, so that one count is not
@@ -158,6 +162,8 @@ def state_of(model: Module, optimizer: Optimizer, updated: Iterable[str], buffer
             for name in record.moved
             if record.keys
         ]
+    if seed is not None:
+        entries.append(Entry(SEED, "seed", seed))
     found = State({entry.name: entry for entry in entries}, tuple(groups))
     if len(found.entries) < len(entries):
         names = [entry.name for entry in entries]

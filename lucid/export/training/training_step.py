@@ -11,6 +11,7 @@ import numpy as np
 from ...errors import ExportError
 from ...nn.batch_norm import BatchNorm1d, BatchNorm2d
 from ...nn.module import Module
+from ...ops.generator import default_generator
 from ...optim.optimizer import Optimizer
 from ...proof.axes import Dynamic
 from ...proof.example import Example
@@ -51,13 +52,17 @@ def training_step(
     - a name of the optimizer's with the key of a parameter, such as ``exp_avg.weight``, and its counts, such as
       ``step``;
     - ``lr`` and the optimizer's ``betas``, ``momentum`` and ``weight_decay`` unless zero; with several groups ``lr.0``,
-      ``lr.1`` and so on. The file passes them on; a schedule feeds its own.
+      ``lr.1`` and so on. The file passes them on; a schedule feeds its own;
+    - ``seed`` (int64), if the model or the loss draws random numbers, as dropout does; the next one is one more. They
+      must draw by a counter-based generator, `lucid.manual_seed(seed, generator="counter")`; eager training that calls
+      `Generator.begin_step` before each step draws the same.
 
     The other inputs are the batch, by the names of the loss's arguments; the other outputs are ``loss``, the metrics,
     and ``grad_norm`` where gradients are clipped by their norm. There is no float64 in the file, and no product of a
     vector and a matrix, so that WebGPU runs it.
 
-    Model, optimizer and gradients are as before afterwards. Modules keep their mode.
+    Model, optimizer and gradients are as before afterwards. Modules keep their mode. If something is drawn, lucid's
+    generator is at the beginning of the step that is the file's first.
 
     Args:
         model: the model.
@@ -76,7 +81,7 @@ def training_step(
         verify: compare with eager training: several steps at the example's sizes, at size one and at larger ones.
 
     Raises:
-        ExportError: something cannot be exported, such as dropout; a name stands for two things; or an optimizer's
+        ExportError: something cannot be exported, such as dropout by a generator that no file has; a name stands for two things; or an optimizer's
             parameter is none of the model's.
         VerificationError: the file differs from eager training.
         ValueError, TypeError: an option is invalid, or the path ends otherwise.
@@ -98,7 +103,9 @@ def training_step(
     trial = Program(model, loss, optimizer, State({}, ()), clip_grad_norm, clip_grad_value)
     with running():
         eager, metrics, buffers, call = _tried(trial, names, example_batch)
-    state = state_of(model, optimizer, eager.trained(), buffers)
+        counter = default_generator()._counter()
+        draws = counter is not None and counter.draw > 0
+    state = state_of(model, optimizer, eager.trained(), buffers, _begun() if draws else None)
     check_names(state, names, metrics)
     program = Program(model, loss, optimizer, state, clip_grad_norm, clip_grad_value)
     example = Example(program, example_batch, {}, names)
@@ -155,6 +162,15 @@ def _tried(
     ]
     metrics = [name for name in results if name not in ("loss", "grad_norm")]
     return eager, metrics, buffers, _detached(calls[-1]) if calls else None
+
+
+def _begun() -> Tensor:
+    """Begins the next step of lucid's generator, and returns its seed, which a trace captures."""
+    generator = default_generator()
+    generator.begin_step()
+    counter = generator._counter()
+    assert counter is not None
+    return counter.key
 
 
 def _detached(call: tuple[Any, Any]) -> tuple[Any, Any]:

@@ -9,9 +9,11 @@ import numpy as np
 
 from ...errors import StateDictError
 from ...nn.module import Module
+from ...ops.generator import default_generator, seed_of_next_step
 from ...optim.joined import NUMBERS
 from ...optim.optimizer import Optimizer
 from ...tensor import Tensor, around
+from ..lowering.plan import SEED
 from .state import Array, Group, State, state_of
 
 __all__ = ["load", "taken"]
@@ -25,12 +27,13 @@ def taken(state: State, model: Module, optimizer: Optimizer) -> dict[str, Array]
         model, optimizer: those that the step was made of, or others with the same keys and groups.
 
     Raises:
-        StateDictError: they do not fit the step.
+        StateDictError: they do not fit the step, or the step draws and lucid's generator is not counter-based.
         ExportError: the parameters were updated a different number of times.
     """
     _require_fit(state, model, optimizer)
+    seed = around(np.array(_seed("state_of"), np.int64)) if SEED in state.entries else None
     try:
-        now = state_of(model, optimizer, state.names("parameter"), state.names("buffer"))
+        now = state_of(model, optimizer, state.names("parameter"), state.names("buffer"), seed)
     except KeyError as error:
         raise StateDictError(f"state_of: the model has no buffer {error}") from error
     wrong = [
@@ -43,7 +46,8 @@ def taken(state: State, model: Module, optimizer: Optimizer) -> dict[str, Array]
 
 
 def load(state: State, model: Module, optimizer: Optimizer, values: Mapping[str, Any]) -> None:
-    """Gives a model and its optimizer the values of a state. If anything does not fit, nothing changes.
+    """Gives a model, its optimizer and, if the step draws, lucid's generator the values of a state. If anything does not
+    fit, nothing changes.
 
     An option keeps its number where that rounds to the value in the state.
 
@@ -64,6 +68,9 @@ def load(state: State, model: Module, optimizer: Optimizer, values: Mapping[str,
             problems.append(f"{name!r} should be {wanted[1]}{list(wanted[0])}, got {found[1]}{list(found[0])}")
     if problems:
         raise StateDictError(f"load_into: the state does not fit the step: {'; '.join(problems)}")
+    if SEED in state.entries:
+        _seed("load_into")
+        default_generator().set_state({"generator": "counter", "seed": int(given[SEED]), "draw": 0})
     parameters, buffers = dict(model.named_parameters()), dict(model.named_buffers())
     for name in state.names("parameter"):
         parameters[name]._assign(given[name])
@@ -93,6 +100,21 @@ def _require_fit(state: State, model: Module, optimizer: Optimizer) -> None:
         raise StateDictError(
             "the optimizer does not fit the step: it must be of the same kind, with the same groups of parameters"
         )
+
+
+def _seed(function: str) -> int:
+    """Returns the seed of the next step.
+
+    Raises:
+        StateDictError: lucid's generator has no steps.
+    """
+    seed = seed_of_next_step()
+    if seed is None:
+        raise StateDictError(
+            f"{function}: the step draws random numbers, but lucid's generator is not the one that draws the same; call "
+            "lucid.manual_seed(seed, generator='counter') first"
+        )
+    return seed
 
 
 def _slot(group: Group, slot: str, key: str, given: Mapping[str, Array]) -> Any:

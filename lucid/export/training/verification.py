@@ -12,11 +12,12 @@ import onnx_ir as ir
 from ...errors import VerificationError
 from ...nn.module import Module
 from ...nn.utils.clip_grad import clip_grad_norm_, clip_grad_value_
+from ...ops.generator import default_generator
 from ...optim.optimizer import Optimizer
 from ...proof.example import Arrays, Example
 from ...tensor import Tensor
 from ..file.write import staged
-from ..lowering.plan import Plan
+from ..lowering.plan import SEED, Plan
 from ..parity import session_of, wanted
 from ..report import Check, Report
 from .program import Program, parts_of
@@ -36,7 +37,7 @@ _NOISE = (1e-4, 1e-5, 2e-6)
 
 
 class Eager:
-    """Eager training of a copy of a model, with a copy of its optimizer.
+    """Eager training of a copy of a model, with a copy of its optimizer, inside of a run, whose generator it uses.
 
     Args:
         program: the step; its own model and optimizer are not changed.
@@ -47,11 +48,15 @@ class Eager:
         self.model: Module
         self.optimizer: Optimizer
         self.model, self.optimizer = copy.deepcopy((program.model, program.optimizer))
+        if SEED in program.state.entries:
+            default_generator().manual_seed(int(program.state.entries[SEED].start), "counter")
 
     def backward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Tensor]:
         """Computes the gradients, and clips them; returns loss and metrics, and the norm where it is clipped."""
         most, limit = self._program.clip
         self.optimizer.zero_grad()
+        if SEED in self._program.state.entries:
+            default_generator().begin_step()
         loss, metrics = parts_of(self._program.loss(self.model, *args, **kwargs))
         if loss.requires_grad:
             loss.backward()
