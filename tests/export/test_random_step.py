@@ -135,7 +135,7 @@ def test_a_run_that_stops_goes_on_with_the_same_draws(first: str, tmp_path: Path
 
 
 def test_without_draws_there_is_no_seed() -> None:
-    model, optimizer, generator = made("GRU")
+    model, optimizer, _ = made("GRU")
     model.eval()
     step = training_step(model, lambda model, x, y: F.cross_entropy(model(x), y), optimizer, *batch(1), verify=False)
     assert "seed" not in step.start
@@ -160,10 +160,10 @@ def test_the_generator_must_draw_what_the_file_draws() -> None:
     step = training_step(model, loss, optimizer, *batch(1), verify=False)
     lucid.manual_seed(0)
     before = model.head.weight.tolist()
-    with pytest.raises(StateDictError, match="load_into: .* not the one that draws the same"):
+    with pytest.raises(StateDictError, match=r"load_into: .* not the one that draws the same"):
         step.load_into(model, optimizer, {**step.start, "head.weight": step.start["head.weight"] + 1})
     assert model.head.weight.tolist() == before
-    with pytest.raises(StateDictError, match="state_of: .* not the one that draws the same"):
+    with pytest.raises(StateDictError, match=r"state_of: .* not the one that draws the same"):
         step.state_of(model, optimizer)
 
 
