@@ -19,6 +19,7 @@ with warnings.catch_warnings():
     database = pytest.importorskip("torch.testing._internal.common_modules")
 
 from tests.conformance.calls import REFUSALS, ForeignError, Report, compare, leaves, to_lucid  # noqa: E402
+from tests.tiers import sampled  # noqa: E402
 
 LEAST = 0.97
 
@@ -95,7 +96,7 @@ def difference_of(info: Any, sample: Any, dtype: str, training: bool) -> str | N
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", sampled(["float64", "float32"], 2))
 def test_values_and_gradients(dtype):
     report = Report(DIFFERENT)
     for info in SHARED:

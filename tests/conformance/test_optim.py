@@ -22,6 +22,7 @@ with warnings.catch_warnings():
     database = pytest.importorskip("torch.testing._internal.common_optimizers")
 
 from tests.conformance.calls import REFUSALS, ForeignError, Report, differ, to_lucid  # noqa: E402
+from tests.tiers import sampled  # noqa: E402
 
 LEAST = 0.97
 STEPS = 12
@@ -92,7 +93,7 @@ def theirs(dtype: str) -> Callable[[Any], Any]:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", sampled(["float64", "float32"], 2))
 def test_runs(dtype):
     report = Report(DIFFERENT if dtype == "float64" else {})
     for info in SHARED:

@@ -47,7 +47,7 @@ def test_a_part_of_the_page(case: Any, lowering: Any, dynamic: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", sampled(CASES, 5), ids=lambda case: " ".join(case.name))
+@pytest.mark.parametrize("case", sampled(CASES, 8), ids=lambda case: " ".join(case.name))
 def test_each_row_is_what_comes_of_it(case: Any) -> None:
     assert row(case) == recorded(case)
 

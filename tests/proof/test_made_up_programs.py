@@ -31,14 +31,14 @@ def assert_right_or_refused(program: Program, check: Callable[[Program], str]) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", sampled(range(0, 2000, 100), 6))
+@pytest.mark.parametrize("first", sampled(range(0, 2000, 100), 10))
 def test_many_exports_are_right_or_refused(first: int) -> None:
     for seed in range(first, first + 100):
         assert_right_or_refused(seeded(seed), verdict)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", sampled(range(5000, 6000, 100), 5))
+@pytest.mark.parametrize("first", sampled(range(5000, 6000, 100), 10))
 def test_the_proof_is_right_without_the_comparison(first: int) -> None:
     for seed in range(first, first + 100):
         assert_right_or_refused(seeded(seed), proved)
@@ -49,7 +49,7 @@ def test_a_compiled_program_is_right_or_raises() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", sampled(range(1, 61), 4))
+@pytest.mark.parametrize("seed", sampled(range(1, 61), 6))
 def test_compiled_programs_are_right_or_raise(seed: int) -> None:
     assert_right_or_refused(seeded(seed), compiled_verdict)
 
