@@ -36,8 +36,7 @@ def _install(wanted: str) -> None:
     if npm is None:
         raise NpmError(f"{what}, and there is no npm to install it with; install Node.js, which has npm")
     print(f"installing onnxruntime-web {wanted} with npm ci", flush=True)
-    run = subprocess.run(
-        [npm, "ci", "--no-audit", "--no-fund"], cwd=EXAMPLES, stdin=subprocess.DEVNULL, capture_output=True, text=True
-    )
+    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    run = subprocess.run(command, cwd=EXAMPLES, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if run.returncode:
         raise NpmError(f"{what}, and `npm ci` failed in {EXAMPLES}:\n{run.stderr.strip()}")

@@ -1,0 +1,48 @@
+"""chromium: the Chromium that this machine has, driven by Playwright (the extra `web`)."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+__all__ = ["chromium", "missing"]
+
+# For a machine without a network, a desktop or a graphics card.
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+def missing() -> str | None:
+    """Returns why there is no Chromium to drive; None if there is one."""
+    if importlib.util.find_spec("playwright") is None:
+        return "there is no Playwright: install lucid-onnx[web]"
+    return None if shutil.which("chromium") else "there is no chromium: see `make chromium`"
+
+
+@contextmanager
+def chromium(*flags: str, without: tuple[str, ...] = ()) -> Iterator[Any]:
+    """Runs a headless Chromium with an empty profile; yields Playwright's browser.
+
+    Args:
+        flags: further ones.
+        without: usual ones that it does not get.
+    """
+    from playwright.sync_api import sync_playwright
+
+    given = [flag for flag in (*FLAGS, *flags) if flag not in without]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=given)
+        try:
+            yield browser
+        finally:
+            browser.close()
