@@ -30,18 +30,12 @@ def missing() -> str | None:
 
 
 @contextmanager
-def chromium(*flags: str, without: tuple[str, ...] = ()) -> Iterator[Any]:
-    """Runs a headless Chromium with an empty profile; yields Playwright's browser.
-
-    Args:
-        flags: further ones.
-        without: usual ones that it does not get.
-    """
+def chromium(*flags: str) -> Iterator[Any]:
+    """Runs a headless Chromium with an empty profile, and further flags; yields Playwright's browser."""
     from playwright.sync_api import sync_playwright
 
-    given = [flag for flag in (*FLAGS, *flags) if flag not in without]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=given)
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=[*FLAGS, *flags])
         try:
             yield browser
         finally:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import shutil
-import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ import onnx
 import pytest
 
 import lucid
+from examples.train_anywhere.batches import write_binary, write_json
 from lucid import nn, optim
 from lucid.errors import ExportError, StateDictError, VerificationError
 from lucid.export import to_onnx, training_step, verify
@@ -729,6 +729,13 @@ def test_the_driver_trains_without_lucid(tmp_path: Path) -> None:
     assert len(lines) == 3
 
 
+def named(step: Any, batches: Any) -> list[dict[str, Any]]:
+    """Returns four batches as the drivers take them."""
+    return [
+        {key: x.numpy() for key, x in zip(step.contract["batch"], batches(number), strict=True)} for number in range(4)
+    ]
+
+
 @pytest.mark.slow
 def test_the_driver_for_onnxruntime_web(tmp_path: Path) -> None:
     """It runs where ``make node`` or ``npm ci`` in examples ran."""
@@ -744,14 +751,7 @@ def test_the_driver_for_onnxruntime_web(tmp_path: Path) -> None:
         optimizer = optim.Adam(model.parameters(), lr=0.01)
         path = tmp_path / f"{name}.train.onnx"
         step = training_step(model, its_loss, optimizer, *batches(0), path=path, clip_grad_norm=1.0, verify=False)
-        given = [
-            {
-                key: {"type": str(x.dtype), "dims": list(x.shape), "data": x.numpy().ravel().tolist()}
-                for key, x in zip(step.contract["batch"], batches(number), strict=True)
-            }
-            for number in range(4)
-        ]
-        (tmp_path / "batches.json").write_text(json.dumps(given))
+        write_json(tmp_path / "batches.json", named(step, batches))
         command = [node, str(driver), str(path), str(tmp_path / "batches.json"), "2"]
         run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
         assert not run.returncode, run.stderr
@@ -761,23 +761,16 @@ def test_the_driver_for_onnxruntime_web(tmp_path: Path) -> None:
         assert len(run.stdout.splitlines()) == 2
 
 
-def record(name: str, array: Any) -> bytes:
-    """Returns a tensor as the driver in C reads it."""
-    kind = {"float32": 1, "int64": 7}[str(array.dtype)]
-    sizes = [*array.shape, *[0] * (8 - array.ndim)]
-    return struct.pack("<64s11q", name.encode(), kind, array.ndim, *sizes, array.nbytes) + array.tobytes()
-
-
 @pytest.mark.slow
 def test_the_driver_in_c(tmp_path: Path) -> None:
-    """It runs where there are a compiler and onnxruntime's headers, in the folder of the drivers, under include."""
+    """It runs where there is a compiler, and ``make headers`` ran."""
     ort = pytest.importorskip("onnxruntime")
     compiler, headers = shutil.which("cc"), DRIVERS / "include"
     library = next(Path(ort.__file__).parent.glob("capi/libonnxruntime.so.*"), None)
     driver = DRIVERS / "drive.c"
     assert len(driver.read_text().splitlines()) < 60
     if compiler is None or library is None or not (headers / "onnxruntime_c_api.h").exists():
-        pytest.skip("there is no compiler, or no header of onnxruntime")
+        pytest.skip("there is no compiler, or no header of onnxruntime: see `make headers`")
     (tmp_path / "libonnxruntime.so.1").symlink_to(library)
     program = [compiler, "-Wall", "-Werror", f"-I{headers}", str(driver), str(library), "-Wl,-rpath,$ORIGIN"]
     subprocess.run([*program, "-o", str(tmp_path / "drive")], check=True)
@@ -788,12 +781,7 @@ def test_the_driver_in_c(tmp_path: Path) -> None:
         optimizer = optim.Adam(model.parameters(), lr=0.01)
         path = tmp_path / f"{name}.train.onnx"
         step = training_step(model, its_loss, optimizer, *batches(0), path=path, clip_grad_norm=1.0, verify=False)
-        with open(tmp_path / "batches.bin", "wb") as file:
-            for number in range(4):
-                given = batches(number)
-                file.write(struct.pack("<q", len(given)))
-                for key, x in zip(step.contract["batch"], given, strict=True):
-                    file.write(record(key, x.numpy()))
+        write_binary(tmp_path / "batches.bin", named(step, batches))
         words = [str(path), str(tmp_path / f"{name}.init.onnx"), str(tmp_path / "batches.bin"), "2"]
         run = subprocess.run([str(tmp_path / "drive"), *words], capture_output=True, text=True)
         assert not run.returncode, run.stdout
