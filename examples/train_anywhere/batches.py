@@ -23,7 +23,8 @@ def write_npz(path: Path, batches: Sequence[Batch]) -> list[Path]:
     """Writes a file for each batch, beside the path; returns their paths, as drive.py takes them."""
     paths = [path.with_name(f"{path.stem}.{number}.npz") for number in range(len(batches))]
     for each, batch in zip(paths, batches, strict=True):
-        np.savez(each, **batch)
+        arrays: dict[str, Any] = dict(batch)
+        np.savez(each, **arrays)
     return paths
 
 

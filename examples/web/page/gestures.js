@@ -24,13 +24,13 @@ export async function open(root) {
   const trainer = await Trainer.open("gestures");
   const chart = new Chart(root.querySelector(".chart"));
   const train = root.querySelector("[data-do=train]");
-  const examples = new Examples(root.querySelector(".modes"), GESTURES, () => hint());
+  const examples = new Examples(root.querySelector(".modes"), GESTURES, hint);
   new Pad(root.querySelector(".pad"), drawn);
 
   function hint() {
-    if (!examples) return;
     const ready = examples.ready(FEWEST) >= 2;
     train.disabled = !ready;
+    if (!ready) loop.pause(); // there may be nothing left to learn from
     const asking = examples.chosen === ASK;
     const name = asking ? "" : examples.names[examples.chosen];
     fact(root, "hint",
