@@ -1,10 +1,12 @@
-"""The table of runtimes in docs/training_anywhere.md: ``python -m examples.web.runtimes`` makes it anew.
+"""The table of runtimes in docs/training_anywhere.md: ``python -m examples.web.runtimes [TASK …]`` makes it anew.
 
-Each runtime takes a few steps of each task; its losses are compared with those of eager training.
+Each runtime takes a few steps of each task; its losses are compared with those of eager training. If tasks are named,
+the other columns stay where all of their cells are right and the versions are the same.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import sys
@@ -25,7 +27,7 @@ from .engines import Engine, EngineError, Page, engines
 from .npm import onnxruntime_web
 from .tasks import Task, gestures_task, vowels_task
 
-__all__ = ["PAGE", "STEPS", "judged", "prepared", "row"]
+__all__ = ["STEPS", "cells", "judged", "prepared"]
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "training_anywhere.md"
 START, END = "<!-- runtimes -->", "<!-- end of runtimes -->"
@@ -149,23 +151,52 @@ def table(rows: Mapping[str, Sequence[str]], versions: str) -> str:
     return "\n".join([*lines, "", versions, *([""] if notes else []), *notes])
 
 
-def main() -> None:
-    with tempfile.TemporaryDirectory() as scratch, engines(Path(scratch)) as (found, lacking):
-        if lacking:
-            sys.exit("\n".join(f"error: {title} is missing: {reason}" for title, reason in lacking.items()))
-        folder = Path(scratch) / "steps"
-        folder.mkdir()
-        expected = prepared(folder, STEPS)
-        rows: dict[str, list[str]] = {}
-        for engine in found:
-            rows[engine.title] = [judged(engine, folder, title, expected[title]) for title in STEPS]
-            print(row(engine.title, rows[engine.title]), flush=True)
-        browser = next(engine.browser.version for engine in found if isinstance(engine, Page))
+def cells() -> dict[str, dict[str, str]]:
+    """Returns the cells of the table as it is in the page, by row and column."""
+    text = PAGE.read_text(encoding="utf-8").split(START)[1].split(END)[0]
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+    return {line[0]: dict(zip(lines[0][1:], line[1:], strict=True)) for line in lines[2:]}
+
+
+def kept(titles: Sequence[str], versions: str) -> set[str]:
+    """Returns the columns that stay if some are to be made anew."""
+    if not titles or versions not in PAGE.read_text(encoding="utf-8"):
+        return set()
+    rows = cells().values()
+    return {task for task in STEPS if task not in titles and all(row.get(task, "")[:1] == "✓" for row in rows)}
+
+
+def versions_of(found: Iterable[Engine]) -> str:
+    """Returns the line that names what the table was made with."""
     web = json.loads((onnxruntime_web().parent / "package.json").read_text())["version"]
-    versions = (
+    browser = next(engine.browser.version for engine in found if isinstance(engine, Page))
+    return (
         f"Made with onnxruntime {onnxruntime.__version__}, onnxruntime-web {web} and Chromium "
         f"{browser.split('.')[0]}, whose WebGPU was SwiftShader: a GPU in software."
     )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m examples.web.runtimes", description="Makes the table of runtimes.")
+    parser.add_argument("tasks", nargs="*", metavar="TASK", help=f"of {', '.join(STEPS)}; without one, all")
+    titles = parser.parse_args().tasks
+    if unknown := sorted(set(titles) - set(STEPS)):
+        parser.error(f"there is no task {', '.join(unknown)}; the tasks are {', '.join(STEPS)}")
+    with tempfile.TemporaryDirectory() as scratch, engines(Path(scratch)) as (found, lacking):
+        if lacking:
+            sys.exit("\n".join(f"error: {title} is missing: {reason}" for title, reason in lacking.items()))
+        versions = versions_of(found)
+        old, known = kept(titles, versions), cells()
+        folder = Path(scratch) / "steps"
+        folder.mkdir()
+        expected = prepared(folder, [title for title in STEPS if title not in old])
+        rows: dict[str, list[str]] = {}
+        for engine in found:
+            rows[engine.title] = [
+                known[engine.title][title] if title in old else judged(engine, folder, title, expected[title])
+                for title in STEPS
+            ]
+            print(row(engine.title, rows[engine.title]), flush=True)
     whole = re.compile(f"(?<={START}\n).*(?={END})", re.DOTALL)
     page = PAGE.read_text(encoding="utf-8")
     PAGE.write_text(whole.sub(lambda _: f"\n{table(rows, versions)}\n\n", page), encoding="utf-8")

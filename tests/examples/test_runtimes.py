@@ -8,16 +8,9 @@ from pathlib import Path
 import pytest
 
 from examples.web.engines import PAGES, Engine, Outcome, engines, placed
-from examples.web.runtimes import END, PAGE, START, STEPS, judged, prepared
+from examples.web.runtimes import STEPS, cells, judged, prepared
 
 TITLES = ["Python", "C", "Node", *PAGES]
-
-
-def cells() -> dict[str, dict[str, str]]:
-    """Returns the cells of the table, by row and column."""
-    text = PAGE.read_text(encoding="utf-8").split(START)[1].split(END)[0]
-    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
-    return {line[0]: dict(zip(lines[0][1:], line[1:], strict=True)) for line in lines[2:]}
 
 
 def test_the_table_has_all_runtimes_and_tasks() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 
 import lucid
@@ -20,6 +21,7 @@ from lucid import nn, optim
 from lucid.errors import ExportError, StateDictError, VerificationError
 from lucid.export import to_onnx, training_step, verify
 from lucid.export.lowering.registry import LOWERINGS
+from lucid.export.training.portable import with_short_concats
 from tests.tiers import thinned
 
 F = nn.functional
@@ -66,7 +68,7 @@ def eager(
 
 
 def assert_portable(model: Any) -> None:
-    """Asserts that a model has no float64, and no product with a vector, in its subgraphs either."""
+    """Asserts that a model has no float64, no product with a vector and no long Concat, in its subgraphs either."""
     proto = onnx.shape_inference.infer_shapes(model if isinstance(model, onnx.ModelProto) else model.proto)
     ranks: dict[str, int] = {}
     pending, nodes = [proto.graph], []
@@ -86,6 +88,7 @@ def assert_portable(model: Any) -> None:
             assert not (node.op_type == "Cast" and attribute.i == onnx.TensorProto.DOUBLE), node.name
         if node.op_type in ("MatMul", "Gemm"):
             assert all(ranks[name] >= 2 for name in node.input[:2]), node.name
+        assert node.op_type != "Concat" or len(node.input) <= 7, node.name
 
 
 def assert_states(state: dict[str, Any], expected: dict[str, Any], rtol: float = 1e-4, atol: float = 2e-6) -> None:
@@ -689,6 +692,25 @@ def test_clipping_can_be_exported(kind: float) -> None:
 
 
 # --- anywhere
+
+
+@pytest.mark.parametrize("count", [7, 8, 50])
+def test_a_long_concat_is_made_of_short_ones(count: int) -> None:
+    ort = pytest.importorskip("onnxruntime")
+    names = [f"x{i}" for i in range(count)]
+    inputs = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [2, None]) for name in names]
+    outputs = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [2, None]) for name in ("y", "z")]
+    nodes = [onnx.helper.make_node("Concat", names, ["y"], axis=1), onnx.helper.make_node("Neg", ["y"], ["z"])]
+    graph = onnx.helper.make_graph(nodes, "long", inputs, outputs)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    short = ir.to_proto(with_short_concats(ir.from_proto(model)))
+    assert_portable(short)
+    assert [value.name for value in short.graph.output] == ["y", "z"]
+    feed = {name: np.full((2, 1 + i % 3), i, np.float32) for i, name in enumerate(names)}
+    for each in (model, short):
+        y, z = ort.InferenceSession(each.SerializeToString()).run(None, feed)
+        np.testing.assert_array_equal(y, np.concatenate(list(feed.values()), 1))
+        np.testing.assert_array_equal(z, -y)
 
 
 DRIVERS = ROOT / "examples" / "train_anywhere"
