@@ -1,17 +1,38 @@
 # Everything happens in .venv, whether or not a virtualenv is active. PYTHON is the interpreter that .venv is made from.
 PYTHON ?= python3
 EXTRAS ?= test
-ALL    ?= test,torch
+ALL    ?= test,torch,web
 VENV   := .venv
 RUN    := $(VENV)/bin/python -m
 READY  := $(VENV)/.ready-
+NPM    := examples/node_modules/.package-lock.json
+HEADER := examples/train_anywhere/include/onnxruntime_c_api.h
 
 .NOTPARALLEL:
-.PHONY: demo test test-slow test-all lint format bench install clean
+.PHONY: demo web node headers chromium test test-slow test-all lint format bench install clean
 
 # One thread: the products are small, and threads that wait for each other on a busy machine cost more than they bring.
 demo: $(READY)plot
 	OPENBLAS_NUM_THREADS=1 $(RUN) models.vowels
+
+# The page that trains models; see docs/training_anywhere.md.
+web: $(READY)plot node
+	$(RUN) examples.web
+
+# What the tests of examples need beside Python; without it they are skipped.
+node: $(NPM)
+$(NPM): examples/package.json examples/package-lock.json
+	cd examples && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+headers: $(HEADER)
+$(HEADER): examples/train_anywhere/get_headers.sh
+	examples/train_anywhere/get_headers.sh
+	@touch $@
+
+chromium:
+	@command -v chromium || { apt-get -qq update && \
+	    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium >/dev/null; }
 
 # The fast tier. Two processes: half the time on two cores, and the memory of two.
 test: lint
@@ -54,5 +75,6 @@ $(VENV)/.made:
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info models/out benchmarks/out htmlcov .coverage .coverage.* .hypothesis .*_cache
+	rm -rf $(VENV) build dist *.egg-info models/out benchmarks/out examples/web/out examples/node_modules \
+	    examples/train_anywhere/include htmlcov .coverage .coverage.* .hypothesis .*_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

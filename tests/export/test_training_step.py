@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import shutil
-import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -13,13 +12,16 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 
 import lucid
+from examples.train_anywhere.batches import write_binary, write_json
 from lucid import nn, optim
 from lucid.errors import ExportError, StateDictError, VerificationError
 from lucid.export import to_onnx, training_step, verify
 from lucid.export.lowering.registry import LOWERINGS
+from lucid.export.training.portable import with_short_concats
 from tests.tiers import thinned
 
 F = nn.functional
@@ -66,7 +68,7 @@ def eager(
 
 
 def assert_portable(model: Any) -> None:
-    """Asserts that a model has no float64, and no product with a vector, in its subgraphs either."""
+    """Asserts that a model has no float64, no product with a vector and no long Concat, in its subgraphs either."""
     proto = onnx.shape_inference.infer_shapes(model if isinstance(model, onnx.ModelProto) else model.proto)
     ranks: dict[str, int] = {}
     pending, nodes = [proto.graph], []
@@ -86,6 +88,7 @@ def assert_portable(model: Any) -> None:
             assert not (node.op_type == "Cast" and attribute.i == onnx.TensorProto.DOUBLE), node.name
         if node.op_type in ("MatMul", "Gemm"):
             assert all(ranks[name] >= 2 for name in node.input[:2]), node.name
+        assert node.op_type != "Concat" or len(node.input) <= 7, node.name
 
 
 def assert_states(state: dict[str, Any], expected: dict[str, Any], rtol: float = 1e-4, atol: float = 2e-6) -> None:
@@ -697,6 +700,25 @@ def test_clipping_can_be_exported(kind: float) -> None:
 # --- anywhere
 
 
+@pytest.mark.parametrize("count", [7, 8, 50])
+def test_a_long_concat_is_made_of_short_ones(count: int) -> None:
+    ort = pytest.importorskip("onnxruntime")
+    names = [f"x{i}" for i in range(count)]
+    inputs = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [2, None]) for name in names]
+    outputs = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [2, None]) for name in ("y", "z")]
+    nodes = [onnx.helper.make_node("Concat", names, ["y"], axis=1), onnx.helper.make_node("Neg", ["y"], ["z"])]
+    graph = onnx.helper.make_graph(nodes, "long", inputs, outputs)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    short = ir.to_proto(with_short_concats(ir.from_proto(model)))
+    assert_portable(short)
+    assert [value.name for value in short.graph.output] == ["y", "z"]
+    feed = {name: np.full((2, 1 + i % 3), i, np.float32) for i, name in enumerate(names)}
+    for each in (model, short):
+        y, z = ort.InferenceSession(each.SerializeToString()).run(None, feed)
+        np.testing.assert_array_equal(y, np.concatenate(list(feed.values()), 1))
+        np.testing.assert_array_equal(z, -y)
+
+
 DRIVERS = ROOT / "examples" / "train_anywhere"
 
 
@@ -735,14 +757,21 @@ def test_the_driver_trains_without_lucid(tmp_path: Path) -> None:
     assert len(lines) == 3
 
 
+def named(step: Any, batches: Any) -> list[dict[str, Any]]:
+    """Returns four batches as the drivers take them."""
+    return [
+        {key: x.numpy() for key, x in zip(step.contract["batch"], batches(number), strict=True)} for number in range(4)
+    ]
+
+
 @pytest.mark.slow
 def test_the_driver_for_onnxruntime_web(tmp_path: Path) -> None:
-    """It runs where ``npm install`` ran in the folder of the drivers."""
-    node, installed = shutil.which("node"), DRIVERS / "node_modules" / "onnxruntime-web"
+    """It runs where ``make node`` or ``npm ci`` in examples ran."""
+    node, installed = shutil.which("node"), DRIVERS.parent / "node_modules" / "onnxruntime-web"
     if node is None or not installed.exists():
-        pytest.skip("there is no node, or no onnxruntime-web")
+        pytest.skip("there is no node, or no onnxruntime-web: see `make node`")
     driver = DRIVERS / "drive.mjs"
-    assert len(driver.read_text().splitlines()) < 60
+    assert sum(len(path.read_text().splitlines()) for path in (driver, DRIVERS / "step.mjs")) < 80
     for name in ("language", "batch_norm", "packed"):
         lucid.manual_seed(0)
         make, its_loss, batches = MODELS[name]
@@ -750,14 +779,7 @@ def test_the_driver_for_onnxruntime_web(tmp_path: Path) -> None:
         optimizer = optim.Adam(model.parameters(), lr=0.01)
         path = tmp_path / f"{name}.train.onnx"
         step = training_step(model, its_loss, optimizer, *batches(0), path=path, clip_grad_norm=1.0, verify=False)
-        given = [
-            {
-                key: {"type": str(x.dtype), "dims": list(x.shape), "data": x.numpy().ravel().tolist()}
-                for key, x in zip(step.contract["batch"], batches(number), strict=True)
-            }
-            for number in range(4)
-        ]
-        (tmp_path / "batches.json").write_text(json.dumps(given))
+        write_json(tmp_path / "batches.json", named(step, batches))
         command = [node, str(driver), str(path), str(tmp_path / "batches.json"), "2"]
         run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
         assert not run.returncode, run.stderr
@@ -767,23 +789,16 @@ def test_the_driver_for_onnxruntime_web(tmp_path: Path) -> None:
         assert len(run.stdout.splitlines()) == 2
 
 
-def record(name: str, array: Any) -> bytes:
-    """Returns a tensor as the driver in C reads it."""
-    kind = {"float32": 1, "int64": 7}[str(array.dtype)]
-    sizes = [*array.shape, *[0] * (8 - array.ndim)]
-    return struct.pack("<64s11q", name.encode(), kind, array.ndim, *sizes, array.nbytes) + array.tobytes()
-
-
 @pytest.mark.slow
 def test_the_driver_in_c(tmp_path: Path) -> None:
-    """It runs where there are a compiler and onnxruntime's headers, in the folder of the drivers, under include."""
+    """It runs where there is a compiler, and ``make headers`` ran."""
     ort = pytest.importorskip("onnxruntime")
     compiler, headers = shutil.which("cc"), DRIVERS / "include"
     library = next(Path(ort.__file__).parent.glob("capi/libonnxruntime.so.*"), None)
     driver = DRIVERS / "drive.c"
     assert len(driver.read_text().splitlines()) < 60
     if compiler is None or library is None or not (headers / "onnxruntime_c_api.h").exists():
-        pytest.skip("there is no compiler, or no header of onnxruntime")
+        pytest.skip("there is no compiler, or no header of onnxruntime: see `make headers`")
     (tmp_path / "libonnxruntime.so.1").symlink_to(library)
     program = [compiler, "-Wall", "-Werror", f"-I{headers}", str(driver), str(library), "-Wl,-rpath,$ORIGIN"]
     subprocess.run([*program, "-o", str(tmp_path / "drive")], check=True)
@@ -794,12 +809,7 @@ def test_the_driver_in_c(tmp_path: Path) -> None:
         optimizer = optim.Adam(model.parameters(), lr=0.01)
         path = tmp_path / f"{name}.train.onnx"
         step = training_step(model, its_loss, optimizer, *batches(0), path=path, clip_grad_norm=1.0, verify=False)
-        with open(tmp_path / "batches.bin", "wb") as file:
-            for number in range(4):
-                given = batches(number)
-                file.write(struct.pack("<q", len(given)))
-                for key, x in zip(step.contract["batch"], given, strict=True):
-                    file.write(record(key, x.numpy()))
+        write_binary(tmp_path / "batches.bin", named(step, batches))
         words = [str(path), str(tmp_path / f"{name}.init.onnx"), str(tmp_path / "batches.bin"), "2"]
         run = subprocess.run([str(tmp_path / "drive"), *words], capture_output=True, text=True)
         assert not run.returncode, run.stdout

@@ -27,7 +27,7 @@ from ..lowering.plan import Lowering, Plan, make_plan
 from ..parity import check
 from ..precision import convert
 from ..report import Report
-from .portable import check_portable, with_matrices
+from .portable import check_portable, with_matrices, with_short_concats
 from .program import Program
 from .state import PREFIX, State
 
@@ -169,7 +169,7 @@ def _with_inputs(
 def _lowered(
     proof: Proof, inputs: dict[str, Tensor], dynamic: Dynamic, lowering: Lowering, opset: int
 ) -> tuple[ir.Model, Plan]:
-    """Lowers a proved graph to float32 nodes, without products of vectors and matrices."""
+    """Lowers a proved graph to float32 nodes that a WebGPU computes, too."""
     wide = next((n for n, value in proof.graph.inputs.items() if value.dtype == np.float64), None)
     if wide is not None:
         raise ExportError(f"training_step: {wide!r} is float64, which a WebGPU has not; convert it to float32")
@@ -177,4 +177,4 @@ def _lowered(
     asked = isinstance(dynamic, Mapping) or lowering == "auto"
     plan = make_plan(proof, lowering, time_is_asked=asked)
     plan = plan._replace(parameters=inputs)
-    return with_matrices(convert(lower(plan, opset), "float32", True).model), plan
+    return with_short_concats(with_matrices(convert(lower(plan, opset), "float32", True).model)), plan

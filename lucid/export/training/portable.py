@@ -1,4 +1,4 @@
-"""Rewrites a model so that more runtimes run it: no product of a vector and a matrix."""
+"""Rewrites a model so that more runtimes run it: no product of a vector and a matrix, no Concat of many inputs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from ...errors import ExportError
 from ..file.subgraphs import subgraphs
 from ..names import Names
 
-__all__ = ["check_portable", "with_matrices"]
+__all__ = ["check_portable", "with_matrices", "with_short_concats"]
+
+_JOINED = 7
+"""Inputs of a Concat, at most: WebGPU promises a shader eight buffers, and the result takes one."""
 
 
 def with_matrices(model: ir.Model) -> ir.Model:
@@ -27,6 +30,46 @@ def with_matrices(model: ir.Model) -> ir.Model:
             if node.op_type == "MatMul" and node.domain == "":
                 _widen(graph, node, ranks, names)
     return model
+
+
+def with_short_concats(model: ir.Model) -> ir.Model:
+    """Returns a model in which a Concat has at most seven inputs; a longer one joins what others have joined.
+
+    In the jsep build of onnxruntime-web 1.30, eight or more give zeros.
+    """
+    names = Names([*(value.name for graph in model.graphs() for value in _values(graph))])
+    for graph in model.graphs():
+        for node in list(graph):
+            if node.op_type == "Concat" and node.domain == "" and len(node.inputs) > _JOINED:
+                _shorten(graph, node, names)
+    return model
+
+
+def _shorten(graph: ir.Graph, node: ir.Node, names: Names) -> None:
+    (out,) = node.outputs
+    parts = list(node.inputs)
+    while len(parts) > 1:
+        groups = [parts[i : i + _JOINED] for i in range(0, len(parts), _JOINED)]
+        parts = [group[0] if len(group) == 1 else _concat(graph, node, group, names) for group in groups]
+    (result,) = parts
+    assert result is not None
+    users, is_output = list(out.uses()), [i for i, value in enumerate(graph.outputs) if value is out]
+    for user, index in users:
+        user.replace_input_with(index, result)
+    for i in is_output:
+        graph.outputs[i] = result
+    graph.remove(node, safe=True)
+    result.name, result.shape = out.name, out.shape
+
+
+def _concat(graph: ir.Graph, node: ir.Node, parts: list[ir.Value | None], names: Names) -> ir.Value:
+    concat = ir.node("Concat", parts, attributes={"axis": node.attributes["axis"].as_int()})
+    (result,) = concat.outputs
+    result.name = names.fresh(f"{node.outputs[0].name}_part")
+    if (dtype := node.outputs[0].dtype) is not None:
+        result.dtype = dtype
+    graph.insert_before(node, concat)
+    return result
 
 
 def _widen(graph: ir.Graph, node: ir.Node, ranks: dict[str, int], names: Names) -> None:

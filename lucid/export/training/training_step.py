@@ -58,8 +58,8 @@ def training_step(
       `Generator.begin_step` before each step draws the same.
 
     The other inputs are the batch, by the names of the loss's arguments; the other outputs are ``loss``, the metrics,
-    and ``grad_norm`` where gradients are clipped by their norm. There is no float64 in the file, and no product of a
-    vector and a matrix, so that WebGPU runs it.
+    and ``grad_norm`` where gradients are clipped by their norm. There is no float64 in the file, no product of a
+    vector and a matrix, and no long Concat, so that WebGPU runs it.
 
     Model, optimizer and gradients are as before afterwards. Modules keep their mode. If something is drawn, lucid's
     generator is at the beginning of the step that is the file's first.

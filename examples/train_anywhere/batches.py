@@ -1,0 +1,48 @@
+"""Writes batches for the drivers: each batch is a dict of arrays, by the names of the step's inputs."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = ["write_binary", "write_json", "write_npz"]
+
+Array = np.ndarray[Any, Any]
+Batch = Mapping[str, Array]
+
+_TYPES = {"float32": 1, "int32": 6, "int64": 7, "bool": 9}
+"""ONNX's numbers of element types."""
+
+
+def write_npz(path: Path, batches: Sequence[Batch]) -> list[Path]:
+    """Writes a file for each batch, beside the path; returns their paths, as drive.py takes them."""
+    paths = [path.with_name(f"{path.stem}.{number}.npz") for number in range(len(batches))]
+    for each, batch in zip(paths, batches, strict=True):
+        arrays: dict[str, Any] = dict(batch)
+        np.savez(each, **arrays)
+    return paths
+
+
+def write_json(path: Path, batches: Sequence[Batch]) -> None:
+    """Writes the file that drive.mjs takes."""
+    described = [
+        {name: {"type": str(x.dtype), "dims": x.shape, "data": x.ravel().tolist()} for name, x in batch.items()}
+        for batch in batches
+    ]
+    path.write_text(json.dumps(described))
+
+
+def write_binary(path: Path, batches: Sequence[Batch]) -> None:
+    """Writes the file that drive.c takes."""
+    with path.open("wb") as file:
+        for batch in batches:
+            file.write(struct.pack("<q", len(batch)))
+            for name, x in batch.items():
+                sizes = [*x.shape, *[0] * (8 - x.ndim)]
+                file.write(struct.pack("<64s11q", name.encode(), _TYPES[str(x.dtype)], x.ndim, *sizes, x.nbytes))
+                file.write(x.tobytes())
