@@ -24,7 +24,13 @@ ALONE: tuple[Sizes, Sizes] = (1, ()), (1, ())
 
 
 class InseparableError(Exception):
-    """A value does not follow from its values for parts of the batch, or no rule says how."""
+    """A value does not follow from its values for parts of the batch, or no rule says how.
+
+    Attributes:
+        placed: the number of nodes before it that do.
+    """
+
+    placed = 0
 
 
 class Placement(NamedTuple):

@@ -1,0 +1,29 @@
+"""Several processes that train one model on parts of each batch (torch.distributed), over MPI."""
+
+from .group import (
+    all_gather,
+    all_reduce,
+    barrier,
+    broadcast,
+    destroy_process_group,
+    get_rank,
+    get_world_size,
+    init_process_group,
+    is_available,
+    is_initialized,
+)
+from .parallel import DistributedDataParallel
+
+__all__ = [
+    "DistributedDataParallel",
+    "all_gather",
+    "all_reduce",
+    "barrier",
+    "broadcast",
+    "destroy_process_group",
+    "get_rank",
+    "get_world_size",
+    "init_process_group",
+    "is_available",
+    "is_initialized",
+]
