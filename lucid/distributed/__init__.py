@@ -13,8 +13,10 @@ from .group import (
     is_initialized,
 )
 from .parallel import DistributedDataParallel
+from .sampler import DistributedBatchSampler
 
 __all__ = [
+    "DistributedBatchSampler",
     "DistributedDataParallel",
     "all_gather",
     "all_reduce",
