@@ -81,8 +81,8 @@ def training_step(
         verify: compare with eager training: several steps at the example's sizes, at size one and at larger ones.
 
     Raises:
-        ExportError: something cannot be exported, such as dropout by a generator that no file has; a name stands for two things; or an optimizer's
-            parameter is none of the model's.
+        ExportError: something cannot be exported, such as dropout by a generator that no file has; a name stands for
+            two things; or an optimizer's parameter is none of the model's.
         VerificationError: the file differs from eager training.
         ValueError, TypeError: an option is invalid, or the path ends otherwise.
 

@@ -46,8 +46,9 @@ def taken(state: State, model: Module, optimizer: Optimizer) -> dict[str, Array]
 
 
 def load(state: State, model: Module, optimizer: Optimizer, values: Mapping[str, Any]) -> None:
-    """Gives a model, its optimizer and, if the step draws, lucid's generator the values of a state. If anything does not
-    fit, nothing changes.
+    """Gives a model, its optimizer and, if the step draws, lucid's generator the values of a state.
+
+    If anything does not fit, nothing changes.
 
     An option keeps its number where that rounds to the value in the state.
 
@@ -111,8 +112,8 @@ def _seed(function: str) -> int:
     seed = seed_of_next_step()
     if seed is None:
         raise StateDictError(
-            f"{function}: the step draws random numbers, but lucid's generator is not the one that draws the same; call "
-            "lucid.manual_seed(seed, generator='counter') first"
+            f"{function}: the step draws random numbers, but lucid's generator is not the one that draws the same; "
+            "call lucid.manual_seed(seed, generator='counter') first"
         )
     return seed
 
