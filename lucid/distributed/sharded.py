@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,15 +52,9 @@ class Loss(Module):
 
 
 class _Refusal(NamedTuple):
-    """Why there is no partition along an axis.
-
-    Attributes:
-        why: the reason.
-        placed: the number of nodes before it that could be placed.
-    """
+    """Why there is no partition along an axis."""
 
     why: str
-    placed: int
 
     def error(self) -> ExportError:
         return ExportError(
@@ -85,6 +80,9 @@ class Sharded:
         with isolated(function):
             example = Example(function, tuple(tensors), {}, list(names))
             self._proof: Proof = prove(function, example, "auto", conditional=True, trained=True)
+            if (axes := _tied(self._proof)) is not None:
+                with suppress(ExportError):
+                    self._proof = prove(function, example, axes, conditional=True, trained=True)
         self._names = example.names
         self._graph = self._proof.graph
         self._partitions: dict[str, Partition | _Refusal] = {}
@@ -140,10 +138,10 @@ class Sharded:
             try:
                 found = partition(self._graph, symbol)
             except InseparableError as error:
-                found = _Refusal(str(error), error.placed)
+                found = _Refusal(str(error))
             for condition in self._proof.conditions:
                 if symbol in symbols_of((condition.guard.left, condition.guard.right)):
-                    found = _Refusal(f"the module decides by the size of the batch, {condition}", len(self.ops))
+                    found = _Refusal(f"the module decides by this size, {condition}")
             self._partitions[symbol] = found
         return found
 
@@ -157,9 +155,11 @@ class Sharded:
         cuts = {symbol: plan.cut for symbol, plan in found.items() if isinstance(plan, Partition)}
         if cuts:
             return max(cuts, key=cuts.__getitem__)
-        refusals = [plan for plan in found.values() if isinstance(plan, _Refusal)]
+        refusals = {symbol: plan for symbol, plan in found.items() if isinstance(plan, _Refusal)}
+        if len(refusals) == 1:
+            raise next(iter(refusals.values())).error()
         if refusals:
-            raise max(refusals, key=lambda refusal: refusal.placed).error()
+            raise _Refusal("; ".join(f"along {symbol}, {plan.why}" for symbol, plan in refusals.items())).error()
         raise ExportError("DistributedDataParallel: no axis of the arguments is free, so that there is no batch to cut")
 
     def run(
@@ -234,6 +234,25 @@ class Sharded:
             results = [result.narrow(task.drawn, begin, n) for result in results]
         for i, result in enumerate(results):
             env[node.value(i)] = result * share if task.share else result
+
+
+def _tied(proof: Proof) -> dict[str, dict[int, str]] | None:
+    """Returns the names of the free axes where those that were compared, and found equal, have one; None if none were.
+
+    `gather` takes fewer rows of indices than there are rows; so it cannot know that both are the batch.
+    """
+    names = {symbol: symbol for symbol in proof.sizes}
+    for guard in (condition.guard for condition in proof.conditions):
+        pair = symbols_of((guard.left, guard.right))
+        if len(pair) == 2 and len({proof.sizes[symbol] for symbol in pair}) == 1:
+            one, other = sorted(pair, key=lambda symbol: (symbol != "batch", symbol))
+            names = {symbol: names[one] if name == names[other] else name for symbol, name in names.items()}
+    if all(symbol == name for symbol, name in names.items()):
+        return None
+    found: dict[str, dict[int, str]] = {}
+    for (name, axis), symbol in proof.axes.items():
+        found.setdefault(name, {})[axis] = names[symbol]
+    return found
 
 
 def specs(plan: Partition, sizes: Mapping[str, int]) -> list[list[tuple[Any, str]]]:

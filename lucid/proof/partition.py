@@ -79,22 +79,17 @@ def partition(graph: Graph, symbol: str) -> Partition:
     sums: list[dict[Value, None]] = [{}]
     trained = {value for value, tensor in graph.captured.items() if tensor.requires_grad}
     derived: set[Value] = set()  # from sums over ranks that depend on parameters; all ranks compute these alike
-    for number, node in enumerate(graph.nodes):
-        try:
-            task, results = _task(node, found, symbol)
-            values = [x for x in node.inputs if type(x) is Value]
-            taken = {x for i, x in enumerate(node.inputs) if i in task.summed and x in trained}
-            if alike := taken or derived.intersection(values):
-                # Its gradient would be a sum over the ranks, too.
-                if any(place.kind != "replicate" for place in results):
-                    raise InseparableError(
-                        f"{node.op.name} at {node.location} computes parts of the batch with a sum over all of it, "
-                        f"that of {next(iter(alike)).node!r}, which depends on parameters"
-                    )
-                derived.update(map(node.value, range(len(node.outputs))))
-        except InseparableError as error:
-            error.placed = number
-            raise
+    for node in graph.nodes:
+        task, results = _task(node, found, symbol)
+        values = [x for x in node.inputs if type(x) is Value]
+        if any(i in task.summed and x in trained for i, x in enumerate(node.inputs)) or derived.intersection(values):
+            # Its gradient would be a sum over the ranks, too.
+            if any(place.kind != "replicate" for place in results):
+                raise InseparableError(
+                    f"{node.op.name} at {node.location} computes parts of the batch with a statistic of all of it that "
+                    "depends on parameters"
+                )
+            derived.update(map(node.value, range(len(node.outputs))))
         if node.op.name != "detach" and trained.intersection(values):
             trained.update(v for v in map(node.value, range(len(node.outputs))) if v.dtype.kind == "f")
         own = 0
