@@ -80,7 +80,7 @@ class Sharded:
         with isolated(function):
             example = Example(function, tuple(tensors), {}, list(names))
             self._proof: Proof = prove(function, example, "auto", conditional=True, trained=True)
-            if (axes := _tied(self._proof)) is not None:
+            if (axes := _tied(self._proof, example)) is not None:
                 with suppress(ExportError):
                     self._proof = prove(function, example, axes, conditional=True, trained=True)
         self._names = example.names
@@ -236,20 +236,24 @@ class Sharded:
             env[node.value(i)] = result * share if task.share else result
 
 
-def _tied(proof: Proof) -> dict[str, dict[int, str]] | None:
+def _tied(proof: Proof, example: Example) -> dict[str, dict[int, str]] | None:
     """Returns the names of the free axes where those that were compared, and found equal, have one; None if none were.
 
     `gather` takes fewer rows of indices than there are rows; so it cannot know that both are the batch.
     """
     names = {symbol: symbol for symbol in proof.sizes}
+    found: dict[str, dict[int, str]] = {}
     for guard in (condition.guard for condition in proof.conditions):
         pair = symbols_of((guard.left, guard.right))
         if len(pair) == 2 and len({proof.sizes[symbol] for symbol in pair}) == 1:
             one, other = sorted(pair, key=lambda symbol: (symbol != "batch", symbol))
             names = {symbol: names[one] if name == names[other] else name for symbol, name in names.items()}
-    if all(symbol == name for symbol, name in names.items()):
+        elif len(pair) == 1 and {guard.left, guard.right} & {proof.sizes[symbol := next(iter(pair))]}:
+            for name, axis in proof.fixed:
+                if example.arrays[name].shape[axis] == proof.sizes[symbol]:
+                    found.setdefault(name, {})[axis] = symbol
+    if not found and all(symbol == name for symbol, name in names.items()):
         return None
-    found: dict[str, dict[int, str]] = {}
     for (name, axis), symbol in proof.axes.items():
         found.setdefault(name, {})[axis] = names[symbol]
     return found
