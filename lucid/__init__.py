@@ -37,7 +37,7 @@ from .tracer import enable_grad, inference_mode, is_grad_enabled, no_grad, set_g
 from .tracer.promotion import promote_types, result_type
 
 if TYPE_CHECKING:
-    from . import accelerator, backends, cuda, data, distributions, export, nn, optim, runtime, utils
+    from . import accelerator, backends, cuda, data, distributed, distributions, export, nn, optim, runtime, utils
     from . import checkpoint as checkpoint
     from . import io as io
     from .backends import use_deterministic_algorithms
@@ -134,6 +134,7 @@ __all__ = [
     "diagonal",
     "diff",
     "dist",
+    "distributed",
     "distributions",
     "div",
     "divide",
@@ -380,6 +381,7 @@ _LAZY = {
     "checkpoint": ("load_checkpoint", "save_checkpoint"),
     "cuda": (),
     "data": (),
+    "distributed": (),
     "distributions": (),
     "export": (),
     "io": ("load", "save"),

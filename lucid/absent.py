@@ -25,7 +25,7 @@ _LAYOUT = "leave it out: no op depends on the memory layout"
 _CLONED = "write y = x.clone(); y[index] = value"
 _COMPLEX = "lucid has no complex numbers; keep the real and the imaginary part in two tensors"
 _HALF = "train in float32; lucid.export.to_onnx(..., precision='float16') writes a model in float16"
-_PROCESSES = "lucid trains in one process; lucid.compile_backward(model) uses all cores"
+_PROCESSES = "lucid.distributed trains in several processes; lucid.compile_backward(model) uses all cores of one"
 _OWN = "write an nn.Module whose forward() composes it of ops, or an op of your own with lucid.op"
 _SIZES = "give the size of the input, as in nn.Linear(in_features, out_features)"
 _DECODER = "compose it of nn.MultiheadAttention, nn.LayerNorm and nn.Linear"
@@ -53,7 +53,6 @@ MODULES: dict[str, dict[str, str]] = {
         "default_generator": "lucid.manual_seed(seed) returns it",
         "det": _LINEAR_ALGEBRA,
         "diagonal_scatter": _CLONED,
-        "distributed": _PROCESSES,
         "dsplit": "write lucid.split(x, sizes, 2)",
         "dstack": "write lucid.stack(tensors, 2)",
         "dtype": "a dtype is one of NumPy's, of the class np.dtype",

@@ -151,8 +151,11 @@ class DataLoader:
 
     def _results(self, this: object, order: Iterator[Any] | None, done: int) -> Iterator[Any]:
         workers = self._workers()
+        align = getattr(self.batch_sampler, "align", None)  # of a sampler of parts, which other processes have, too
         try:
             for batch in self._loaded(workers, order, done):
+                if align is not None:
+                    batch = align(batch, self.collate_fn)
                 if this is self._pass:
                     self._done += 1
                 yield batch
@@ -226,6 +229,8 @@ class DataLoader:
         """Returns one batch, or one sample."""
         if not self._batches_samples:
             return self.collate_fn(dataset[indices])
+        if not indices and hasattr(self.batch_sampler, "align"):
+            return None
         source, rows = dataset, indices
         while type(source) is Subset:
             rows = [source.indices[i] for i in rows]

@@ -12,7 +12,18 @@ from ..tracer.node import Node, Value
 from ..tracer.size import Size, symbols_of
 from .placement import RULES, InseparableError, Placement, Step
 
-__all__ = ["Joint", "Separation", "counts", "place_input", "place_results", "separate", "with_totals"]
+__all__ = [
+    "Joint",
+    "Separation",
+    "counts",
+    "place_input",
+    "place_number",
+    "place_results",
+    "placed",
+    "selects",
+    "separate",
+    "with_totals",
+]
 
 _ZERO = Placement(over=None)
 _SIZED = frozenset({"fill", "expand_to", "reshape_to", "slice_add", "sum_to", "index_sum"})
@@ -110,8 +121,11 @@ def place_input(shape: tuple[Any, ...], symbol: str) -> Placement:
 
 def counts(node: Node, symbol: str) -> bool:
     """Returns whether a node computes with the size of the batch, other than in the shape of its result."""
-    if any(symbol in symbols_of(x) for x in node.inputs if type(x) is not Value):
-        return True
+    return any(symbol in symbols_of(x) for x in node.inputs if type(x) is not Value) or selects(node, symbol)
+
+
+def selects(node: Node, symbol: str) -> bool:
+    """Returns whether an attribute of a node depends on the size of the batch, other than the shape of its result."""
     return node.op.name not in _SIZED and symbol in symbols_of(tuple(node.attrs.values()))
 
 
@@ -128,20 +142,38 @@ def place_results(node: Node, found: Mapping[Value, Placement], symbol: str) -> 
     """
     if counts(node, symbol):
         raise InseparableError("the size of the batch is computed with")
-    given = [found[x] if type(x) is Value else _ZERO if x == 0 else Placement() for x in node.inputs]
+    return placed(node, [found[x] if type(x) is Value else place_number(x) for x in node.inputs], symbol)
+
+
+def place_number(x: Any) -> Placement:
+    """Returns the placement of an input that is a number, or that was omitted."""
+    return _ZERO if x == 0 else Placement()
+
+
+def placed(node: Node, given: Sequence[Placement], symbol: str) -> list[Placement]:
+    """Returns the placements of a node's results.
+
+    Args:
+        node: the node.
+        given: the placements of its inputs.
+        symbol: the symbol of the batch size.
+
+    Raises:
+        InseparableError: they do not follow from parts of the batch, or no rule says how.
+    """
     sized = any(symbol in symbols_of(spec.shape) for spec in node.outputs)
     if not sized and all(place in (Placement(), _ZERO) for place in given):
         return [Placement()] * len(node.outputs)
     rule = RULES.get(node.op.name)
     if rule is None:
-        raise InseparableError(f"no rule says how {node.op.name} is placed")
-    placed = rule(Step(node, given, symbol))
-    results = [placed] if isinstance(placed, Placement) else list(placed)
+        raise InseparableError(f"no rule says how {node.op.name} at {node.location} is placed")
+    found = rule(Step(node, given, symbol))
+    results = [found] if isinstance(found, Placement) else list(found)
     for place, spec in zip(results, node.outputs, strict=True):
         # A size that is known only at run time may be the batch size.
         inside = [axis for axis, n in enumerate(spec.shape) if n is None or symbol in symbols_of((n,))]
         if inside != ([place.axis] if place.kind == "shard" else []):
-            raise InseparableError(f"{node.op.name} has the batch elsewhere")
+            raise InseparableError(f"{node.op.name} at {node.location} has the batch elsewhere")
     return results
 
 

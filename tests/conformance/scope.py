@@ -80,7 +80,7 @@ GROUPS = (
     ),
     Group(
         "Processes",
-        "lucid trains in one process; `lucid.compile_backward(model)` uses all cores",
+        "`lucid.distributed` trains in several processes; `lucid.compile_backward(model)` uses all cores of one",
         r"distributed|is_distributed|multiprocessing|futures|Future|fork|wait|rpc|share_memory_|is_shared|Distributed.*"
         r"|.*multiprocessing_environment|SyncBatchNorm|DataParallel|parallel|set_multithreading_enabled"
         r"|(get|set)_num_interop_threads|init_num_threads",

@@ -14,6 +14,7 @@ MODULES = (
     "lucid.autograd",
     "lucid.checkpoint",
     "lucid.data",
+    "lucid.distributed",
     "lucid.distributions",
     "lucid.errors",
     "lucid.export",

@@ -36,6 +36,7 @@ ORDER = (
     ("proof",),
     ("export",),
     ("runtime",),
+    ("distributed",),
     ("cli",),
     ("__main__",),
 )
@@ -45,6 +46,7 @@ WITHIN = {
     "proof": (
         ("placement", "reach", "reads", "perturb", "ties"),
         ("isolation", "probes", "ranges", "separation", "states", "resize"),
+        ("partition",),
         ("example",),
         ("proof", "runs", "naming"),
         ("sizeruns",),

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from math import gcd, prod
 from typing import Any, Literal, NamedTuple
 
 from ...tracer.node import Node, Value
 from ...tracer.op import OPS
-from ...tracer.size import symbols_of
+from ...tracer.size import Size, symbols_of
 
 __all__ = ["ALONE", "RULES", "InseparableError", "Placement", "Placing", "Step", "places"]
 
@@ -178,12 +179,35 @@ def product(sizes: Iterable[Any]) -> Sizes:
             raise InseparableError("a size is known only at run time")
         if isinstance(size, int):
             number *= size
-        elif (factors := size.factors()) is None:
-            names.append(str(size))
         else:
-            number *= factors[0]
-            names += factors[1]
+            common, symbols, rest = _factored(size)
+            number *= common
+            names += symbols
+            if rest is not None:
+                names.append(rest)
     return number, tuple(sorted(names))
+
+
+def _factored(size: Any) -> tuple[int, tuple[str, ...], str | None]:
+    """Returns a number, symbols and a remaining factor, None for 1, that a size is the product of.
+
+    So ``batch * time - batch`` is the product of the batch and ``time - 1``.
+    """
+    if size.divisor != 1 or any(type(atom) is not str for atom in size.atoms()):
+        return 1, (), str(size)
+    first, *others = [Counter(monomial) for monomial, _ in size.terms]
+    shared = first
+    for other in others:
+        shared &= other
+    number = gcd(*[coefficient for _, coefficient in size.terms])
+    symbols = tuple(shared.elements())
+    if not others:
+        return size.terms[0][1], symbols, None
+    rest: Any = 0
+    for monomial, coefficient in size.terms:
+        left = Counter(monomial) - shared
+        rest = rest + prod([Size.symbol(name) for name in left.elements()], start=coefficient // number)
+    return number, symbols, str(rest)
 
 
 def times(*factors: Sizes) -> Sizes:

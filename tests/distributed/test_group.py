@@ -1,0 +1,256 @@
+"""The process group, in one process and in several."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+import lucid
+import lucid.distributed as dist
+from lucid import nn
+from lucid.data import DataLoader, RandomSampler, TensorDataset, pad_collate
+from lucid.distributed import group as groups
+from lucid.errors import ExportError, GradientError, LucidError, RuntimeUnavailableError, TraceError
+from lucid.export import to_onnx
+from tests.distributed.launch import launched, result
+
+F = nn.functional
+
+
+@pytest.fixture
+def alone() -> Iterator[None]:
+    dist.init_process_group()
+    yield
+    dist.destroy_process_group()
+
+
+class Loss(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn, self.head = nn.RNN(3, 4), nn.Linear(4, 2)
+
+    def forward(self, x: lucid.Tensor, y: lucid.Tensor) -> lucid.Tensor:
+        return F.cross_entropy(self.head(self.rnn(x)[1][-1]), y)
+
+
+@pytest.mark.usefixtures("alone")
+def test_functions_in_one_process() -> None:
+    x = lucid.tensor([1.0, 2.0])
+    dist.all_reduce(x)
+    dist.broadcast(x)
+    assert x.tolist() == [1, 2]
+    array = np.array([3])
+    dist.all_reduce(array)
+    assert array.tolist() == [3]
+    assert [y.tolist() for y in dist.all_gather(x)] == [[1, 2]]
+    dist.barrier()
+    assert (dist.get_rank(), dist.get_world_size(), dist.is_initialized()) == (0, 1, True)
+    with pytest.raises(ValueError, match="src must be a rank below 1"):
+        dist.broadcast(x, 1)
+    with pytest.raises(TypeError, match="expected a Tensor or an array; got list"):
+        dist.all_reduce([1])  # type: ignore[arg-type]
+    with pytest.raises(LucidError, match="requires gradients"):
+        dist.all_reduce(lucid.ones(2, requires_grad=True))
+    with pytest.raises(LucidError, match="there is a process group already"):
+        dist.init_process_group()
+
+
+def test_without_a_group() -> None:
+    assert not dist.is_initialized()
+    with pytest.raises(LucidError, match=r"call lucid\.distributed\.init_process_group"):
+        dist.get_rank()
+    with pytest.raises(LucidError, match=r"call lucid\.distributed\.init_process_group"):
+        dist.DistributedDataParallel(Loss())
+    with pytest.raises(ValueError, match="the backend must be 'mpi'"):
+        dist.init_process_group("nccl")
+
+
+def test_several_processes_need_mpi(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(groups, "is_available", lambda: False)
+    monkeypatch.setenv("PMI_SIZE", "2")
+    with pytest.raises(RuntimeUnavailableError, match=r"2 processes were started.*lucid-onnx\[mpi\]"):
+        dist.init_process_group()
+    monkeypatch.setenv("PMI_SIZE", "1")
+    dist.init_process_group()
+    assert dist.get_world_size() == 1
+    dist.destroy_process_group()
+
+
+@pytest.mark.usefixtures("alone")
+def test_one_process_trains_as_without_a_group() -> None:
+    x, y = lucid.randn(5, 4, 3), lucid.tensor([0, 1, 1, 0])
+    plain = Loss()
+    other = Loss()
+    other.load_state_dict(plain.state_dict())
+    model = dist.DistributedDataParallel(other)
+    for steps, size in ((5, 4), (3, 2), (1, 1)):
+        part = x[:steps, :size], y[:size]
+        for module in (plain, model):
+            module.zero_grad()
+            module(*part).backward()
+        for mine, theirs in zip(model.parameters(), plain.parameters(), strict=True):
+            np.testing.assert_allclose(mine.grad, theirs.grad, rtol=1e-6, atol=1e-7)
+    with lucid.no_grad():
+        assert not model(x, y).requires_grad
+    assert "rank 0 of 1" in repr(model)
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_change_of_the_module_is_seen() -> None:
+    module = Loss()
+    model, x, y = dist.DistributedDataParallel(module), lucid.randn(5, 4, 3), lucid.tensor([0, 1, 1, 0])
+    model(x, y)
+    module.head = nn.Linear(4, 3)
+    np.testing.assert_allclose(model(x, y).item(), module(x, y).item(), rtol=1e-6)
+    module.rnn.weight_hh_l0.requires_grad_(False)
+    model(x, y).backward()
+    assert module.rnn.weight_hh_l0.grad is None
+    assert module.rnn.weight_ih_l0.grad is not None
+
+
+@pytest.mark.usefixtures("alone")
+def test_accumulation_keeps_gradients_until_they_are_added_up() -> None:
+    module = Loss()
+    model, x, y = dist.DistributedDataParallel(module), lucid.randn(5, 4, 3), lucid.tensor([0, 1, 1, 0])
+    with model.no_sync():
+        model(x, y).backward()
+    assert all(p.grad is None for p in module.parameters())
+    model(x[:3], y).backward()
+    found = [p.grad.numpy() for p in module.parameters()]  # type: ignore[union-attr]
+    module.zero_grad()
+    (module(x, y) + module(x[:3], y)).backward()
+    for array, p in zip(found, module.parameters(), strict=True):
+        np.testing.assert_allclose(array, p.grad, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.usefixtures("alone")
+def test_what_is_refused() -> None:
+    x, y = lucid.randn(5, 4, 3), lucid.tensor([0, 1, 1, 0])
+    model = dist.DistributedDataParallel(Loss())
+    with pytest.raises(GradientError, match="an argument requires gradients"):
+        model(lucid.randn(5, 4, 3, requires_grad=True), y)
+    with pytest.raises(LucidError, match="a file runs in one process"):
+        to_onnx(model, x, y)
+    with pytest.raises(GradientError, match="gradients of gradients"):
+        model(x, y).backward(create_graph=True)
+    with pytest.raises(LucidError, match="no process has any sequence"):
+        model(x[:, :0], y[:0])
+    with pytest.raises(ExportError, match="must return the loss"):
+        dist.DistributedDataParallel(nn.Linear(3, 2))(x)
+    with pytest.raises(TypeError, match="expected a Module"):
+        dist.DistributedDataParallel(lambda x: x)  # type: ignore[arg-type]
+
+    class Normalized(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = nn.BatchNorm1d(3)
+
+        def forward(self, x: lucid.Tensor) -> lucid.Tensor:
+            return self.norm(x).square().mean()
+
+    with pytest.raises(TraceError, match="batch_norm: in training it updates its running values"):
+        dist.DistributedDataParallel(Normalized())(lucid.randn(4, 3))
+
+
+@pytest.mark.usefixtures("alone")
+def test_batches_do_not_depend_on_the_number_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = list(dist.DistributedBatchSampler(RandomSampler(range(10), seed=3), 4))
+    found: list[list[list[int]]] = []
+    for rank in range(3):
+        sampler = dist.DistributedBatchSampler(RandomSampler(range(10), seed=3), 4)
+        part = groups.Group()
+        part.rank, part.size = rank, 3
+        monkeypatch.setattr(sampler, "_group", part)
+        found.append(list(sampler))
+        assert len(sampler) == 3
+    assert [[i for part in parts for i in part] for parts in zip(*found, strict=True)] == whole
+    assert [len(batch) for batch in found[0]] == [1, 1, 0], "a part may be empty"
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_loader_of_one_process() -> None:
+    data = [(np.arange(n, dtype=np.float32)[:, None], n % 2) for n in (2, 5, 3)]
+    sampler = dist.DistributedBatchSampler(range(3), 2)
+    batches = list(DataLoader(data, batch_sampler=sampler, collate_fn=pad_collate))
+    assert [x.shape for (x, _), _ in batches] == [(5, 2, 1), (3, 1, 1)]
+    (rows,) = next(iter(DataLoader(TensorDataset(lucid.arange(4)), batch_sampler=sampler)))
+    assert rows.tolist() == [0, 1]
+
+
+# --- several processes
+
+
+def test_two_processes() -> None:
+    found = result(2, "losses.py", names=["weighted and ignored", "two means", "dropout"])
+    for off, difference, equal in found.values():
+        assert off < 1e-12
+        assert difference < 1e-12
+        assert equal
+
+
+REFUSED = {"standard deviation", "contrast", "normalized", "greatest", "no scalar", "half of the batch"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("accumulate", [False, True])
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_each_loss_cut_in_unequal_parts(n: int, accumulate: bool) -> None:
+    """Of three processes one has no sequence, of four two have none."""
+    found = result(n, "losses.py", accumulate=accumulate)
+    for name, outcome in found.items():
+        if name in REFUSED:
+            assert "DistributedDataParallel" in outcome, name
+            assert "losses.py" in outcome or "must return the loss" in outcome, name
+        else:
+            off, difference, equal = outcome
+            assert off < 1e-12, name
+            assert difference < 1e-12, name
+            assert equal, name
+    assert len(found) == 18
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["vowels", "tagger", "language"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_runs_over_fifty_steps(task: str, dtype: str) -> None:
+    one, *others = [result(n, "train.py", task=task, dtype=dtype) for n in (1, 2, 3)]
+    assert len(one["losses"]) == 50
+    for other in others:
+        np.testing.assert_allclose(other["losses"], one["losses"], rtol=1e-5 if dtype == "float32" else 1e-10)
+        assert len(set(other["digests"])) == 1, "replicas are equal bit by bit"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("then", [1, 2, 3])
+def test_a_killed_run_goes_on_with_any_number_of_processes(then: int, tmp_path) -> None:
+    whole = result(2, "train.py", task="vowels", steps=24)
+    path = str(tmp_path / "run.safetensors")
+    options = {"task": "vowels", "steps": 24, "checkpoint": path}
+    killed = launched(2, "train.py", json.dumps({**options, "kill": [1, 13]}))
+    assert killed.returncode != 0
+    again = result(then, "train.py", **options)
+    if then == 2:
+        assert again == whole, "with as many processes bit by bit"
+    np.testing.assert_allclose(again["losses"], whole["losses"], rtol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", [True, False])
+def test_an_exception_in_one_process_ends_all(launcher: bool) -> None:
+    words = json.dumps({"task": "tagger", "raise": [1, 3]})
+    made = launched(2, "train.py", words, launcher=launcher)
+    assert made.returncode != 0
+    assert "on one rank alone" in made.stderr + made.stdout
+
+
+def test_the_programs_run_alone() -> None:
+    """Without a launcher the same program is one process."""
+    import subprocess
+
+    command = [sys.executable, "tests/distributed/train.py", json.dumps({"task": "tagger", "steps": 2})]
+    made = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert len(json.loads(made.stdout)["losses"]) == 2
