@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, overload
 
 from ...devices import device as Place
 from ...errors import LucidError
 from ...nn.module import Module
 from ...ops.generator import default_generator
+from ...optim.optimizer import Optimizer
 from ...tracer.mode import MODE
 from ...tracer.tree import Structure
+from .compiled_step import CompiledStep
 from .flattened import Flattened
 from .guards import Guards
 from .module import Cache, CompiledModule
@@ -17,7 +20,33 @@ from .module import Cache, CompiledModule
 __all__ = ["Compiled", "compile"]
 
 
-def compile(model: Module, device: str | Place = "cpu", *, threads: int | None = None) -> Compiled:
+@overload
+def compile(model: Module, device: str | Place = "cpu", *, threads: int | None = None) -> Compiled: ...
+
+
+@overload
+def compile(
+    model: Module,
+    device: str | Place = "cpu",
+    *,
+    loss: Callable[..., Any],
+    optimizer: Optimizer,
+    clip_grad_norm: float | None = None,
+    clip_grad_value: float | None = None,
+    threads: int | None = None,
+) -> CompiledStep: ...
+
+
+def compile(
+    model: Module,
+    device: str | Place = "cpu",
+    *,
+    loss: Callable[..., Any] | None = None,
+    optimizer: Optimizer | None = None,
+    clip_grad_norm: float | None = None,
+    clip_grad_value: float | None = None,
+    threads: int | None = None,
+) -> Compiled | CompiledStep:
     """Returns a drop-in replacement for a model that runs in onnxruntime.
 
     The first call exports the model, with every axis free that can vary, and compares it with the eager model. Where
@@ -52,7 +81,14 @@ def compile(model: Module, device: str | Place = "cpu", *, threads: int | None =
         >>> bool(np.allclose(output, rnn(x)[0].detach(), atol=1e-6))
         True
     """
-    return Compiled(model, device, threads)
+    if loss is None and optimizer is None and clip_grad_norm is None and clip_grad_value is None:
+        return Compiled(model, device, threads)
+    if loss is None or optimizer is None:
+        raise TypeError(
+            "compile: a training step needs both a loss and an optimizer, as in lucid.compile(model, loss=loss, "
+            "optimizer=optimizer)"
+        )
+    return CompiledStep(model, loss, optimizer, (clip_grad_norm, clip_grad_value), device, threads)
 
 
 class Compiled(CompiledModule):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from ...nn.module import Module
+from ...tensor import Tensor
 from ...tracer.writes import WRITES
 
 __all__ = ["Guards"]
@@ -41,7 +43,10 @@ class Guards:
         self._kinds: list[tuple[Any, bool, Any, Any]] = []
         self._time = WRITES.now
         self.modules = list(model.modules())
-        for module in self.modules:
+        self._watch(self.modules, trains)
+
+    def _watch(self, modules: Iterable[Module], trains: bool) -> None:
+        for module in modules:
             own = module.__dict__
             for kind in ("_modules", "_parameters", "_buffers"):
                 table = own[kind]
@@ -65,6 +70,12 @@ class Guards:
                 for name, value in own.items()
                 if isinstance(value, _PLAIN) and name != "_last_call" and (trains or name != "training")
             ]
+
+    def release(self, tensors: Iterable[Tensor]) -> None:
+        """Allows the elements of some of the tensors to change."""
+        free = set(tensors)
+        self._kinds += [(t, t.requires_grad, data.dtype, data.shape) for t, data, _ in self._tensors if t in free]
+        self._tensors = [row for row in self._tensors if row[0] not in free]
 
     def training(self) -> Module | None:
         """Returns the first module that is in training mode; None if there is none."""

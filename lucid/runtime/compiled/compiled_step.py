@@ -1,0 +1,266 @@
+"""CompiledStep: training steps of a live model in onnxruntime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from operator import is_
+from typing import Any
+
+import numpy as np
+
+from ...devices import device as Place
+from ...errors import ExportError, GradientError, LucidError
+from ...export.exported import Exported
+from ...export.lowering.plan import SEED
+from ...export.names import Names
+from ...export.training.live import Gradients, Whole, cohorts_of, export_live, parts_of_model, touched
+from ...export.training.program import Program, batch_names, parts_of
+from ...export.training.state import State
+from ...nn.module import Module
+from ...optim.optimizer import Optimizer
+from ...optim.program import Settings
+from ...proof.example import Example
+from ...tensor import Tensor, around
+from ...tracer.mode import MODE
+from ...tracer.tree import Structure, unflatten
+from .autotune import fastest
+from .candidate import Candidate, Way
+from .dispatch import Signature, Tuned
+from .flattened import Flattened
+from .guards import Guards
+from .live import ByGraph, ByOptimizer, Update
+from .module import Cache, CompiledModule
+from .parts import Shapes
+
+__all__ = ["CompiledStep"]
+
+Array = np.ndarray[Any, Any]
+
+
+class CompiledStep(CompiledModule):
+    """A training step that runs in onnxruntime; made by `compile` with a loss and an optimizer.
+
+    Attributes:
+        model: the model, which each call trains.
+        optimizer: its optimizer, which keeps the state.
+        loss: the loss, a function of the model and a batch.
+        device: the device that it runs on.
+    """
+
+    name = "compile"
+    trains = True
+
+    def __init__(
+        self,
+        model: Module,
+        loss: Callable[..., Any],
+        optimizer: Optimizer,
+        clip: tuple[float | None, float | None],
+        device: str | Place,
+        threads: int | None,
+    ) -> None:
+        self.loss = loss
+        self.optimizer = optimizer
+        self.clip = clip
+        # The buffers that steps change; the others are constants of the graph.
+        self.moving: dict[str, Tensor] = {}
+        super().__init__(model, device, threads)
+
+    def signature(self, structure: Structure, known: Tuned) -> Signature:
+        return _Signature(self, structure, known)
+
+    def flat(self, structure: Structure) -> _Loss:
+        return _Loss(self.loss, structure)
+
+    def _empty(self) -> Cache:
+        guards = _Guards(self.model, self.loss, self.optimizer)
+        guards.release(self.moving.values())
+        return Cache(guards, {}, {})
+
+    def __call__(self, *batch: Any, **named: Any) -> Any:
+        """Takes a step, and returns what the loss returned, without gradients.
+
+        Args:
+            batch: the loss's arguments after the model.
+            named: further ones by name.
+        """
+        mode = MODE.get()
+        if mode.trace is not None:
+            raise LucidError("compile: a training step changes parameters, which no trace records; call it outside")
+        if not mode.grad:
+            raise GradientError("compile: gradients are disabled here, by no_grad or the like")
+        with self._lock:
+            cache = self._current()
+            known = len(self.moving)
+            candidate, arrays, shapes = self._find(cache, mode, batch, named)
+            if not candidate.flat.update.fits():
+                cache.served.clear()
+                candidate, arrays, shapes = self._find(cache, mode, batch, named)
+            if len(self.moving) > known:
+                # Those were constants in earlier exports.
+                cache.guards.release(self.moving.values())
+            return self._taken(candidate, arrays, shapes)
+
+    def _taken(self, candidate: Candidate, arrays: Sequence[Array], shapes: Shapes) -> Any:
+        flat = candidate.flat
+        update = flat.update
+        update.begin()
+        try:
+            results = (candidate.step if candidate.draws else candidate.run)(arrays, shapes)
+        except BaseException:
+            update.undo()
+            raise
+        norm = update.finish(results[flat.count :])
+        result = flat.returned(results)
+        if norm is not None and isinstance(result, tuple):
+            result[1]["grad_norm"] = norm
+        return result
+
+
+class _Loss(Flattened):
+    """The loss as a function of the model and the tensors of a batch.
+
+    Attributes:
+        update: what a step does with the results.
+    """
+
+    _notes = Flattened._notes | {"update"}
+
+    def __init__(self, loss: Callable[..., Any], structure: Structure) -> None:
+        super().__init__(loss, structure)
+        self.update: Update
+
+    @property
+    def count(self) -> int:
+        """The number of tensors that the loss returned: itself and the metrics."""
+        return next(iter(self.results.values())).leaves()
+
+    def forward(self, *tensors: Any) -> tuple[Any, ...]:
+        model, *batch = tensors
+        args, kwargs = unflatten(self.structure, iter(batch))
+        result = self.model(model, *args, **kwargs)
+        loss, metrics = parts_of(result, "compile")
+        if not loss.requires_grad:
+            raise GradientError(
+                f"compile: what the loss returns was not computed from any parameter of {type(model).__name__} that "
+                "requires gradients"
+            )
+        leaves = self.noted(loss if isinstance(result, Tensor) else (loss, metrics))
+        # Metrics of any name: in the graph each has a name of its own.
+        return leaves[0], {f"metric.{i}": leaf for i, leaf in enumerate(leaves[1:])}
+
+    def rehearse(self, results: Sequence[Array]) -> None:
+        self.update.rehearse(results[self.count :])
+
+
+class _Signature(Signature):
+    """One calling convention of a training step.
+
+    The gradients are exported first, and timed with the optimizer's own update. If the fastest way does not split the
+    batch, it is compared with one graph that also updates: an update is no sum over the parts of a batch.
+    """
+
+    compiled: CompiledStep
+
+    def _choose(self, arrays: Sequence[Array], shapes: Shapes, in_use: Sequence[Candidate]) -> Candidate:
+        best = super()._choose(arrays, shapes, in_use)
+        if best.parts > 1:
+            return best
+        whole = self._made_for(best.way._replace(updates=True), arrays, shapes)
+        return fastest([best, whole], arrays, shapes, 3) if whole is not best else best
+
+    def _made_for(self, way: Way, arrays: Sequence[Array], shapes: Shapes) -> Candidate:
+        if way.updates:
+            # An update may be none that a graph can compute, such as one in float64 or of a user's own optimizer.
+            with suppress(ExportError):
+                candidate = super()._made_for(way, arrays, shapes)
+                assert isinstance(candidate.flat, _Loss)
+                if candidate.flat.update.fits():
+                    return candidate
+        return super()._made_for(way._replace(updates=False), arrays, shapes)
+
+    def _traced(self, way: Way, arrays: Sequence[Array], verify: bool) -> tuple[Exported, Flattened]:
+        step = self.compiled
+        model, optimizer = step.model, step.optimizer
+        _check_parameters(model, optimizer)
+        flat = step.flat(self.structure)
+        flat.example = list(arrays)
+        tensors = tuple([around(array) for array in arrays])
+        found = touched(model, flat, optimizer, tensors)
+        if not found.parameters:
+            raise GradientError(
+                f"compile: what the loss returns was not computed from any parameter of {type(model).__name__} that "
+                "the optimizer has"
+            )
+        own = dict(model.named_buffers())
+        step.moving |= {key: own[key] for key in found.buffers}
+        program, update = self._program(way, flat, found.parameters)
+        names = self._names(arrays, program.state)
+        lowering: Any = way.lowering
+        exported = export_live(program, Example(program, tensors, {}, names), lowering, verify and not way.updates)
+        flat.update = update
+        return exported, flat
+
+    def _program(self, way: Way, flat: _Loss, trained: list[str]) -> tuple[Program, Update]:
+        step = self.compiled
+        model, optimizer = step.model, step.optimizer
+        entries = parts_of_model(model, trained, step.moving)
+        if not way.updates:
+            state = State(entries, ())
+            return Gradients(model, flat, optimizer, state), ByOptimizer(model, optimizer, state, step.clip)
+        cohorts, kept = cohorts_of(model, optimizer, trained)
+        state = State({**entries, **kept}, ())
+        update = ByGraph(model, optimizer, cohorts, state, step.clip[0] is not None)
+        return Whole(model, flat, optimizer, cohorts, state, step.clip), update
+
+    def _names(self, arrays: Sequence[Array], state: State) -> list[str]:
+        """Returns the names of the batch's tensors: those of the loss's arguments, other than names of the state."""
+        args, kwargs = unflatten(self.structure, iter([around(array) for array in arrays]))
+        names = Names([*state.entries, "loss", "grad_norm", SEED])
+        return [names.fresh(name) for name in batch_names(self.compiled.loss, args, kwargs)]
+
+
+class _Guards(Guards):
+    """The guards of a training step: of the model, the loss and the structure of the optimizer.
+
+    A plain number, text or tuple that the code of the loss names, of a closure or a module, is watched as well.
+    """
+
+    def __init__(self, model: Module, loss: Callable[..., Any], optimizer: Optimizer) -> None:
+        super().__init__(model, True)
+        if isinstance(loss, Module):
+            self._watch(loss.modules(), True)
+        self._optimizer = optimizer
+        self._groups = [(group, list(group["params"]), self._fixed(group)) for group in optimizer.param_groups]
+
+    def _fixed(self, group: dict[str, Any]) -> tuple[Any, ...]:
+        """Returns what numbers of a group's options may not change: those that are zero."""
+        return Settings(self._optimizer.options(group)).fixed
+
+    def holds(self) -> bool:
+        groups = self._optimizer.param_groups
+        if len(groups) != len(self._groups):
+            return False
+        for group, (before, params, fixed) in zip(groups, self._groups, strict=True):
+            now = group["params"]
+            if group is not before or len(now) != len(params) or not all(map(is_, now, params)):
+                return False
+            if self._fixed(group) != fixed:
+                return False
+        return super().holds()
+
+
+def _check_parameters(model: Module, optimizer: Optimizer) -> None:
+    own = set(model.parameters())
+    for number, group in enumerate(optimizer.param_groups):
+        for p in group["params"]:
+            if p not in own:
+                raise ExportError(
+                    f"compile: a parameter of shape {tuple(p.shape)} in group {number} of the optimizer is none of the "
+                    "model's; make what it belongs to a part of the model"
+                )
+    if not any(p.requires_grad for group in optimizer.param_groups for p in group["params"]):
+        raise GradientError(
+            f"compile: no parameter of {type(model).__name__} that the optimizer has requires gradients"
+        )
