@@ -45,7 +45,9 @@ def loss(model: Any, x: Any, y: Any) -> Any:
 
 def batch(seed: int = 0, steps: int = T, size: int = N) -> tuple[lucid.Tensor, lucid.Tensor]:
     rng = np.random.default_rng(seed)
-    return lucid.tensor(rng.standard_normal((steps, size, I)).astype(np.float32)), lucid.tensor(rng.integers(0, 3, size))
+    return lucid.tensor(rng.standard_normal((steps, size, I)).astype(np.float32)), lucid.tensor(
+        rng.integers(0, 3, size)
+    )
 
 
 def choose(monkeypatch: pytest.MonkeyPatch, updates: bool) -> None:
@@ -127,7 +129,7 @@ def pair(kind: str = "RNN", optimizer: str = "Adam", **options: Any) -> Pair:
 
 
 @pytest.mark.parametrize("updates", [True, False])
-@pytest.mark.parametrize("name", thinned(list(OPTIMIZERS), 10, 3))
+@pytest.mark.parametrize("name", thinned(list(OPTIMIZERS), 3))
 def test_each_optimizer(monkeypatch: pytest.MonkeyPatch, name: str, updates: bool) -> None:
     """The rate, and another number, change in each step; the first steps make the state."""
     choose(monkeypatch, updates)
@@ -193,6 +195,7 @@ def test_metrics_and_clipping(monkeypatch: pytest.MonkeyPatch, updates: bool) ->
     for i in range(4):
         x, y = batch(i, T + i)
         before = copy.deepcopy(steps.twin)
+        before.zero_grad()
         value, metrics = steps.check({"x": x, "y": y}, "plain")
         expected = before(x).detach().numpy()
         assert list(metrics) == ["loss", "scores", "hits", "grad_norm"]
@@ -371,7 +374,7 @@ def test_running_statistics(monkeypatch: pytest.MonkeyPatch, updates: bool) -> N
             one.norm.eval()
         steps.check(*batch(5))
         steps.check(*batch(6))
-        assert steps.model.norm.num_batches_tracked.item() == 5
+        assert steps.model.norm.num_batches_tracked.item() == 2
 
 
 # --- which parameters are trained
@@ -459,8 +462,8 @@ def test_it_is_exported_again_when_something_changes_and_only_then(monkeypatch: 
     assert exports(lambda model, optimizer: optimizer.param_groups[0].update(weight_decay=0.1)) == 1
     assert exports(lambda model, optimizer: optimizer.param_groups[0].update(weight_decay=0.2, momentum=0.5)) == 0
     assert exports(lambda model, optimizer: optimizer.param_groups[0].update(maximize=True)) == 1
-    assert exports(lambda model, optimizer: setattr(model, "head", copy.deepcopy(model.head))) == 1
-    assert exports(lambda model, optimizer: optimizer.add_param_group({"params": model.head.parameters()})) == 1
+    assert exports(lambda model, optimizer: setattr(model, "further", nn.LayerNorm(2))) == 1
+    assert exports(lambda model, optimizer: optimizer.add_param_group({"params": model.further.parameters()})) == 1
     assert exports(lambda model, optimizer: model.head.register_forward_hook(lambda m, a, out: out * 2)) == 1
     factor = 3.0  # a variable of the closure
     assert exports(lambda model, optimizer: None) == 1
@@ -505,19 +508,25 @@ def test_what_cannot_be_compiled_is_refused() -> None:
     def step(function: Any, owner: Any = optimizer, **options: Any) -> Any:
         return lucid.compile(model, loss=function, optimizer=owner, **options)
 
-    with pytest.raises(ExportError, match=r"compile: loss\(model, \*batch\) must return a tensor without axes.*\(4, 3\)"):
+    with pytest.raises(
+        ExportError, match=r"compile: loss\(model, \*batch\) must return a tensor without axes.*\(4, 3\)"
+    ):
         step(lambda model, x, y: model(x))(x, y)
     with pytest.raises(ExportError, match="compile: metrics must be tensors by name; got float for 'a'"):
         step(lambda model, x, y: (loss(model, x, y), {"a": 1.0}))(x, y)
     with pytest.raises(ExportError, match="compile: a metric is named 'grad_norm'"):
         step(lambda model, x, y: (loss(model, x, y), {"grad_norm": x.sum()}), clip_grad_norm=1.0)(x, y)
-    with pytest.raises(GradientError, match="compile: what the loss returns was not computed from any parameter of Cla"):
+    with pytest.raises(
+        GradientError, match="compile: what the loss returns was not computed from any parameter of Cla"
+    ):
         step(lambda model, x, y: x.sum())(x, y)
     with pytest.raises(ExportError, match="decide"):
         step(lambda model, x, y: loss(model, x, y) * (2.0 if x.sum() > 0 else 1.0))(x, y)
     with pytest.raises(ExportError, match="decide"):
         step(lambda model, x, y: loss(model, x, y) * (2.0 if model.head.bias.sum() > 0 else 1.0))(x, y)
-    with pytest.raises(ExportError, match=r"a parameter of shape \(2,\) in group 0 of the optimizer is none of the mod"):
+    with pytest.raises(
+        ExportError, match=r"a parameter of shape \(2,\) in group 0 of the optimizer is none of the mod"
+    ):
         step(loss, optim.SGD([*model.parameters(), lucid.ones(2, requires_grad=True)]))(x, y)
     good = step(loss)
     with pytest.raises(GradientError, match="compile: an input requires gradients"):
@@ -559,8 +568,7 @@ def test_dropout_draws_as_a_counter_based_generator(monkeypatch: pytest.MonkeyPa
     with pytest.raises(ExportError, match="draws random numbers"):
         steps.step(*batch())
     for i in range(4):
-        lucid.manual_seed(i, generator="counter")
-        lucid.default_generator.begin_step()
+        lucid.manual_seed(i, generator="counter").begin_step()
         expected = steps.eager(*batch(i)).item()
         lucid.manual_seed(i, generator="counter")
         assert steps.step(*batch(i)).item() == pytest.approx(expected, rel=1e-5)

@@ -16,7 +16,7 @@ from ...optim.program import Settings
 from ...proof.axes import prove
 from ...proof.example import Example
 from ...proof.isolation import isolated
-from ...tensor import Tensor, around
+from ...tensor import Tensor
 from ...tracer.mode import no_grad
 from ...tracer.op import OPS
 from ...tracer.writes import WRITES
@@ -27,7 +27,7 @@ from ..lowering.plan import Lowering, make_plan
 from ..parity import check
 from .build import stamped, with_inputs
 from .program import Loss, Program
-from .state import PREFIX, Entry, State
+from .state import PREFIX, Entry, State, moving
 
 __all__ = ["Cohort", "Gradients", "Touched", "Whole", "cohorts_of", "export_live", "parts_of_model", "touched"]
 
@@ -136,9 +136,9 @@ _FUNCTIONS = _Functions()
 def parts_of_model(model: Module, parameters: Iterable[str], buffers: Iterable[str]) -> dict[str, Entry]:
     """Returns the parts of a state that belong to the model."""
     own = dict(model.named_parameters())
-    moving = dict(model.named_buffers())
+    held = dict(model.named_buffers())
     entries = [Entry(key, "parameter", own[key]) for key in parameters]
-    entries += [Entry(key, "buffer", _stand_in(moving[key]._data)) for key in buffers]
+    entries += [Entry(key, "buffer", moving(held[key]._data)) for key in buffers]
     return {entry.name: entry for entry in entries}
 
 
@@ -163,7 +163,7 @@ def cohorts_of(model: Module, optimizer: Optimizer, trained: Iterable[str]) -> t
                 continue
             kept = optimizer.state.get(p, {})
             arrays = {n: kept[n]._data if n in kept else np.full(p.shape, slots[n], p.dtype) for n in names}
-            entries |= {f"{n}.{key}": Entry(f"{n}.{key}", "slot", _stand_in(a)) for n, a in arrays.items()}
+            entries |= {f"{n}.{key}": Entry(f"{n}.{key}", "slot", moving(a)) for n, a in arrays.items()}
             dtypes = [p.dtype, p.dtype, *[a.dtype for a in arrays.values()]]
             alike.setdefault((*dtypes, *[kept.get(n, slots[n]) for n in counts]), []).append(key)
         for kind, own in alike.items():
@@ -171,16 +171,11 @@ def cohorts_of(model: Module, optimizer: Optimizer, trained: Iterable[str]) -> t
                 program = optimizer.record(names, counts, kind[: len(names) + 2], settings)
             except Exception as error:  # an update may do anything
                 raise ExportError(f"compile: the update of {type(optimizer).__name__} has no graph: {error}") from error
-            numbers = [around(array, True) for array in program.numbers]
+            numbers = [moving(array) for array in program.numbers]
             for number in numbers:
                 entries[f"number.{len(entries)}"] = Entry(f"number.{len(entries)}", "option", number)
             cohorts.append(Cohort(place, own, names, counts, program, numbers))
     return cohorts, entries
-
-
-def _stand_in(data: Array) -> Tensor:
-    """Returns a leaf over an array; it requires gradients if it can, as what may change in a trace does."""
-    return around(data, data.dtype.kind == "f")
 
 
 def touched(model: Module, loss: Loss, optimizer: Optimizer, batch: tuple[Any, ...]) -> Touched:

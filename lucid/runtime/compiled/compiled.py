@@ -88,6 +88,13 @@ def compile(
             "compile: a training step needs both a loss and an optimizer, as in lucid.compile(model, loss=loss, "
             "optimizer=optimizer)"
         )
+    if not callable(loss):
+        raise TypeError(f"compile: the loss must be a function of the model and a batch; got {type(loss).__name__}")
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"compile: expected one of lucid's optimizers; got {type(optimizer).__name__}")
+    for name, limit in (("clip_grad_norm", clip_grad_norm), ("clip_grad_value", clip_grad_value)):
+        if limit is not None and not limit > 0:
+            raise ValueError(f"compile: {name} must be positive or None; got {limit}")
     return CompiledStep(model, loss, optimizer, (clip_grad_norm, clip_grad_value), device, threads)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from operator import is_
 from typing import Any
 
@@ -28,7 +29,7 @@ from .autotune import fastest
 from .candidate import Candidate, Way
 from .dispatch import Signature, Tuned
 from .flattened import Flattened
-from .guards import Guards
+from .guards import PLAIN, Guards, equal
 from .live import ByGraph, ByOptimizer, Update
 from .module import Cache, CompiledModule
 from .parts import Shapes
@@ -71,7 +72,7 @@ class CompiledStep(CompiledModule):
         return _Signature(self, structure, known)
 
     def flat(self, structure: Structure) -> _Loss:
-        return _Loss(self.loss, structure)
+        return _Loss(self.loss, structure, self.clip[0] is not None)
 
     def _empty(self) -> Cache:
         guards = _Guards(self.model, self.loss, self.optimizer)
@@ -122,13 +123,15 @@ class _Loss(Flattened):
     """The loss as a function of the model and the tensors of a batch.
 
     Attributes:
+        clips: whether gradients are clipped by their norm, which is a metric then.
         update: what a step does with the results.
     """
 
     _notes = Flattened._notes | {"update"}
 
-    def __init__(self, loss: Callable[..., Any], structure: Structure) -> None:
+    def __init__(self, loss: Callable[..., Any], structure: Structure, clips: bool) -> None:
         super().__init__(loss, structure)
+        self.clips = clips
         self.update: Update
 
     @property
@@ -146,6 +149,8 @@ class _Loss(Flattened):
                 f"compile: what the loss returns was not computed from any parameter of {type(model).__name__} that "
                 "requires gradients"
             )
+        if self.clips and "grad_norm" in metrics:
+            raise ExportError("compile: a metric is named 'grad_norm', as that of clip_grad_norm; rename it")
         leaves = self.noted(loss if isinstance(result, Tensor) else (loss, metrics))
         # Metrics of any name: in the graph each has a name of its own.
         return leaves[0], {f"metric.{i}": leaf for i, leaf in enumerate(leaves[1:])}
@@ -231,6 +236,7 @@ class _Guards(Guards):
         super().__init__(model, True)
         if isinstance(loss, Module):
             self._watch(loss.modules(), True)
+        self._variables = list(_variables(loss))
         self._optimizer = optimizer
         self._groups = [(group, list(group["params"]), self._fixed(group)) for group in optimizer.param_groups]
 
@@ -248,7 +254,19 @@ class _Guards(Guards):
                 return False
             if self._fixed(group) != fixed:
                 return False
-        return super().holds()
+        return all(equal(now(), before) for now, before in self._variables) and super().holds()
+
+
+def _variables(loss: Callable[..., Any]) -> Iterator[tuple[Callable[[], Any], Any]]:
+    """Yields what reads a variable that the code of a loss names, of its closure or its module, and its plain value."""
+    code, space = getattr(loss, "__code__", None), getattr(loss, "__globals__", {})
+    for cell in getattr(loss, "__closure__", None) or ():
+        with suppress(ValueError):  # an empty cell
+            if isinstance(value := cell.cell_contents, PLAIN):
+                yield partial(getattr, cell, "cell_contents", None), value
+    for name in code.co_names if code is not None else ():
+        if name in space and isinstance(value := space[name], PLAIN):
+            yield partial(space.get, name), value
 
 
 def _check_parameters(model: Module, optimizer: Optimizer) -> None:

@@ -9,9 +9,10 @@ from ...nn.module import Module
 from ...tensor import Tensor
 from ...tracer.writes import WRITES
 
-__all__ = ["Guards"]
+__all__ = ["PLAIN", "Guards", "equal"]
 
-_PLAIN = (bool, int, float, str, tuple, type(None))
+PLAIN = (bool, int, float, str, tuple, type(None))
+"""The types whose values are watched, rather than their identity."""
 
 
 class Guards:
@@ -68,7 +69,7 @@ class Guards:
             self._entries += [
                 (own, name, value)
                 for name, value in own.items()
-                if isinstance(value, _PLAIN) and name != "_last_call" and (trains or name != "training")
+                if isinstance(value, PLAIN) and name != "_last_call" and (trains or name != "training")
             ]
 
     def release(self, tensors: Iterable[Tensor]) -> None:
@@ -102,13 +103,13 @@ class Guards:
                 return False
         try:
             for owner, name, before in self._entries:
-                if owner[name] is not before and not _equal(owner[name], before):
+                if owner[name] is not before and not equal(owner[name], before):
                     return False
         except KeyError:
             return False
         return True
 
 
-def _equal(now: Any, before: Any) -> bool:
+def equal(now: Any, before: Any) -> bool:
     """Returns whether a number, a text or a tuple equals its former value; anything else counts as changed."""
-    return isinstance(before, _PLAIN) and type(now) is type(before) and bool(now == before)
+    return isinstance(before, PLAIN) and type(now) is type(before) and bool(now == before)
