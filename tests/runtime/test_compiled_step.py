@@ -1,4 +1,4 @@
-"""Compiled training steps: the model and its optimizer hold what eager training gives them, whatever changes between."""
+"""Compiled training steps: model and optimizer hold what eager training gives them, whatever changes between."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import onnxruntime
 
 from ...errors import LucidError
 from ...export.training.state import PREFIX
-from ..session.buffer import OPTIONS
+from ..session.buffer import caller
 from ..session.fork import watch
 from ..session.session import Session
 from ..session.spec import resolve
@@ -27,8 +27,9 @@ _KEPT = 64
 class Bound:
     """Runs a session whose inputs are arrays that mostly stay the same: they are bound to onnxruntime once.
 
-    The next values of a state have buffers, which the next call overwrites. They are never the memory of an input:
-    onnxruntime may write a new parameter before the last operator has read the old one.
+    Outputs of fixed shape have buffers, which the next call overwrites: those that are not the next values of a state
+    are copied. A buffer is never the memory of an input: onnxruntime may write a new parameter before the last operator
+    has read the old one.
 
     Args:
         session: the session.
@@ -42,8 +43,12 @@ class Bound:
     def _forked(self) -> None:
         """Drops what is bound: it belongs to a session of the parent."""
         self._io: Any = None
-        self._inputs: list[Array | None] = [None] * len(self._session.inputs)
+        self._call: Callable[[], None]
+        self._inputs: list[Array | None] = []
         self._outputs: list[Array | None] = []
+        # The outputs that are returned as copies, and those that have no buffer.
+        self._copied: list[int] = []
+        self._free: list[int] = []
         self._shapes: set[Shapes] = set()
 
     def run(self, arrays: Sequence[Array], shapes: Shapes) -> list[Array]:
@@ -80,27 +85,33 @@ class Bound:
                 # Kept, since onnxruntime does not. What is not contiguous is copied, and hence bound anew each time.
                 bound[i] = kept = np.asarray(array, order="C")
                 io.bind_ortvalue_input(spec.name, onnxruntime.OrtValue.ortvalue_from_numpy(kept))
-        free = [i for i, buffer in enumerate(self._outputs) if buffer is None]
-        for i in free:  # anew: onnxruntime would reuse the memory of the last run
+        for i in self._free:  # anew: onnxruntime would reuse the memory of the last run
             io.bind_output(self._session.outputs[i].name)
-        self._session._session.run_with_iobinding(io, OPTIONS)
-        results = list(self._outputs)
-        if free:
+        self._call()
+        results: list[Any] = self._outputs.copy()
+        for i in self._copied:
+            results[i] = results[i].copy()
+        if self._free:
             values = io.get_outputs()
-            for i in free:
+            for i in self._free:
                 results[i] = np.asarray(values[i].numpy())
-        return results  # type: ignore[return-value]
+        return results
 
     def _bind(self) -> None:
-        """Binds buffers to the next values of the state."""
-        self._io = self._session._session.io_binding()
-        self._inputs = [None] * len(self._session.inputs)
-        self._outputs = []
-        for spec in self._session.outputs:
-            shape = resolve(spec, {}) if spec.name.startswith(PREFIX) else None
+        """Binds buffers to the outputs of fixed shape."""
+        session = self._session
+        self._io = io = session._session.io_binding()
+        self._call = caller(session._session, io)
+        self._inputs = [None] * len(session.inputs)
+        self._outputs, self._copied, self._free = [], [], []
+        for i, spec in enumerate(session.outputs):
+            shape = resolve(spec, {})
             buffer = None if shape is None else np.zeros(shape, spec.dtype)
             self._outputs.append(buffer)
             if buffer is None:
-                self._io.bind_output(spec.name)  # in order, since onnxruntime returns them in the order of binding
-            else:
-                self._io.bind_ortvalue_output(spec.name, onnxruntime.OrtValue.ortvalue_from_numpy(buffer))
+                self._free.append(i)
+                io.bind_output(spec.name)  # in order, since onnxruntime returns them in the order of binding
+                continue
+            io.bind_ortvalue_output(spec.name, onnxruntime.OrtValue.ortvalue_from_numpy(buffer))
+            if not spec.name.startswith(PREFIX):
+                self._copied.append(i)

@@ -20,7 +20,6 @@ from ...export.training.program import Program, batch_names, parts_of
 from ...export.training.state import State
 from ...nn.module import Module
 from ...optim.optimizer import Optimizer
-from ...optim.program import Settings
 from ...proof.example import Example
 from ...tensor import Tensor, around
 from ...tracer.mode import MODE
@@ -30,7 +29,7 @@ from .candidate import Candidate, Way
 from .dispatch import Signature, Tuned
 from .flattened import Flattened
 from .guards import PLAIN, Guards, equal
-from .live import ByGraph, ByOptimizer, Update
+from .live import ByGraph, ByOptimizer, Current, Update
 from .module import Cache, CompiledModule
 from .parts import Shapes
 
@@ -112,8 +111,9 @@ class CompiledStep(CompiledModule):
         except BaseException:
             update.undo()
             raise
-        norm = update.finish(results[flat.count :])
-        result = flat.returned(results)
+        count = flat.count
+        norm = update.finish(results[count:])
+        result = flat.returned(results[:count])
         if norm is not None and isinstance(result, tuple):
             result[1]["grad_norm"] = norm
         return result
@@ -124,20 +124,17 @@ class _Loss(Flattened):
 
     Attributes:
         clips: whether gradients are clipped by their norm, which is a metric then.
-        update: what a step does with the results.
+        count: the number of tensors that the loss returned: itself and the metrics.
+        update: what a step does with the other results.
     """
 
-    _notes = Flattened._notes | {"update"}
+    _notes = Flattened._notes | {"count", "update"}
 
     def __init__(self, loss: Callable[..., Any], structure: Structure, clips: bool) -> None:
         super().__init__(loss, structure)
         self.clips = clips
+        self.count = 0
         self.update: Update
-
-    @property
-    def count(self) -> int:
-        """The number of tensors that the loss returned: itself and the metrics."""
-        return next(iter(self.results.values())).leaves()
 
     def forward(self, *tensors: Any) -> tuple[Any, ...]:
         model, *batch = tensors
@@ -153,6 +150,7 @@ class _Loss(Flattened):
             raise ExportError("compile: a metric is named 'grad_norm', as that of clip_grad_norm; rename it")
         leaves = self.noted(loss if isinstance(result, Tensor) else (loss, metrics))
         # Metrics of any name: in the graph each has a name of its own.
+        self.count = len(leaves)
         return leaves[0], {f"metric.{i}": leaf for i, leaf in enumerate(leaves[1:])}
 
     def rehearse(self, results: Sequence[Array]) -> None:
@@ -238,21 +236,20 @@ class _Guards(Guards):
             self._watch(loss.modules(), True)
         self._variables = list(_variables(loss))
         self._optimizer = optimizer
-        self._groups = [(group, list(group["params"]), self._fixed(group)) for group in optimizer.param_groups]
-
-    def _fixed(self, group: dict[str, Any]) -> tuple[Any, ...]:
-        """Returns what numbers of a group's options may not change: those that are zero."""
-        return Settings(self._optimizer.options(group)).fixed
+        self._groups = [
+            (group, list(group["params"]), Current(optimizer, group), Current(optimizer, group).settings().fixed)
+            for group in optimizer.param_groups
+        ]
 
     def holds(self) -> bool:
         groups = self._optimizer.param_groups
         if len(groups) != len(self._groups):
             return False
-        for group, (before, params, fixed) in zip(groups, self._groups, strict=True):
+        for group, (before, params, current, fixed) in zip(groups, self._groups, strict=True):
             now = group["params"]
             if group is not before or len(now) != len(params) or not all(map(is_, now, params)):
                 return False
-            if self._fixed(group) != fixed:
+            if current.settings().fixed != fixed:
                 return False
         return all(equal(now(), before) for now, before in self._variables) and super().holds()
 

@@ -18,9 +18,32 @@ from ...optim.program import Settings
 from ...tensor import Tensor, around
 from ...tracer.writes import touch
 
-__all__ = ["ByGraph", "ByOptimizer", "Update"]
+__all__ = ["ByGraph", "ByOptimizer", "Current", "Update"]
 
 Array = np.ndarray[Any, Any]
+
+
+class Current:
+    """The options of a group of an optimizer as they are now.
+
+    Args:
+        optimizer: the optimizer.
+        group: the group.
+    """
+
+    def __init__(self, optimizer: Optimizer, group: dict[str, Any]) -> None:
+        self._optimizer = optimizer
+        self._group = group
+        self._names = list(optimizer.defaults)
+        self._values: list[Any] = []
+
+    def settings(self) -> Settings:
+        """Returns the options; they are sorted anew only if one has changed."""
+        values = [self._group[name] for name in self._names]
+        if values != self._values or not self._values:
+            self._values = values
+            self._settings = Settings(self._optimizer.options(self._group))
+        return self._settings
 
 
 class Update(ABC):
@@ -81,7 +104,11 @@ class ByGraph(Update):
     ) -> None:
         super().__init__(model, optimizer, state)
         self._clips = clips
-        self._cohorts = [(cohort, [self.parameters[key] for key in cohort.keys]) for cohort in cohorts]
+        groups = optimizer.param_groups
+        self._cohorts = [
+            (cohort, [self.parameters[key] for key in cohort.keys], Current(optimizer, groups[cohort.group]))
+            for cohort in cohorts
+        ]
         self._slots = [
             (state.entries[f"{slot}.{key}"].tensor, self.parameters[key], slot)
             for cohort in cohorts
@@ -96,7 +123,7 @@ class ByGraph(Update):
     def fits(self) -> bool:
         """Returns whether the parameters of each cohort were updated equally often: they share their numbers."""
         kept = self.optimizer.state
-        for cohort, (first, *others) in self._cohorts:
+        for cohort, (first, *others), _ in self._cohorts:
             for count in cohort.counts:
                 number = kept[first].get(count) if first in kept else None
                 for p in others:
@@ -106,20 +133,20 @@ class ByGraph(Update):
 
     def begin(self) -> None:
         super().begin()
-        optimizer = self.optimizer
+        kept = self.optimizer.state
         self._made, self._after = [], []
-        for cohort, parameters in self._cohorts:
-            options = optimizer.options(optimizer.param_groups[cohort.group])
-            slots = optimizer.slots(options)
+        for cohort, parameters, current in self._cohorts:
+            settings = current.settings()
             for p in parameters:
-                before = optimizer.state.get(p)
-                if before is None or before.keys() != slots.keys():
+                before = kept.get(p)
+                if before is None or len(before) != len(cohort.slots) + len(cohort.counts):
                     self._made.append((p, before))
-                    optimizer.prepare(p, options)
-            counts = [optimizer.state[parameters[0]][name] for name in cohort.counts]
-            self._after.append([*cohort.program.begin(Settings(options), counts)])
+                    self.optimizer.prepare(p, settings.options)
+            first = kept[parameters[0]]
+            counts = [first[name] for name in cohort.counts]
+            self._after.append([*cohort.program.begin(settings, counts)])
         for copy, p, slot in self._slots:
-            copy._data = optimizer.state[p][slot]._data
+            copy._data = kept[p][slot]._data
 
     def undo(self) -> None:
         for p, before in self._made:
@@ -131,9 +158,11 @@ class ByGraph(Update):
     def finish(self, results: Sequence[Array]) -> Tensor | None:
         for tensor, array in zip(self._next, results[-len(self._next) :], strict=True):
             np.copyto(tensor._data, array)
-        for (cohort, parameters), numbers in zip(self._cohorts, self._after, strict=True):
-            for p in parameters if numbers else ():
-                self.optimizer.state[p].update(zip(cohort.counts, numbers, strict=True))
+        kept = self.optimizer.state
+        for (cohort, parameters, _), numbers in zip(self._cohorts, self._after, strict=True):
+            new = dict(zip(cohort.counts, numbers, strict=True))
+            for p in parameters if new else ():
+                kept[p].update(new)
         touch(*self.parameters.values(), *self.buffers)
         return around(results[0]) if self._clips else None
 
