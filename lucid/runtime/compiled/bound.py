@@ -62,11 +62,13 @@ class Bound:
             ShapeError: an input does not fit. LucidError: onnxruntime failed.
         """
         session = self._session
-        if not session.binds or shapes not in self._shapes:
+        if shapes not in self._shapes:
             results = session.run(arrays, shapes)
             if len(self._shapes) >= _KEPT:
                 self._shapes.clear()
-            self._shapes.add(shapes)
+            # An empty batch, and elements that must be bounded, are for the session, which has other graphs for them.
+            if not session.guarded and not any(0 in shape for shape in shapes):
+                self._shapes.add(shapes)
             return results
         session.check_elements(arrays)
         try:

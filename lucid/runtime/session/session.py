@@ -317,11 +317,6 @@ class Session:
                 raise ShapeError(f"{axis} is {n}, but a recurrent layer runs over it: at least one step is needed")
         return sizes
 
-    @property
-    def binds(self) -> bool:
-        """Whether all inputs of known shapes run in the same session, so that they may be bound to it."""
-        return not self.guarded and not self._loader.aborts
-
     def check_elements(self, arrays: Sequence[Array]) -> None:
         """Checks sequence lengths, indices, classes and probabilities: see `check_lengths` and `check_ranges`."""
         if self._has_lengths:
