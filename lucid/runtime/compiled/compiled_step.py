@@ -63,8 +63,8 @@ class CompiledStep(CompiledModule):
         self.loss = loss
         self.optimizer = optimizer
         self.clip = clip
-        # The buffers that steps change; the others are constants of the graph.
-        self.moving: dict[str, Tensor] = {}
+        # The keys of the buffers that steps change; the others are constants of the graph.
+        self.moving: list[str] = []
         super().__init__(model, device, threads)
 
     def signature(self, structure: Structure, known: Tuned) -> Signature:
@@ -75,8 +75,12 @@ class CompiledStep(CompiledModule):
 
     def _empty(self) -> Cache:
         guards = _Guards(self.model, self.loss, self.optimizer)
-        guards.release(self.moving.values())
+        guards.release(self._buffers())
         return Cache(guards, {}, {})
+
+    def _buffers(self) -> list[Tensor]:
+        """Returns the buffers that steps change."""
+        return [buffer for key, buffer in self.model.named_buffers() if key in self.moving]
 
     def __call__(self, *batch: Any, **named: Any) -> Any:
         """Takes a step, and returns what the loss returned, without gradients.
@@ -84,6 +88,9 @@ class CompiledStep(CompiledModule):
         Args:
             batch: the loss's arguments after the model.
             named: further ones by name.
+
+        Returns:
+            The loss; or the loss and the dict of metrics, with ``grad_norm`` where gradients are clipped by their norm.
         """
         mode = MODE.get()
         if mode.trace is not None:
@@ -92,21 +99,22 @@ class CompiledStep(CompiledModule):
             raise GradientError("compile: gradients are disabled here, by no_grad or the like")
         with self._lock:
             cache = self._current()
-            known = len(self.moving)
+            known, is_new = len(self.moving), not cache.signatures
             candidate, arrays, shapes = self._find(cache, mode, batch, named)
-            if not candidate.flat.update.fits():
+            if not _update(candidate).fits():
                 cache.served.clear()
                 candidate, arrays, shapes = self._find(cache, mode, batch, named)
             if len(self.moving) > known:
-                # Those were constants in earlier exports.
-                cache.guards.release(self.moving.values())
+                cache.guards.release(self._buffers())
+                if not is_new:  # in earlier exports the new ones are constants
+                    self._cache = self._empty()
             return self._taken(candidate, arrays, shapes)
 
     def _taken(self, candidate: Candidate, arrays: Sequence[Array], shapes: Shapes) -> Any:
-        flat = candidate.flat
-        update = flat.update
-        update.begin()
+        flat, update = candidate.flat, _update(candidate)
+        assert isinstance(flat, _Loss)
         try:
+            update.begin()
             results = (candidate.step if candidate.draws else candidate.run)(arrays, shapes)
         except BaseException:
             update.undo()
@@ -168,18 +176,19 @@ class _Signature(Signature):
 
     def _choose(self, arrays: Sequence[Array], shapes: Shapes, in_use: Sequence[Candidate]) -> Candidate:
         best = super()._choose(arrays, shapes, in_use)
-        if best.parts > 1:
-            return best
-        whole = self._made_for(best.way._replace(updates=True), arrays, shapes)
-        return fastest([best, whole], arrays, shapes, 3) if whole is not best else best
+        if best.parts == 1:
+            whole = self._made_for(best.way._replace(updates=True), arrays, shapes)
+            best = fastest([best, whole], arrays, shapes, 3) if whole is not best else best
+        for candidate in self._made:
+            _update(candidate).forget()
+        return best
 
     def _made_for(self, way: Way, arrays: Sequence[Array], shapes: Shapes) -> Candidate:
         if way.updates:
             # An update may be none that a graph can compute, such as one in float64 or of a user's own optimizer.
             with suppress(ExportError):
                 candidate = super()._made_for(way, arrays, shapes)
-                assert isinstance(candidate.flat, _Loss)
-                if candidate.flat.update.fits():
+                if _update(candidate).fits():
                     return candidate
         return super()._made_for(way._replace(updates=False), arrays, shapes)
 
@@ -196,8 +205,7 @@ class _Signature(Signature):
                 f"compile: what the loss returns was not computed from any parameter of {type(model).__name__} that "
                 "the optimizer has"
             )
-        own = dict(model.named_buffers())
-        step.moving |= {key: own[key] for key in found.buffers}
+        step.moving = [key for key, _ in model.named_buffers() if key in step.moving or key in found.buffers]
         program, update = self._program(way, flat, found.parameters)
         names = self._names(arrays, program.state)
         lowering: Any = way.lowering
@@ -222,6 +230,12 @@ class _Signature(Signature):
         args, kwargs = unflatten(self.structure, iter([around(array) for array in arrays]))
         names = Names([*state.entries, "loss", "grad_norm", SEED])
         return [names.fresh(name) for name in batch_names(self.compiled.loss, args, kwargs)]
+
+
+def _update(candidate: Candidate) -> Update:
+    """Returns what a step does with the results of a candidate."""
+    assert isinstance(candidate.flat, _Loss)
+    return candidate.flat.update
 
 
 class _Guards(Guards):

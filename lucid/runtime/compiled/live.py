@@ -84,7 +84,11 @@ class Update(ABC):
 
     @abstractmethod
     def rehearse(self, results: Sequence[Array]) -> None:
-        """Does as much as `finish`, without any effect."""
+        """Does as much as `finish`, without any effect: on copies, which are kept."""
+
+    @abstractmethod
+    def forget(self) -> None:
+        """Drops the copies of `rehearse`."""
 
 
 class ByGraph(Update):
@@ -116,7 +120,7 @@ class ByGraph(Update):
             for slot in cohort.slots
         ]
         self._next = [state.entries[name].tensor for name in state.names("parameter", "slot", "buffer")]
-        self._scratch = [np.empty_like(tensor._data) for tensor in self._next]
+        self._scratch: list[Array] = []
         self._made: list[tuple[Tensor, dict[str, Any] | None]] = []
         self._after: list[list[float]] = []
 
@@ -167,8 +171,13 @@ class ByGraph(Update):
         return around(results[0]) if self._clips else None
 
     def rehearse(self, results: Sequence[Array]) -> None:
+        if not self._scratch:
+            self._scratch = [np.empty_like(tensor._data) for tensor in self._next]
         for copy, array in zip(self._scratch, results[-len(self._scratch) :], strict=True):
             np.copyto(copy, array)
+
+    def forget(self) -> None:
+        self._scratch = []
 
 
 class ByOptimizer(Update):
@@ -220,3 +229,6 @@ class ByOptimizer(Update):
         places = {p: i for i, p in enumerate(p for group in self.optimizer.param_groups for p in group["params"])}
         copies = [p for group in self._twin.param_groups for p in group["params"]]
         self._step(self._twin, [copies[places[p]] for p in self.parameters.values()], results)
+
+    def forget(self) -> None:
+        self._twin = None
