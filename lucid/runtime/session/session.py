@@ -178,7 +178,8 @@ class Session:
         new = kept is None and shapes not in self._bindings
         if new:
             self.check(shapes)
-        self.check_elements(arrays)
+        if self._has_lengths or self._ranged:
+            self.check_elements(arrays)
         try:
             results: list[Array] | None = None
             if kept is not None:
