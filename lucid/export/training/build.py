@@ -46,7 +46,7 @@ def build_step(
         proof = prove(program, example, dynamic, trained=True)
         tensors = {entry.tensor: name for name, entry in program.state.entries.items()}
         proof, inputs = with_inputs(proof, tensors, program.outputs)
-        # Training has batches, for which onnxruntime's RNN takes longer; other layers need a scan for their gates anyway.
+        # For batches onnxruntime's RNN takes longer, and the gates of other layers need a scan anyway.
         lowering = "scan" if lowering == "auto" else lowering
         model, plan = _lowered(proof, inputs, dynamic, lowering, opset)
         check(model, model, plan, program, example, verify=False, rtol=None, atol=None)
