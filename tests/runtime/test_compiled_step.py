@@ -257,6 +257,7 @@ def test_what_the_user_changes_acts_on_the_next_step_without_an_export(
         with lucid.no_grad():
             model.head.weight.mul_(0.5)
         model.rnn.weight_hh_l0.data = model.rnn.weight_hh_l0.data * 2
+        model.head.weight.data = lucid.tensor(np.asfortranarray(model.head.weight.detach().numpy()))
     steps.check(*batch(2))
     for optimizer in (steps.optimizer, steps.other):
         optimizer.param_groups[0].update(lr=0.02, betas=(0.8, 0.99), eps=1e-6, weight_decay=0.2)
@@ -340,6 +341,13 @@ def test_a_call_that_fails_changes_nothing(monkeypatch: pytest.MonkeyPatch, upda
         with pytest.raises(LucidError, match="it broke"):
             steps.step(x, y)
     assert steps.optimizer.state == {}
+    steps.compare()
+    steps.check(x, y)
+    weight = steps.model.head.weight.detach().numpy()
+    weight.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        steps.step(x, y)
+    weight.flags.writeable = True
     steps.compare()
     steps.check(x, y)
 

@@ -143,7 +143,7 @@ class ByGraph(Update):
             settings = current.settings()
             for p in parameters:
                 before = kept.get(p)
-                if before is None or len(before) != len(cohort.slots) + len(cohort.counts):
+                if before is None or before.keys() != {*cohort.slots, *cohort.counts}:
                     self._made.append((p, before))
                     self.optimizer.prepare(p, settings.options)
             first = kept[parameters[0]]
@@ -151,11 +151,14 @@ class ByGraph(Update):
             self._after.append([*cohort.program.begin(settings, counts)])
         for copy, p, slot in self._slots:
             copy._data = kept[p][slot]._data
+        for tensor in self._next:
+            if not tensor._data.flags.writeable:
+                raise ValueError(f"compile: an array of shape {tensor.shape} that a step changes is read-only")
 
     def undo(self) -> None:
         for p, before in self._made:
             if before is None:
-                del self.optimizer.state[p]
+                self.optimizer.state.pop(p, None)
             else:
                 self.optimizer.state[p] = before
 
