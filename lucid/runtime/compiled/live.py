@@ -65,9 +65,16 @@ class Update(ABC):
         self._copies = [state.entries[key].tensor for key in state.names("buffer")]
 
     def begin(self) -> None:
-        """Gives the tensors of the state the arrays of now."""
+        """Gives the tensors of the state the arrays of now.
+
+        Raises:
+            ValueError: the array of a parameter or a buffer is read-only.
+        """
         for copy, buffer in zip(self._copies, self.buffers, strict=True):
             copy._data = buffer._data
+        for tensor in (*self.parameters.values(), *self.buffers):
+            if not tensor._data.flags.writeable:
+                raise ValueError(f"compile: an array of shape {tensor.shape} that a step changes is read-only")
 
     def fits(self) -> bool:
         """Returns whether the optimizer's state is such that the update can say what follows."""
@@ -136,9 +143,9 @@ class ByGraph(Update):
         return True
 
     def begin(self) -> None:
+        self._made, self._after = [], []
         super().begin()
         kept = self.optimizer.state
-        self._made, self._after = [], []
         for cohort, parameters, current in self._cohorts:
             settings = current.settings()
             for p in parameters:
@@ -151,9 +158,6 @@ class ByGraph(Update):
             self._after.append([*cohort.program.begin(settings, counts)])
         for copy, p, slot in self._slots:
             copy._data = kept[p][slot]._data
-        for tensor in self._next:
-            if not tensor._data.flags.writeable:
-                raise ValueError(f"compile: an array of shape {tensor.shape} that a step changes is read-only")
 
     def undo(self) -> None:
         for p, before in self._made:
