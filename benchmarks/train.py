@@ -21,6 +21,8 @@ TRAINERS = (
 )
 CONTENDERS = (
     *TRAINERS,
+    Contender("lucid step", "lucid:train_step"),
+    Contender("lucid file", "lucid:train_file"),
     Contender("floor", "numpy:training_floor"),
     Contender("products in onnxruntime", "onnxruntime:training_products"),
 )
@@ -38,13 +40,16 @@ def measure(options: Options) -> Result:
     """
     rows, notes = compare(CONTENDERS, cases(options.quick), options)
     notes = [FLOOR, *limits(rows), *notes]
-    title = "Training step: forward + backward + Adam (T, N, I, H); compiled: forward and backward in onnxruntime"
+    title = (
+        "Training step: forward + backward + Adam (T, N, I, H); compiled: forward and backward in onnxruntime; "
+        "step: lucid.compile; file: lucid.export.training_step"
+    )
     names = [c.name for c in CONTENDERS if any(c.name in row.values for row in rows)]
     return Result("train", title, names, rows, findings(rows), notes)
 
 
 def findings(rows: Sequence[Row]) -> list[Finding]:
-    """Returns the findings for NumPy's step and the compiled one: means and worst cases over the sizes of one layer."""
+    """Returns the findings for NumPy's step and both compiled ones: means and worst sizes, over those of one layer."""
     simple = KINDS[:2]
     targets: list[tuple[str, str, float, float | None, tuple[Kind, ...]]] = [
         ("RNN", "torch", 2.5, 0.95, simple),
@@ -55,7 +60,7 @@ def findings(rows: Sequence[Row]) -> list[Finding]:
     ]
     found = []
     for label, peer, mean, worst, kinds in targets:
-        for own in ("lucid", "lucid compiled"):
+        for own in ("lucid", "lucid compiled", "lucid step"):
             times = ratios(_one_layer(rows, kinds), peer, own)
             measure = f"training, {label}, {peer} / {own}"
             found.append(Finding.at_least(f"{measure}, mean", mean, geometric_mean(times)))

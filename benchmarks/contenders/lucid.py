@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import onnxruntime
 
 import lucid
 from lucid import nn
-from lucid.export import to_onnx
+from lucid.export import to_onnx, training_step
 
 from ..case import RATE, Case
 from ..job import Job
@@ -27,6 +28,8 @@ __all__ = [
     "streamable",
     "train",
     "train_compiled",
+    "train_file",
+    "train_step",
 ]
 
 
@@ -85,6 +88,67 @@ def _training(case: Case, model: nn.Module, backward: Callable[[lucid.Tensor, lu
         return found
 
     return Job(run, results)
+
+
+def weighted(model: nn.Module, x: lucid.Tensor, g: lucid.Tensor) -> tuple[lucid.Tensor, dict[str, lucid.Tensor]]:
+    """Returns a loss of which the output has the gradient g, and the output."""
+    output, _ = model(x)
+    return (output * g).sum(), {"output": output}
+
+
+def train_step(case: Case) -> Job:
+    """Runs the same by a compiled step, whose loss is `weighted`."""
+    model = layer(case)
+    x, g = lucid.tensor(case.input()), lucid.tensor(case.gradient())
+    optimizer = lucid.optim.Adam(model.parameters(), lr=RATE)
+    step = lucid.compile(model, loss=weighted, optimizer=optimizer)
+
+    def results() -> dict[str, Any]:
+        output = step(x, g)[1]["output"].numpy()
+        return {
+            "output": output,
+            **_first_step(
+                case,
+                {name: p.detach().numpy() for name, p in model.named_parameters()},
+                {name: optimizer.state[p]["exp_avg"].numpy() for name, p in model.named_parameters()},
+            ),
+        }
+
+    return Job(lambda: step(x, g), results)
+
+
+def train_file(case: Case) -> Job:
+    """Runs the same by the file of a step, in onnxruntime alone, with the loop of a driver."""
+    model = layer(case)
+    batch = {"x": case.input(), "g": case.gradient()}
+    tensors = [lucid.tensor(array) for array in batch.values()]
+    optimizer = lucid.optim.Adam(model.parameters(), lr=RATE)
+    step = training_step(model, weighted, optimizer, *tensors, verify=False)
+    session = onnxruntime.InferenceSession(step.exported.serialize(), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    state: dict[str, Any] = step.start
+
+    def run() -> Any:
+        nonlocal state
+        found = dict(zip(names, session.run(names, {**state, **batch}), strict=True))
+        state = {name: found[f"next.{name}"] for name in state}
+        return found["output"]
+
+    def results() -> dict[str, Any]:
+        output = run()
+        averages = {name: state[f"exp_avg.{name}"] for name in case.weights()}
+        return {"output": output, **_first_step(case, state, averages)}
+
+    return Job(run, results)
+
+
+def _first_step(case: Case, weights: Mapping[str, Any], averages: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the first step of each weight, and the gradient that Adam's average tells: it is a tenth of it."""
+    found = {}
+    for name, before in case.weights().items():
+        found[f"gradient of {name}"] = 10 * averages[name]
+        found[f"step of {name}"] = (before - weights[name]) / RATE
+    return found
 
 
 def infer(case: Case) -> Job:

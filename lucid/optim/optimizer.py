@@ -265,12 +265,23 @@ class Optimizer:
             key = *names, *counts, *dtypes, settings.fixed
             if key not in self._programs:
                 self._programs[key] = None
-                # A method may read attributes that change from step to step.
-                if isinstance(getattr_static(self, "update"), staticmethod):
-                    self._programs[key] = Program(self.update, names, counts, dtypes, settings)
+                self._programs[key] = self.record(names, counts, dtypes, settings)
             return self._programs[key]
         except Exception:  # any error of the update is raised where it is called
             return None
+
+    def record(
+        self, names: Sequence[str], counts: Sequence[str], dtypes: Sequence[np.dtype[Any]], settings: Settings
+    ) -> Program:
+        """Returns the compiled update: see `Program`.
+
+        Raises:
+            Exception: it cannot be recorded.
+        """
+        # A method may read attributes that change from step to step.
+        if not isinstance(getattr_static(self, "update"), staticmethod):
+            raise TypeError("the update is a method")
+        return Program(self.update, names, counts, dtypes, settings)
 
     # --- state
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from operator import itemgetter
 from typing import Any
@@ -51,7 +51,8 @@ _CALLS: dict[Any, Callable[..., Any]] = {f: partial(_into, f) for f in (np.maxim
 class Settings:
     """The options of a step: numbers that may change between steps, and options that a program is compiled for.
 
-    A zero belongs to the second kind, since an update may omit the term that it multiplies.
+    A zero belongs to the second kind, since an update may omit the term that it multiplies; but a rate of zero, which
+    a schedule may reach, to the first.
 
     Attributes:
         options: the options by name.
@@ -62,17 +63,17 @@ class Settings:
     def __init__(self, options: dict[str, Any]) -> None:
         self.options = options
         self.numbers: list[float] = []
-        self.fixed = self._fixed(tuple(options.values()))
+        self.fixed = self._fixed(options.items())
 
-    def _fixed(self, options: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _fixed(self, options: Iterable[tuple[Any, Any]]) -> tuple[Any, ...]:
         fixed: list[Any] = []
-        for option in options:
+        for name, option in options:
             kind = type(option)
-            if (kind is float or kind is int) and option:
+            if (kind is float or kind is int) and (option or name == "lr"):
                 self.numbers.append(option)
                 fixed.append(_VARIES)
             else:
-                fixed.append(self._fixed(option) if kind is tuple else option)
+                fixed.append(self._fixed(enumerate(option)) if kind is tuple else option)
         return tuple(fixed)
 
     def noted(self, tape: _Tape) -> dict[str, Any]:
@@ -107,7 +108,7 @@ class _Value(NDArrayOperatorsMixin):
     def __bool__(self) -> bool:
         if not self.option:
             raise TypeError("an update must not branch on an element")
-        return True  # a zero is fixed, and so never appears here
+        return True  # a zero is fixed, and so never appears here; an update always multiplies by the rate
 
 
 class _Tape:
@@ -119,7 +120,7 @@ class _Tape:
         kinds: the kind of each value.
         constants: the literal numbers of the update, by index.
         numbers: the operations on numbers: functions, indices of operands, index of the result.
-        arrays: the operations on arrays, likewise.
+        arrays: the operations on arrays, likewise: ufuncs.
     """
 
     def __init__(self) -> None:
@@ -142,7 +143,7 @@ class _Tape:
             for value, dtype in zip(values, taken, strict=True)
         ]
         result = _Value(self, kind)
-        self.arrays.append((_CALLS.get(ufunc, ufunc), keys, result.index))
+        self.arrays.append((ufunc, keys, result.index))
         return result
 
     def _constant(self, x: Any) -> _Value:
@@ -185,7 +186,10 @@ class Program:
         self._after: list[float] = []
         self._arithmetic = tape.numbers
         self._counts = [new[name].index for name in counts]
-        self._plan(tape, [value.index for value in inputs], [x.index for x in (updated, g, *(new[n] for n in names))])
+        self._operations = tape.arrays
+        self._inputs = [value.index for value in inputs]
+        self._results = [x.index for x in (updated, g, *(new[n] for n in names))]
+        self._plan(tape, self._inputs, self._results)
 
     def _plan(self, tape: _Tape, inputs: Sequence[int], results: Sequence[int]) -> None:
         """Assigns an array to each result: the array that it finally belongs in, if that is free by then, or else a
@@ -201,10 +205,10 @@ class Program:
         made = {result: k for k, (_, _, result) in enumerate(calls)}
         places: dict[Any, int] = {index: i for i, index in enumerate(inputs)}
         self._filled: list[tuple[Array, int]] = []
-        for key in last:
-            if key not in places and key not in made:
-                places[key] = len(places)
-                self._filled.append((np.empty((), key[1]), key[0]))
+        self._keys = [key for key in last if key not in places and key not in made]
+        for key in self._keys:
+            places[key] = len(places)
+            self._filled.append((np.empty((), key[1]), key[0]))
         first = len(places)
         self._copied: list[tuple[int, int]] = []
         for i, (index, result) in enumerate(zip(inputs, results, strict=True)):
@@ -230,8 +234,35 @@ class Program:
                     self._scratch.append(np.empty(0, kinds[result]))
                 places[result] = min(fitting)
                 unused.discard(places[result])
-            self._calls.append((function, itemgetter(*[places[key] for key in keys], places[result])))
+            self._calls.append(
+                (_CALLS.get(function, function), itemgetter(*[places[key] for key in keys], places[result]))
+            )
         self._copied = [(i, places[result]) for i, result in self._copied]
+
+    @property
+    def numbers(self) -> list[Array]:
+        """The numbers that the runs of a step combine with arrays, without axes; `begin` fills them."""
+        return [array for array, _ in self._filled]
+
+    def replay(self, arrays: Sequence[Any], numbers: Sequence[Any], ops: Mapping[str, Callable[..., Any]]) -> list[Any]:
+        """Computes the update by other functions than NumPy's, such as ops on Tensors.
+
+        Args:
+            arrays: the parameter, the gradient and the state.
+            numbers: what stands for `numbers`.
+            ops: the functions, by the names of NumPy's.
+
+        Returns:
+            The new parameter and the new state.
+
+        Raises:
+            KeyError: there is no such function.
+        """
+        values = dict(zip([*self._inputs, *self._keys], [*arrays, *numbers], strict=True))
+        for ufunc, keys, result in self._operations:
+            values[result] = ops[ufunc.__name__](*[values[key] for key in keys])
+        updated, _, *kept = [values[i] for i in self._results]
+        return [updated, *kept]
 
     def begin(self, settings: Settings, counts: Sequence[float]) -> list[float]:
         """Computes what is the same for all elements, for the runs of one step. Returns the state's new numbers."""

@@ -2,6 +2,7 @@
 
 from .compiled.compiled import Compiled, compile
 from .compiled.compiled_backward import CompiledBackward, compile_backward
+from .compiled.compiled_step import CompiledStep
 from .session.device import Device, find_device
 from .session.outputs import Outputs
 from .session.session import Session
@@ -11,6 +12,7 @@ from .session.stream import Stream
 __all__ = [
     "Compiled",
     "CompiledBackward",
+    "CompiledStep",
     "Device",
     "Outputs",
     "Session",

@@ -18,7 +18,7 @@ from lucid import nn
 from lucid.errors import LucidError
 from lucid.export import to_onnx
 from lucid.runtime import Session
-from lucid.runtime.compiled import dispatch
+from lucid.runtime.compiled import candidate, dispatch
 from lucid.runtime.compiled.workers import Workers
 
 pytestmark = [
@@ -109,6 +109,27 @@ def test_a_compiled_training_step_in_a_child(in_parts: None) -> None:
     assert len(others) == len(gradients) == 6
     for g, other in zip(gradients, others, strict=True):
         np.testing.assert_allclose(other, g, atol=1e-6)
+
+
+@pytest.mark.parametrize("updates", [True, False])
+def test_a_step_that_updates_in_a_child(monkeypatch: pytest.MonkeyPatch, updates: bool) -> None:
+    monkeypatch.setattr(dispatch, "_cores", lambda: 1)
+    monkeypatch.setattr(candidate.Candidate, "seconds", lambda self, *_: float(self.way.updates != updates))
+    model = Loss()
+    optimizer = lucid.optim.Adam(model.parameters(), lr=0.1)
+    step = lucid.compile(model, loss=lambda model, x, y: model(x, y), optimizer=optimizer)
+    x, y = lucid.randn(6, 4, 3), lucid.randn(4, 1)
+    for _ in range(3):  # the second call binds the state
+        step(x, y)
+
+    def further() -> Any:
+        return [step(x, y).item() for _ in range(3)], [p.detach().numpy() for p in model.parameters()]
+
+    found, weights = forked(further)
+    values, expected = further()
+    assert found == pytest.approx(values, rel=1e-5)
+    for weight, other in zip(weights, expected, strict=True):
+        np.testing.assert_allclose(weight, other, atol=1e-6)
 
 
 def test_a_child_forked_while_another_thread_holds_the_lock() -> None:

@@ -31,7 +31,7 @@ from .portable import check_portable, with_matrices, with_short_concats
 from .program import Program
 from .state import PREFIX, State
 
-__all__ = ["build_inference", "build_init", "build_step", "stamped"]
+__all__ = ["build_inference", "build_init", "build_step", "stamped", "with_inputs"]
 
 
 def build_step(
@@ -45,7 +45,9 @@ def build_step(
     with isolated(program):
         proof = prove(program, example, dynamic, trained=True)
         tensors = {entry.tensor: name for name, entry in program.state.entries.items()}
-        proof, inputs = _with_inputs(proof, tensors, program.outputs)
+        proof, inputs = with_inputs(proof, tensors, program.outputs)
+        # For batches onnxruntime's RNN takes longer, and the gates of other layers need a scan anyway.
+        lowering = "scan" if lowering == "auto" else lowering
         model, plan = _lowered(proof, inputs, dynamic, lowering, opset)
         check(model, model, plan, program, example, verify=False, rtol=None, atol=None)
         check_portable(ir.to_proto(model), "the step")
@@ -121,7 +123,7 @@ def build_inference(
                 "parameters or buffers; rename one: a file has one thing of a name"
             )
         proof = prove(model, example, None if dynamic is None else "auto", trained=True)
-        proof, inputs = _with_inputs(proof, tensors)
+        proof, inputs = with_inputs(proof, tensors)
         lowered, plan = _lowered(proof, inputs, "auto", "auto", opset)
         others = {axis: proof.sizes[symbol] + 1 for axis, symbol in plan.axes.items()}
         plan = plan._replace(interface=with_optional(plan.interface, model, example, plan.graph, others))
@@ -150,7 +152,7 @@ def stamped(
     return exported
 
 
-def _with_inputs(
+def with_inputs(
     proof: Proof, tensors: Mapping[Tensor, str], outputs: Sequence[str] | None = None
 ) -> tuple[Proof, dict[str, Tensor]]:
     """Adds captured tensors to the inputs of a graph, under their names, and names its outputs."""

@@ -57,29 +57,42 @@ class Program(Module):
         self.outputs: list[str] = []
 
     def forward(self, *batch: Any, **named: Any) -> list[Tensor]:
-        entries = self.state.entries
+        results, gradients, changed = self.differentiated(*batch, **named)
+        with no_grad():
+            following = {**self._updated(self._clipped(gradients, results)), **changed}
+            if SEED in following:
+                following[SEED] = following[SEED] + 1
+        results |= {PREFIX + name: following[name] for name in self.state.entries}
+        self.outputs = list(results)
+        return list(results.values())
+
+    def _clipped(self, gradients: dict[str, Tensor], results: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Returns the clipped gradients, and adds their norm to the results where they are clipped by it."""
+        most, limit = self.clip
+        if most is not None:
+            clipped, results["grad_norm"] = scaled_to_norm(list(gradients.values()), most)
+            gradients = dict(zip(gradients, clipped, strict=True))
+        if limit is not None:
+            gradients = {key: FUNCTIONS["clamp"](g, -limit, limit) for key, g in gradients.items()}
+        return gradients
+
+    def differentiated(
+        self, *batch: Any, **named: Any
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
+        """Returns loss and metrics, the gradients by the keys of the parameters, and the next values of the buffers."""
         keys = self.state.names("parameter")
-        parameters = [entries[key].tensor for key in keys]
+        parameters = [self.state.entries[key].tensor for key in keys]
         with enable_grad(), _buffers(self.model, self.state) as after:
             loss, metrics = parts_of(self.loss(self.model, *batch, **named))
             # Sizes may decide which parameters have a gradient; the others stay as they are, as in eager training.
             found = grad(loss, parameters, allow_unused=True)
             changed = after()
-        reached = [key for key, g in zip(keys, found, strict=True) if g is not None]
-        gradients = [g for g in found if g is not None]
-        results = {"loss": loss.detach(), **{name: metric.detach() for name, metric in metrics.items()}}
-        with no_grad():
-            most, limit = self.clip
-            if most is not None:
-                gradients, results["grad_norm"] = scaled_to_norm(gradients, most)
-            if limit is not None:
-                gradients = [FUNCTIONS["clamp"](g, -limit, limit) for g in gradients]
-            following = {**self._updated(dict(zip(reached, gradients, strict=True))), **changed}
-            if SEED in entries:
-                following[SEED] = entries[SEED].tensor + 1
-        results |= {PREFIX + name: following[name] for name in entries}
-        self.outputs = list(results)
-        return list(results.values())
+        gradients = {key: g for key, g in zip(keys, found, strict=True) if g is not None}
+        return (
+            {"loss": loss.detach(), **{name: metric.detach() for name, metric in metrics.items()}},
+            gradients,
+            changed,
+        )
 
     def _updated(self, gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Returns the next value of everything that the optimizer changes, and of its options."""
@@ -135,8 +148,8 @@ def _buffers(model: Module, state: State) -> Iterator[Callable[[], dict[str, Ten
             table[name] = before[key]
 
 
-def parts_of(result: Any) -> tuple[Tensor, dict[str, Tensor]]:
-    """Returns the loss and the metrics in what a loss function returned.
+def parts_of(result: Any, who: str = "training_step") -> tuple[Tensor, dict[str, Tensor]]:
+    """Returns the loss and the metrics in what a loss function returned to `who`.
 
     Raises:
         ExportError: it is neither a tensor of one element nor a pair of one and a dict of tensors.
@@ -145,18 +158,16 @@ def parts_of(result: Any) -> tuple[Tensor, dict[str, Tensor]]:
     if not isinstance(loss, Tensor) or loss.shape != () or not isinstance(metrics, Mapping):
         shape = f"a tensor of shape {loss.shape}" if isinstance(loss, Tensor) else type(loss).__name__
         raise ExportError(
-            "training_step: loss(model, *batch) must return a tensor without axes, or one and a dict of metrics; got "
+            f"{who}: loss(model, *batch) must return a tensor without axes, or one and a dict of metrics; got "
             f"{shape}{'' if isinstance(metrics, Mapping) else f' and {type(metrics).__name__}'}"
         )
     for name, metric in metrics.items():
         if not isinstance(name, str) or not isinstance(metric, Tensor):
-            raise ExportError(
-                f"training_step: metrics must be tensors by name; got {type(metric).__name__} for {name!r}"
-            )
+            raise ExportError(f"{who}: metrics must be tensors by name; got {type(metric).__name__} for {name!r}")
     return loss, dict(metrics)
 
 
-def batch_names(loss: Loss, batch: tuple[Any, ...]) -> list[str]:
+def batch_names(loss: Loss, batch: tuple[Any, ...], named: Mapping[str, Any] | None = None) -> list[str]:
     """Returns a name for each tensor of a batch: that of the loss's argument."""
 
     def forward(*_: Any) -> None: ...
@@ -170,4 +181,4 @@ def batch_names(loss: Loss, batch: tuple[Any, ...]) -> list[str]:
         forward.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     except (TypeError, ValueError):  # such as a function of NumPy's
         pass
-    return input_names(forward, batch, {})
+    return input_names(forward, batch, dict(named or {}))

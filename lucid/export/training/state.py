@@ -14,7 +14,7 @@ from ...optim.optimizer import Optimizer
 from ...tensor import Tensor, around
 from ..lowering.plan import SEED
 
-__all__ = ["OPTIONS", "PREFIX", "Entry", "Group", "State", "check_names", "state_of"]
+__all__ = ["OPTIONS", "PREFIX", "Entry", "Group", "State", "check_names", "moving", "state_of"]
 
 PREFIX = "next."
 """What an output that continues a state has before the state's name."""
@@ -214,6 +214,15 @@ def _kept(optimizer: Optimizer, p: Tensor, options: Mapping[str, Any]) -> dict[s
 
 
 def _leaf(data: Any) -> Tensor:
-    """Returns a leaf with a copy of an array; it requires gradients if it can, as what may change in a trace does."""
-    array = np.array(data)
-    return around(array, array.dtype.kind == "f")
+    """Returns a leaf with a copy of an array that may change from step to step."""
+    return moving(np.array(data))
+
+
+def moving(array: Array) -> Tensor:
+    """Returns a leaf over an array that may change from step to step.
+
+    To a trace, that is whatever requires gradients. So it does, even if it holds integers: nothing differentiates it.
+    """
+    tensor = around(array)
+    tensor._requires_grad = True
+    return tensor

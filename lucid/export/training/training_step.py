@@ -76,7 +76,7 @@ def training_step(
         clip_grad_norm: the largest norm of all gradients together; None for no limit.
         clip_grad_value: the largest magnitude of an element of a gradient, after that; None for no limit.
         dynamic: as `to_onnx` takes it, for the batch.
-        lowering: as `to_onnx` takes it.
+        lowering: as `to_onnx` takes it, but "auto" is "scan". For a single sequence at a time "rnn" is faster.
         opset: the version of the ONNX operator set.
         verify: compare with eager training: several steps at the example's sizes, at size one and at larger ones.
 

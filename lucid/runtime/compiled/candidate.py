@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,10 +14,11 @@ from ...export.exported import Exported
 from ...ops.generator import default_generator
 from ..session.device import Device
 from ..session.session import Session
+from .bound import Bound
 from .flattened import Flattened
 from .parts import Parts, Shapes
 
-__all__ = ["Candidate"]
+__all__ = ["Candidate", "Way"]
 
 Array = np.ndarray[Any, Any]
 
@@ -31,35 +32,48 @@ _NO_SEED = np.zeros((), np.int64)
 """The seed of calls that are timed."""
 
 
-class Candidate:
-    """An export loaded into a session.
+class Way(NamedTuple):
+    """A way to run a model.
 
     Attributes:
         lowering: the lowering of recurrent layers.
         threads: the number of threads per operator; None for onnxruntime's default.
-        steady: whether that is one, so that no operator waits for other threads.
         parts: the number of parts that a batch is split into, if possible; they run side by side.
+        updates: whether the graph of a training step also updates the parameters.
+    """
+
+    lowering: str
+    threads: int | None
+    parts: int = 1
+    updates: bool = False
+
+
+class Candidate:
+    """An export loaded into a session.
+
+    Attributes:
+        way: the way to run it; its fields are attributes, too.
+        steady: whether there is one thread per operator, so that no operator waits for other threads.
         flat: the exported function.
         draws: the number of its random draws in a call; if it has any, a call is a `step`.
     """
 
-    def __init__(
-        self, exported: Exported, device: str | Device, threads: int | None, parts: int, lowering: str, flat: Flattened
-    ) -> None:
+    def __init__(self, exported: Exported, device: str | Device, way: Way, flat: Flattened) -> None:
         self.exported = exported
+        self.way = way
+        self.lowering, self.threads, self.parts, _ = way
+        self.steady = way.threads == 1
+        self.flat = flat
         # Autotuning results survive a change of the model, after which batches may no longer be separable.
-        separation = exported.separation if parts > 1 else None
+        separation = exported.separation if way.parts > 1 else None
         model = exported if separation is None else exported.part()
         # A training step allocates dozens of arrays of whole sequences, and an arena would keep them in each session.
-        self.session = Session(model, device, threads=threads, arena=not exported.parameters)
-        self.lowering = lowering
-        self.threads = threads
-        self.steady = threads == 1
-        self.parts = parts
-        self.flat = flat
+        self.session = Session(model, device, threads=way.threads, arena=not exported.parameters)
         self._run = self.session.run
         if separation is not None:
-            self._run = Parts(self.session, separation, parts).run
+            self._run = Parts(self.session, separation, way.parts).run
+        elif way.updates:
+            self._run = Bound(self.session).run
         self._parameters = tuple(exported.parameters.values())
         self._shapes: Shapes = tuple([parameter.shape for parameter in self._parameters])
         self.draws = exported.draws
@@ -105,7 +119,7 @@ class Candidate:
 
         def timed() -> float:
             begin = time.perf_counter()
-            self.run(arrays, shapes)
+            self.flat.rehearse(self.run(arrays, shapes))
             return time.perf_counter() - begin
 
         if timed() > _LONG:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import ExportError
+from ...export.exported import Exported
 from ...export.to_onnx import export
 from ...tensor import Tensor
 from ...tracer.trace import input_names
 from ...tracer.tree import Structure, unflatten
 from ..session.spec import as_array, evaluate
 from .autotune import fastest
-from .candidate import Candidate
+from .candidate import Candidate, Way
 from .flattened import Flattened
 from .parts import Shapes
 
@@ -45,12 +46,12 @@ class Tuned:
     """The results of autotuning for one signature.
 
     Attributes:
-        fastest: for each class of shapes, the fastest lowering, its number of threads and its number of parts.
+        fastest: for each class of shapes, the fastest way.
         example: inputs that are small along all free axes, so that an export takes little time.
     """
 
     def __init__(self) -> None:
-        self.fastest: dict[Any, tuple[str, int | None, int]] = {}
+        self.fastest: dict[Any, Way] = {}
         self.example: list[Array] | None = None
 
 
@@ -69,15 +70,15 @@ class Signature:
         known = self.known.fastest.get(kind)
         if known is None:
             candidate = self._choose(arrays, shapes, in_use)
-            self.known.fastest[kind] = candidate.lowering, candidate.threads, candidate.parts
+            self.known.fastest[kind] = candidate.way
         else:
-            candidate = self._made_for(*known, arrays, shapes)
+            candidate = self._made_for(known, arrays, shapes)
         return candidate
 
     def _choose(self, arrays: Sequence[Array], shapes: Shapes, in_use: Sequence[Candidate]) -> Candidate:
         """Exports the model with every lowering that suits these inputs, and returns the fastest candidate."""
         threads = self.compiled._threads
-        first = self._made_for("scan", threads, 1, arrays, shapes)
+        first = self._made_for(Way("scan", threads), arrays, shapes)
         for array, spec in zip(arrays, first.session.inputs, strict=False):
             as_array(array, spec)  # checks the dtype; candidates do not
         recurrence = first.session.recurrence
@@ -90,15 +91,16 @@ class Signature:
         for lowering in ("rnn", "unrolled") if short else ("rnn",):
             # The lowering may not apply to this model, such as the RNN operator in float64.
             with suppress(ExportError):
-                candidates.append(self._made_for(lowering, threads, 1, arrays, shapes))
+                candidates.append(self._made_for(Way(lowering, threads), arrays, shapes))
         separation = first.exported.separation
         batch = 0 if separation is None else sizes[separation.symbol]
         parts = self._parts(first, batch, sum(array.size for array in arrays) <= _LARGE)
         candidates += [
-            self._made_for(candidate.lowering, 1, n, arrays, shapes) for n in parts for candidate in candidates
+            self._made_for(Way(candidate.lowering, 1, n), arrays, shapes) for n in parts for candidate in candidates
         ]
         if self.compiled.trains and "lstm" in first.exported.recurrent:
-            candidates += [self._made_for("columns", 1, n, arrays, shapes) for n in parts if batch // n >= _COLUMNS]
+            columns = [Way("columns", 1, n) for n in parts if batch // n >= _COLUMNS]
+            candidates += [self._made_for(way, arrays, shapes) for way in columns]
         # For a training run, autotuning may take a second.
         best = fastest(candidates, arrays, shapes, 3 if self.compiled.trains else 2)
         # The others are dropped: a session has its own threads, and its own copy of constant weights.
@@ -125,20 +127,19 @@ class Signature:
             found.add(1)  # handing a part to another core may take longer than computing it
         return sorted(found)
 
-    def _made_for(
-        self, lowering: str, threads: int | None, parts: int, arrays: Sequence[Array], shapes: Shapes
-    ) -> Candidate:
-        found = [candidate for candidate in self._made if candidate.lowering == lowering and candidate.takes(shapes)]
+    def _made_for(self, way: Way, arrays: Sequence[Array], shapes: Shapes) -> Candidate:
+        graph = way.lowering, way.updates
+        found = [r for r in self._made if (r.lowering, r.way.updates) == graph and r.takes(shapes)]
         for candidate in found:
-            if (candidate.threads, candidate.parts) == (threads, parts):
+            if candidate.way == way:
                 return candidate
         if found:
             known = found[0]
-            self._made.append(Candidate(known.exported, known.session.device, threads, parts, lowering, known.flat))
+            self._made.append(Candidate(known.exported, known.session.device, way, known.flat))
             return self._made[-1]
-        candidate = self._exported(lowering, threads, parts, arrays, shapes)
-        made = [r for r in self._made if (r.lowering, r.threads, r.parts) == (lowering, threads, parts)]
-        if len(made) >= _EXPORTS and lowering != "unrolled":
+        candidate = self._exported(way, arrays, shapes)
+        made = [r for r in self._made if r.way == way]
+        if len(made) >= _EXPORTS and way.lowering != "unrolled":
             reasons = [
                 f"axis {axis} of {name}: {why}"
                 for name, axes in candidate.exported.fixed.items()
@@ -153,53 +154,54 @@ class Signature:
         self._made.append(candidate)
         return candidate
 
-    def _exported(
-        self, lowering: str, threads: int | None, parts: int, arrays: Sequence[Array], shapes: Shapes
-    ) -> Candidate:
+    def _exported(self, way: Way, arrays: Sequence[Array], shapes: Shapes) -> Candidate:
         known = self.known
         large = known.example is None and sum(array.size for array in arrays) > _LARGE
         if large:
             known.example = _small(arrays)
-        if known.example is not None and lowering != "unrolled":
+        if known.example is not None and way.lowering != "unrolled":
             with suppress(Exception):  # the model may reject them, for example after a change
-                candidate = self._export(lowering, threads, parts, known.example)
+                candidate = self._export(way, known.example)
                 if candidate.takes(shapes):
                     return candidate
         # The proof and the parity check run the model at several sizes, one of them twice as large along each axis.
-        candidate = self._export(lowering, threads, parts, arrays, verify=not large)
+        candidate = self._export(way, arrays, verify=not large)
         if candidate.session.interface.lengths:  # they would exceed the steps of the cut inputs
-            return self._export(lowering, threads, parts, arrays) if large else candidate
+            return self._export(way, arrays) if large else candidate
         sizes: dict[Any, int] = {symbol: 3 + i for i, symbol in enumerate(candidate.session.axes)}
         known.example = [
             # slice(None) keeps the size of a fixed axis.
             np.ascontiguousarray(array[tuple([slice(sizes.get(n)) for n in spec.shape])])
             for array, spec in zip(arrays, candidate.session.inputs, strict=False)
         ]
-        return self._exported(lowering, threads, parts, arrays, shapes) if large else candidate
+        return self._exported(way, arrays, shapes) if large else candidate
 
-    def _export(
-        self, lowering: Any, threads: int | None, parts: int, arrays: Sequence[Array], verify: bool = True
-    ) -> Candidate:
+    def _export(self, way: Way, arrays: Sequence[Array], verify: bool = True) -> Candidate:
+        compiled = self.compiled
+        exported, flat = self._traced(way, arrays, verify)
+        candidate = Candidate(exported, compiled._asked, way, flat)
+        compiled.device = candidate.session.device
+        self._check_results(flat)
+        return candidate
+
+    def _traced(self, way: Way, arrays: Sequence[Array], verify: bool) -> tuple[Exported, Flattened]:
+        """Exports the model with these arrays; returns the export and the exported function."""
         compiled = self.compiled
         tensors = [Tensor._wrap(array) for array in arrays]
         args, kwargs = unflatten(self.structure, iter(tensors))
-        names = input_names(compiled.model, args, kwargs)
         flat = compiled.flat(self.structure)
         flat.example = list(arrays)
         exported = export(
             flat,
             tuple(tensors),
-            input_names=names,
-            lowering=lowering,
+            input_names=input_names(compiled.model, args, kwargs),
+            lowering=way.lowering,  # type: ignore[arg-type]
             trainable=compiled.trains,
             verify=verify,
             conditional=True,
             keeps_modes=any(module.training for module in compiled.model.modules()),
         )
-        candidate = Candidate(exported, compiled._asked, threads, parts, lowering, flat)
-        compiled.device = candidate.session.device
-        self._check_results(flat)
-        return candidate
+        return exported, flat
 
     def _check_results(self, flat: Flattened) -> None:
         """Checks that the model's results always had the same nested structure."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ __all__ = ["Flattened", "is_tensor", "key_of"]
 
 
 class Flattened(Module):
-    """A model as a function from tensors to a tuple of tensors.
+    """A model, or another function, as one from tensors to a tuple of tensors.
 
     Attributes:
         example: the arrays that it was exported with.
@@ -24,21 +24,25 @@ class Flattened(Module):
 
     _notes = frozenset({"example", "results", "_row"})
 
-    def __init__(self, model: Module, structure: Structure) -> None:
+    def __init__(self, model: Callable[..., Any], structure: Structure) -> None:
         super().__init__()
-        self.model = model
+        self.model: Any = model
         self.structure = structure
         self.example: list[np.ndarray[Any, Any]] = []
         self.results: dict[Any, Structure] = {}
         self._row: int | None = None
 
-    def forward(self, *tensors: Tensor) -> tuple[Any, ...]:
+    def forward(self, *tensors: Any) -> tuple[Any, ...]:
         args, kwargs = unflatten(self.structure, iter(tensors))
         return tuple(self.leaves(args, kwargs))
 
     def leaves(self, args: Any, kwargs: Any) -> list[Tensor]:
         """Calls the model and returns the tensors in its result."""
-        leaves, structure = flatten(self.model(*args, **kwargs), is_tensor)
+        return self.noted(self.model(*args, **kwargs))
+
+    def noted(self, result: Any) -> list[Tensor]:
+        """Returns the tensors in a result, and notes its structure."""
+        leaves, structure = flatten(result, is_tensor)
         self.results[key_of(structure)] = structure
         if len(self.results) == 1 and structure.kind is tuple and all(part is LEAF for part in structure.parts):
             self._row = len(leaves)
@@ -58,6 +62,9 @@ class Flattened(Module):
             # The usual result needs no traversal: this overhead follows each call.
             return tuple(tensors[: self._row])
         return unflatten(next(iter(self.results.values())), iter(tensors))
+
+    def rehearse(self, results: Sequence[np.ndarray[Any, Any]]) -> None:
+        """Does what follows a call and takes time, without any effect, for autotuning; nothing here."""
 
 
 def key_of(structure: Structure) -> Any:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from ...nn.module import Module
+from ...tensor import Tensor
 from ...tracer.writes import WRITES
 
-__all__ = ["Guards"]
+__all__ = ["PLAIN", "Guards", "equal"]
 
-_PLAIN = (bool, int, float, str, tuple, type(None))
+PLAIN = (bool, int, float, str, tuple, type(None))
+"""The types whose values are watched, rather than their identity."""
 
 
 class Guards:
@@ -41,7 +44,10 @@ class Guards:
         self._kinds: list[tuple[Any, bool, Any, Any]] = []
         self._time = WRITES.now
         self.modules = list(model.modules())
-        for module in self.modules:
+        self._watch(self.modules, trains)
+
+    def _watch(self, modules: Iterable[Module], trains: bool) -> None:
+        for module in modules:
             own = module.__dict__
             for kind in ("_modules", "_parameters", "_buffers"):
                 table = own[kind]
@@ -63,8 +69,14 @@ class Guards:
             self._entries += [
                 (own, name, value)
                 for name, value in own.items()
-                if isinstance(value, _PLAIN) and name != "_last_call" and (trains or name != "training")
+                if isinstance(value, PLAIN) and name != "_last_call" and (trains or name != "training")
             ]
+
+    def release(self, tensors: Iterable[Tensor]) -> None:
+        """Allows the elements of some of the tensors to change."""
+        free = set(tensors)
+        self._kinds += [(t, t.requires_grad, data.dtype, data.shape) for t, data, _ in self._tensors if t in free]
+        self._tensors = [row for row in self._tensors if row[0] not in free]
 
     def training(self) -> Module | None:
         """Returns the first module that is in training mode; None if there is none."""
@@ -91,13 +103,13 @@ class Guards:
                 return False
         try:
             for owner, name, before in self._entries:
-                if owner[name] is not before and not _equal(owner[name], before):
+                if owner[name] is not before and not equal(owner[name], before):
                     return False
         except KeyError:
             return False
         return True
 
 
-def _equal(now: Any, before: Any) -> bool:
+def equal(now: Any, before: Any) -> bool:
     """Returns whether a number, a text or a tuple equals its former value; anything else counts as changed."""
-    return isinstance(before, _PLAIN) and type(now) is type(before) and bool(now == before)
+    return isinstance(before, PLAIN) and type(now) is type(before) and bool(now == before)

@@ -53,7 +53,7 @@ class CompiledModule(ABC):
         self._asked = self.device if isinstance(device, Place) else device
         self._threads = threads
         self._lock = threading.RLock()
-        self._cache = Cache(Guards(model, self.trains), {}, {})
+        self._cache = self._empty()
         # Kept when parameters change: none of it depends on them.
         self._tuned: dict[Any, Tuned] = {}
         watch(self)
@@ -71,6 +71,10 @@ class CompiledModule(ABC):
     def flat(self, structure: Structure) -> Flattened:
         """Returns the function to export for arguments of this structure."""
 
+    def signature(self, structure: Structure, known: Tuned) -> Signature:
+        """Returns what exports it for arguments of this structure."""
+        return Signature(self, structure, known)
+
     @property
     def lowerings(self) -> dict[Shapes, str]:
         """The lowering in use for each of the latest input shapes."""
@@ -79,8 +83,12 @@ class CompiledModule(ABC):
     def _current(self) -> Cache:
         """Returns the cache; an empty one if the model has changed."""
         if not self._cache.guards.holds():
-            self._cache = Cache(Guards(self.model, self.trains), {}, {})
+            self._cache = self._empty()
         return self._cache
+
+    def _empty(self) -> Cache:
+        """Returns an empty cache for the model as it is now."""
+        return Cache(Guards(self.model, self.trains), {}, {})
 
     def _find(
         self, cache: Cache, mode: Mode, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -126,7 +134,7 @@ class CompiledModule(ABC):
         key = key_of(structure), tuple([(array.dtype, array.ndim) for array in arrays])
         signature = cache.signatures.get(key)
         if signature is None:
-            signature = cache.signatures[key] = Signature(self, structure, self._tuned.setdefault(key, Tuned()))
+            signature = cache.signatures[key] = self.signature(structure, self._tuned.setdefault(key, Tuned()))
         shapes = tuple([array.shape for array in arrays])
         in_use = [candidate for candidate, _ in cache.served.values()]
         return signature.candidate(arrays, shapes, in_use), shapes

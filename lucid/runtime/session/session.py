@@ -178,10 +178,8 @@ class Session:
         new = kept is None and shapes not in self._bindings
         if new:
             self.check(shapes)
-        if self._has_lengths:
-            self.check_lengths(arrays)
-        if self._ranged:
-            self.check_ranges(arrays)
+        if self._has_lengths or self._ranged:
+            self.check_elements(arrays)
         try:
             results: list[Array] | None = None
             if kept is not None:
@@ -319,6 +317,13 @@ class Session:
                 )
                 raise ShapeError(f"{axis} is {n}, but a recurrent layer runs over it: at least one step is needed")
         return sizes
+
+    def check_elements(self, arrays: Sequence[Array]) -> None:
+        """Checks sequence lengths, indices, classes and probabilities: see `check_lengths` and `check_ranges`."""
+        if self._has_lengths:
+            self.check_lengths(arrays)
+        if self._ranged:
+            self.check_ranges(arrays)
 
     def check_lengths(self, arrays: Sequence[Array]) -> None:
         """Checks sequence lengths: onnxruntime accepts some that have no meaning.

@@ -1,0 +1,295 @@
+"""CompiledStep: training steps of a live model in onnxruntime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from operator import is_
+from typing import Any
+
+import numpy as np
+
+from ...devices import device as Place
+from ...errors import ExportError, GradientError, LucidError
+from ...export.exported import Exported
+from ...export.lowering.plan import SEED
+from ...export.names import Names
+from ...export.training.live import Gradients, Whole, cohorts_of, export_live, parts_of_model, touched
+from ...export.training.program import Program, batch_names, parts_of
+from ...export.training.state import State
+from ...nn.module import Module
+from ...optim.optimizer import Optimizer
+from ...proof.example import Example
+from ...tensor import Tensor, around
+from ...tracer.mode import MODE
+from ...tracer.tree import Structure, unflatten
+from .autotune import fastest
+from .candidate import Candidate, Way
+from .dispatch import Signature, Tuned
+from .flattened import Flattened
+from .guards import PLAIN, Guards, equal
+from .live import ByGraph, ByOptimizer, Current, Update
+from .module import Cache, CompiledModule
+from .parts import Shapes
+
+__all__ = ["CompiledStep"]
+
+Array = np.ndarray[Any, Any]
+
+
+class CompiledStep(CompiledModule):
+    """A training step that runs in onnxruntime; made by `compile` with a loss and an optimizer.
+
+    Attributes:
+        model: the model, which each call trains.
+        optimizer: its optimizer, which keeps the state.
+        loss: the loss, a function of the model and a batch.
+        device: the device that it runs on.
+    """
+
+    name = "compile"
+    trains = True
+
+    def __init__(
+        self,
+        model: Module,
+        loss: Callable[..., Any],
+        optimizer: Optimizer,
+        clip: tuple[float | None, float | None],
+        device: str | Place,
+        threads: int | None,
+    ) -> None:
+        self.loss = loss
+        self.optimizer = optimizer
+        self.clip = clip
+        # The keys of the buffers that steps change; the others are constants of the graph.
+        self.moving: list[str] = []
+        super().__init__(model, device, threads)
+
+    def signature(self, structure: Structure, known: Tuned) -> Signature:
+        return _Signature(self, structure, known)
+
+    def flat(self, structure: Structure) -> _Loss:
+        return _Loss(self.loss, structure, self.clip[0] is not None)
+
+    def _empty(self) -> Cache:
+        guards = _Guards(self.model, self.loss, self.optimizer)
+        guards.release(self._buffers())
+        return Cache(guards, {}, {})
+
+    def _buffers(self) -> list[Tensor]:
+        """Returns the buffers that steps change."""
+        return [buffer for key, buffer in self.model.named_buffers() if key in self.moving]
+
+    def __call__(self, *batch: Any, **named: Any) -> Any:
+        """Takes a step, and returns what the loss returned, without gradients.
+
+        Args:
+            batch: the loss's arguments after the model.
+            named: further ones by name.
+
+        Returns:
+            The loss; or the loss and the dict of metrics, with ``grad_norm`` where gradients are clipped by their norm.
+        """
+        mode = MODE.get()
+        if mode.trace is not None:
+            raise LucidError("compile: a training step changes parameters, which no trace records; call it outside")
+        if not mode.grad:
+            raise GradientError("compile: gradients are disabled here, by no_grad or the like")
+        with self._lock:
+            cache = self._current()
+            known, is_new = len(self.moving), not cache.signatures
+            candidate, arrays, shapes = self._find(cache, mode, batch, named)
+            if not _update(candidate).fits():
+                cache.served.clear()
+                candidate, arrays, shapes = self._find(cache, mode, batch, named)
+            if len(self.moving) > known:
+                cache.guards.release(self._buffers())
+                if not is_new:  # in earlier exports the new ones are constants
+                    self._cache = self._empty()
+            return self._taken(candidate, arrays, shapes)
+
+    def _taken(self, candidate: Candidate, arrays: Sequence[Array], shapes: Shapes) -> Any:
+        flat, update = candidate.flat, _update(candidate)
+        assert isinstance(flat, _Loss)
+        try:
+            update.begin()
+            results = (candidate.step if candidate.draws else candidate.run)(arrays, shapes)
+        except BaseException:
+            update.undo()
+            raise
+        count = flat.count
+        norm = update.finish(results[count:])
+        result = flat.returned(results[:count])
+        if norm is not None and isinstance(result, tuple):
+            result[1]["grad_norm"] = norm
+        return result
+
+
+class _Loss(Flattened):
+    """The loss as a function of the model and the tensors of a batch.
+
+    Attributes:
+        clips: whether gradients are clipped by their norm, which is a metric then.
+        count: the number of tensors that the loss returned: itself and the metrics.
+        update: what a step does with the other results.
+    """
+
+    _notes = Flattened._notes | {"count", "update"}
+
+    def __init__(self, loss: Callable[..., Any], structure: Structure, clips: bool) -> None:
+        super().__init__(loss, structure)
+        self.clips = clips
+        self.count = 0
+        self.update: Update
+
+    def forward(self, *tensors: Any) -> tuple[Any, ...]:
+        model, *batch = tensors
+        args, kwargs = unflatten(self.structure, iter(batch))
+        result = self.model(model, *args, **kwargs)
+        loss, metrics = parts_of(result, "compile")
+        if not loss.requires_grad:
+            raise GradientError(
+                f"compile: what the loss returns was not computed from any parameter of {type(model).__name__} that "
+                "requires gradients"
+            )
+        if self.clips and "grad_norm" in metrics:
+            raise ExportError("compile: a metric is named 'grad_norm', as that of clip_grad_norm; rename it")
+        leaves = self.noted(loss if isinstance(result, Tensor) else (loss, metrics))
+        # Metrics of any name: in the graph each has a name of its own.
+        self.count = len(leaves)
+        return leaves[0], {f"metric.{i}": leaf for i, leaf in enumerate(leaves[1:])}
+
+    def rehearse(self, results: Sequence[Array]) -> None:
+        self.update.rehearse(results[self.count :])
+
+
+class _Signature(Signature):
+    """One calling convention of a training step.
+
+    The gradients are exported first, and timed with the optimizer's own update. If the fastest way does not split the
+    batch, it is compared with one graph that also updates: an update is no sum over the parts of a batch.
+    """
+
+    compiled: CompiledStep
+
+    def _choose(self, arrays: Sequence[Array], shapes: Shapes, in_use: Sequence[Candidate]) -> Candidate:
+        best = super()._choose(arrays, shapes, in_use)
+        if best.parts == 1:
+            whole = self._made_for(best.way._replace(updates=True), arrays, shapes)
+            best = fastest([best, whole], arrays, shapes, 3) if whole is not best else best
+        for candidate in self._made:
+            _update(candidate).forget()
+        return best
+
+    def _made_for(self, way: Way, arrays: Sequence[Array], shapes: Shapes) -> Candidate:
+        if way.updates:
+            # An update may be none that a graph can compute, such as one in float64 or of a user's own optimizer.
+            with suppress(ExportError):
+                candidate = super()._made_for(way, arrays, shapes)
+                if _update(candidate).fits():
+                    return candidate
+        return super()._made_for(way._replace(updates=False), arrays, shapes)
+
+    def _traced(self, way: Way, arrays: Sequence[Array], verify: bool) -> tuple[Exported, Flattened]:
+        step = self.compiled
+        model, optimizer = step.model, step.optimizer
+        _check_parameters(model, optimizer)
+        flat = step.flat(self.structure)
+        flat.example = list(arrays)
+        tensors = tuple([around(array) for array in arrays])
+        found = touched(model, flat, optimizer, tensors)
+        if not found.parameters:
+            raise GradientError(
+                f"compile: what the loss returns was not computed from any parameter of {type(model).__name__} that "
+                "the optimizer has"
+            )
+        step.moving = [key for key, _ in model.named_buffers() if key in step.moving or key in found.buffers]
+        program, update = self._program(way, flat, found.parameters)
+        names = self._names(arrays, program.state)
+        lowering: Any = way.lowering
+        exported = export_live(program, Example(program, tensors, {}, names), lowering, verify and not way.updates)
+        flat.update = update
+        return exported, flat
+
+    def _program(self, way: Way, flat: _Loss, trained: list[str]) -> tuple[Program, Update]:
+        step = self.compiled
+        model, optimizer = step.model, step.optimizer
+        entries = parts_of_model(model, trained, step.moving)
+        if not way.updates:
+            state = State(entries, ())
+            return Gradients(model, flat, optimizer, state), ByOptimizer(model, optimizer, state, step.clip)
+        cohorts, kept = cohorts_of(model, optimizer, trained)
+        state = State({**entries, **kept}, ())
+        update = ByGraph(model, optimizer, cohorts, state, step.clip[0] is not None)
+        return Whole(model, flat, optimizer, cohorts, state, step.clip), update
+
+    def _names(self, arrays: Sequence[Array], state: State) -> list[str]:
+        """Returns the names of the batch's tensors: those of the loss's arguments, other than names of the state."""
+        args, kwargs = unflatten(self.structure, iter([around(array) for array in arrays]))
+        names = Names([*state.entries, "loss", "grad_norm", SEED])
+        return [names.fresh(name) for name in batch_names(self.compiled.loss, args, kwargs)]
+
+
+def _update(candidate: Candidate) -> Update:
+    """Returns what a step does with the results of a candidate."""
+    assert isinstance(candidate.flat, _Loss)
+    return candidate.flat.update
+
+
+class _Guards(Guards):
+    """The guards of a training step: of the model, the loss and the structure of the optimizer.
+
+    A plain number, text or tuple that the code of the loss names, of a closure or a module, is watched as well.
+    """
+
+    def __init__(self, model: Module, loss: Callable[..., Any], optimizer: Optimizer) -> None:
+        super().__init__(model, True)
+        if isinstance(loss, Module):
+            self._watch(loss.modules(), True)
+        self._variables = list(_variables(loss))
+        self._optimizer = optimizer
+        self._groups = [
+            (group, list(group["params"]), Current(optimizer, group), Current(optimizer, group).settings().fixed)
+            for group in optimizer.param_groups
+        ]
+
+    def holds(self) -> bool:
+        groups = self._optimizer.param_groups
+        if len(groups) != len(self._groups):
+            return False
+        for group, (before, params, current, fixed) in zip(groups, self._groups, strict=True):
+            now = group["params"]
+            if group is not before or len(now) != len(params) or not all(map(is_, now, params)):
+                return False
+            if current.settings().fixed != fixed:
+                return False
+        return all(equal(now(), before) for now, before in self._variables) and super().holds()
+
+
+def _variables(loss: Callable[..., Any]) -> Iterator[tuple[Callable[[], Any], Any]]:
+    """Yields what reads a variable that the code of a loss names, of its closure or its module, and its plain value."""
+    code, space = getattr(loss, "__code__", None), getattr(loss, "__globals__", {})
+    for cell in getattr(loss, "__closure__", None) or ():
+        with suppress(ValueError):  # an empty cell
+            if isinstance(value := cell.cell_contents, PLAIN):
+                yield partial(getattr, cell, "cell_contents", None), value
+    for name in code.co_names if code is not None else ():
+        if name in space and isinstance(value := space[name], PLAIN):
+            yield partial(space.get, name), value
+
+
+def _check_parameters(model: Module, optimizer: Optimizer) -> None:
+    own = set(model.parameters())
+    for number, group in enumerate(optimizer.param_groups):
+        for p in group["params"]:
+            if p not in own:
+                raise ExportError(
+                    f"compile: a parameter of shape {tuple(p.shape)} in group {number} of the optimizer is none of the "
+                    "model's; make what it belongs to a part of the model"
+                )
+    if not any(p.requires_grad for group in optimizer.param_groups for p in group["params"]):
+        raise GradientError(
+            f"compile: no parameter of {type(model).__name__} that the optimizer has requires gradients"
+        )
