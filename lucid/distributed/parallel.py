@@ -11,15 +11,14 @@ import numpy as np
 
 from ..autograd import grad
 from ..errors import GradientError, LucidError, ShapeError
+from ..nn.guards import Guards
 from ..nn.module import Module
 from ..ops.generator import Counter, default_generator
-from ..runtime.compiled.flattened import key_of
-from ..runtime.compiled.guards import Guards
 from ..tensor import Tensor, around, op
 from ..tracer.mode import MODE, no_grad
 from ..tracer.op import Array
 from ..tracer.trace import input_names
-from ..tracer.tree import Structure, flatten
+from ..tracer.tree import Structure, flatten, key_of
 from .group import Group, current
 from .sharded import Sharded, specs
 

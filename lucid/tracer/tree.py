@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from .dim import concrete
 
-__all__ = ["LEAF", "Structure", "TreeNode", "flatten", "paths", "unflatten"]
+__all__ = ["LEAF", "Structure", "TreeNode", "flatten", "key_of", "paths", "unflatten"]
 
 
 @runtime_checkable
@@ -111,3 +111,16 @@ def _split(tree: Any) -> tuple[Any, tuple[Any, ...]] | None:
         rest, parts = tree.tree_flatten()[::-1]
         return rest, tuple(parts)
     return None
+
+
+def key_of(structure: Structure) -> Any:
+    """Returns a hashable key for a structure; constants of equal value but different type have different keys."""
+    kind, rest, parts = structure
+    try:
+        hash(rest)
+    except TypeError:
+        raise TypeError(
+            "arguments and results of a traced module must be Tensors, nested in tuples, lists or dicts, or plain "
+            f"constants; got {type(rest).__name__}"
+        ) from None
+    return kind, type(rest), rest, tuple([key_of(part) for part in parts])

@@ -35,8 +35,7 @@ ORDER = (
     ("checkpoint", "utils"),
     ("proof",),
     ("export",),
-    ("runtime",),
-    ("distributed",),
+    ("distributed", "runtime"),
     ("cli",),
     ("__main__",),
 )

@@ -7,6 +7,7 @@ from typing import Any, overload
 
 from ...devices import device as Place
 from ...errors import LucidError
+from ...nn.guards import Guards
 from ...nn.module import Module
 from ...ops.generator import default_generator
 from ...optim.optimizer import Optimizer
@@ -14,7 +15,6 @@ from ...tracer.mode import MODE
 from ...tracer.tree import Structure
 from .compiled_step import CompiledStep
 from .flattened import Flattened
-from .guards import Guards
 from .module import Cache, CompiledModule
 
 __all__ = ["Compiled", "compile"]

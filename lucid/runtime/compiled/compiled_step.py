@@ -18,6 +18,7 @@ from ...export.names import Names
 from ...export.training.live import Gradients, Whole, cohorts_of, export_live, parts_of_model, touched
 from ...export.training.program import Program, batch_names, parts_of
 from ...export.training.state import State
+from ...nn.guards import PLAIN, Guards, equal
 from ...nn.module import Module
 from ...optim.optimizer import Optimizer
 from ...proof.example import Example
@@ -28,7 +29,6 @@ from .autotune import fastest
 from .candidate import Candidate, Way
 from .dispatch import Signature, Tuned
 from .flattened import Flattened
-from .guards import PLAIN, Guards, equal
 from .live import ByGraph, ByOptimizer, Current, Update
 from .module import Cache, CompiledModule
 from .parts import Shapes

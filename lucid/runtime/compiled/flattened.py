@@ -9,9 +9,9 @@ import numpy as np
 
 from ...nn.module import Module
 from ...tensor import Tensor
-from ...tracer.tree import LEAF, Structure, flatten, unflatten
+from ...tracer.tree import LEAF, Structure, flatten, key_of, unflatten
 
-__all__ = ["Flattened", "is_tensor", "key_of"]
+__all__ = ["Flattened", "is_tensor"]
 
 
 class Flattened(Module):
@@ -65,19 +65,6 @@ class Flattened(Module):
 
     def rehearse(self, results: Sequence[np.ndarray[Any, Any]]) -> None:
         """Does what follows a call and takes time, without any effect, for autotuning; nothing here."""
-
-
-def key_of(structure: Structure) -> Any:
-    """Returns a hashable key for a structure; constants of equal value but different type have different keys."""
-    kind, rest, parts = structure
-    try:
-        hash(rest)
-    except TypeError:
-        raise TypeError(
-            "compiled modules: arguments and results must be Tensors, nested in tuples, lists or dicts, or plain "
-            f"constants; got {type(rest).__name__}"
-        ) from None
-    return kind, type(rest), rest, tuple([key_of(part) for part in parts])
 
 
 def is_tensor(x: Any) -> bool:

@@ -11,16 +11,16 @@ import numpy as np
 
 from ...devices import device as Place
 from ...errors import GradientError
+from ...nn.guards import Guards
 from ...nn.module import Module
 from ...tensor import Tensor
 from ...tracer.mode import Mode
-from ...tracer.tree import Structure, flatten
+from ...tracer.tree import Structure, flatten, key_of
 from ..session.device import Device, find_device
 from ..session.fork import watch
 from .candidate import Candidate
 from .dispatch import Signature, Tuned
-from .flattened import Flattened, is_tensor, key_of
-from .guards import Guards
+from .flattened import Flattened, is_tensor
 from .parts import Shapes
 
 __all__ = ["CompiledModule"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ...nn.module import Module
-from ...tensor import Tensor
-from ...tracer.writes import WRITES
+from ..tensor import Tensor
+from ..tracer.writes import WRITES
+from .module import Module
 
 __all__ = ["PLAIN", "Guards", "equal"]
 
@@ -26,7 +26,7 @@ class Guards:
         trains: whether the elements of parameters that require gradients may change, and modes matter.
 
     Example:
-        >>> from lucid.runtime.compiled.guards import Guards
+        >>> from lucid.nn.guards import Guards
         >>> layer = nn.Linear(2, 1)
         >>> guards = Guards(layer)
         >>> guards.holds()
