@@ -24,6 +24,7 @@ from examples.web.serve import server
 from examples.web.tasks import TASKS, Task
 from lucid.export import TrainingStep
 from models import vowels
+from tests.tiers import sampled
 
 ROOT = Path(__file__).resolve().parents[2]
 needs_chromium = pytest.mark.skipif(missing() is not None, reason=str(missing()))
@@ -118,7 +119,7 @@ def downloaded(page: Any, part: str, path: Path) -> Path:
 
 @needs_chromium
 @pytest.mark.slow
-@pytest.mark.parametrize(("rate", "steps"), [("0.001", 100), ("0.005", 50)])
+@pytest.mark.parametrize(("rate", "steps"), [("0.001", 100), pytest.param("0.005", 50, marks=pytest.mark.exhaustive)])
 def test_the_losses_are_those_of_eager_training(rate: str, steps: int, site: Site, opened: Callable[..., Any]) -> None:
     """The higher the rate, the faster runs drift apart that differ in the last digit; eager ones in float64, too."""
     page = opened()
@@ -243,7 +244,7 @@ def draw(page: Any, shape: Shape, seed: int) -> None:
 
 @needs_chromium
 @pytest.mark.slow
-@pytest.mark.parametrize("phone", [False, True])
+@pytest.mark.parametrize("phone", sampled([True, False], 2))
 def test_drawn_gestures_are_learned_and_recognized(phone: bool, opened: Callable[..., Any]) -> None:
     page = opened(viewport={"width": 360, "height": 740} if phone else {"width": 900, "height": 700})
     train = page.locator("#gestures [data-do=train]")
