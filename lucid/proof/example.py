@@ -23,7 +23,7 @@ from ..tracer.tree import flatten, unflatten
 from .perturb import Arrays, difference, distinct, perturbations, quietly
 from .resize import Axis, proposals
 
-__all__ = ["CASTS", "Arrays", "Axis", "Example", "check_names", "origin"]
+__all__ = ["CASTS", "Arrays", "Axis", "Example", "as_tensors", "check_names", "origin"]
 
 CASTS = ("astype", "clone", "detach")
 """The ops that keep each element as it is, or convert it."""
@@ -51,7 +51,7 @@ class Example:
         self._function = function
         if not args and not kwargs and isinstance(function, Module):
             args, kwargs = self._without_arguments(function)
-        args, kwargs = _as_tensors(args), _as_tensors(kwargs)
+        args, kwargs = as_tensors(args), as_tensors(kwargs)
         leaves, self._structure = flatten((args, kwargs), _is_tensor)
         self.names = input_names(function, args, kwargs)
         if names is not None:
@@ -174,7 +174,8 @@ def origin(value: Any, through: Collection[str]) -> Any:
     return value
 
 
-def _as_tensors(tree: Any) -> Any:
+def as_tensors(tree: Any) -> Any:
+    """Returns nested arguments with tensors in place of arrays."""
     leaves, structure = flatten(tree, lambda x: isinstance(x, (Tensor, np.ndarray)))
     return unflatten(structure, iter([as_tensor(leaf) for leaf in leaves]))
 

@@ -577,6 +577,17 @@ def test_what_cannot_be_a_step_is_refused() -> None:
         training_step(model, lambda model, x: F.dropout(model(x), 0.5).mean(), optimizer, x)
 
 
+def test_a_batch_of_arrays() -> None:
+    model = Classifier(nn.GRU(2, 4), 4)
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    arrays = tuple(x.numpy() for x in batch(0))
+    step = training_step(model, loss, optimizer, *arrays)
+    of_arrays, value, _ = step(step.start, *arrays)
+    of_tensors, expected, _ = step(step.start, *batch(0))
+    assert value == expected
+    assert_states(of_arrays, of_tensors, rtol=0, atol=0)
+
+
 def test_parameters_updated_a_different_number_of_times_are_refused() -> None:
     model = Classifier(nn.RNN(2, 4), 4)
     optimizer = optim.Adam(model.parameters())

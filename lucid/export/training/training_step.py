@@ -14,7 +14,7 @@ from ...nn.module import Module
 from ...ops.generator import default_generator
 from ...optim.optimizer import Optimizer
 from ...proof.axes import Dynamic
-from ...proof.example import Example
+from ...proof.example import Example, as_tensors
 from ...proof.isolation import isolated
 from ...tensor import Tensor, around
 from ...tracer.run import running
@@ -99,6 +99,7 @@ def training_step(
     """
     _check(model, loss, optimizer, path, lowering, clip_grad_norm, clip_grad_value)
     check_opset(opset)
+    example_batch = as_tensors(example_batch)
     names = batch_names(loss, example_batch)
     trial = Program(model, loss, optimizer, State({}, ()), clip_grad_norm, clip_grad_value)
     with running():
