@@ -12,7 +12,7 @@ from ..tracer.node import Node, Value
 from ..tracer.size import Size, symbols_of
 from .placement import RULES, InseparableError, Placement, Step
 
-__all__ = ["Joint", "Separation", "counts", "place_input", "place_results", "separate", "with_totals"]
+__all__ = ["Joint", "Separation", "counts", "place_input", "place_results", "separable", "separate", "with_totals"]
 
 _ZERO = Placement(over=None)
 _SIZED = frozenset({"fill", "expand_to", "reshape_to", "slice_add", "sum_to", "index_sum"})
@@ -76,6 +76,22 @@ def separate(graph: Graph, axes: Mapping[tuple[str, int], str]) -> Separation | 
                 cuts = tuple(place.axis if place.kind == "shard" else None for place in inputs)
                 best, most = Separation(symbol, cuts, outputs, totals), cut
     return best
+
+
+def separable(graph: Graph, axes: Mapping[tuple[str, int], str]) -> dict[str, dict[str, int]]:
+    """Returns, for each free axis along which nothing mixes, the axis of each output: parts need only be concatenated.
+
+    Args:
+        graph: the graph.
+        axes: the symbol of each free axis, by input and axis.
+    """
+    found: dict[str, dict[str, int]] = {}
+    for symbol in dict.fromkeys(axes.values()):
+        with suppress(InseparableError):
+            joints, totals = _joints(graph, _placements(graph, symbol), symbol)
+            if not totals and all(joint.kind == "shard" and not joint.over for joint in joints):
+                found[symbol] = {name: joint.axis for name, joint in zip(graph.outputs, joints, strict=True)}
+    return found
 
 
 def with_totals(graph: Graph, totals: Sequence[Value]) -> Graph:
