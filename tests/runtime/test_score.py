@@ -218,7 +218,7 @@ def test_a_file_without_the_proof_takes_the_name_of_the_axis(tmp_path: Path) -> 
 def test_either_axis_may_count_rows(tmp_path: Path) -> None:
     session = Session(to_onnx(nn.Linear(3, 2), lucid.randn(5, 2, 3)))
     source = as_npz(tmp_path / "in.npz", input=np.ones((5, 4, 3), "f4"))
-    with pytest.raises(LucidError, match="any could count rows; say which one does: batch='input_dim_0'"):
+    with pytest.raises(LucidError, match="any could count rows; say which does: batch='input_dim_0'"):
         score_file(session, source, tmp_path / "out.npz")
     assert score_file(session, source, tmp_path / "out.npz", batch="input_dim_1").rows == 5
 

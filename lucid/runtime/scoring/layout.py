@@ -82,7 +82,7 @@ def _chosen(session: Session, separable: Mapping[str, Mapping[str, int]]) -> str
         return names[0]
     if names and not named:
         raise LucidError(
-            f"score: nothing mixes along {' and '.join(map(repr, names))}, so any could count rows; say which one does: "
+            f"score: nothing mixes along {' and '.join(map(repr, names))}, so any could count rows; say which does: "
             f"batch={names[0]!r}, or --batch-axis {names[0]}"
         )
     axes = ", ".join(session.axes)

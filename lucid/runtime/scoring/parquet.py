@@ -138,7 +138,7 @@ def _column(where: tuple[str, str, int], field: Field, array: pa.Array) -> Colum
             unlike = lengths != np.repeat(shapes[:, axis], np.diff(bounds))
             if len(ragged := np.unique(np.searchsorted(bounds, np.flatnonzero(unlike), "right") - 1)):
                 raise ShapeError(
-                    f"{at_row(path, name, start + ragged)}: it is ragged: the lists along axis {axis} differ in length; "
+                    f"{at_row(path, name, start + ragged)}: it is ragged: lists along axis {axis} differ in length; "
                     f"a row of input {field.name!r} is {field.dims}"
                 )
             check_sizes(where, field, axis, shapes[:, axis])
