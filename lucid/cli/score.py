@@ -63,7 +63,7 @@ def _split(texts: Sequence[str]) -> list[str]:
     help="The columns to carry through; '' for none.  [default: all that the model does not read]",
 )
 @click.option("--batch-axis", metavar="NAME", help="The axis that counts rows, where the file does not prove which.")
-@click.option("--batch-size", type=click.IntRange(1), default=256, show_default=True, help="The most rows in one call.")
+@click.option("--batch-size", type=click.IntRange(1), default=512, show_default=True, help="The most rows in one call.")
 @click.option("--workers", type=click.IntRange(1), help="Score in so many processes of a local Dask cluster.")
 @click.option("--scheduler", metavar="ADDRESS", help="Score on a running Dask cluster, as at tcp://host:8786.")
 @arguments.device

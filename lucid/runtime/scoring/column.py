@@ -31,6 +31,9 @@ class Column:
         self.field = field
         self.shapes = shapes
         self.flat = flat
+        # A step is a block, if the steps of all rows have one size.
+        alike = len(shapes) > 0 and shapes.shape[1] > 1 and bool((shapes[:, 1:] == shapes[0, 1:]).all())
+        self._block = max(prod(shapes[0, 1:].tolist()), 1) if alike else 1
         sizes = shapes.prod(1, dtype=np.int64)
         self._starts = np.cumsum(sizes) - sizes
 
@@ -79,6 +82,5 @@ class Column:
 
     def _places(self, rows: Array, shape: tuple[int, ...]) -> tuple[Array, Array]:
         """Returns the elements in blocks, and the places (rows, blocks) of those of some rows of one shape."""
-        alike = bool(shape) and bool((self.shapes[:, 1:] == shape[1:]).all())
-        block = max(prod(shape[1:]), 1) if alike else 1  # a step, if the steps of all rows have one size
-        return self.flat.reshape(-1, block), self._starts[rows][:, None] // block + np.arange(prod(shape) // block)
+        starts = self._starts[rows] // self._block
+        return self.flat.reshape(-1, self._block), starts[:, None] + np.arange(prod(shape) // self._block)

@@ -82,7 +82,7 @@ class Parquet:
         """See `table.Source`."""
         fields = [*map(self._schema.field, kept), *(pa.field(field.name, _type(field)) for field in outputs)]
         schema = pa.schema(fields, {RECORD: record})
-        with pq.ParquetWriter(file, schema) as writer:
+        with pq.ParquetWriter(file, schema, use_dictionary=list(kept)) as writer:  # results hardly repeat
             for window, columns in results:
                 arrays = [*window.kept.columns, *map(_array, columns)]
                 writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))

@@ -55,7 +55,7 @@ def score_file(
     columns: Mapping[str, str] | None = None,
     keep: Sequence[str] | None = None,
     batch: str | None = None,
-    batch_size: int = 256,
+    batch_size: int = 512,
     progress: Callable[[int], Any] | None = None,
 ) -> Scored:
     """Runs a model over a file of rows, and writes a file of results: one row for a row, in the same order.

@@ -31,7 +31,7 @@ Array = np.ndarray[Any, Any]
 RECORD = "lucid.score"
 """The key under which a file of results says what it was made of."""
 
-_BYTES, _ROWS = 1 << 25, 4096
+_BYTES, _ROWS = 1 << 25, 1 << 13
 """How much of a file is read at a time, at most; a single row may be larger."""
 
 _NAMED = 5

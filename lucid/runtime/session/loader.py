@@ -44,6 +44,7 @@ class Loader:
         self._threads = threads
         self._arena = arena
         self._written: list[tuple[int, int] | None] | None = None
+        self._digest: str | None = None
         self.guarded: frozenset[str] = frozenset()
         self.aborts = False
 
@@ -57,14 +58,16 @@ class Loader:
         """Returns the SHA-256 of what onnxruntime loads: the graph, its metadata and its weights.
 
         Raises:
-            LucidError: its file was changed since it was read first.
+            LucidError: its file was changed between the first reading and the first digest.
         """
-        source = self._read()
-        found = sha256(source.model)
-        for name, weight in sorted(source.weights.items()):
-            found.update(name.encode())
-            found.update(np.ascontiguousarray(weight.numpy()).data)
-        return found.hexdigest()
+        if self._digest is None:
+            source = self._read()
+            found = sha256(source.model)
+            for name, weight in sorted(source.weights.items()):
+                found.update(name.encode())
+                found.update(np.ascontiguousarray(weight.numpy()).data)
+            self._digest = found.hexdigest()
+        return self._digest
 
     def read(self) -> Source:
         """Returns the model as it is loaded for inputs that are bounded.
