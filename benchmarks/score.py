@@ -30,6 +30,8 @@ __all__ = ["measure"]
 FEATURES, HIDDEN, CLASSES = 12, 64, 9
 SHORTEST, LONGEST = 7, 29
 FILES, BATCH = 8, 512
+REPEATED = 4
+"""How often two workers score each file: starting them takes as long as some files."""
 
 Array = np.ndarray[Any, Any]
 
@@ -64,16 +66,20 @@ def measure(options: Options) -> Result:
         folder = Path(name)
         model = _export(folder / "model.onnx")
         lengths, few = _write(folder / "rows", count), _write(folder / "few", count // 4)
+        (folder / "many").mkdir()
+        for path in (folder / "rows").iterdir():
+            for i in range(REPEATED):
+                os.link(path, folder / "many" / f"{i}-{path.name}")
         for i in range(rounds):
             bare = _bare(model, lengths)
             alone = _alone(model, folder / "rows", folder / f"alone{i}")
-            job = "score", model, folder / "rows", "--out", folder / f"two{i}", "--workers", 2
+            job = "score", model, folder / "many", "--out", folder / f"two{i}", "--workers", 2
             two, start = _run(*job), _run(*job)  # the second job finds that all is done
             starts.append(start.processor)
             for row, mine, its in (
                 (rows[0], alone.seconds, bare.seconds),
                 (rows[1], alone.processor, bare.processor),
-                (rows[2], max(two.processor - start.processor, 1e-9), bare.processor),
+                (rows[2], max(two.processor - start.processor, 1e-9) / REPEATED, bare.processor),
             ):
                 row.values["lucid"].append(mine)
                 row.values["onnxruntime"].append(its)
