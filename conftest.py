@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,11 @@ import lucid
 
 # It puts lucid.data in its own place, so it cannot be imported by its path.
 collect_ignore = ["lucid/utils/data.py"]
+# Their examples need the extra [score].
+if find_spec("pyarrow") is None:
+    collect_ignore += ["lucid/runtime/scoring/parquet.py", "docs/scoring.md"]
+if find_spec("distributed") is None:
+    collect_ignore += ["lucid/runtime/scoring/cluster.py"]
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""The command line: ``lucid info``, ``verify``, ``run`` and ``bench``."""
+"""The command line: ``lucid info``, ``verify``, ``run``, ``bench`` and ``score``."""
 
 from .main import main
 

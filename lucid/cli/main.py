@@ -11,6 +11,7 @@ from ..errors import LucidError
 from .bench import bench
 from .info import info
 from .run import run
+from .score import score
 from .text import clean
 from .verify import verify
 
@@ -36,8 +37,8 @@ class _Commands(click.Group):
 )
 @click.version_option(__version__, prog_name="lucid")
 def main() -> None:
-    """Inspect and verify ONNX models, run them in onnxruntime, and time them."""
+    """Inspect and verify ONNX models, run them in onnxruntime, time them, and score files of rows."""
 
 
-for command in (info, verify, run, bench):
+for command in (info, verify, run, bench, score):
     main.add_command(command)

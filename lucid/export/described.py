@@ -27,7 +27,7 @@ def describe(model: ir.Model, plan: Plan) -> None:
 
 def _input(name: str, plan: Plan, ids: dict[str, str]) -> str:
     """Says what an input is."""
-    lengths, computed, counts, states, optional = plan.interface
+    lengths, computed, counts, states, optional, _ = plan.interface
     if name in plan.parameters:
         return "A parameter of the model"
     if name == SEED and plan.seed is not None:

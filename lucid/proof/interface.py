@@ -40,6 +40,8 @@ class Interface(NamedTuple):
         states: for each input that is a state, the output that continues it.
         optional: the states that may be left out of a call, and then are zero, in groups: what is left out must be one
             or several whole groups.
+        separable: for each free axis along which nothing mixes, so that parts give what the whole gives, the axis of
+            each output: the axes that can be a batch of independent rows.
     """
 
     lengths: Mapping[str, str | int] = {}
@@ -47,6 +49,7 @@ class Interface(NamedTuple):
     counts: Mapping[str, str | int] = {}
     states: Mapping[str, str] = {}
     optional: tuple[tuple[str, ...], ...] = ()
+    separable: Mapping[str, Mapping[str, int]] = {}
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the record as JSON can hold it."""
@@ -63,12 +66,15 @@ class Interface(NamedTuple):
         lengths, counts, states = (dict(given.pop(key, {})) for key in ("lengths", "counts", "states"))
         computed = tuple((name, formula, steps) for name, formula, steps in given.pop("computed", ()))
         optional = tuple(tuple(group) for group in given.pop("optional", ()))
+        separable = {symbol: dict(axes) for symbol, axes in given.pop("separable", {}).items()}
         names = [*states.values(), *(name for group in optional for name in group)]
         names += [text for name, formula, _ in computed for text in (name, formula)]
         sizes = [*lengths.values(), *counts.values(), *(steps for _, _, steps in computed)]
-        if given or not all(isinstance(x, str) for x in names) or not all(type(n) in (str, int) for n in sizes):
+        axes = [axis for outputs in separable.values() for axis in outputs.values()]
+        right = all(isinstance(x, str) for x in names) and all(type(n) in (str, int) for n in sizes)
+        if given or not right or not all(type(axis) is int and axis >= 0 for axis in axes):
             raise ValueError(f"it is not what a model's inputs and outputs are: {record}")
-        return cls(lengths, computed, counts, states, optional)
+        return cls(lengths, computed, counts, states, optional, separable)
 
 
 # --- lengths

@@ -21,6 +21,7 @@ __all__ = [
     "place_results",
     "placed",
     "selects",
+    "separable",
     "separate",
     "with_totals",
 ]
@@ -87,6 +88,22 @@ def separate(graph: Graph, axes: Mapping[tuple[str, int], str]) -> Separation | 
                 cuts = tuple(place.axis if place.kind == "shard" else None for place in inputs)
                 best, most = Separation(symbol, cuts, outputs, totals), cut
     return best
+
+
+def separable(graph: Graph, axes: Mapping[tuple[str, int], str]) -> dict[str, dict[str, int]]:
+    """Returns, for each free axis along which nothing mixes, the axis of each output: parts need only be concatenated.
+
+    Args:
+        graph: the graph.
+        axes: the symbol of each free axis, by input and axis.
+    """
+    found: dict[str, dict[str, int]] = {}
+    for symbol in dict.fromkeys(axes.values()):
+        with suppress(InseparableError):
+            joints, totals = _joints(graph, _placements(graph, symbol), symbol)
+            if not totals and all(joint.kind == "shard" and not joint.over for joint in joints):
+                found[symbol] = {name: joint.axis for name, joint in zip(graph.outputs, joints, strict=True)}
+    return found
 
 
 def with_totals(graph: Graph, totals: Sequence[Value]) -> Graph:

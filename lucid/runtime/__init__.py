@@ -1,8 +1,9 @@
-"""Runs ONNX models in onnxruntime: sessions on any device, streaming, compiled modules."""
+"""Runs ONNX models in onnxruntime: sessions on any device, streaming, compiled modules, scoring of files."""
 
 from .compiled.compiled import Compiled, compile
 from .compiled.compiled_backward import CompiledBackward, compile_backward
 from .compiled.compiled_step import CompiledStep
+from .scoring.score import Scored, score_file
 from .session.device import Device, find_device
 from .session.outputs import Outputs
 from .session.session import Session
@@ -15,10 +16,12 @@ __all__ = [
     "CompiledStep",
     "Device",
     "Outputs",
+    "Scored",
     "Session",
     "Spec",
     "Stream",
     "compile",
     "compile_backward",
     "find_device",
+    "score_file",
 ]

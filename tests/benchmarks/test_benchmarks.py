@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import export, infer, machine, memory, overhead, page, parts, picture, scaling, stream, train
+from benchmarks import export, infer, machine, memory, overhead, page, parts, picture, scaling, score, stream, train
 from benchmarks.agreement import disagreement
 from benchmarks.case import KINDS, Case, cases
 from benchmarks.contender import Contender, available, package
@@ -324,3 +324,14 @@ def test_memory_counts_lucids_own_steps() -> None:
     assert result.notes == []
     assert [row.case for row in result.rows] == ["tanh 100, 1, 16, 32, process", "tanh 100, 1, 16, 32, steps"]
     assert result.rows[0].values["lucid"][0] > result.rows[1].values["lucid"][0] > 0
+
+
+@pytest.mark.slow
+def test_scoring_is_measured() -> None:
+    pytest.importorskip("pyarrow", reason="Parquet needs the extra [score]")
+    pytest.importorskip("distributed", reason="two workers need the extra [score]")
+    result = score.measure(Options(quick=True))
+    assert [row.case for row in result.rows] == ["one process", "one process, processor", "two workers, processor"]
+    assert all(value > 0 for row in result.rows for values in row.values.values() for value in values)
+    assert len(result.findings) == 4
+    assert all(finding.met is not None for finding in result.findings)

@@ -339,11 +339,15 @@ def test_a_file_says_what_its_inputs_and_outputs_are(tmp_path: Any) -> None:
         "counts": {},
         "states": {"h0": "h_n"},
         "optional": [["h0"]],
+        "separable": {"batch": {"y": 1, "h_n": 1}},
     }
     assert lucid.export.verify(tmp_path / "tagger.onnx").metadata == {}
 
 
-@pytest.mark.parametrize("record", ["{", "[]", '{"states": {"h0": 1}}', '{"lengths": {"x": 1.5}}', '{"more": 1}'])
+@pytest.mark.parametrize(
+    "record",
+    ["{", "[]", '{"states": {"h0": 1}}', '{"lengths": {"x": 1.5}}', '{"more": 1}', '{"separable": {"b": {"y": "1"}}}'],
+)
 def test_a_record_that_makes_no_sense(record: str) -> None:
     proto = to_onnx(gru, lucid.randn(T, N, F), lucid.randn(1, N, H)).proto
     for entry in proto.metadata_props:

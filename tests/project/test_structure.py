@@ -64,7 +64,7 @@ WITHIN = {
         ("to_onnx",),
         ("training",),
     ),
-    "runtime": (("session",), ("compiled",)),
+    "runtime": (("session",), ("compiled",), ("scoring",)),
 }
 # Third-party packages other than NumPy, and the first part, if any, that may import each at the top of a file.
 HEAVY = {
@@ -73,6 +73,9 @@ HEAVY = {
     "onnxruntime": "runtime",
     "click": "cli",
     "safetensors": "io",
+    "dask": "runtime",
+    "distributed": "runtime",
+    "pyarrow": "runtime",
     "tqdm": "",
     "matplotlib": "",
 }

@@ -14,7 +14,7 @@ from ...proof.example import Axis, check_names
 from ...proof.interface import Interface, lengths_of, with_states
 from ...proof.proof import Condition, Proof
 from ...proof.ranges import Range, find_ranges
-from ...proof.separation import Separation, separate, with_totals
+from ...proof.separation import Separation, separable, separate, with_totals
 from ...proof.streaming import Streaming, prove_streaming, single_steps
 from ...tensor import Tensor, around
 from ...tracer.dim import Guard
@@ -166,7 +166,7 @@ def make_plan(
         streaming,
         precision != "int8",  # a product with a transposed table would not be quantized
         find_ranges(proof.graph),
-        lengths_of(proof.graph)._replace(states=carried),
+        lengths_of(proof.graph)._replace(states=carried, separable=separable(proof.graph, proof.axes)),
         precision == "float16",
         seed,
     )

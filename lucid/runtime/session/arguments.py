@@ -9,7 +9,17 @@ import numpy as np
 
 from .spec import Spec, as_array, check_shapes, resolve
 
-__all__ = ["filled", "ordered"]
+__all__ = ["INSTEAD", "filled", "ordered"]
+
+INSTEAD = {
+    "get_inputs": "session.inputs has the name, dtype and shape of each input",
+    "get_outputs": "session.outputs has the name, dtype and shape of each output",
+    "get_modelmeta": "session.metadata is a dict",
+    "get_providers": "session.device is where it runs",
+    "predict": "call the session: session(x)",
+    "run_with_iobinding": "small inputs are bound from the second call on, and all on a GPU",
+}
+"""Attributes of onnxruntime's and Keras' models, and what to write instead."""
 
 
 def ordered(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from hashlib import sha256
 from typing import Any
 
+import numpy as np
 import onnxruntime
 
 from ...errors import FileError, LucidError
@@ -42,8 +44,30 @@ class Loader:
         self._threads = threads
         self._arena = arena
         self._written: list[tuple[int, int] | None] | None = None
+        self._digest: str | None = None
         self.guarded: frozenset[str] = frozenset()
         self.aborts = False
+
+    @property
+    def arguments(self) -> tuple[Any, bool, int | None, bool]:
+        """What another loader of the same model takes; a path is absolute, since another process may run elsewhere."""
+        model = os.path.abspath(self._model) if isinstance(self._model, (str, os.PathLike)) else self._model
+        return model, self._verify, self._threads, self._arena
+
+    def digest(self) -> str:
+        """Returns the SHA-256 of what onnxruntime loads: the graph, its metadata and its weights.
+
+        Raises:
+            LucidError: its file was changed between the first reading and the first digest.
+        """
+        if self._digest is None:
+            source = self._read()
+            found = sha256(source.model)
+            for name, weight in sorted(source.weights.items()):
+                found.update(name.encode())
+                found.update(np.ascontiguousarray(weight.numpy()).data)
+            self._digest = found.hexdigest()
+        return self._digest
 
     def read(self) -> Source:
         """Returns the model as it is loaded for inputs that are bounded.

@@ -12,7 +12,7 @@ import numpy as np
 from ...devices import device as Place
 from ...errors import LucidError, RuntimeUnavailableError, ShapeError
 from ...export.exported import Exported
-from .arguments import filled, ordered
+from .arguments import INSTEAD, filled, ordered
 from .bounded import are_bounded
 from .buffer import OPTIONS, Binding, Buffer
 from .device import Device, find_device
@@ -31,16 +31,6 @@ __all__ = ["Session"]
 
 Array = np.ndarray[Any, Any]
 
-_INSTEAD = {
-    "get_inputs": "session.inputs has the name, dtype and shape of each input",
-    "get_outputs": "session.outputs has the name, dtype and shape of each output",
-    "get_modelmeta": "session.metadata is a dict",
-    "get_providers": "session.device is where it runs",
-    "predict": "call the session: session(x)",
-    "run_with_iobinding": "small inputs are bound from the second call on, and all on a GPU",
-}
-"""Attributes of onnxruntime's and Keras' models, and what to write instead."""
-
 _KEPT = 8
 """The number of different input shapes for which buffers are kept."""
 
@@ -49,7 +39,10 @@ _SMALL = 1 << 15
 
 
 class Session:
-    """An ONNX model, ready to run; safe to call from several threads at once. A forked child loads it anew.
+    """An ONNX model, ready to run; safe to call from several threads at once.
+
+    A forked child loads it anew, and so does a copy or a process that it is sent to by pickle: from the same path or
+    bytes, with the same options. A file that has changed meanwhile is refused.
 
     Inputs, and the conditions on their sizes, are checked before onnxruntime sees them. From the second call with the
     same shapes on, small inputs and outputs, and all on a GPU, use buffers that are bound to onnxruntime once, one set
@@ -382,6 +375,13 @@ class Session:
             buffers[spec.name] = Buffer(self.device, shape or (), spec.dtype) if known else None
         return buffers
 
+    def digest(self) -> str:
+        """Returns the SHA-256 of the model's graph, metadata and weights; LucidError if its file has changed."""
+        return self._loader.digest()
+
+    def __reduce__(self) -> Any:
+        return _again, (*self._loader.arguments, self.device, self.digest())
+
     def _forked(self) -> None:
         """Drops what does not work in a forked child; the first call there loads the model anew."""
         if not isinstance(self._session, Unloaded):
@@ -413,9 +413,20 @@ class Session:
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            hint = _INSTEAD.get(name)
+            hint = INSTEAD.get(name)
             raise AttributeError(f"'Session' object has no attribute {name!r}" + (f"; {hint}" if hint else ""))
 
     def __repr__(self) -> str:
         inputs, outputs = (", ".join(map(str, specs)) for specs in (self.inputs, self.outputs))
         return f"Session on {self.device}: ({inputs}) -> ({outputs})"
+
+
+def _again(model: Any, verify: bool, threads: int | None, arena: bool, device: Device, digest: str) -> Session:
+    """Loads the model of a session that was copied or pickled; LucidError if its file is another one by now."""
+    session = Session(model, device, threads=threads, verify=verify, arena=arena)
+    if session.digest() != digest:
+        raise LucidError(
+            f"Session: {model if isinstance(model, str) else 'the model'} is not the model of the session that was "
+            "copied or pickled: its file has changed, or is another one on this machine; create the session anew"
+        )
+    return session

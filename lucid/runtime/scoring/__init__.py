@@ -1,0 +1,1 @@
+"""Scoring: a model over files of rows, in one process or many."""
