@@ -120,7 +120,7 @@ def key_of(structure: Structure) -> Any:
         hash(rest)
     except TypeError:
         raise TypeError(
-            "arguments and results of a traced module must be Tensors, nested in tuples, lists or dicts, or plain "
+            "arguments and results must be Tensors, nested in tuples, lists or dicts, or plain "
             f"constants; got {type(rest).__name__}"
         ) from None
     return kind, type(rest), rest, tuple([key_of(part) for part in parts])
