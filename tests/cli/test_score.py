@@ -207,7 +207,7 @@ def test_workers_give_the_same_bytes(job: Path, tmp_path: Path) -> None:
 def test_a_running_scheduler(job: Path, tmp_path: Path) -> None:
     from distributed import LocalCluster
 
-    with LocalCluster(n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster:
         facts = ended(started(job, tmp_path / "out", "--scheduler", cluster.scheduler_address, "--batch-size", 32))
     assert facts["rows"] == FILES * ROWS
     assert contents(tmp_path / "out") == contents(job / "alone")
