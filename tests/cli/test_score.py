@@ -144,9 +144,13 @@ def test_without_dask_the_error_says_what_to_install(model: Path, tmp_path: Path
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a terminal")
 def test_a_terminal_shows_how_far_it_is(model: Path, tmp_path: Path) -> None:
+    import fcntl
     import pty
+    import struct
+    import termios
 
     main_end, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 25, 100, 0, 0))  # lines and columns
     write_npz(tmp_path / "rows" / "a.npz", 60)
     write_npz(tmp_path / "rows" / "b.npz", 40)
     command = [sys.executable, "-m", "lucid", "score", model, tmp_path / "rows", "--out", tmp_path / "out"]
