@@ -90,6 +90,9 @@ def measure(options: Options) -> Result:
     across = Row("", {"two": rows[2].values["lucid"], "one": rows[1].values["lucid"]})
     findings = [
         Finding.at_most("scoring, lucid / bare onnxruntime, time", 1.3, ratio(rows[0], "lucid", "onnxruntime")),
+        Finding.at_most(
+            "scoring, lucid / bare onnxruntime, processor time", 1.3, ratio(rows[1], "lucid", "onnxruntime")
+        ),
         Finding.at_most("scoring, two workers / one process, processor time", 1.2, ratio(across, "two", "one")),
         Finding.at_most("scoring, memory of a process", 500, max(many, two.memory) / 2**20, " MiB"),
         Finding.at_most("scoring, memory with four times as many rows", 1.1, many / less),

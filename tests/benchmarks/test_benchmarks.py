@@ -333,5 +333,5 @@ def test_scoring_is_measured() -> None:
     result = score.measure(Options(quick=True))
     assert [row.case for row in result.rows] == ["one process", "one process, processor", "two workers, processor"]
     assert all(value > 0 for row in result.rows for values in row.values.values() for value in values)
-    assert len(result.findings) == 4
+    assert len(result.findings) == 5
     assert all(finding.met is not None for finding in result.findings)

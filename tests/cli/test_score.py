@@ -141,6 +141,28 @@ def test_without_dask_the_error_says_what_to_install(model: Path, tmp_path: Path
     assert "distributed is needed, which is not installed: pip install 'lucid-onnx[score]'" in result.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a terminal")
+def test_a_terminal_shows_how_far_it_is(model: Path, tmp_path: Path) -> None:
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    main_end, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 25, 100, 0, 0))  # lines and columns
+    write_npz(tmp_path / "rows" / "a.npz", 60)
+    write_npz(tmp_path / "rows" / "b.npz", 40)
+    command = [sys.executable, "-m", "lucid", "score", model, tmp_path / "rows", "--out", tmp_path / "out"]
+    done = subprocess.run([*command, "--columns", "x=frames"], stdout=-1, stderr=terminal, text=True)
+    assert (done.returncode, done.stdout[:20]) == (0, "100 rows in 2 files,")
+    shown = os.read(main_end, 1 << 16).decode()
+    assert "0/100" in shown
+    assert "100/100" in shown
+    os.close(main_end)
+    os.close(terminal)
+
+
 # --- processes
 
 FILES, ROWS = 12, 400
@@ -207,7 +229,7 @@ def test_workers_give_the_same_bytes(job: Path, tmp_path: Path) -> None:
 def test_a_running_scheduler(job: Path, tmp_path: Path) -> None:
     from distributed import LocalCluster
 
-    with LocalCluster(n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster:
         facts = ended(started(job, tmp_path / "out", "--scheduler", cluster.scheduler_address, "--batch-size", 32))
     assert facts["rows"] == FILES * ROWS
     assert contents(tmp_path / "out") == contents(job / "alone")

@@ -162,14 +162,14 @@ def _ending(path: str) -> str:
     return ending
 
 
-def _is_whole(target: str, record: Any) -> bool:
-    """Returns whether a file of results can be read, and was made of just this."""
+def _is_whole(target: str, record: Mapping[str, Any]) -> bool:
+    """Returns whether a file of results can be read, has all rows, and was made of just this."""
     try:
         found = open_source(target)
     except LucidError:
         return False
     try:
-        return bool(read_record(found.record) == record)
+        return bool(read_record(found.record) == record) and found.count(found.names) == record["rows"]
     finally:
         found.close()
 
@@ -200,7 +200,7 @@ class _Job:
         self.kept = self._kept(keep)
         self.rows = source.count(self.columns)
         status = os.stat(source.path)
-        self.record = {
+        self.record: dict[str, Any] = {
             "model": session.digest(),
             "batch": layout.batch,
             "columns": {field.name: name for name, field in self.columns.items()},
