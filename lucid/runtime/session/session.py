@@ -319,11 +319,7 @@ class Session:
             self.check_ranges(arrays)
 
     def check_lengths(self, arrays: Sequence[Array]) -> None:
-        """Checks sequence lengths: onnxruntime accepts some that have no meaning.
-
-        Raises:
-            ShapeError: a length is below one or beyond the number of steps, or there are no sequences.
-        """
+        """Checks sequence lengths: onnxruntime accepts some that have no meaning, below one or beyond the steps."""
         self._lengths.check(arrays, check_shapes(self.inputs, [array.shape for array in arrays]))
 
     def check_ranges(self, arrays: Sequence[Array]) -> None:
