@@ -67,7 +67,7 @@ install: $(READY)$(EXTRAS)
 .PRECIOUS: $(READY)%
 $(READY)%: pyproject.toml | $(VENV)/.made
 	@echo "installing lucid-onnx[$*] into $(VENV)"
-	@$(RUN) pip install -qq --disable-pip-version-check --no-input -e '.[$*]'
+	@$(RUN) pip install -qq --no-compile --disable-pip-version-check --no-input -e '.[$*]'
 	@touch $@
 
 $(VENV)/.made:

@@ -12,7 +12,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import export, infer, machine, memory, overhead, page, parts, picture, scaling, score, stream, train
+from benchmarks import (
+    distributed,
+    export,
+    infer,
+    machine,
+    memory,
+    overhead,
+    page,
+    parts,
+    picture,
+    scaling,
+    score,
+    stream,
+    train,
+)
 from benchmarks.agreement import disagreement
 from benchmarks.case import KINDS, Case, cases
 from benchmarks.contender import Contender, available, package
@@ -335,3 +349,21 @@ def test_scoring_is_measured() -> None:
     assert all(value > 0 for row in result.rows for values in row.values.values() for value in values)
     assert len(result.findings) == 5
     assert all(finding.met is not None for finding in result.findings)
+
+
+def test_the_model_of_an_exchange() -> None:
+    # Of 8 workers: 4 exchanges of 6 messages, and twice the bytes but for a worker's own eighth.
+    found = distributed.on_paper(1e-3, 1000, 1e-6, 1e-9, 8)
+    assert found == pytest.approx(1e-3 / (1e-3 + 24e-6 + 7e-6))
+    assert distributed.on_paper(1e-3, 0, 0.0, 0.0, 512) == 1
+
+
+@pytest.mark.slow
+def test_several_processes_are_measured() -> None:
+    pytest.importorskip("mpi4py")
+    result = distributed.measure(Options(quick=True))
+    step, *exchanges = result.rows
+    assert set(step.values) == {"lucid", "wrapped", "two processes"}
+    assert all(len(values) == 2 and min(values) > 0 for values in step.values.values())
+    assert [row.case for row in exchanges] == [f"exchange of {n:,} bytes" for n in distributed.BYTES]
+    assert [note for note in result.notes if note.startswith("on paper")]
