@@ -16,6 +16,7 @@ import pytest
 import lucid
 from tests.conformance.idioms import DIFFERENT, IDIOMS, INPUTS, PRELUDE
 from tests.programs.test_programs import with_lucid
+from tests.tiers import thinned
 
 torch = pytest.importorskip("torch")
 
@@ -136,7 +137,7 @@ def of_arrays(mine, theirs):
 
 
 @pytest.mark.usefixtures("one_thread")
-@pytest.mark.parametrize("group", SOURCES)
+@pytest.mark.parametrize("group", thinned(SOURCES, 4))
 def test_lines_do_as_in_pytorch(group, tmp_path):
     found = {}
     for idiom in SOURCES[group]:

@@ -17,6 +17,7 @@ from lucid.distributed import group as groups
 from lucid.errors import ExportError, GradientError, LucidError, RuntimeUnavailableError, TraceError
 from lucid.export import to_onnx
 from tests.distributed.launch import launched, result
+from tests.tiers import sampled
 
 F = nn.functional
 
@@ -196,10 +197,10 @@ REFUSED = {"standard deviation", "contrast", "normalized", "greatest", "no scala
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("accumulate", [False, True])
-@pytest.mark.parametrize("n", [2, 3, 4])
-def test_each_loss_cut_in_unequal_parts(n: int, accumulate: bool) -> None:
+@pytest.mark.parametrize("case", sampled([(3, True), (4, False), (2, True)], 3), ids=str)
+def test_each_loss_cut_in_unequal_parts(case: tuple[int, bool]) -> None:
     """Of three processes one has no sequence, of four two have none."""
+    n, accumulate = case
     found = result(n, "losses.py", accumulate=accumulate)
     for name, outcome in found.items():
         if name in REFUSED:
@@ -214,7 +215,7 @@ def test_each_loss_cut_in_unequal_parts(n: int, accumulate: bool) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", ["vowels", "tagger", "language"])
+@pytest.mark.parametrize("task", sampled(["tagger", "vowels", "language"], 3))
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_runs_over_fifty_steps(task: str, dtype: str) -> None:
     one, *others = [result(n, "train.py", task=task, dtype=dtype) for n in (1, 2, 3)]
@@ -225,7 +226,7 @@ def test_runs_over_fifty_steps(task: str, dtype: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("then", [1, 2, 3])
+@pytest.mark.parametrize("then", sampled([2, 1, 3], 3))
 def test_a_killed_run_goes_on_with_any_number_of_processes(then: int, tmp_path) -> None:
     whole = result(2, "train.py", task="vowels", steps=24)
     path = str(tmp_path / "run.safetensors")

@@ -18,7 +18,7 @@ LAYERS = [nn.RNN, nn.LSTM, nn.GRU]
 LOWERINGS = ["rnn", "scan", "unrolled", "columns"]
 GUARD = {"ReduceL1": 1, "Less": 1, "If": 1}
 
-each_layer = pytest.mark.parametrize("layer", LAYERS)
+each_layer = pytest.mark.parametrize("layer", thinned(LAYERS, 3))
 each_lowering = pytest.mark.parametrize("lowering", LOWERINGS)
 
 

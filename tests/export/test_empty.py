@@ -49,6 +49,7 @@ for lowering in ("rnn", "scan", "unrolled", "columns"):
 """)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opset", [18, 13])
 def test_reshapes(opset: int) -> None:
     """A size of 0 in a run is no reference to an axis of the operand."""
@@ -76,7 +77,8 @@ for n, t in ((1, 1), (2, 3), (0, 0), (0, 1), (0, 2), (2, 0), (1, 0)):
 """)
 
 
-@pytest.mark.parametrize("layer", thinned(LAYERS, 3))
+@pytest.mark.slow
+@pytest.mark.parametrize("layer", LAYERS)
 def test_opsets_and_precisions(layer: str) -> None:
     assert_runs(f"""
 model = {layer}(3, 4)
@@ -86,7 +88,8 @@ for options in (dict(opset=13), dict(opset=21), dict(precision="float16")):
 """)
 
 
-@pytest.mark.parametrize("layer", thinned(LAYERS, 3))
+@pytest.mark.slow
+@pytest.mark.parametrize("layer", LAYERS)
 def test_results_that_are_not_empty_and_states(layer: str) -> None:
     assert_runs(f"""
 model, head = {layer}(3, 4), nn.Linear(4, 2)
@@ -96,7 +99,8 @@ same(session(empty(4, 0, 3), empty(1, 0, 4)), forward(lucid.zeros(4, 0, 3), luci
 """)
 
 
-@pytest.mark.parametrize("layer", thinned(["nn.GRU", "nn.LSTM"], 2))
+@pytest.mark.slow
+@pytest.mark.parametrize("layer", ["nn.GRU", "nn.LSTM"])
 def test_a_batch_that_becomes_empty_in_the_model(layer: str) -> None:
     assert_runs(f"""
 model = {layer}(3, 4)
@@ -106,7 +110,8 @@ for batch in (1, 3): same(session(empty(4, batch, 3)), forward(lucid.zeros(4, ba
 """)
 
 
-@pytest.mark.parametrize("layer", thinned(LAYERS, 3))
+@pytest.mark.slow
+@pytest.mark.parametrize("layer", LAYERS)
 def test_lengths(layer: str) -> None:
     assert_runs(f"""
 model = {layer}(3, 4)
@@ -121,7 +126,8 @@ for lowering in ("rnn", "scan"):
 """)
 
 
-@pytest.mark.parametrize("layer", thinned(LAYERS, 3))
+@pytest.mark.slow
+@pytest.mark.parametrize("layer", LAYERS)
 def test_an_example_without_sequences_and_compiled_modules(layer: str) -> None:
     assert_runs(f"""
 model = {layer}(3, 4).eval()
@@ -133,7 +139,7 @@ for batch in (0, 2, 0): same(flat(compiled(lucid.zeros(4, batch, 3))), model(luc
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("layer", thinned(LAYERS, 2))
+@pytest.mark.parametrize("layer", LAYERS)
 def test_training(layer: Any) -> None:
     assert_runs(f"""
 class Loss(nn.Module):

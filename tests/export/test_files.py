@@ -397,6 +397,7 @@ def test_external_data_without_a_path_is_refused() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_model_of_more_than_two_gib(tmp_path: Path) -> None:
     table = nn.Parameter(lucid.from_numpy(np.full((2**15 + 3, 2**14), 0.25, np.float32)))
     rnn = nn.RNN(8, 4)

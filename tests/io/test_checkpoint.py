@@ -23,6 +23,7 @@ from lucid.checkpoint import load_checkpoint, save_checkpoint
 from lucid.data import DataLoader, TensorDataset
 from lucid.errors import DtypeError, FileError, StateDictError
 from lucid.io import load, read, save
+from tests.tiers import sampled
 
 SCRIPT = Path(__file__).with_name("training_run.py")
 PATHS = {**os.environ, "PYTHONPATH": str(Path(lucid.__file__).parents[1])}
@@ -280,7 +281,7 @@ def test_a_killed_run_ends_where_an_uninterrupted_one_does(tmp_path: Path, unint
 
 @needs_kill
 @pytest.mark.slow
-@pytest.mark.parametrize("every", [1, 3, 7])
+@pytest.mark.parametrize("every", sampled([3, 1, 7], 3))
 def test_a_run_killed_many_times(every: int, tmp_path: Path, uninterrupted: Path) -> None:
     assert killed_again_and_again(tmp_path / "run", kills=12, every=every, seed=every) > 0
     assert_equal_runs(tmp_path / "run", uninterrupted)

@@ -104,7 +104,7 @@ def test_gradient(case):
     assert gradcheck(function, leaves, atol=1e-7, rtol=1e-5)
 
 
-@pytest.mark.parametrize("case", thinned(DERIVATIVES, 16, sample=2), ids=str)
+@pytest.mark.parametrize("case", thinned(DERIVATIVES, 16, sample=5), ids=str)
 def test_gradient_of_the_gradient(case):
     function, leaves = differentiable(case)
     if function(*leaves):
@@ -167,21 +167,21 @@ def test_export(case):
         assert any(exported.fixed.values()) == (str(case) in FIXED)
 
 
-@pytest.mark.parametrize("case", thinned([case for case in EXPORTED if case.opset == 13], 20, sample=3), ids=str)
+@pytest.mark.parametrize("case", thinned([case for case in EXPORTED if case.opset == 13], 20, sample=6), ids=str)
 def test_export_to_the_oldest_opset(case):
     function, inputs = exportable(case)
     to_onnx(function, *inputs, opset=13, dynamic=None)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", sampled(EXPORTED, 3), ids=str)
+@pytest.mark.parametrize("case", sampled(EXPORTED, 6), ids=str)
 def test_export_float64(case):
     function, inputs = exportable(case, np.float64)
     to_onnx(function, *inputs, opset=max(case.opset, 18), dynamic=axes(case))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", sampled([case for case in EXPORTED if case in DERIVATIVES], 2), ids=str)
+@pytest.mark.parametrize("case", sampled([case for case in EXPORTED if case in DERIVATIVES], 5), ids=str)
 def test_export_of_the_gradient(case):
     function, inputs = exportable(case)
     to_onnx(gradients_of(function), *inputs, dynamic=axes(case), rtol=1e-4, atol=1e-4)

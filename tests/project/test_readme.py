@@ -62,6 +62,7 @@ def test_every_command_exists() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.filterwarnings("ignore")
 def test_what_is_said_of_pytorch_is_so(torch: Any) -> None:
     pytest.importorskip("onnxscript", reason="PyTorch's exporter needs it")

@@ -147,7 +147,8 @@ def test_each_optimizer(monkeypatch: pytest.MonkeyPatch, name: str, updates: boo
 LONG = [(kind, optimizer) for kind in ("GRU", "LSTM", "RNN") for optimizer in ("Adam", "SGD", "AdamW")]
 
 
-@pytest.mark.parametrize(("kind", "optimizer"), thinned(LONG, 9, 2))
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "optimizer"), LONG)
 def test_a_long_run_is_eager_training_and_that_of_the_file(
     monkeypatch: pytest.MonkeyPatch, kind: str, optimizer: str
 ) -> None:
