@@ -36,7 +36,6 @@ from benchmarks.result import Finding, Result, Row, geometric_mean, ratio
 from benchmarks.rounds import LeftOut, compare, prepare
 from benchmarks.table import markdown, table
 from benchmarks.worker import ROOT, Worker, WorkerError
-from tests.tiers import sampled
 
 TINY = Options(rounds=1, seconds=0.0, case_seconds=0.0)
 
@@ -171,9 +170,8 @@ def test_a_contender_that_cannot_do_a_case_is_left_out_once_with_its_reason(caps
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "benchmark", sampled([train, infer, stream], 3), ids=lambda module: module.__name__.split(".")[-1]
-)
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("benchmark", [train, infer, stream], ids=lambda m: m.__name__.split(".")[-1])
 def test_all_contenders_agree(benchmark: Any) -> None:
     found, _ = available(benchmark.CONTENDERS, PEERS)
     left_out = LeftOut()
@@ -344,6 +342,7 @@ def test_memory_counts_lucids_own_steps() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_scoring_is_measured() -> None:
     pytest.importorskip("pyarrow", reason="Parquet needs the extra [score]")
     pytest.importorskip("distributed", reason="two workers need the extra [score]")

@@ -21,6 +21,7 @@ import lucid
 from lucid.cli import main
 from lucid.export import to_onnx
 from tests.runtime.rows import FEATURES, alone, sequences, tagger, write_parquet
+from tests.tiers import sampled
 
 
 def score(*args: Any) -> Result:
@@ -237,7 +238,7 @@ def test_a_running_scheduler(job: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
-@pytest.mark.parametrize("whom", ["worker", "job"])
+@pytest.mark.parametrize("whom", sampled(["worker", "job"], 2))
 def test_processes_that_are_killed(job: Path, tmp_path: Path, whom: str) -> None:
     """Four times as many files as elsewhere, so that the job is at work when it is hit."""
     rows, out = tmp_path / "rows", tmp_path / "out"
@@ -273,6 +274,7 @@ def _is_worker(number: int) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_part_that_kills_its_worker_and_one_that_is_spoiled(job: Path, tmp_path: Path) -> None:
     """The others are scored, and both files are named."""
     from lucid.runtime.scoring import cluster

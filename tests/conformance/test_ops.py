@@ -190,7 +190,7 @@ def test_enough_names_are_shared():
     assert len({info.name for info in SHARED}) >= 180
 
 
-@pytest.mark.parametrize("dtype", sampled(DTYPES, 2))
+@pytest.mark.parametrize("dtype", sampled(DTYPES, 4))
 def test_values_and_gradients(dtype):
     report = Report({name: rows for name, rows in DIFFERENT.items() if dtype in ONLY.get(name, DTYPES)})
     for info in SHARED:

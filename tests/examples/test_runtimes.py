@@ -54,7 +54,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "title",
-    [pytest.param(t, marks=pytest.mark.exhaustive if "jspi" in t or "all" in t else ()) for t in TITLES],
+    [pytest.param(t, marks=pytest.mark.exhaustive if t in [*PAGES][1:] else ()) for t in TITLES],
 )
 def test_a_cell_is_true(title: str, found: tuple[dict[str, Engine], dict[str, str]], tmp_path: Path) -> None:
     """WebGPU in software takes half a minute for a cell."""

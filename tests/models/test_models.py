@@ -218,6 +218,7 @@ def run(model: str, out: Path, *arguments: str) -> tuple[str, str]:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_vowels_reaches_its_accuracy_in_numpy_and_in_onnxruntime(tmp_path: Path) -> None:
     out, progress = run("vowels", tmp_path)
     found = dict(re.findall(r"^accuracy, (mean|seed \d) +([\d.]+% +[\d.]+%)$", out, re.MULTILINE))

@@ -31,7 +31,7 @@ def assert_right_or_refused(program: Program, check: Callable[[Program], str]) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", sampled(range(0, 2000, 100), 10))
+@pytest.mark.parametrize("first", sampled(range(0, 2000, 100), 20))
 def test_many_exports_are_right_or_refused(first: int) -> None:
     for seed in range(first, first + 100):
         assert_right_or_refused(seeded(seed), verdict)

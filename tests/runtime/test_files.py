@@ -82,6 +82,7 @@ def test_a_bit_flipped_anywhere(data: bytes) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_bit_flipped_in_a_file_without_digests(data: bytes, tmp_path: Path) -> None:
     """The model may run with wrong numbers, but the process must not crash."""
     model = onnx.ModelProto.FromString(data)
