@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from ..tensor import Tensor
@@ -17,6 +19,9 @@ PLAIN = (bool, int, float, str, tuple, type(None))
 
 class Guards:
     """The guards of a module: they watch its modules, and their tensors, numbers, texts and tuples.
+
+    They watch as well what the code of a user's own `forward` names in its closure or its module, if it is a tensor, a
+    number, a text or a tuple; not what other functions name, nor what lists and dicts hold.
 
     A write into the memory of a tensor is detected, also by way of a view or another tensor over it. What NumPy writes
     into an array that shares the memory is not.
@@ -42,12 +47,15 @@ class Guards:
         self._sizes: list[tuple[dict[Any, Any], int]] = []
         self._tensors: list[tuple[Any, Any, Any]] = []
         self._kinds: list[tuple[Any, bool, Any, Any]] = []
+        self._variables: list[tuple[Callable[[], Any], Any]] = []
         self._time = WRITES.now
         self.modules = list(model.modules())
         self._watch(self.modules, trains)
 
     def _watch(self, modules: Iterable[Module], trains: bool) -> None:
         for module in modules:
+            if not type(module).__module__.startswith("lucid."):
+                self._watch_variables(type(module).forward)
             own = module.__dict__
             for kind in ("_modules", "_parameters", "_buffers"):
                 table = own[kind]
@@ -71,6 +79,13 @@ class Guards:
                 for name, value in own.items()
                 if isinstance(value, PLAIN) and name != "_last_call" and (trains or name != "training")
             ]
+
+    def _watch_variables(self, function: Callable[..., Any]) -> None:
+        """Watches what the code of a function names in its closure or its module."""
+        for read, value in _variables(function):
+            self._variables.append((read, value))
+            if isinstance(value, Tensor) and not value.requires_grad:
+                self._tensors.append((value, value._data, value._leaf_value()))
 
     def release(self, tensors: Iterable[Tensor]) -> None:
         """Allows the elements of some of the tensors to change."""
@@ -101,6 +116,10 @@ class Guards:
         for table, size in self._sizes:
             if len(table) != size:
                 return False
+        for read, before in self._variables:
+            now = read()
+            if now is not before and not equal(now, before):
+                return False
         try:
             for owner, name, before in self._entries:
                 if owner[name] is not before and not equal(owner[name], before):
@@ -113,3 +132,16 @@ class Guards:
 def equal(now: Any, before: Any) -> bool:
     """Returns whether a number, a text or a tuple equals its former value; anything else counts as changed."""
     return isinstance(before, PLAIN) and type(now) is type(before) and bool(now == before)
+
+
+def _variables(function: Callable[..., Any]) -> Iterator[tuple[Callable[[], Any], Any]]:
+    """Yields what reads a variable that the code of a function names, of its closure or its module, and its value, if
+    that is a tensor or plain."""
+    code, space = getattr(function, "__code__", None), getattr(function, "__globals__", {})
+    for cell in getattr(function, "__closure__", None) or ():
+        with suppress(ValueError):  # an empty cell
+            if isinstance(value := cell.cell_contents, (*PLAIN, Tensor)):
+                yield partial(getattr, cell, "cell_contents", None), value
+    for name in code.co_names if code is not None else ():
+        if name in space and isinstance(value := space[name], (*PLAIN, Tensor)):
+            yield partial(space.get, name), value

@@ -345,3 +345,34 @@ def test_many_threads_at_once() -> None:
     for thread in threads:
         thread.join()
     assert not failures
+
+
+FACTOR = 1.0
+
+
+def test_what_a_forward_names_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    weight = lucid.tensor([1.0, 2.0])
+
+    class Weighted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(3, 2)
+
+        def forward(self, x: Any) -> Any:
+            return (self.head(x) * weight).square().mean() * FACTOR
+
+    model, x = Weighted().eval(), lucid.randn(4, 3)
+    compiled, backward = lucid.compile(model), lucid.compile_backward(model)
+    step = lucid.compile(model, loss=lambda model, x: model(x), optimizer=lucid.optim.SGD(model.parameters(), lr=0.0))
+
+    def assert_all_agree() -> None:
+        expected = model(x).item()
+        np.testing.assert_allclose([f(x).item() for f in (compiled, backward, step)], [expected] * 3, rtol=1e-6)
+
+    assert_all_agree()
+    weight.mul_(2)
+    assert_all_agree()
+    monkeypatch.setitem(globals(), "FACTOR", 3.0)
+    assert_all_agree()
+    weight = lucid.tensor([5.0, 1.0])
+    assert_all_agree()

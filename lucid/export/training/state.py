@@ -14,7 +14,7 @@ from ...optim.optimizer import Optimizer
 from ...tensor import Tensor, around
 from ..lowering.plan import SEED
 
-__all__ = ["OPTIONS", "PREFIX", "Entry", "Group", "State", "check_names", "moving", "state_of"]
+__all__ = ["OPTIONS", "PREFIX", "Entry", "Group", "State", "check_names", "check_owned", "moving", "state_of"]
 
 PREFIX = "next."
 """What an output that continues a state has before the state's name."""
@@ -170,6 +170,22 @@ def state_of(
         twice = next(name for name in names if names.count(name) > 1)
         raise ExportError(f"training_step: {twice!r} is a parameter of the model and a name in the optimizer's state")
     return found
+
+
+def check_owned(function: str, model: Module, optimizer: Optimizer) -> None:
+    """Checks that all parameters of an optimizer are the model's.
+
+    Raises:
+        ExportError: one is not.
+    """
+    own = set(model.parameters())
+    for number, group in enumerate(optimizer.param_groups):
+        for p in group["params"]:
+            if p not in own:
+                raise ExportError(
+                    f"{function}: a parameter of shape {tuple(p.shape)} in group {number} of the optimizer is none of "
+                    "the model's; make what it belongs to a part of the model"
+                )
 
 
 def check_names(state: State, batch: Iterable[str], metrics: Iterable[str]) -> None:

@@ -23,7 +23,7 @@ from ..lowering.opset import DEFAULT_OPSET, check_opset
 from ..lowering.plan import Lowering
 from .build import build_inference, build_init, build_step, stamped
 from .program import Loss, Program, batch_names
-from .state import PREFIX, State, check_names, state_of
+from .state import PREFIX, State, check_names, check_owned, state_of
 from .step import TrainingStep, check_path
 from .verification import Eager, compare
 
@@ -209,16 +209,11 @@ def _check(
         check_path(path)
         if not os.path.isdir(folder := os.path.dirname(os.path.abspath(path))):
             raise FileNotFoundError(errno.ENOENT, "training_step: the folder does not exist", folder)
-    keys = {parameter: key for key, parameter in model.named_parameters()}
-    for number, group in enumerate(optimizer.param_groups):
-        for p in group["params"]:
-            if p not in keys:
-                raise ExportError(
-                    f"training_step: a parameter of shape {tuple(p.shape)} in group {number} of the optimizer is none "
-                    "of the model's; make what it belongs to a part of the model"
-                )
-            if p.requires_grad and p.dtype != np.float32:
-                raise ExportError(
-                    f"training_step: {keys[p]!r} is {p.dtype}, but a training step computes in float32; call "
-                    "model.float() before you make the optimizer"
-                )
+    check_owned("training_step", model, optimizer)
+    trained = {p for group in optimizer.param_groups for p in group["params"] if p.requires_grad}
+    for key, p in model.named_parameters():
+        if p in trained and p.dtype != np.float32:
+            raise ExportError(
+                f"training_step: {key!r} is {p.dtype}, but a training step computes in float32; call model.float() "
+                "before you make the optimizer"
+            )

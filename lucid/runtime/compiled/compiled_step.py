@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
 from operator import is_
 from typing import Any
 
@@ -17,8 +16,8 @@ from ...export.lowering.plan import SEED
 from ...export.names import Names
 from ...export.training.live import Gradients, Whole, cohorts_of, export_live, parts_of_model, touched
 from ...export.training.program import Program, batch_names, parts_of
-from ...export.training.state import State
-from ...nn.guards import PLAIN, Guards, equal
+from ...export.training.state import State, check_owned
+from ...nn.guards import Guards
 from ...nn.module import Module
 from ...optim.optimizer import Optimizer
 from ...proof.example import Example
@@ -195,7 +194,11 @@ class _Signature(Signature):
     def _traced(self, way: Way, arrays: Sequence[Array], verify: bool) -> tuple[Exported, Flattened]:
         step = self.compiled
         model, optimizer = step.model, step.optimizer
-        _check_parameters(model, optimizer)
+        check_owned("compile", model, optimizer)
+        if not any(p.requires_grad for group in optimizer.param_groups for p in group["params"]):
+            raise GradientError(
+                f"compile: no parameter of {type(model).__name__} that the optimizer has requires gradients"
+            )
         flat = step.flat(self.structure)
         flat.example = list(arrays)
         tensors = tuple([around(array) for array in arrays])
@@ -239,16 +242,14 @@ def _update(candidate: Candidate) -> Update:
 
 
 class _Guards(Guards):
-    """The guards of a training step: of the model, the loss and the structure of the optimizer.
-
-    A plain number, text or tuple that the code of the loss names, of a closure or a module, is watched as well.
-    """
+    """The guards of a training step: of the model, the loss and the structure of the optimizer."""
 
     def __init__(self, model: Module, loss: Callable[..., Any], optimizer: Optimizer) -> None:
         super().__init__(model, True)
         if isinstance(loss, Module):
             self._watch(loss.modules(), True)
-        self._variables = list(_variables(loss))
+        else:
+            self._watch_variables(loss)
         self._optimizer = optimizer
         self._groups = [
             (group, list(group["params"]), Current(optimizer, group), Current(optimizer, group).settings().fixed)
@@ -265,31 +266,4 @@ class _Guards(Guards):
                 return False
             if current.settings().fixed != fixed:
                 return False
-        return all(equal(now(), before) for now, before in self._variables) and super().holds()
-
-
-def _variables(loss: Callable[..., Any]) -> Iterator[tuple[Callable[[], Any], Any]]:
-    """Yields what reads a variable that the code of a loss names, of its closure or its module, and its plain value."""
-    code, space = getattr(loss, "__code__", None), getattr(loss, "__globals__", {})
-    for cell in getattr(loss, "__closure__", None) or ():
-        with suppress(ValueError):  # an empty cell
-            if isinstance(value := cell.cell_contents, PLAIN):
-                yield partial(getattr, cell, "cell_contents", None), value
-    for name in code.co_names if code is not None else ():
-        if name in space and isinstance(value := space[name], PLAIN):
-            yield partial(space.get, name), value
-
-
-def _check_parameters(model: Module, optimizer: Optimizer) -> None:
-    own = set(model.parameters())
-    for number, group in enumerate(optimizer.param_groups):
-        for p in group["params"]:
-            if p not in own:
-                raise ExportError(
-                    f"compile: a parameter of shape {tuple(p.shape)} in group {number} of the optimizer is none of the "
-                    "model's; make what it belongs to a part of the model"
-                )
-    if not any(p.requires_grad for group in optimizer.param_groups for p in group["params"]):
-        raise GradientError(
-            f"compile: no parameter of {type(model).__name__} that the optimizer has requires gradients"
-        )
+        return super().holds()
