@@ -12,6 +12,8 @@ import pytest
 import lucid
 from lucid import nn, optim
 from lucid.errors import ExportError, GradientError, LucidError, ShapeError
+from lucid.export.training.live import cohorts_of
+from lucid.optim.program import Settings
 from lucid.runtime.compiled import compiled_step, dispatch
 from lucid.tracer import trace
 from tests.export.test_training_step import OPTIMIZERS
@@ -526,6 +528,21 @@ def test_an_update_without_a_graph_is_the_optimizers_own(monkeypatch: pytest.Mon
     for i in range(3):
         steps.check(*batch(i))
     assert steps.updates == {False}
+
+
+def test_the_numbers_of_an_update_are_those_of_now() -> None:
+    """A proof computes with them, so memory that nobody wrote to would make it overflow at times."""
+    model = Classifier("RNN")
+    optimizer = optim.Adam(model.parameters(), lr=0.25)
+    cohorts, _ = cohorts_of(model, optimizer, dict(model.named_parameters()))
+    expected = optimizer.record(
+        cohorts[0].slots,
+        cohorts[0].counts,
+        [np.dtype(np.float32)] * 4,
+        settings := Settings(optimizer.options(optimizer.param_groups[0])),
+    )
+    expected.begin(settings, [0.0])
+    assert [float(x.item()) for x in cohorts[0].numbers] == [float(x) for x in expected.numbers]
 
 
 def test_what_cannot_be_compiled_is_refused() -> None:

@@ -171,6 +171,7 @@ def cohorts_of(model: Module, optimizer: Optimizer, trained: Iterable[str]) -> t
                 program = optimizer.record(names, counts, kind[: len(names) + 2], settings)
             except Exception as error:  # an update may do anything
                 raise ExportError(f"compile: the update of {type(optimizer).__name__} has no graph: {error}") from error
+            program.begin(settings, kind[len(names) + 2 :])  # the proof computes with these
             numbers = [moving(array) for array in program.numbers]
             for number in numbers:
                 entries[f"number.{len(entries)}"] = Entry(f"number.{len(entries)}", "option", number)
