@@ -10,12 +10,23 @@ import numpy as np
 from ..errors import DtypeError, ShapeError
 from ..tensor import Tensor, around, as_tensor, tensor
 
-__all__ = ["batched", "default_collate", "default_convert", "pad_collate"]
+__all__ = ["Axes", "batched", "default_collate", "default_convert", "pad_collate"]
 
 
-def batched(x: Tensor, *axes: str) -> Tensor:
+class Axes(tuple[str, ...]):
+    """The names of the first axes of a batch.
+
+    Attributes:
+        padding: the value after shorter sequences.
+    """
+
+    padding: float = 0.0
+
+
+def batched(x: Tensor, *axes: str, padding: float = 0.0) -> Tensor:
     """Names the first axes of a batch, by default the first one ``batch``: an export calls them so."""
-    x._axes = axes or ("batch",)
+    x._axes = named = Axes(axes or ("batch",))
+    named.padding = padding
     return x
 
 
@@ -115,8 +126,9 @@ def _padded(arrays: list[np.ndarray[Any, Any]], batch_first: bool, padding_value
     for row, array in zip(padded, arrays, strict=True):
         row[: len(array)] = array
     if batch_first:
-        return batched(around(padded), "batch", "time"), batched(around(lengths))
-    return batched(around(np.ascontiguousarray(padded.swapaxes(0, 1))), "time", "batch"), batched(around(lengths))
+        return batched(around(padded), "batch", "time", padding=padding_value), batched(around(lengths))
+    x = around(np.ascontiguousarray(padded.swapaxes(0, 1)))
+    return batched(x, "time", "batch", padding=padding_value), batched(around(lengths))
 
 
 def _by_field(samples: Sequence[Any], collate: Callable[[Sequence[Any]], Any]) -> Any:

@@ -155,7 +155,7 @@ class DataLoader:
         try:
             for batch in self._loaded(workers, order, done):
                 if align is not None:
-                    batch = align(batch, self.collate_fn)
+                    batch = align(batch)
                 if this is self._pass:
                     self._done += 1
                 yield batch

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..data.collate import batched
+from ..data.collate import Axes, batched
 from ..data.sampler import BatchSampler
 from ..errors import LucidError
 from ..tensor import Tensor, around
@@ -53,12 +52,11 @@ class DistributedBatchSampler(BatchSampler):
         rank, size = self._group.rank, self._group.size
         return (batch[len(batch) * rank // size : len(batch) * (rank + 1) // size] for batch in super().__iter__())
 
-    def align(self, batch: Any, collate_fn: Any) -> Any:
+    def align(self, batch: Any) -> Any:
         """Pads this process's part of a batch to the longest sequence of the whole; a part without samples is made.
 
         Args:
-            batch: what `collate_fn` made; None for no samples.
-            collate_fn: `pad_collate`, or another function.
+            batch: what the loader made; None for no samples.
         """
         if self._group.size == 1:
             return batch
@@ -73,10 +71,8 @@ class DistributedBatchSampler(BatchSampler):
             if own is None:
                 tree = next(tree for tree in trees if tree is not None)
                 leaves, structure = flatten(tree, _is_spec)
-                leaves = [around(np.zeros(spec.without_samples(), spec.dtype)) for spec in leaves]
-                leaves = [batched(x, *spec.axes) if spec.axes else x for x, spec in zip(leaves, given[0], strict=True)]
-        value = collate_fn.keywords.get("padding_value", 0.0) if isinstance(collate_fn, partial) else 0.0
-        padded = [_padded(x, specs, value) for x, specs in zip(leaves, zip(*given, strict=True), strict=True)]
+                leaves = [spec.without_samples() for spec in leaves]
+        padded = [_padded(x, specs) for x, specs in zip(leaves, zip(*given, strict=True), strict=True)]
         return unflatten(structure, iter(padded))
 
 
@@ -85,24 +81,27 @@ class _Spec(NamedTuple):
 
     shape: tuple[int, ...]
     dtype: str
-    axes: tuple[str, ...] | None
+    axes: Axes | None
 
-    def without_samples(self) -> tuple[int, ...]:
-        """Returns the shape of as much as no sample."""
+    def without_samples(self) -> Tensor:
+        """Returns a tensor of as much as no sample."""
         axis = self.axes.index("batch") if self.axes and "batch" in self.axes else 0
-        return tuple([0 if i == axis else n for i, n in enumerate(self.shape)])
-
-
-def _padded(x: Tensor, specs: tuple[_Spec, ...], value: float) -> Tensor:
-    """Pads the axis of time to the longest on any rank."""
-    if not x._axes or "time" not in x._axes:
+        x = around(np.zeros([0 if i == axis else n for i, n in enumerate(self.shape)], self.dtype))
+        x._axes = self.axes
         return x
-    axis = x._axes.index("time")
+
+
+def _padded(x: Tensor, specs: tuple[_Spec, ...]) -> Tensor:
+    """Pads the axis of time to the longest on any rank."""
+    axes = x._axes
+    if not isinstance(axes, Axes) or "time" not in axes:
+        return x
+    axis = axes.index("time")
     missing = max(spec.shape[axis] for spec in specs) - x.shape[axis]
     if missing <= 0:
         return x
     widths = [(0, missing if i == axis else 0) for i in range(x.ndim)]
-    return batched(around(np.pad(x._data, widths, constant_values=value)), *x._axes)
+    return batched(around(np.pad(x._data, widths, constant_values=axes.padding)), *axes, padding=axes.padding)
 
 
 def _is_tensor(x: Any) -> bool:

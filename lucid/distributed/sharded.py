@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
+from zlib import crc32
 
 import numpy as np
 
@@ -12,18 +13,18 @@ from ..errors import ExportError
 from ..nn.module import Module
 from ..ops.generator import Counter
 from ..proof.axes import prove
-from ..proof.example import Example
+from ..proof.example import Axis, Example
 from ..proof.isolation import isolated
 from ..proof.partition import Partition, Task, partition
 from ..proof.placement import InseparableError
 from ..proof.proof import Proof
 from ..tensor import Tensor
-from ..tracer.node import Value
+from ..tracer.node import Node, Value
 from ..tracer.size import evaluate, symbols_of
 from ..tracer.tree import Structure, unflatten
 from .exchange import sum_over_ranks
 
-__all__ = ["Sharded", "Sum", "specs"]
+__all__ = ["Sharded", "Sum"]
 
 Array = np.ndarray[Any, Any]
 
@@ -51,31 +52,29 @@ class Loss(Module):
         return loss
 
 
-class _Refusal(NamedTuple):
-    """Why there is no partition along an axis."""
-
-    why: str
-
-    def error(self) -> ExportError:
-        return ExportError(
-            f"DistributedDataParallel: the loss of a whole batch does not follow from its parts: {self.why}"
-        )
-
-
 class Sharded:
     """A module's loss as a graph, partitioned over ranks.
+
+    Attributes:
+        plan: the partition.
+        draws: the number of random draws.
+        mark: a number that differs for different graphs.
 
     Args:
         model: the module.
         structure: the nested structure of its arguments.
         tensors: the tensors among the arguments.
         names: their names.
+        dim: the axis of the batch in the first of them, where none is known by name.
 
     Raises:
-        ExportError: the module cannot be traced, such as one that decides by values, or returns no loss.
+        ExportError: the module cannot be traced, such as one that decides by values, or returns no loss; or an op takes
+            the batch as a whole.
     """
 
-    def __init__(self, model: Module, structure: Structure, tensors: Sequence[Tensor], names: Sequence[str]) -> None:
+    def __init__(
+        self, model: Module, structure: Structure, tensors: Sequence[Tensor], names: Sequence[str], dim: int
+    ) -> None:
         function = Loss(model, structure)
         with isolated(function):
             example = Example(function, tuple(tensors), {}, list(names))
@@ -84,31 +83,48 @@ class Sharded:
                 with suppress(ExportError):
                     self._proof = prove(function, example, axes, conditional=True, trained=True)
         self._names = example.names
-        self._graph = self._proof.graph
-        self._partitions: dict[str, Partition | _Refusal] = {}
+        self._graph = graph = self._proof.graph
+        self._read = {name: value for name, value in graph.inputs.items() if value in graph.read}
+        self.plan = self._partition(dim)
+        drawn = [node for node in graph.nodes if node.op.name == "keyed_uniform"]
+        self._keys = {node.inputs[0] for node in drawn}
+        self.draws = 1 + max((node.attrs["draw"] for node in drawn), default=-1)
+        self.mark = crc32(repr([self.plan.symbol, *map(_spelled, graph.nodes)]).encode())
 
-    @property
-    def ops(self) -> list[str]:
-        """The names of the ops, in order."""
-        return [node.op.name for node in self._graph.nodes]
+    def _partition(self, dim: int) -> Partition:
+        axes = {axis: symbol for axis, symbol in self._proof.axes.items() if axis[0] in self._read}
+        symbol = "batch"
+        if symbol not in axes.values():
+            place = next(((name, dim % len(value.shape)) for name, value in self._read.items() if value.shape), None)
+            if place not in axes:
+                why = "no argument has one" if place is None else f"axis {place[1]} of {place[0]}: {self._fixed(place)}"
+                raise ExportError(f"DistributedDataParallel: there is no axis of a batch that may have any size: {why}")
+            symbol = axes[place]
+        try:
+            for guard in (condition.guard for condition in self._proof.conditions):
+                if symbol in symbols_of((guard.left, guard.right)):
+                    raise InseparableError(f"the module decides by its size, {guard}")
+            return partition(self._graph, symbol)
+        except InseparableError as error:
+            raise ExportError(
+                f"DistributedDataParallel: the loss of a whole batch does not follow from its parts: {error}"
+            ) from error
 
-    @property
-    def draws(self) -> int:
-        """The number of random draws."""
-        return 1 + max((t.attrs["draw"] for t in self._graph.nodes if t.op.name == "keyed_uniform"), default=-1)
+    def _fixed(self, place: Axis) -> str:
+        return self._proof.fixed.get(place, "it is fixed")
 
-    def symbols(self) -> list[str]:
-        """The symbols of the free axes of the inputs that are read."""
-        read = {name for name, value in self._graph.inputs.items() if value in self._graph.read}
-        return list(dict.fromkeys(symbol for (name, _), symbol in self._proof.axes.items() if name in read))
+    def alike(self, tensors: Sequence[Tensor]) -> dict[str, int]:
+        """Returns a digest of each input that is not cut, and hence is the same in all processes."""
+        arrays = dict(zip(self._names, [tensor._data for tensor in tensors], strict=True))
+        places = zip(self._graph.inputs, self.plan.inputs, strict=True)
+        whole = [name for name, axis in places if axis is None and name in self._read]
+        return {name: crc32(arrays[name].tobytes()) for name in whole}
 
     def sizes(self, tensors: Sequence[Tensor]) -> dict[str, int] | None:
         """Returns the size of each free axis; None if the tensors do not fit."""
         shapes = dict(zip(self._names, [tensor._data.shape for tensor in tensors], strict=True))
         found: dict[str, int] = {}
-        for name, value in self._graph.inputs.items():
-            if value not in self._graph.read:
-                continue
+        for name, value in self._read.items():
             shape = shapes[name]
             if len(shape) != len(value.shape):
                 return None
@@ -121,50 +137,12 @@ class Sharded:
                     return None
         return found if all(condition.guard.holds(found) for condition in self._proof.conditions) else None
 
-    def along(self, symbol: str) -> Partition:
-        """Returns the partition along an axis.
-
-        Raises:
-            ExportError: an op takes the batch as a whole, or the module decides by its size.
-        """
-        found = self._found(symbol)
-        if isinstance(found, _Refusal):
-            raise found.error()
-        return found
-
-    def _found(self, symbol: str) -> Partition | _Refusal:
-        found = self._partitions.get(symbol)
-        if found is None:
-            try:
-                found = partition(self._graph, symbol)
-            except InseparableError as error:
-                found = _Refusal(str(error))
-            for condition in self._proof.conditions:
-                if symbol in symbols_of((condition.guard.left, condition.guard.right)):
-                    found = _Refusal(f"the module decides by this size, {condition}")
-            self._partitions[symbol] = found
-        return found
-
-    def best(self) -> str:
-        """Returns the axis along which most can be partitioned.
-
-        Raises:
-            ExportError: there is none.
-        """
-        found = {symbol: self._found(symbol) for symbol in self.symbols()}
-        cuts = {symbol: plan.cut for symbol, plan in found.items() if isinstance(plan, Partition)}
-        if cuts:
-            return max(cuts, key=cuts.__getitem__)
-        refusals = {symbol: plan for symbol, plan in found.items() if isinstance(plan, _Refusal)}
-        if len(refusals) == 1:
-            raise next(iter(refusals.values())).error()
-        if refusals:
-            raise _Refusal("; ".join(f"along {symbol}, {plan.why}" for symbol, plan in refusals.items())).error()
-        raise ExportError("DistributedDataParallel: no axis of the arguments is free, so that there is no batch to cut")
+    def specs(self, sizes: Mapping[str, int]) -> list[list[tuple[Any, str]]]:
+        """Returns the shape and the dtype of what is added up after each level."""
+        return [[(evaluate(value.shape, sizes), value.dtype.str) for value in sums] for sums in self.plan.sums]
 
     def run(
         self,
-        plan: Partition,
         tensors: Sequence[Tensor],
         sizes: Mapping[str, int],
         whole: int,
@@ -176,7 +154,6 @@ class Sharded:
         """Computes the loss of the whole batch, with gradients.
 
         Args:
-            plan: the partition.
             tensors: this rank's part of the inputs.
             sizes: its sizes.
             whole: the size of the whole batch.
@@ -185,10 +162,10 @@ class Sharded:
             ranks: the number of ranks.
             add_up: the exchange.
         """
-        graph = self._graph
+        graph, plan = self._graph, self.plan
         env: dict[Value, Tensor] = dict(graph.captured)
         if counter is not None:
-            env |= {value: counter.key for value in graph.captured if self._is_key(value)}
+            env |= dict.fromkeys(self._keys, counter.key)
         env |= dict(zip(graph.inputs.values(), tensors, strict=True))
         totals: dict[Value, Tensor] = {}
         local, everywhere = dict[Any, int](sizes), {**sizes, plan.symbol: whole}
@@ -202,9 +179,6 @@ class Sharded:
                     totals[value] = sum_over_ranks(env[value], array, ranks)
         (result,) = graph.outputs.values()
         return totals.get(result, env[result])
-
-    def _is_key(self, value: Value) -> bool:
-        return any(node.op.name == "keyed_uniform" and node.inputs[0] == value for node in self._graph.nodes)
 
     def _run(
         self,
@@ -236,6 +210,13 @@ class Sharded:
             env[node.value(i)] = result * share if task.share else result
 
 
+def _spelled(node: Node) -> Any:
+    """Returns the op of a node, and the numbers and texts that it takes."""
+    plain = (bool, int, float, str)
+    attrs = {name: attr for name, attr in node.attrs.items() if isinstance(attr, plain)}
+    return node.op.name, [x for x in node.inputs if isinstance(x, plain)], attrs
+
+
 def _tied(proof: Proof, example: Example) -> dict[str, dict[int, str]] | None:
     """Returns the names of the free axes where those that were compared, and found equal, have one; None if none were.
 
@@ -257,8 +238,3 @@ def _tied(proof: Proof, example: Example) -> dict[str, dict[int, str]] | None:
     for (name, axis), symbol in proof.axes.items():
         found.setdefault(name, {})[axis] = names[symbol]
     return found
-
-
-def specs(plan: Partition, sizes: Mapping[str, int]) -> list[list[tuple[Any, str]]]:
-    """Returns the shape and the dtype of what is added up after each level."""
-    return [[(evaluate(value.shape, sizes), value.dtype.str) for value in sums] for sums in plan.sums]

@@ -51,11 +51,6 @@ class Partition(NamedTuple):
     sums: tuple[tuple[Value, ...], ...]
     partial: bool
 
-    @property
-    def cut(self) -> int:
-        """The number of nodes."""
-        return sum(map(len, self.levels))
-
 
 def partition(graph: Graph, symbol: str) -> Partition:
     """Finds how ranks run a graph whose only output has one element.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import lucid.distributed as dist
 from lucid import nn
 from lucid.data import DataLoader, RandomSampler, TensorDataset, pad_collate
 from lucid.distributed import group as groups
-from lucid.errors import ExportError, GradientError, LucidError, RuntimeUnavailableError, TraceError
+from lucid.errors import ExportError, GradientError, LucidError, RuntimeUnavailableError, ShapeError, TraceError
 from lucid.export import to_onnx
 from tests.distributed.launch import launched, result
 from tests.tiers import sampled
@@ -119,13 +120,154 @@ def test_accumulation_keeps_gradients_until_they_are_added_up() -> None:
     model, x, y = dist.DistributedDataParallel(module), lucid.randn(5, 4, 3), lucid.tensor([0, 1, 1, 0])
     with model.no_sync():
         model(x, y).backward()
-    assert all(p.grad is None for p in module.parameters())
+    module.zero_grad()  # as if it had not been
+    with model.no_sync():
+        model(x, y).backward()
+    assert all(p.grad is not None for p in module.parameters())
     model(x[:3], y).backward()
     found = [p.grad.numpy() for p in module.parameters()]  # type: ignore[union-attr]
     module.zero_grad()
     (module(x, y) + module(x[:3], y)).backward()
     for array, p in zip(found, module.parameters(), strict=True):
         np.testing.assert_allclose(array, p.grad, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.usefixtures("alone")
+def test_gradients_that_were_there_before_are_not_added_up_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of two processes, which are alike here, adds as much."""
+
+    class Twin(groups.Group):
+        size = 2
+
+        def sum(self, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+            return array * 2
+
+        def gather(self, thing: Any) -> list[Any]:
+            return [thing, thing]
+
+    module, x, y = Loss(), lucid.randn(5, 4, 3), lucid.tensor([0, 1, 1, 0])
+    monkeypatch.setattr(groups, "_group", Twin())
+    model = dist.DistributedDataParallel(module)
+    model(x, y).backward()
+    with model.no_sync():
+        model(x, y).backward()
+    module.head.bias.grad.zero_()  # as of one set to zero in place
+    model(x, y).backward()
+    found = {name: p.grad.numpy().copy() for name, p in module.named_parameters()}  # type: ignore[union-attr]
+    module.zero_grad()
+    module(x, y).backward()
+    for name, p in module.named_parameters():
+        assert p.grad is not None
+        times = 1 if name == "head.bias" else 3
+        np.testing.assert_allclose(found[name], times * p.grad.numpy(), rtol=1e-5, atol=1e-6, err_msg=name)
+    with model.no_sync():
+        model(x, y).backward()
+    nn.utils.clip_grad_norm_(module.parameters(), 1e-3)
+    with pytest.raises(GradientError, match="was changed before it was added up"):
+        model(x, y).backward()
+
+
+VARYING = 1.0
+
+
+@pytest.mark.usefixtures("alone")
+def test_variables_that_a_module_names_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    weight = lucid.tensor([1.0, 2.0])
+
+    class Weighted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(3, 2)
+
+        def forward(self, x: lucid.Tensor) -> lucid.Tensor:
+            return (self.head(x) * weight).square().mean() * VARYING
+
+    module, x = Weighted(), lucid.randn(4, 3)
+    model = dist.DistributedDataParallel(module)
+    for change in (lambda: None, lambda: weight.mul_(2), lambda: monkeypatch.setitem(globals(), "VARYING", 3.0)):
+        change()
+        np.testing.assert_allclose(model(x).item(), module(x).item(), rtol=1e-6)
+    weight = lucid.tensor([5.0, 1.0])
+    np.testing.assert_allclose(model(x).item(), module(x).item(), rtol=1e-6)
+
+
+@pytest.mark.usefixtures("alone")
+def test_the_axis_of_a_batch_without_a_name() -> None:
+    class Loss(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(3, 2)
+
+        def forward(self, x: lucid.Tensor) -> lucid.Tensor:
+            scores = self.head(x)  # (T, N, 2)
+            return (scores.transpose(0, 1) @ scores.permute(1, 2, 0)).mean()  # over pairs of steps
+
+    x = lucid.randn(4, 5, 3)
+    with pytest.raises(ExportError, match=r"matmul .* takes the batch as a whole"):
+        dist.DistributedDataParallel(Loss())(x)
+    model = dist.DistributedDataParallel(Loss(), dim=1)
+    np.testing.assert_allclose(model(x).item(), model.module(x).item(), rtol=1e-6)
+
+
+SPOILED: dict[str, tuple[Any, type[Exception], str]] = {
+    "mark": (lambda said: (said[0]._replace(mark=0), *said[1:]), LucidError, "compute different losses"),
+    "size": (
+        lambda said: (said[0]._replace(sizes={**said[0].sizes, "time": 9}), *said[1:]),
+        ShapeError,
+        "in more than the batch: time is 5 on rank 0, 9 on rank 1",
+    ),
+    "argument": (
+        lambda said: (said[0]._replace(alike={"scale": 0}), *said[1:]),
+        LucidError,
+        "scale differs between the processes, but has no axis of the batch",
+    ),
+    "seed": (lambda said: (said[0], 7, said[2]), LucidError, "at different steps or seeds"),
+    "problem": (lambda said: (None, said[1], "ValueError: no"), LucidError, "on rank 1: ValueError: no"),
+}
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize("what", SPOILED)
+def test_processes_that_differ_are_refused(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    spoil, kind, message = SPOILED[what]
+
+    class Scaled(Loss):
+        def forward(self, x: lucid.Tensor, y: lucid.Tensor, scale: lucid.Tensor) -> lucid.Tensor:  # type: ignore[override]
+            return super().forward(x, y) * scale.sum()
+
+    class Two(groups.Group):
+        size = 2
+
+        def gather(self, thing: Any) -> list[Any]:
+            return [thing, spoil(thing)]
+
+    model = dist.DistributedDataParallel(Scaled())
+    monkeypatch.setattr(model._state, "group", Two())
+    with pytest.raises(kind, match=message):
+        model(lucid.randn(5, 4, 3), lucid.tensor([0, 1, 1, 0]), lucid.ones(2))
+
+
+@pytest.mark.usefixtures("alone")
+def test_parts_are_padded_by_the_value_that_they_were_padded_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However the loader's function came to it."""
+    data = [np.full(n, 7) for n in (2, 3)]
+
+    class Two(groups.Group):
+        size = 2
+
+        def gather(self, thing: Any) -> list[Any]:
+            longer = thing[0]._replace(shape=(*thing[0].shape[:1], 4))
+            return [thing, [longer, *thing[1:]]]
+
+    sampler = dist.DistributedBatchSampler(range(2), 4)
+    monkeypatch.setattr(sampler, "_group", Two())
+    monkeypatch.setattr(type(sampler), "__iter__", lambda self: iter([[0, 1]]))
+    loader = DataLoader(
+        data, batch_sampler=sampler, collate_fn=lambda rows: pad_collate(rows, batch_first=True, padding_value=-100)
+    )
+    ((padded, lengths),) = loader
+    assert padded.tolist() == [[7, 7, -100, -100], [7, 7, 7, -100]]
+    assert lengths.tolist() == [2, 3]
 
 
 @pytest.mark.usefixtures("alone")
@@ -138,6 +280,10 @@ def test_what_is_refused() -> None:
         to_onnx(model, x, y)
     with pytest.raises(GradientError, match="gradients of gradients"):
         model(x, y).backward(create_graph=True)
+    loss = model(x, y)
+    loss.backward(retain_graph=True)
+    with pytest.raises(GradientError, match="differentiated already"):
+        loss.backward()
     with pytest.raises(LucidError, match="no process has any sequence"):
         model(x[:, :0], y[:0])
     with pytest.raises(ExportError, match="must return the loss"):
