@@ -1,6 +1,5 @@
-// A training step in onnxruntime-web, under Node or in a page; this file knows no model.
-//
-// An output `next.X` feeds the input `X` of the next step; the first values are the outputs of the init file.
+// A training step in onnxruntime-web, under Node or in a page; this file knows no model. An output `next.X` feeds the
+// input `X` of the next step; the first values are the outputs of the init file.
 
 import * as ort from "onnxruntime-web";
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,7 +44,7 @@ class Outcome(NamedTuple):
     shares: dict[str, int]
 
 
-class Engine:
+class Engine(ABC):
     """Runs the step ``<name>.train.onnx`` in a folder, with the batches beside it, for some epochs.
 
     Attributes:
@@ -55,9 +56,9 @@ class Engine:
     def __init__(self, title: str) -> None:
         self.title = title
 
+    @abstractmethod
     def run(self, folder: Path, name: str, epochs: int) -> Outcome:
         """Raises EngineError if the step does not run."""
-        raise NotImplementedError
 
 
 class Driver(Engine):

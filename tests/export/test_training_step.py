@@ -7,6 +7,7 @@ import math
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -775,6 +776,28 @@ def named(step: Any, batches: Any) -> list[dict[str, Any]]:
     ]
 
 
+def assert_drives(folder: Path, words: Callable[[Path, Any], list[str]]) -> None:
+    """Asserts that a driver's losses are those of eager training, for three steps.
+
+    Args:
+        folder: where files are written.
+        words: writes the batches, and returns the command that trains on them in two epochs, given the file of a step.
+    """
+    for name in ("language", "batch_norm", "packed"):
+        lucid.manual_seed(0)
+        make, its_loss, batches = MODELS[name]
+        model = make()
+        optimizer = optim.Adam(model.parameters(), lr=0.01)
+        path = folder / f"{name}.train.onnx"
+        step = training_step(model, its_loss, optimizer, *batches(0), path=path, clip_grad_norm=1.0, verify=False)
+        run = subprocess.run(words(path, named(step, batches)), capture_output=True, text=True, cwd=folder)
+        assert not run.returncode, run.stdout + run.stderr
+        for line in run.stdout.splitlines():
+            expected = np.mean([eager(model, optimizer, its_loss, *batches(n), norm=1.0) for n in range(4)])
+            assert math.isclose(float(line.split()[3]), expected, rel_tol=1e-4)
+        assert len(run.stdout.splitlines()) == 2
+
+
 @pytest.mark.slow
 def test_the_driver_for_onnxruntime_web(tmp_path: Path) -> None:
     """It runs where ``make node`` or ``npm ci`` in examples ran."""
@@ -782,22 +805,13 @@ def test_the_driver_for_onnxruntime_web(tmp_path: Path) -> None:
     if node is None or not installed.exists():
         pytest.skip("there is no node, or no onnxruntime-web: see `make node`")
     driver = DRIVERS / "drive.mjs"
-    assert sum(len(path.read_text().splitlines()) for path in (driver, DRIVERS / "step.mjs")) < 80
-    for name in ("language", "batch_norm", "packed"):
-        lucid.manual_seed(0)
-        make, its_loss, batches = MODELS[name]
-        model = make()
-        optimizer = optim.Adam(model.parameters(), lr=0.01)
-        path = tmp_path / f"{name}.train.onnx"
-        step = training_step(model, its_loss, optimizer, *batches(0), path=path, clip_grad_norm=1.0, verify=False)
-        write_json(tmp_path / "batches.json", named(step, batches))
-        command = [node, str(driver), str(path), str(tmp_path / "batches.json"), "2"]
-        run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-        assert not run.returncode, run.stderr
-        for line in run.stdout.splitlines():
-            expected = np.mean([eager(model, optimizer, its_loss, *batches(n), norm=1.0) for n in range(4)])
-            assert math.isclose(float(line.split()[3]), expected, rel_tol=1e-4)
-        assert len(run.stdout.splitlines()) == 2
+    assert sum(len(path.read_text().splitlines()) for path in (driver, DRIVERS / "step.mjs")) < 60
+
+    def words(path: Path, given: Any) -> list[str]:
+        write_json(tmp_path / "batches.json", given)
+        return [node, str(driver), str(path), str(tmp_path / "batches.json"), "2"]
+
+    assert_drives(tmp_path, words)
 
 
 @pytest.mark.slow
@@ -813,21 +827,13 @@ def test_the_driver_in_c(tmp_path: Path) -> None:
     (tmp_path / "libonnxruntime.so.1").symlink_to(library)
     program = [compiler, "-Wall", "-Werror", f"-I{headers}", str(driver), str(library), "-Wl,-rpath,$ORIGIN"]
     subprocess.run([*program, "-o", str(tmp_path / "drive")], check=True)
-    for name in ("language", "batch_norm", "packed"):
-        lucid.manual_seed(0)
-        make, its_loss, batches = MODELS[name]
-        model = make()
-        optimizer = optim.Adam(model.parameters(), lr=0.01)
-        path = tmp_path / f"{name}.train.onnx"
-        step = training_step(model, its_loss, optimizer, *batches(0), path=path, clip_grad_norm=1.0, verify=False)
-        write_binary(tmp_path / "batches.bin", named(step, batches))
-        words = [str(path), str(tmp_path / f"{name}.init.onnx"), str(tmp_path / "batches.bin"), "2"]
-        run = subprocess.run([str(tmp_path / "drive"), *words], capture_output=True, text=True)
-        assert not run.returncode, run.stdout
-        for line in run.stdout.splitlines():
-            expected = np.mean([eager(model, optimizer, its_loss, *batches(n), norm=1.0) for n in range(4)])
-            assert math.isclose(float(line.split()[3]), expected, rel_tol=1e-4)
-        assert len(run.stdout.splitlines()) == 2
+
+    def words(path: Path, given: Any) -> list[str]:
+        write_binary(tmp_path / "batches.bin", given)
+        init = str(path).replace(".train.", ".init.")
+        return [str(tmp_path / "drive"), str(path), init, str(tmp_path / "batches.bin"), "2"]
+
+    assert_drives(tmp_path, words)
 
 
 def test_a_parameter_without_a_gradient_at_some_sizes_is_refused() -> None:
