@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from . import io as io
     from .backends import use_deterministic_algorithms
     from .checkpoint import load_checkpoint, save_checkpoint
+    from .importing import from_onnx
     from .io import load, save
     from .runtime import compile as compile
     from .runtime import compile_backward as compile_backward
@@ -168,6 +169,7 @@ __all__ = [
     "fmod",
     "frac",
     "from_numpy",
+    "from_onnx",
     "full",
     "full_like",
     "gather",
@@ -384,6 +386,7 @@ _LAZY = {
     "distributed": (),
     "distributions": (),
     "export": (),
+    "importing": ("from_onnx",),
     "io": ("load", "save"),
     "nn": (),
     "optim": (),

@@ -11,6 +11,7 @@ __all__ = [
     "FileError",
     "GradientError",
     "LucidError",
+    "ModelImportError",
     "RangeError",
     "RuntimeUnavailableError",
     "ShapeError",
@@ -66,3 +67,13 @@ class FileError(LucidError, OSError, ValueError):
 
 class RuntimeUnavailableError(LucidError, RuntimeError):
     """A device or execution provider that this installation of onnxruntime does not have."""
+
+
+class ModelImportError(LucidError, RuntimeError):
+    """A model from elsewhere that lucid cannot compute.
+
+    Attributes:
+        node: the node that it cannot compute; None if it is not one alone.
+    """
+
+    node: object = None

@@ -1,0 +1,5 @@
+"""Models from elsewhere: ONNX files and modules of PyTorch's, as modules that train and can be exported again."""
+
+from .from_onnx import from_onnx
+
+__all__ = ["from_onnx"]

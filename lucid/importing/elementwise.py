@@ -1,0 +1,289 @@
+"""Imports of elementwise operators."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
+import numpy as np
+import onnx
+
+from .. import ops
+from ..errors import ModelImportError
+from ..nn import functional as F
+from ..tensor import Tensor
+from .registry import Operation, imports
+from .values import COMPARISONS, Sizes, as_tensor, chosen, constant, elementwise, quotient
+
+__all__ = ["dtype_of"]
+
+_UNARY: dict[str, Callable[[Tensor], Tensor]] = {
+    "Abs": ops.abs,
+    "Acos": ops.acos,
+    "Asin": ops.asin,
+    "Atan": ops.atan,
+    "BitwiseNot": ops.bitwise_not,
+    "Ceil": ops.ceil,
+    "Cos": ops.cos,
+    "Cosh": ops.cosh,
+    "Erf": ops.erf,
+    "Exp": ops.exp,
+    "Floor": ops.floor,
+    "HardSwish": F.hardswish,
+    "IsNaN": ops.isnan,
+    "Log": ops.log,
+    "Mish": F.mish,
+    "Neg": ops.neg,
+    "Not": ops.logical_not,
+    "Reciprocal": ops.reciprocal,
+    "Relu": ops.relu,
+    "Round": ops.round,
+    "Sigmoid": ops.sigmoid,
+    "Sign": ops.sign,
+    "Sin": ops.sin,
+    "Sinh": ops.sinh,
+    "Softsign": F.softsign,
+    "Sqrt": ops.sqrt,
+    "Tan": ops.tan,
+    "Tanh": ops.tanh,
+}
+
+_UNARY_SIZES: dict[str, Callable[[Any], Any]] = {"Abs": abs, "Neg": operator.neg}
+
+_BINARY: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "Add": ops.add,
+    "And": ops.logical_and,
+    "BitwiseAnd": ops.bitwise_and,
+    "BitwiseOr": ops.bitwise_or,
+    "BitwiseXor": ops.bitwise_xor,
+    "Equal": ops.eq,
+    "Greater": ops.gt,
+    "GreaterOrEqual": ops.ge,
+    "Less": ops.lt,
+    "LessOrEqual": ops.le,
+    "Mul": ops.mul,
+    "Or": ops.logical_or,
+    "Sub": ops.sub,
+    "Xor": ops.logical_xor,
+}
+
+_BINARY_SIZES: dict[str, Callable[[Any, Any], Any]] = {
+    "Add": operator.add,
+    "Mul": operator.mul,
+    "Sub": operator.sub,
+    **COMPARISONS,
+}
+
+
+def _register(op_type: str, function: Callable[..., Tensor], sizes: Callable[..., Any] | None = None) -> None:
+    imports(op_type, sizes=sizes)(lambda node, *given: function(*given))
+
+
+for _name, _function in _UNARY.items():
+    _register(_name, _function, _UNARY_SIZES.get(_name))
+for _name, _function in _BINARY.items():
+    _register(_name, _function, _BINARY_SIZES.get(_name))
+
+_register("Acosh", lambda x: ops.log(x + ops.sqrt(x - 1) * ops.sqrt(x + 1)))
+_register("Asinh", lambda x: ops.sign(x) * ops.log1p(ops.abs(x) + x * x / (1 + ops.sqrt(x * x + 1))))
+_register("Atanh", lambda x: 0.5 * (ops.log1p(x) - ops.log1p(-x)))
+
+
+@imports("Identity", "Dropout", plain=True)
+def _(node: Operation, x: Any, ratio: Any = None, training: Any = None) -> Any:
+    if training is not None and not (constant(training) and not np.asarray(training).any()):
+        raise ModelImportError(f"{node} is in training mode, so its results are random")
+    if node.op_type == "Dropout" and node.outputs > 1:
+        x = as_tensor(x)
+        return x, ops.ones_like(x, dtype="bool")
+    return x
+
+
+# --- arithmetic
+
+
+@imports("Div", sizes=quotient)
+def _(node: Operation, x: Tensor, y: Tensor) -> Tensor:
+    kind = x.dtype.kind
+    if kind == "f":
+        return x / y
+    whole = ops.floor_divide(x, y)
+    if kind == "u":
+        return whole
+    # ONNX divides towards zero: one more where the signs differ and something remains.
+    rest = x - whole * y
+    return ops.where((rest != 0) & ((x < 0) != (y < 0)), whole + 1, whole).to(x.dtype)
+
+
+@imports("Mod", sizes=operator.mod)
+def _(node: Operation, x: Tensor, y: Tensor) -> Tensor:
+    return ops.fmod(x, y) if node.get("fmod", 0) else ops.remainder(x, y)
+
+
+@imports("Pow")
+def _(node: Operation, x: Tensor, y: Tensor) -> Tensor:
+    if x.dtype.kind in "iu" and y.dtype.kind == "f":
+        return ops.pow(x.to("float64"), y.to("float64")).to(x.dtype)
+    return ops.pow(x, y.to(x.dtype))
+
+
+def _folded(function: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    return lambda *xs: reduce(function, xs)
+
+
+for _name, _function, _sizes in (
+    ("Max", ops.maximum, max),
+    ("Min", ops.minimum, min),
+    ("Sum", ops.add, operator.add),
+):
+    _register(_name, _folded(_function), _folded(_sizes))
+
+_register("Mean", lambda *xs: reduce(ops.add, xs) / len(xs))
+
+
+@imports("Clip")
+def _(node: Operation, x: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
+    # The lower bound first: where both are given and cross, ONNX's result is the upper one.
+    x = x if low is None else ops.maximum(x, low)
+    return x if high is None else ops.minimum(x, high)
+
+
+@imports("BitShift")
+def _(node: Operation, x: Tensor, y: Tensor) -> Tensor:
+    factor = ops.pow(ops.full((), 2, dtype=x.dtype), y.to(x.dtype))
+    return x * factor if node.get("direction") == "LEFT" else ops.floor_divide(x, factor)
+
+
+# --- conditions
+
+
+@imports("IsInf")
+def _(node: Operation, x: Tensor) -> Tensor:
+    infinite = ops.isinf(x)
+    infinite = infinite if node.get("detect_negative", 1) else infinite & (x > 0)
+    return infinite if node.get("detect_positive", 1) else infinite & (x < 0)
+
+
+@imports("Where", plain=True)
+def _(node: Operation, condition: Any, x: Any, y: Any) -> Any:
+    if all(map(constant, (condition, x, y))):
+        return np.where(condition, x, y)
+    if constant(condition) and all(constant(part) or isinstance(part, Sizes) for part in (x, y)):
+        return elementwise(chosen, (condition, x, y))
+    condition, x, y = map(as_tensor, (condition, x, y))
+    return ops.where(condition, x, y)
+
+
+# --- dtypes
+
+
+def dtype_of(node: Operation, code: int) -> np.dtype[Any]:
+    """Returns the NumPy dtype of one of ONNX's."""
+    names = onnx.TensorProto.DataType
+    dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(code)) if code in names.values() else np.dtype(object)
+    if dtype.name not in _KNOWN:
+        raise ModelImportError(
+            f"{node}: lucid has no tensors of {names.Name(code) if code in names.values() else code}"
+        )
+    return dtype
+
+
+_KNOWN = (
+    "bool",
+    "float16",
+    "float32",
+    "float64",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+)
+
+
+@imports("Cast", "CastLike", plain=True)
+def _(node: Operation, x: Any, like: Any = None) -> Any:
+    if node.op_type == "CastLike":
+        dtype = like.dtype
+    else:
+        dtype = dtype_of(node, node.get("to"))
+    if constant(x):
+        with np.errstate(all="ignore"):
+            return x.astype(dtype)
+    if isinstance(x, Sizes) and dtype.kind in "iu":
+        return Sizes(x.items, dtype)
+    return as_tensor(x).to(dtype)
+
+
+# --- activations
+
+_register("Softplus", lambda x: F.softplus(x, threshold=50.0))
+
+
+@imports("LeakyRelu")
+def _(node: Operation, x: Tensor) -> Tensor:
+    return F.leaky_relu(x, node.get("alpha", 0.01))
+
+
+@imports("Elu")
+def _(node: Operation, x: Tensor) -> Tensor:
+    return F.elu(x, node.get("alpha", 1.0))
+
+
+@imports("Celu")
+def _(node: Operation, x: Tensor) -> Tensor:
+    return F.celu(x, node.get("alpha", 1.0))
+
+
+@imports("Selu")
+def _(node: Operation, x: Tensor) -> Tensor:
+    return node.get("gamma", 1.0507009873554805) * F.elu(x, node.get("alpha", 1.6732632423543772))
+
+
+@imports("PRelu")
+def _(node: Operation, x: Tensor, slope: Tensor) -> Tensor:
+    return ops.where(x < 0, slope * x, x)
+
+
+@imports("ThresholdedRelu")
+def _(node: Operation, x: Tensor) -> Tensor:
+    return ops.where(x > node.get("alpha", 1.0), x, 0.0)
+
+
+@imports("Shrink")
+def _(node: Operation, x: Tensor) -> Tensor:
+    limit, bias = node.get("lambd", 0.5), node.get("bias", 0.0)
+    return ops.where(x < -limit, x + bias, ops.where(x > limit, x - bias, x * 0)).to(x.dtype)
+
+
+@imports("HardSigmoid")
+def _(node: Operation, x: Tensor) -> Tensor:
+    return ops.clamp(x * node.get("alpha", 0.2) + node.get("beta", 0.5), 0, 1)
+
+
+@imports("Gelu")
+def _(node: Operation, x: Tensor) -> Tensor:
+    return F.gelu(x, approximate=node.get("approximate", "none"))
+
+
+@imports("Swish")
+def _(node: Operation, x: Tensor) -> Tensor:
+    return x * ops.sigmoid(node.get("alpha", 1.0) * x)
+
+
+@imports("Softmax", "LogSoftmax")
+def _(node: Operation, x: Tensor) -> Tensor:
+    function = ops.softmax if node.op_type == "Softmax" else ops.log_softmax
+    return function(x, node.get("axis", -1))
+
+
+@imports("Hardmax")
+def _(node: Operation, x: Tensor) -> Tensor:
+    axis = node.get("axis", -1) % x.ndim
+    places = ops.arange(x.shape[axis]).reshape(-1, *[1] * (x.ndim - 1 - axis))
+    return (places == ops.argmax(x, axis, True)).to(x.dtype)

@@ -1,0 +1,153 @@
+"""OnnxModule: a module that computes what an ONNX file says."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import ShapeError
+from ..nn.module import Module
+from ..tensor import Parameter, Tensor, around
+from .layout import Reading
+from .program import Program
+from .values import as_tensor
+
+__all__ = ["OnnxModule", "Port"]
+
+
+class Port(NamedTuple):
+    """An input or output of a file.
+
+    Attributes:
+        name: its name.
+        shape: its axes: sizes, names, or None where nothing is known; None if even their number is not known.
+        dtype: its dtype.
+    """
+
+    name: str
+    shape: tuple[int | str | None, ...] | None
+    dtype: np.dtype[Any]
+
+    def __str__(self) -> str:
+        axes = "" if self.shape is None else f"[{', '.join('?' if n is None else str(n) for n in self.shape)}]"
+        return f"{self.name} {self.dtype}{axes}"
+
+
+class Folder(Module):
+    """Weights of an imported module that belong together."""
+
+    def forward(self, *args: Any) -> Any:
+        raise NotImplementedError("it holds weights of an imported module; call that module")
+
+    def extra_repr(self) -> str:
+        return _sizes(self)
+
+
+class OnnxModule(Module):
+    """A module that computes what an ONNX file says (`lucid.from_onnx`).
+
+    Attributes:
+        inputs: what it takes, in this order.
+        outputs: what it returns: a Tensor if it is one, otherwise a tuple.
+        input_names, output_names: their names, which an export keeps.
+        opset: the version of the operator set of the file.
+        operators: how many nodes of each operator it has.
+
+    Shape:
+        As the file declares; axes with a name are free.
+
+    Raises:
+        TypeError: at the call, if an input is missing or is no Tensor, number or array.
+        ShapeError: at the call, if an input does not have the axes that the file declares.
+    """
+
+    def __init__(self, reading: Reading, inputs: Sequence[Port], outputs: Sequence[Port], opset: int) -> None:
+        super().__init__()
+        self.inputs, self.outputs, self.opset = tuple(inputs), tuple(outputs), opset
+        self.input_names = tuple([port.name for port in inputs])
+        self.output_names = tuple([port.name for port in outputs])
+        self.operators = dict(Counter(step.node.op_type for step in _steps(reading.program)))
+        self._program = reading.program
+        self._keys = dict(reading.keys)
+        for path, array in reading.parameters.items():
+            folder, name = self._folder(path)
+            folder.register_parameter(name, Parameter(around(array.copy())))
+        for path, array in reading.buffers.items():
+            folder, name = self._folder(path)
+            folder.register_buffer(name, around(array.copy()))
+
+    def _folder(self, path: str) -> tuple[Module, str]:
+        *folders, name = path.split(".")
+        module: Module = self
+        for part in folders:
+            if part not in module._modules:
+                module.add_module(part, Folder())
+            module = module._modules[part]  # type: ignore[assignment]
+        return module, name
+
+    def forward(self, *inputs: Any, **named: Any) -> Any:
+        """Computes the outputs; inputs may be given by their names in the file."""
+        values = self._arguments(inputs, named)
+        scope = {key: _at(self, path) for path, key in self._keys.items()}
+        results = [as_tensor(x) for x in self._program.run(scope, *values)]
+        return results[0] if len(results) == 1 else tuple(results)
+
+    def _arguments(self, inputs: tuple[Any, ...], named: Mapping[str, Any]) -> list[Any]:
+        given = dict(zip(self.input_names, inputs, strict=False))
+        unknown = sorted(set(named) - {*self.input_names} | set(named) & {*given})
+        missing = [name for name in self.input_names if name not in given and name not in named]
+        if len(inputs) > len(self.inputs) or unknown or missing:
+            raise TypeError(
+                f"OnnxModule takes {', '.join(map(str, self.inputs)) or 'nothing'}; got {len(inputs)} by position"
+                + (f" and {', '.join(sorted(named))} by name" if named else "")
+            )
+        given |= named
+        return [_checked(port, given[port.name]) for port in self.inputs]
+
+    def extra_repr(self) -> str:
+        nodes = ", ".join(f"{count} {kind}" for kind, count in self.operators.items())
+        takes, gives = (", ".join(map(str, ports)) for ports in (self.inputs, self.outputs))
+        own = _sizes(self)
+        return f"{takes} -> {gives}; opset {self.opset}; {nodes}" + (f"; {own}" if own else "")
+
+
+def _steps(program: Program) -> list[Any]:
+    found = []
+    for step in program.steps:
+        found.append(step)
+        for inner in step.node.attributes.values():
+            if isinstance(inner, Program):
+                found += _steps(inner)
+    return found
+
+
+def _at(module: Module, path: str) -> Tensor:
+    *folders, name = path.split(".")
+    for part in folders:
+        module = module._modules[part]  # type: ignore[assignment]
+    found: Any = getattr(module, name)
+    return found
+
+
+def _checked(port: Port, value: Any) -> Any:
+    """Returns an argument as the program takes it: a number or an array is a constant."""
+    if isinstance(value, (bool, int, float, np.ndarray, np.generic)):
+        value = np.asarray(value, port.dtype)
+    elif not isinstance(value, Tensor):
+        raise TypeError(f"OnnxModule: {port.name} must be a Tensor, an array or a number; got {type(value).__name__}")
+    if port.shape is None:
+        return value
+    fits = len(value.shape) == len(port.shape) and all(
+        not isinstance(want, int) or want == n for n, want in zip(value.shape, port.shape, strict=True)
+    )
+    if not fits:
+        raise ShapeError(f"OnnxModule: {port} got shape {tuple(value.shape)}")
+    return value
+
+
+def _sizes(module: Module) -> str:
+    own = {**module._parameters, **module._buffers}
+    return ", ".join(f"{name} {tuple(value.shape)}" for name, value in own.items() if value is not None)

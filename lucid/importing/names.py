@@ -1,0 +1,83 @@
+"""Names of an imported module's parameters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from .node import Node
+
+__all__ = ["Paths", "own_name", "scope_of", "stack_of"]
+
+_GENERATED = re.compile(r"onnx::|const|val_|tensor_|init_|_|[A-Z]\d*_|.*__\d+$|.*_(quantized|scale|zero_point)$")
+"""Names that an exporter makes up for a weight that it changed."""
+
+_PATH = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
+
+_COPY = re.compile(r"(.*(?:weight|bias)(?:_ih|_hh)?(?:_l\d+)?(?:_reverse)?)(?:_\d+)+")
+"""The name of a weight with the number of a copy."""
+
+_STACKED = re.compile(r"(?:(.*)\.)?(?:weight|bias)_[ih]h_l(\d+)(?:_\w+)?")
+"""The name of a recurrent layer's weight: the path of its stack, and its number there."""
+
+_LAYER = re.compile(r"(.*)\.l(\d+)")
+
+
+class Paths:
+    """Distinct paths, such as ``encoder.weight``, of which none is the folder of another."""
+
+    def __init__(self, reserved: Iterable[str]) -> None:
+        self._reserved = frozenset(reserved)
+        self._taken: set[str] = set()
+        self._folders: set[str] = set()
+
+    def fresh(self, wish: str) -> str:
+        """Returns a path that is not taken, as close to the wish as possible."""
+        parts = [re.sub(r"\W", "_", part) or "_" for part in wish.split(".")]
+        wish = path = ".".join(f"{part}_" if part in self._reserved else part for part in parts)
+        count = 0
+        while not self._is_free(path):
+            count += 1
+            path = f"{wish}_{count}"
+        self._taken.add(path)
+        self._folders.update(_folders(path))
+        return path
+
+    def _is_free(self, path: str) -> bool:
+        return path not in self._taken and path not in self._folders and self._taken.isdisjoint(_folders(path))
+
+
+def _folders(path: str) -> list[str]:
+    parts = path.split(".")
+    return [".".join(parts[:i]) for i in range(1, len(parts))]
+
+
+def own_name(name: str) -> str | None:
+    """Returns the path that an initializer's name gives its parameter; None if an exporter made the name up."""
+    name = name.removesuffix(".T")
+    if _GENERATED.match(name) or not _PATH.fullmatch(name):
+        return None
+    copy = _COPY.fullmatch(name)
+    return copy[1] if copy else name
+
+
+def scope_of(node: Node) -> str:
+    """Returns the path of the module that a node comes from; "" for the model itself."""
+    if node.scopes is not None:  # PyTorch's exporter: ['', 'encoder', 'encoder.rnn', 'gru']
+        parts = re.findall(r"'([^']*)'", node.scopes)
+        return parts[-2] if len(parts) > 1 else ""
+    return ".".join(part for part in node.name.strip("/").split("/")[:-1] if part)
+
+
+def stack_of(node: Node, weights: Iterable[str]) -> tuple[str, int | None]:
+    """Returns the path of the stack that a recurrent operator is a layer of, and its number there, if they are known.
+
+    Args:
+        node: the operator.
+        weights: the names of its weights in the file.
+    """
+    for pattern, texts in ((_STACKED, [*weights]), (_LAYER, [scope_of(node)])):
+        found = [match for match in map(pattern.fullmatch, texts) if match]
+        if found:
+            return found[0][1] or "", int(found[0][2])
+    return scope_of(node), None

@@ -1,0 +1,115 @@
+"""Node: a node of an ONNX graph while it is read; and Constant: a tensor that is known when a model is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from ..errors import ModelImportError
+from .registry import Operation
+from .values import Array
+
+__all__ = ["Constant", "Node", "array_of"]
+
+
+class Constant:
+    """A tensor that is known when a model is loaded.
+
+    Attributes:
+        name: its name in the file.
+        array: its elements.
+        readers: the nodes that read it, each with the position of its input.
+        kept: whether an output of the graph is this constant.
+    """
+
+    def __init__(self, name: str, array: Array) -> None:
+        self.name = name
+        self.array = array
+        self.readers: list[tuple[Node, int]] = []
+        self.kept = False
+
+
+class Node:
+    """A node, whose graphs and constants are replaced while the model is read.
+
+    Attributes:
+        op_type: the operator.
+        name: its name.
+        attributes: its attributes: numbers, texts, lists, arrays and protobuf graphs.
+        inputs: the names of its inputs, "" for one that is left out.
+        outputs: the names of its outputs.
+        opset: the version of the operator set.
+        scopes: the path of its module as PyTorch's exporter notes it, or None.
+        form: how it is computed, a name in the table of imports.
+    """
+
+    def __init__(self, proto: onnx.NodeProto, opset: int) -> None:
+        self.op_type = self.form = proto.op_type
+        self.name = proto.name
+        self.attributes: dict[str, Any] = {a.name: _attribute(a) for a in proto.attribute}
+        self.inputs = list(proto.input)
+        self.outputs = list(proto.output)
+        self.opset = opset
+        self.scopes = next((entry.value for entry in proto.metadata_props if entry.key.endswith("name_scopes")), None)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Returns an attribute, or the default."""
+        return self.attributes.get(name, default)
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether a Gemm is a linear layer: neither scaled nor with its first matrix transposed."""
+        return not self.get("transA", 0) and self.get("alpha", 1.0) == self.get("beta", 1.0) == 1.0
+
+    def operation(self, graphs: Mapping[str, Any] | None = None) -> Operation:
+        """Returns the node without its inputs, with programs in place of graphs."""
+        attributes = {**self.attributes, **(graphs or {})}
+        return Operation(self.op_type, self.name, attributes, self.opset, len(self.outputs))
+
+    def __str__(self) -> str:
+        return f"{self.op_type} {self.name!r}" if self.name else self.op_type
+
+
+def _attribute(attribute: onnx.AttributeProto) -> Any:
+    if attribute.type == attribute.GRAPH:
+        return attribute.g
+    if attribute.type == attribute.TENSOR:
+        return array_of(attribute.t)
+    value = onnx.helper.get_attribute_value(attribute)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, list) and value and isinstance(value[0], bytes):
+        return [text.decode("utf-8", "replace") for text in value]
+    return value
+
+
+def array_of(proto: onnx.TensorProto) -> Array:
+    """Returns the elements of a tensor; bfloat16 and 8-bit floats become float32."""
+    if proto.data_type == proto.STRING:
+        raise ModelImportError(f"the tensor {proto.name!r} holds texts, which lucid has no tensors for")
+    array = numpy_helper.to_array(proto)
+    if array.dtype.kind not in "biuf" or array.dtype.itemsize < 1 or array.dtype.name not in _DTYPES:
+        if array.dtype.kind == "c":
+            raise ModelImportError(f"the tensor {proto.name!r} is complex, which lucid has no tensors for")
+        array = array.astype(np.float32 if "float" in array.dtype.name else np.int8)
+    return array
+
+
+_DTYPES = (
+    "bool",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "float16",
+    "float32",
+    "float64",
+)

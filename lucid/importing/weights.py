@@ -1,0 +1,114 @@
+"""Which constants of a graph are parameters, and in which layout: that of lucid's own layers, where one reads them.
+
+A weight that all its readers take in one way gets the layout of the layer: the matrix of a product becomes (out, in),
+and the weights of a recurrent operator become one matrix a direction, with gates in PyTorch's order. Otherwise it stays
+as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from .node import Constant, Node
+from .values import Array
+
+__all__ = ["GATES", "Use", "in_gates", "is_float", "parts_of", "uses_of"]
+
+GATES = {"RNN": (0,), "GRU": (1, 0, 2), "LSTM": (0, 2, 3, 1)}
+"""For each of PyTorch's gates the place of ONNX's: z r h is r z n, and i o f c is i f g o."""
+
+
+class Use(NamedTuple):
+    """How a node reads a constant.
+
+    Attributes:
+        layout: "plain", "transposed", or a recurrent operator's type and what it reads, such as "LSTM weight_ih".
+        name: what the parameter is called in its layer, such as "weight".
+    """
+
+    layout: str
+    name: str
+
+
+_SLOTS: dict[str, tuple[tuple[int, str], ...]] = {
+    "Conv": ((1, "weight"), (2, "bias")),
+    "ConvTranspose": ((1, "weight"), (2, "bias")),
+    "LayerNormalization": ((1, "weight"), (2, "bias")),
+    "BatchNormalization": ((1, "weight"), (2, "bias")),
+    "InstanceNormalization": ((1, "weight"), (2, "bias")),
+    "GroupNormalization": ((1, "weight"), (2, "bias")),
+    "RMSNormalization": ((1, "weight"),),
+    "PRelu": ((1, "weight"),),
+    "Gather": ((0, "weight"),),
+    "Einsum": ((0, "weight"), (1, "weight")),
+}
+"""The inputs of operators that are weights, as they are."""
+
+_RECURRENT = {1: "weight_ih", 2: "weight_hh", 3: "bias", 7: "weight_peephole"}
+
+
+def is_float(constant: Constant) -> bool:
+    """Returns whether a constant may be a weight or a buffer: floats along some axis."""
+    return constant.array.dtype.kind == "f" and constant.array.ndim > 0 and constant.array.size > 0
+
+
+def uses_of(node: Node, given: dict[int, Constant], is_layer: Callable[[str], bool]) -> dict[int, Use]:
+    """Returns how a node reads constants as weights, by the position of its input.
+
+    Args:
+        node: the node.
+        given: its inputs that are constants, by position.
+        is_layer: returns whether a value is the result of a layer, to which a bias is added.
+    """
+    kind = node.op_type
+    given = {i: constant for i, constant in given.items() if is_float(constant)}
+    if kind in GATES:
+        return {i: Use("plain" if i == 7 else f"{kind} {name}", name) for i, name in _RECURRENT.items() if i in given}
+    if kind == "MatMul":
+        (i, constant), *more = given.items() or ((0, None),)
+        if more or constant is None:
+            return {}
+        return {i: Use("transposed" if i == 1 and constant.array.ndim == 2 else "plain", "weight")}
+    if kind == "Gemm":
+        return _gemm(node, given)
+    if kind in ("Add", "Mul", "Sub") and len(given) == 1:
+        ((i, constant),) = given.items()
+        is_row = sum(n > 1 for n in constant.array.shape) == 1 or constant.array.shape == (1,)
+        return (
+            {i: Use("plain", "weight" if kind == "Mul" else "bias")} if is_row and is_layer(node.inputs[1 - i]) else {}
+        )
+    return {i: Use("plain", name) for i, name in _SLOTS.get(kind, ()) if i in given}
+
+
+def _gemm(node: Node, given: dict[int, Constant]) -> dict[int, Use]:
+    uses = {i: Use("plain", "weight") for i in (0, 1) if i in given}
+    if len(uses) > 1:
+        return {}
+    if 1 in uses and node.is_linear and not node.get("transB", 0):
+        uses[1] = Use("transposed", "weight")
+    if 2 in given:
+        uses[2] = Use("plain", "bias")
+    return uses
+
+
+def parts_of(array: Array, layout: str) -> Iterator[tuple[str, Array]]:
+    """Yields the parameters that a constant becomes in a layout, each with its name; that of the only one is ""."""
+    if layout in ("plain", "transposed"):
+        yield "", array if layout == "plain" else np.ascontiguousarray(array.T)
+        return
+    kind, name = layout.split()
+    for direction, suffix in zip(array, ("", "_reverse"), strict=False):
+        if name == "bias":
+            for half, side in zip(np.split(direction, 2), ("bias_ih", "bias_hh"), strict=True):
+                yield f"{side}{{}}{suffix}", in_gates(half, kind)
+        else:
+            yield f"{name}{{}}{suffix}", in_gates(direction, kind)
+
+
+def in_gates(array: Array, kind: str) -> Array:
+    """Returns a weight of ONNX's recurrent operators, (G H, *), with its gates in PyTorch's order."""
+    blocks = np.split(array, len(GATES[kind]))
+    return np.concatenate([blocks[i] for i in GATES[kind]])
