@@ -111,9 +111,9 @@ class Body:
 
 def _size_of_result(node: Node, arrays: list[Any]) -> float:
     """Returns a bound of the number of elements that a node makes of constants."""
-    if node.op_type in _MADE_LARGE:
-        numbers = [array for array in arrays if array.dtype.kind in "iuf" and array.size <= 64]
-        return math.prod(
-            max(1.0, float(np.abs(array.astype(np.float64)).prod(where=array != 0))) for array in numbers
-        ) * max([1, *[array.size for array in arrays]])
-    return math.prod(max(1, array.size) for array in arrays)
+    product = math.prod(max(1, array.size) for array in arrays)
+    if node.op_type not in _MADE_LARGE:
+        return product
+    # One of these may be a shape or counts.
+    numbers = [np.abs(array.astype(np.float64)) for array in arrays if array.dtype.kind in "iuf" and array.size <= 64]
+    return product * math.prod(max(1.0, float(np.maximum(array, 1).prod())) for array in numbers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
 from functools import reduce
@@ -50,7 +51,13 @@ _UNARY: dict[str, Callable[[Tensor], Tensor]] = {
     "Tanh": ops.tanh,
 }
 
-_UNARY_SIZES: dict[str, Callable[[Any], Any]] = {"Abs": abs, "Neg": operator.neg}
+_UNARY_SIZES: dict[str, Callable[[Any], Any]] = {
+    "Abs": abs,
+    "Ceil": math.ceil,
+    "Floor": math.floor,
+    "Neg": operator.neg,
+    "Sqrt": lambda x: x**0.5,
+}
 
 _BINARY: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "Add": ops.add,
@@ -208,15 +215,12 @@ _KNOWN = (
 
 @imports("Cast", "CastLike", plain=True)
 def _(node: Operation, x: Any, like: Any = None) -> Any:
-    if node.op_type == "CastLike":
-        dtype = like.dtype
-    else:
-        dtype = dtype_of(node, node.get("to"))
+    dtype = like.dtype if node.op_type == "CastLike" else dtype_of(node, node.get("to"))
     if constant(x):
         with np.errstate(all="ignore"):
             return x.astype(dtype)
-    if isinstance(x, Sizes) and dtype.kind in "iu":
-        return Sizes(x.items, dtype)
+    if isinstance(x, Sizes) and dtype.kind in "iuf":
+        return x.cast(dtype)
     return as_tensor(x).to(dtype)
 
 

@@ -64,7 +64,7 @@ def from_onnx(
     try:
         proto = _at_least(OLDEST, _expanded(proto))
         opset = _opset(proto)
-        reading = read_graph(proto, reserved=dir(Module) + ["inputs", "outputs", "input_names", "output_names"])
+        reading = read_graph(proto, reserved=[*dir(Module), *_ATTRIBUTES])
         held = {tensor.name for tensor in proto.graph.initializer}
         inputs = [_port(value) for value in proto.graph.input if value.name not in held]
         return OnnxModule(reading, _freed(inputs, dynamic), [_port(value) for value in proto.graph.output], opset)
@@ -74,6 +74,9 @@ def from_onnx(
         if isinstance(error, ValueError) and dynamic is not None and "dynamic" in str(error):
             raise
         raise FileError(f"{name} is damaged: {type(error).__name__}: {error}") from error
+
+
+_ATTRIBUTES = ("input_names", "inputs", "operators", "opset", "output_names", "outputs")
 
 
 def _loaded(model: Any, verify: bool) -> tuple[onnx.ModelProto, str]:
@@ -125,7 +128,8 @@ def _at_least(oldest: int, proto: onnx.ModelProto) -> onnx.ModelProto:
         return onnx.version_converter.convert_version(proto, oldest)
     except Exception as error:
         raise ModelImportError(
-            f"from_onnx: the model has operator set {opset}; lucid reads {oldest} and later, and onnx cannot convert it: {error}"
+            f"from_onnx: the model has operator set {opset}; lucid reads {oldest} and later, "
+            "and onnx cannot convert it: " + str(error)
         ) from error
 
 

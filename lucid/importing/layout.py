@@ -130,7 +130,7 @@ class Layout:
         return f"{scope}.{use.name}" if scope else use.name
 
     def _scope_of_bias(self, node: Node) -> str:
-        """Returns the path of the layer whose bias is added to what a node computes, if the bias has a name of its own."""
+        """Returns the path of the layer whose bias is added to what a node computes, if the bias has its own name."""
         for reader in self._readers.get(node.outputs[0], ()):
             if isinstance(reader, Node) and reader.op_type == "Add":
                 for name in reader.inputs:
@@ -166,7 +166,7 @@ class Layout:
         return Program(body.inputs, body.outputs, tuple(_live(steps, body.outputs)), constants)
 
     def _bias_of(self, node: Node, body: Body) -> Node | None:
-        """Returns the node that adds the bias to a product, if it does nothing else and nothing else reads the product."""
+        """Returns the node that adds the bias to a product, if nothing else reads the product."""
         if node.op_type != "MatMul" or self._layout(node, body, 1) != "transposed":
             return None
         readers = self._readers.get(node.outputs[0], ())
@@ -188,20 +188,10 @@ class Layout:
         outputs = node.outputs
         graphs = {name: self._program(inner) for name, inner in body.bodies.get(node, {}).items()}
         form = node.op_type
-        if node.op_type in GATES and all(
-            (self._layout(node, body, i) or "").startswith(node.op_type)
-            for i in (1, 2, 3)
-            if any(node.inputs[i : i + 1])
-        ):
+        if node.op_type in GATES and self._is_recurrent(node, body):
             form = "recurrent"
-            weights = [self._made[body.constants[name]] for name in node.inputs[1:4] if name]
-            count = len(weights[0])
-            each = [
-                [key for made in weights for key in made[d * len(made) // count : (d + 1) * len(made) // count]]
-                for d in range(count)
-            ]
-            rest = [*keys[4:], *[""] * (4 - len(keys[4:]))]
-            keys = [keys[0], *rest, *(key for own in each for key in own)]
+            given = [*keys, *[""] * (8 - len(keys))]
+            keys = [keys[0], *given[4:], *self._by_direction(node, body)]
         elif node.op_type == "MatMul" and self._layout(node, body, 1) == "transposed":
             form = "linear"
             if add is not None:
@@ -211,6 +201,22 @@ class Layout:
             kept = "plain" if node.get("transB", 0) else "transposed"
             form = "linear" if self._layout(node, body, 1) == kept else "Gemm"
         return Step(form, node.operation(graphs), tuple(keys), tuple(outputs))
+
+    def _is_recurrent(self, node: Node, body: Body) -> bool:
+        """Returns whether all weights of a recurrent operator are parameters in the layout of lucid's layers."""
+        places = [i for i in (1, 2, 3) if i < len(node.inputs) and node.inputs[i]]
+        return all((self._layout(node, body, i) or "").startswith(node.op_type) for i in places)
+
+    def _by_direction(self, node: Node, body: Body) -> list[str]:
+        """Returns the weights of a recurrent operator, those of the first direction first."""
+        weights = [self._made[body.constants[name]] for name in node.inputs[1:4] if name]
+        count = len(weights[0])
+        return [
+            key
+            for d in range(count)
+            for made in weights
+            for key in made[d * len(made) // count :][: len(made) // count]
+        ]
 
     def _key(self, name: str, body: Body, constants: dict[str, Array]) -> str:
         """Returns the name by which the program reads a value."""

@@ -1,8 +1,8 @@
 """Loops that count: which of their states stay as they are, which count steps, and when they end.
 
-A Loop of ONNX ends after a number of trips, or when its condition no longer holds. tf2onnx writes Keras' layers as Loops
-whose condition compares counters with the number of steps. Such a Loop runs a number of trips that is known before it
-starts, so it is a scan.
+A Loop of ONNX ends after a number of trips, or when its condition no longer holds. tf2onnx writes Keras' layers as
+Loops whose condition compares counters with the number of steps. Such a Loop runs a number of trips that is known
+before it starts, so it is a scan.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _rename(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
 
 
 def count_trips(node: Node, body: Body) -> None:
-    """Notes in a Loop what it counts: its `counters`, `bounds`, and sequences that its trips read one by one, `scanned`.
+    """Notes in a Loop what it counts: its `counters`, its `bounds`, and how many sequences its trips read, `scanned`.
 
     Raises:
         ModelImportError: its condition depends on values that its body computes.
@@ -90,8 +90,8 @@ def count_trips(node: Node, body: Body) -> None:
     bounds = loop.bounds(body.outputs[0])
     if bounds is None:
         raise ModelImportError(
-            f"{node}: when it ends depends on values that it computes; only a Loop whose number of trips is known before "
-            "it starts can be imported"
+            f"{node}: when it ends depends on values that it computes; only a Loop whose number of trips is known "
+            "before it starts can be imported"
         )
     node.attributes["counters"] = {i: term.slope for i, term in loop.counters.items()}
     node.attributes["bounds"] = tuple(bounds)

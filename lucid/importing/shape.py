@@ -234,6 +234,9 @@ def _(node: Operation, x: Any, pads: Any, value: Any = None, axes: Any = None) -
     return x
 
 
+_MODES = {"constant": "constant", "edge": "replicate", "reflect": "reflect", "wrap": "circular"}
+
+
 @imports("ConstantOfShape", plain=True)
 def _(node: Operation, shape: Any) -> Any:
     value = np.asarray(node.get("value", np.zeros(1, np.float32))).reshape(-1)[0]

@@ -6,6 +6,7 @@ prove its axes again: in a symbolic trace they are `Dim`s.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -25,7 +26,6 @@ __all__ = [
     "elementwise",
     "integers",
     "quotient",
-    "remainder",
     "restored",
     "scalar",
     "unboxed",
@@ -35,10 +35,10 @@ Array = np.ndarray[Any, Any]
 
 
 class Sizes:
-    """Integers that follow from the sizes of axes.
+    """Numbers that follow from the sizes of axes.
 
     Attributes:
-        items: an array of Python ints or `Dim`s, with dtype object.
+        items: an array of Python's numbers or `Dim`s, with dtype object.
         dtype: the dtype that the graph gives them.
     """
 
@@ -47,6 +47,12 @@ class Sizes:
     def __init__(self, items: Array, dtype: Any = np.int64) -> None:
         self.items = items
         self.dtype = np.dtype(dtype)
+
+    def cast(self, dtype: np.dtype[Any]) -> Sizes:
+        """Returns the numbers with another dtype; floats lose their fraction as integers."""
+        if self.dtype.kind == "f" and dtype.kind in "iu":
+            return Sizes(boxed(np.frompyfunc(math.trunc, 1, 1)(self.items)), dtype)
+        return Sizes(self.items, dtype)
 
     @classmethod
     def of(cls, shape: Iterable[Any]) -> Sizes:
@@ -95,7 +101,7 @@ def as_tensor(x: Any) -> Any:
 def integers(x: Any) -> list[Any]:
     """Returns the elements of a value as Python's integers, or `Dim`s."""
     if isinstance(x, Sizes):
-        return list(x.items.ravel())
+        return list((x if x.dtype.kind in "iu" else x.cast(np.dtype(np.int64))).items.ravel())
     if isinstance(x, Tensor):
         return [int(n) for n in x.reshape(-1).tolist()]
     return [int(n) for n in np.asarray(x).ravel()]
@@ -115,6 +121,8 @@ def constant(x: Any) -> bool:
 
 def elementwise(function: Callable[..., Any], operands: Sequence[Any]) -> Any:
     """Computes with sizes, element by element; comparisons give constants, all else gives sizes."""
+    if function is quotient and any(isinstance(x, Sizes) and x.dtype.kind == "f" for x in operands):
+        function = operator.truediv
     items = [x.items if isinstance(x, Sizes) else unboxed(np.asarray(x)) for x in operands]
     found = boxed(np.frompyfunc(function, len(items), 1)(*items))
     if all(isinstance(x, bool) for x in found.ravel()) and found.size:
@@ -125,11 +133,6 @@ def elementwise(function: Callable[..., Any], operands: Sequence[Any]) -> Any:
 def quotient(x: Any, y: Any) -> Any:
     """Divides integers as ONNX does, towards zero."""
     return x // y if (x >= 0) == (y > 0) else -(-x // y)
-
-
-def remainder(x: Any, y: Any) -> Any:
-    """Returns the remainder with the divisor's sign."""
-    return x % y
 
 
 def chosen(condition: Any, x: Any, y: Any) -> Any:
