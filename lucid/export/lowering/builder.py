@@ -172,6 +172,10 @@ class Builder:
             root.wished[value] = name or chosen
         return root._constants[key]
 
+    def label(self, x: ir.Value) -> str | None:
+        """Returns the name that a constant gets if no other value has it, for what is made of it; else a value's name."""
+        return self._root.wished.get(x, x.name)
+
     def array(self, x: Any) -> np.ndarray[Any, Any] | None:
         """Returns the elements of a constant, for folding; None if `x` is not a constant."""
         if isinstance(x, np.ndarray):
