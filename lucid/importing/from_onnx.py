@@ -102,12 +102,26 @@ def _loaded(model: Any, verify: bool) -> tuple[onnx.ModelProto, str]:
             check_digests(proto, Contents(folder), name, "from_onnx(..., verify=False) reads")
         if folder is not None:
             onnx.external_data_helper.load_external_data_for_model(proto, os.fspath(folder))
-        onnx.checker.check_model(proto)
+        _check(proto)
     except LucidError as error:
         raise type(error)(f"{name} is damaged: {error}") if isinstance(error, FileError) else error from error
     except Exception as error:  # the checker and protobuf raise many types
         raise FileError(f"{name} is damaged: {error}") from error
     return proto, name
+
+
+def _check(proto: onnx.ModelProto) -> None:
+    """Lets onnx check a model; a value may have no shape, as onnxruntime allows."""
+    values = [*proto.graph.input, *proto.graph.output]
+    bare = [value.type.tensor_type for value in values if value.type.HasField("tensor_type")]
+    bare = [kind for kind in bare if not kind.HasField("shape")]
+    for kind in bare:
+        kind.shape.SetInParent()
+    try:
+        onnx.checker.check_model(proto)
+    finally:
+        for kind in bare:
+            kind.ClearField("shape")
 
 
 def _expanded(proto: onnx.ModelProto) -> onnx.ModelProto:

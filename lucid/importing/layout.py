@@ -119,6 +119,10 @@ class Layout:
         keys = []
         for name, array in parts_of(constant.array, layout):
             wish = self._wish(node, constant, use) if not name else self._in_stack(node, name)
+            same = self.parameters.get(wish)
+            if not name and constant.name == f"{wish}.T" and same is not None and np.array_equal(same, array):
+                keys.append(self.keys[wish])  # lucid stores a weight that is also read transposed in both ways
+                continue
             path = self._paths.fresh(wish)
             self.parameters[path] = array
             self.keys[path] = f"\0{path}"

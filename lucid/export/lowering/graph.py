@@ -217,7 +217,9 @@ _REARRANGED = ("expand_to", "permute", "reshape_to", "slice_at", "split_to", "sq
 def _label_of(node: Node, values: Mapping[Value, Any]) -> str | None:
     """Returns the name of the weight that a folded node only rearranges; None if it computes something else."""
     source = values.get(node.inputs[0]) if node.op.name in _REARRANGED else None
-    return source.name if isinstance(source, _Constant) else None
+    if not isinstance(source, _Constant) or source.name is None:
+        return None
+    return f"{source.name}.T" if node.op.name == "permute" and source.array.ndim == 2 else source.name
 
 
 def _annotate(target: ir.Value, value: Value) -> None:
