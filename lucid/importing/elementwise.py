@@ -16,7 +16,7 @@ from ..errors import ModelImportError
 from ..nn import functional as F
 from ..tensor import Tensor
 from .registry import Operation, imports
-from .values import COMPARISONS, Sizes, as_tensor, chosen, constant, elementwise, quotient
+from .values import COMPARISONS, DTYPES, Sizes, as_tensor, chosen, constant, elementwise, quotient
 
 __all__ = ["dtype_of"]
 
@@ -159,8 +159,17 @@ def _(node: Operation, x: Tensor, low: Tensor | None = None, high: Tensor | None
 
 @imports("BitShift")
 def _(node: Operation, x: Tensor, y: Tensor) -> Tensor:
-    factor = ops.pow(ops.full((), 2, dtype=x.dtype), y.to(x.dtype))
-    return x * factor if node.get("direction") == "LEFT" else ops.floor_divide(x, factor)
+    bits = 8 * x.dtype.itemsize
+    inside = (y >= 0) & (y < bits)
+    if node.get("direction") == "LEFT":
+        factor = ops.pow(ops.full((), 2, dtype=x.dtype), ops.where(inside, y, 0).to(x.dtype))
+        return ops.where(inside, x * factor, 0).to(x.dtype)
+    # Halved twice: 2 to the power of all bits but the sign is no signed integer.
+    half = ops.where(inside, y, bits - 1) // 2
+    rest = ops.where(inside, y, bits - 1) - half
+    for part in (half, rest):
+        x = ops.floor_divide(x, ops.pow(ops.full((), 2, dtype=x.dtype), part.to(x.dtype)))
+    return ops.where(inside | (x < 0), x, 0).to(x.dtype)
 
 
 # --- conditions
@@ -190,32 +199,18 @@ def dtype_of(node: Operation, code: int) -> np.dtype[Any]:
     """Returns the NumPy dtype of one of ONNX's."""
     names = onnx.TensorProto.DataType
     dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(code)) if code in names.values() else np.dtype(object)
-    if dtype.name not in _KNOWN:
+    if dtype.name not in DTYPES:
         raise ModelImportError(
             f"{node}: lucid has no tensors of {names.Name(code) if code in names.values() else code}"
         )
     return dtype
 
 
-_KNOWN = (
-    "bool",
-    "float16",
-    "float32",
-    "float64",
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "uint8",
-    "uint16",
-    "uint32",
-    "uint64",
-)
-
-
 @imports("Cast", "CastLike", plain=True)
 def _(node: Operation, x: Any, like: Any = None) -> Any:
     dtype = like.dtype if node.op_type == "CastLike" else dtype_of(node, node.get("to"))
+    if dtype.name not in DTYPES:
+        raise ModelImportError(f"{node}: lucid has no tensors of {dtype.name}")
     if constant(x):
         with np.errstate(all="ignore"):
             return x.astype(dtype)
@@ -278,6 +273,11 @@ def _(node: Operation, x: Tensor) -> Tensor:
 @imports("Swish")
 def _(node: Operation, x: Tensor) -> Tensor:
     return x * ops.sigmoid(node.get("alpha", 1.0) * x)
+
+
+@imports("SwiGLU")
+def _(node: Operation, x: Tensor, y: Tensor) -> Tensor:
+    return x * ops.sigmoid(node.get("alpha", 1.0) * x) * y
 
 
 @imports("Softmax", "LogSoftmax")

@@ -282,5 +282,6 @@ def _(node: Operation, x: Tensor) -> Tensor:
 def _(node: Operation, x: Tensor) -> Tensor:
     n, c, h, w = x.shape
     b = node.get("blocksize")
-    x = ops.permute(ops.reshape(x, (n, c, h // b, b, w // b, b)), (0, 3, 5, 1, 2, 4))
+    order = (0, 3, 5, 1, 2, 4) if node.get("mode", "DCR") == "DCR" else (0, 1, 3, 5, 2, 4)
+    x = ops.permute(ops.reshape(x, (n, c, h // b, b, w // b, b)), order)
     return ops.reshape(x, (n, c * b * b, h // b, w // b))

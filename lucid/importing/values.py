@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import ModelImportError
 from ..tensor import Tensor, around, tensor
 
 __all__ = [
     "COMPARISONS",
+    "DTYPES",
     "Array",
     "Sizes",
     "as_tensor",
@@ -29,9 +31,26 @@ __all__ = [
     "restored",
     "scalar",
     "unboxed",
+    "widened",
 ]
 
 Array = np.ndarray[Any, Any]
+
+DTYPES = (
+    "bool",
+    "float16",
+    "float32",
+    "float64",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+)
+"""The dtypes that lucid's tensors have. A constant may have another one, until a node makes one of these of it."""
 
 
 class Sizes:
@@ -95,7 +114,17 @@ def as_tensor(x: Any) -> Any:
         if not x.items.ndim:
             return tensor(x.items[()]).to(x.dtype)
         return tensor(x.items.tolist()).to(x.dtype) if x.items.size else around(np.zeros(x.items.shape, x.dtype))
-    return around(np.asarray(x))
+    array = np.asarray(x)
+    if array.dtype.name not in DTYPES:
+        raise ModelImportError(f"lucid has no tensors of {array.dtype.name}")
+    return around(array)
+
+
+def widened(x: Any) -> Any:
+    """Returns a constant of few bits, such as int4 or float8, as one of a dtype that tensors have."""
+    if not isinstance(x, np.ndarray) or x.dtype.name in DTYPES:
+        return x
+    return x.astype(np.float32 if "float" in x.dtype.name else np.int8 if x.dtype.name[0] == "i" else np.uint8)
 
 
 def integers(x: Any) -> list[Any]:
