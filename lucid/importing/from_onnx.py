@@ -123,7 +123,7 @@ def _opset(proto: onnx.ModelProto) -> int:
 def _at_least(oldest: int, proto: onnx.ModelProto) -> onnx.ModelProto:
     """Converts a model of an older operator set."""
     opset = _opset(proto)
-    if opset >= oldest:
+    if not opset or opset >= oldest:
         return proto
     if opset < 9 and any(node.op_type in ("Scan", "Loop", "If") for node in proto.graph.node):
         raise ModelImportError(

@@ -44,8 +44,8 @@ def read_graph(model: onnx.ModelProto, reserved: Iterable[str]) -> Reading:
         ModelImportError: lucid has no op for some of its operators, or cannot compute a node as it is written.
         FileError: its graph is invalid.
     """
-    opset = max(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
     _check_operators(model.graph)
+    opset = max([entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")], default=0)
     with no_grad():
         body = Body(without_guards(model.graph), opset)
     return Layout(body, Paths(reserved)).reading()

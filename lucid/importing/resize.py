@@ -35,18 +35,6 @@ def _(node: Operation, x: Any, region: Any = None, scales: Any = None, sizes: An
     return x
 
 
-@imports("Upsample", plain=True)
-def _(node: Operation, x: Any, scales: Any) -> Tensor:
-    """Resize as it was until operator set 9, with coordinates that start at the first element."""
-    attributes = {"mode": node.get("mode", "nearest"), "coordinate_transformation_mode": "asymmetric"}
-    older = node._replace(attributes={**attributes, "nearest_mode": "floor"})
-    x = as_tensor(x)
-    axes = list(range(x.ndim))
-    for axis, length, scale in zip(axes, *_lengths(older, x, axes, scales, None), strict=True):
-        x = x if scale == 1 else _resampled(older, x, axis, length, scale)
-    return x
-
-
 def _lengths(node: Operation, x: Tensor, axes: Sequence[int], scales: Any, sizes: Any) -> tuple[list[Any], list[Any]]:
     """Returns the new length of each axis, and by how much it grows."""
     given = [x.shape[axis] for axis in axes]
