@@ -15,8 +15,9 @@ from .. import ops
 from ..errors import ModelImportError
 from ..nn import functional as F
 from ..tensor import Tensor
+from ..tracer.extent import greater, lesser
 from .registry import Operation, imports
-from .values import COMPARISONS, DTYPES, Sizes, as_tensor, chosen, constant, elementwise, quotient
+from .values import COMPARISONS, DTYPES, Sizes, as_tensor, chosen, constant, elementwise, has_sizes, quotient
 
 __all__ = ["dtype_of"]
 
@@ -52,7 +53,7 @@ _UNARY: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 _UNARY_SIZES: dict[str, Callable[[Any], Any]] = {
-    "Abs": abs,
+    "Abs": lambda x: greater(x, -x),
     "Ceil": math.ceil,
     "Floor": math.floor,
     "Neg": operator.neg,
@@ -124,29 +125,41 @@ def _(node: Operation, x: Tensor, y: Tensor) -> Tensor:
     return ops.where((rest != 0) & ((x < 0) != (y < 0)), whole + 1, whole).to(x.dtype)
 
 
-@imports("Mod", sizes=operator.mod)
-def _(node: Operation, x: Tensor, y: Tensor) -> Tensor:
-    return ops.fmod(x, y) if node.get("fmod", 0) else ops.remainder(x, y)
+@imports("Mod", plain=True)
+def _(node: Operation, x: Any, y: Any) -> Any:
+    towards_zero = bool(node.get("fmod", 0))
+    if has_sizes((x, y)):
+        return elementwise(_rest if towards_zero else operator.mod, (x, y))
+    known = constant(x) and constant(y)
+    x, y = as_tensor(x), as_tensor(y)
+    rest = ops.fmod(x, y) if towards_zero else ops.remainder(x, y)
+    return np.asarray(rest._data) if known else rest
 
 
-@imports("Pow")
+def _rest(x: Any, y: Any) -> Any:
+    return x - quotient(x, y) * y
+
+
+@imports("Pow", sizes=operator.pow)
 def _(node: Operation, x: Tensor, y: Tensor) -> Tensor:
     if x.dtype.kind in "iu" and y.dtype.kind == "f":
         return ops.pow(x.to("float64"), y.to("float64")).to(x.dtype)
     return ops.pow(x, y.to(x.dtype))
 
 
-def _folded(function: Callable[[Any, Any], Any]) -> Callable[..., Any]:
-    return lambda *xs: reduce(function, xs)
+_EXTREMES = {"Max": (ops.maximum, greater), "Min": (ops.minimum, lesser)}
 
 
-for _name, _function, _sizes in (
-    ("Max", ops.maximum, max),
-    ("Min", ops.minimum, min),
-    ("Sum", ops.add, operator.add),
-):
-    _register(_name, _folded(_function), _folded(_sizes))
+@imports("Max", "Min", plain=True)
+def _(node: Operation, *given: Any) -> Any:
+    function, of_sizes = _EXTREMES[node.op_type]
+    if has_sizes(given) and all(x.dtype.kind in "iu" for x in given):
+        return elementwise(lambda *xs: reduce(of_sizes, xs), given)
+    result = reduce(function, map(as_tensor, given))
+    return np.asarray(result._data) if all(map(constant, given)) else result
 
+
+_register("Sum", lambda *xs: reduce(ops.add, xs), lambda *xs: reduce(operator.add, xs))
 _register("Mean", lambda *xs: reduce(ops.add, xs) / len(xs))
 
 

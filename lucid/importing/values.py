@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import ModelImportError
 from ..tensor import Tensor, around, tensor
+from ..tracer.extent import greater
 
 __all__ = [
     "COMPARISONS",
@@ -26,6 +27,7 @@ __all__ = [
     "chosen",
     "constant",
     "elementwise",
+    "has_sizes",
     "integers",
     "quotient",
     "restored",
@@ -148,6 +150,11 @@ def constant(x: Any) -> bool:
     return x is None or isinstance(x, np.ndarray)
 
 
+def has_sizes(given: Sequence[Any]) -> bool:
+    """Returns whether some values are sizes, and the others constants."""
+    return any(isinstance(x, Sizes) for x in given) and all(isinstance(x, Sizes) or constant(x) for x in given)
+
+
 def elementwise(function: Callable[..., Any], operands: Sequence[Any]) -> Any:
     """Computes with sizes, element by element; comparisons give constants, all else gives sizes."""
     if function is quotient and any(isinstance(x, Sizes) and x.dtype.kind == "f" for x in operands):
@@ -160,8 +167,10 @@ def elementwise(function: Callable[..., Any], operands: Sequence[Any]) -> Any:
 
 
 def quotient(x: Any, y: Any) -> Any:
-    """Divides integers as ONNX does, towards zero."""
-    return x // y if (x >= 0) == (y > 0) else -(-x // y)
+    """Divides integers as ONNX does, towards zero. Of sizes it is a formula, so nothing is decided."""
+    if y < 0:
+        x, y = -x, -y
+    return greater(x, 0) // y - greater(-x, 0) // y
 
 
 def chosen(condition: Any, x: Any, y: Any) -> Any:
