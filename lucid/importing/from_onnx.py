@@ -17,6 +17,7 @@ from ..export.file.wiring import check_wiring
 from ..nn.module import Module
 from .module import OnnxModule, Port
 from .reading import read_graph
+from .values import DTYPES
 
 __all__ = ["OLDEST", "from_onnx"]
 
@@ -136,8 +137,13 @@ def _opset(proto: onnx.ModelProto) -> int:
 def _at_least(oldest: int, proto: onnx.ModelProto) -> onnx.ModelProto:
     """Converts a model of an older operator set."""
     opset = _opset(proto)
-    if opset >= oldest:
+    if not opset or opset >= oldest:
         return proto
+    if opset < 9 and any(node.op_type in ("Scan", "Loop", "If") for node in proto.graph.node):
+        raise ModelImportError(
+            f"from_onnx: the model has operator set {opset}, in which Scan has other axes; lucid reads graphs "
+            "within nodes from operator set 9 on"
+        )
     try:
         return onnx.version_converter.convert_version(proto, oldest)
     except Exception as error:
@@ -151,12 +157,16 @@ def _port(value: onnx.ValueInfoProto) -> Port:
     kind = value.type.tensor_type
     if not value.type.HasField("tensor_type"):
         raise ModelImportError(f"from_onnx: {value.name!r} is no tensor, but a {value.type.WhichOneof('value')}")
+    dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type))
+    if dtype.name not in DTYPES:
+        name = onnx.TensorProto.DataType.Name(kind.elem_type)
+        raise ModelImportError(f"from_onnx: {value.name!r} is a tensor of {name}, which lucid does not have")
     shape = None
     if kind.HasField("shape"):
         shape = tuple(
             [axis.dim_value if axis.HasField("dim_value") else axis.dim_param or None for axis in kind.shape.dim]
         )
-    return Port(value.name, shape, np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)))
+    return Port(value.name, shape, dtype)
 
 
 def _freed(inputs: list[Port], dynamic: Mapping[str, Mapping[int, str]] | None) -> list[Port]:

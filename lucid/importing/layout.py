@@ -244,7 +244,7 @@ class Layout:
             return name
         if constant in self._made:
             return f"{name} row" if self._layouts[constant] == "row" else self._made[constant][0]
-        if not is_float(constant):
+        if not is_float(constant) or constant.array.size == 1:
             constants[name] = constant.array
             return name
         if constant not in self._buffered:

@@ -92,7 +92,9 @@ class OnnxModule(Module):
         """Computes the outputs; inputs may be given by their names in the file."""
         values = self._arguments(inputs, named)
         scope = {key: _at(self, path) for path, key in self._keys.items()}
-        results = [as_tensor(x) for x in self._program.run(scope, *values)]
+        # A graph may compute what it then does not choose, such as 0 * inf before a Where.
+        with np.errstate(all="ignore"):
+            results = [as_tensor(x) for x in self._program.run(scope, *values)]
         return results[0] if len(results) == 1 else tuple(results)
 
     def _arguments(self, inputs: tuple[Any, ...], named: Mapping[str, Any]) -> list[Any]:
