@@ -135,7 +135,9 @@ def _runner(node: Operation, d: int, weights: _Weights) -> Callable[..., tuple[T
     functions = _activations(node)[d * count : (d + 1) * count]
     clip = node.get("clip")
     if clip:
-        functions = [partial(_clipped, function, float(clip)) for function in functions]
+        # As in onnxruntime, it limits the gates' pre-activations, and not the cell state that an LSTM's third gets.
+        gates = [partial(_clipped, function, float(clip)) for function in functions[:2]]
+        functions = [*gates, *functions[2:]]
     step = {"RNN": _rnn_step, "GRU": _gru_step, "LSTM": _lstm_step}[kind]
     return partial(_scanned, step, node, weights, functions)
 
