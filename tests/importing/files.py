@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 
 import lucid
 
-__all__ = ["Array", "as_tensors", "compare", "graph", "model_of", "numbers", "ort", "port"]
+__all__ = ["Array", "as_tensors", "compare", "graph", "model_of", "numbers", "ort", "port", "results"]
 
 Array = np.ndarray[Any, Any]
 
@@ -63,7 +63,7 @@ def ort(model: onnx.ModelProto | bytes | str, *inputs: Array) -> list[Array]:
 
 
 def as_tensors(inputs: Sequence[Array]) -> list[lucid.Tensor]:
-    return [lucid.from_numpy(np.ascontiguousarray(x)) for x in inputs]
+    return [lucid.from_numpy(np.array(x)) for x in inputs]
 
 
 def results(model: Any, inputs: Sequence[Array]) -> list[Array]:
