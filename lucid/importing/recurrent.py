@@ -115,6 +115,8 @@ def _layer(node: Operation, x: Tensor, lengths: Any, initial: State, weights: Se
         states = tuple([ops.cat(pair, 0) for pair in zip(*last, strict=True)])
         y = ops.reshape(y, (y.shape[0], y.shape[1], 2, y.shape[2] // 2))
         y = ops.permute(y, (1, 0, 2, 3) if batch_first else (0, 2, 1, 3))
+    if lengths is not None:  # as in onnxruntime, a sequence without steps ends in zeros, and not in its initial state
+        states = tuple([ops.where(ops.unsqueeze(lengths > 0, 1), state, 0.0) for state in states])
     if batch_first:
         states = tuple([ops.transpose(state, 0, 1) for state in states])
     return (y, *states)
@@ -210,8 +212,6 @@ def _scanned(
         return ops.where(valid, new[0], 0.0), kept
 
     y, last = scan(body, (projected, ops.arange(x.shape[0])), states)
-    if lengths is not None:  # as in onnxruntime, a sequence without steps ends in zeros, and not in its initial state
-        last = tuple([ops.where(ops.unsqueeze(lengths > 0, 1), part, 0.0) for part in last])
     return y, tuple([ops.unsqueeze(part, 0) for part in last])
 
 

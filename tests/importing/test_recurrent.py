@@ -18,7 +18,7 @@ from ..tiers import thinned
 from .files import Array, as_tensors, compare, graph, model_of, numbers, ort, port, results
 
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
-T, N, I, H = 6, 3, 4, 5
+T, N, I, H = 6, 3, 4, 5  # noqa: E741 - the field's letters
 
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "rnn": ("RNN", {}),
