@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.inliner
 
 from ..errors import FileError, LucidError, ModelImportError
 from ..export.file.claims import check_digests
