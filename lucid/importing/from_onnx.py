@@ -41,15 +41,15 @@ def from_onnx(
 
     Args:
         model: a path, the bytes of a file, or a protobuf.
-        dynamic: axes to free that the file fixes, by input, each with a name; the module then takes any size there, and
-            computes what the nodes of the file give at that size.
+        dynamic: axes to free that the file fixes, by input, each with a name, such as ``{"x": {1: "batch"}}``; the module
+            then takes any size there. Shapes and initial states that the file made of the old size follow the new one.
         verify: whether to check the digests of a file that lucid wrote.
 
     Raises:
         FileError: the file cannot be read, is no ONNX model, is damaged, or refers to files that are not its own.
         VerificationError: lucid wrote it, and it was altered since.
         ModelImportError: lucid has no op for some of its operators, which the message lists, each with a node, or
-            cannot compute a node as it is written.
+            cannot compute a node as it is written, or a constant may stand for the size of an axis in `dynamic`.
         ValueError: `dynamic` names an input or an axis that the file does not have.
 
     Source: https://onnx.ai/onnx/operators/.
@@ -69,13 +69,14 @@ def from_onnx(
         reading = read_graph(proto, reserved=[*dir(Module), *_ATTRIBUTES])
         held = {tensor.name for tensor in proto.graph.initializer}
         inputs = [_port(value) for value in proto.graph.input if value.name not in held]
-        return OnnxModule(reading, _freed(inputs, dynamic), [_port(value) for value in proto.graph.output], opset)
+        module = OnnxModule(reading, inputs, [_port(value) for value in proto.graph.output], opset)
     except (LucidError, MemoryError):
         raise
     except Exception as error:  # invalid models fail in many ways
-        if isinstance(error, ValueError) and dynamic is not None and "dynamic" in str(error):
-            raise
         raise FileError(f"{name} is damaged: {type(error).__name__}: {error}") from error
+    if dynamic:
+        module.free({(name, axis): label for name, axes in dynamic.items() for axis, label in axes.items()})
+    return module
 
 
 _ATTRIBUTES = ("input_names", "inputs", "operators", "opset", "output_names", "outputs")
@@ -168,20 +169,3 @@ def _port(value: onnx.ValueInfoProto) -> Port:
             [axis.dim_value if axis.HasField("dim_value") else axis.dim_param or None for axis in kind.shape.dim]
         )
     return Port(value.name, shape, dtype)
-
-
-def _freed(inputs: list[Port], dynamic: Mapping[str, Mapping[int, str]] | None) -> list[Port]:
-    """Returns the inputs with names in place of the sizes of axes that are freed."""
-    if dynamic is None:
-        return inputs
-    ports = {port.name: port for port in inputs}
-    for name, axes in dynamic.items():
-        if name not in ports:
-            raise ValueError(f"from_onnx: dynamic names {name!r}; the inputs are {', '.join(ports)}")
-        shape = list(ports[name].shape or ())
-        for axis, label in axes.items():
-            if not -len(shape) <= axis < len(shape):
-                raise ValueError(f"from_onnx: dynamic names axis {axis} of {name!r}, which has {len(shape)} axes")
-            shape[axis] = label
-        ports[name] = ports[name]._replace(shape=tuple(shape))
-    return list(ports.values())
