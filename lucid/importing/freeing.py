@@ -354,7 +354,7 @@ def _aligned(given: Sequence[int], target: Sequence[int], free: Sequence[int]) -
             else:
                 right, j = right * target[j], j + 1
                 places.append(j - 1)
-            if left == right and axes and places or (i == len(given) and j == len(target)):
+            if (left == right and axes and places) or (i == len(given) and j == len(target)):
                 break
         own = [axis for axis in axes if axis in free]
         large = [axis for axis in axes if given[axis] != 1 or axis in free]

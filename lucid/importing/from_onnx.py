@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -102,7 +103,7 @@ def _loaded(model: Any, verify: bool) -> tuple[onnx.ModelProto, str]:
     try:
         check_wiring(proto)
         if verify:
-            check_digests(proto, Contents(folder), name, "from_onnx(..., verify=False) reads")
+            check_digests(proto, Contents(folder or Path()), name, "from_onnx(..., verify=False) reads")
         if folder is not None:
             onnx.external_data_helper.load_external_data_for_model(proto, os.fspath(folder))
         _check(proto)

@@ -67,25 +67,22 @@ def uses_of(node: Node, given: dict[int, Constant], is_layer: Callable[[str], bo
         is_layer: returns whether a value is the result of a layer, to which a bias is added.
     """
     kind = node.op_type
-    named = {i: constant for i, constant in given.items() if constant.array.dtype.kind == "f" and constant.array.size}
-    given = {i: constant for i, constant in named.items() if is_float(constant)}
-    named = {i: use for i, constant in named.items() if (use := _named(constant)) is not None}
-    given = {i: constant for i, constant in given.items() if not _MADE.match(constant.name)}
+    floats = {i: constant for i, constant in given.items() if constant.array.dtype.kind == "f" and constant.array.size}
+    named = {i: use for i, constant in floats.items() if (use := _named(constant)) is not None}
+    found = {i: c.array for i, c in floats.items() if c.array.ndim and not _MADE.match(c.name)}
     if kind in GATES:
-        return {i: Use("plain" if i == 7 else f"{kind} {name}", name) for i, name in _RECURRENT.items() if i in given}
-    if kind == "MatMul" and len(given) == 1:
-        ((i, constant),) = given.items()
-        return {i: Use("transposed" if i == 1 and constant.array.ndim == 2 else "plain", "weight")}
+        return {i: Use("plain" if i == 7 else f"{kind} {name}", name) for i, name in _RECURRENT.items() if i in found}
+    if kind == "MatMul" and len(found) == 1:
+        return {i: Use("transposed" if i == 1 and array.ndim == 2 else "plain", "weight") for i, array in found.items()}
     if kind == "Gemm":
-        return _gemm(node, given)
-    if kind in ("Add", "Mul", "Sub") and len(given) == 1 and not named:
-        ((i, constant),) = given.items()
-        is_row = _is_row(constant.array) or constant.array.shape == (1,)  # the bias of a layer with one output
-        return (
-            {i: Use("plain", "weight" if kind == "Mul" else "bias")} if is_row and is_layer(node.inputs[1 - i]) else {}
-        )
-    slots = {i: Use("plain", name) for i, name in _SLOTS.get(kind, ()) if i in given}
-    return {**named, **slots}
+        return _gemm(node, found)
+    if kind in ("Add", "Mul", "Sub") and len(found) == 1 and not named:
+        ((i, array),) = found.items()
+        # One number is a bias, too: that of a layer with one output.
+        if (_is_row(array) or array.shape == (1,)) and is_layer(node.inputs[1 - i]):
+            return {i: Use("plain", "weight" if kind == "Mul" else "bias")}
+        return {}
+    return {**named, **{i: Use("plain", name) for i, name in _SLOTS.get(kind, ()) if i in found}}
 
 
 _MADE = re.compile(r"const(ant)?_")
@@ -106,8 +103,8 @@ def _is_row(array: Array) -> bool:
     return array.ndim == 0 or sum(n > 1 for n in array.shape) == 1
 
 
-def _gemm(node: Node, given: dict[int, Constant]) -> dict[int, Use]:
-    uses = {i: Use("plain", "weight") for i in (0, 1) if i in given}
+def _gemm(node: Node, given: dict[int, Array]) -> dict[int, Use]:
+    uses: dict[int, Use] = {i: Use("plain", "weight") for i in (0, 1) if i in given}
     if len(uses) > 1:
         return {}
     if 1 in uses and node.is_linear and not node.get("transB", 0):
@@ -120,10 +117,8 @@ def _gemm(node: Node, given: dict[int, Constant]) -> dict[int, Use]:
 def parts_of(array: Array, layout: str) -> Iterator[tuple[str, Array]]:
     """Yields the parameters that a constant becomes in a layout, each with its name; that of the only one is ""."""
     if layout in ("plain", "row", "transposed"):
-        yield (
-            "",
-            array.ravel() if layout == "row" else np.ascontiguousarray(array.T if layout == "transposed" else array),
-        )
+        turned = {"plain": array, "row": array.ravel(), "transposed": array.T}[layout]
+        yield "", np.ascontiguousarray(turned)
         return
     kind, name = layout.split()
     for direction, suffix in zip(array, ("", "_reverse"), strict=False):
