@@ -193,7 +193,7 @@ def test_export_loads_no_onnxruntime_before_it_is_used():
 PARTS = ["checkpoint", "data", "distributions", "export", "importing", "io", "nn", "optim", "runtime", "utils"]
 
 
-@pytest.mark.parametrize("name", thinned(PARTS, len(PARTS)))
+@pytest.mark.parametrize("name", thinned(PARTS, len(PARTS), sample=4))
 @pytest.mark.parametrize(
     "form", thinned(["import lucid; lucid.{}.__file__", "from lucid import {}", "import lucid.{}"], 3)
 )
