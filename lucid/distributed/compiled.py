@@ -55,9 +55,10 @@ class CompiledStep:
         sharded: its loss as a graph, partitioned over ranks.
         ranks: the number of ranks with sequences.
         device: where it runs, such as "cpu".
+        threads: how many threads an operator, or a batch, is spread over.
     """
 
-    def __init__(self, model: Module, sharded: Sharded, ranks: int, device: Any) -> None:
+    def __init__(self, model: Module, sharded: Sharded, ranks: int, device: Any, threads: int | None) -> None:
         if sharded.draws:
             raise ExportError(
                 "DistributedDataParallel: compile=True has no random numbers yet, which the module draws; use "
@@ -68,8 +69,8 @@ class CompiledStep:
         # The last exchange is that of the loss itself, if each rank has a term of it.
         self._partial = sharded.plan.partial
         count = exchanges - 1 if self._partial else exchanges
-        self._terms = [_Terms(_Share(model, sharded, ranks, k), device, None) for k in range(count)]
-        self._loss = _Gradients(_Share(model, sharded, ranks, count), device, None)
+        self._terms = [_Terms(_Share(model, sharded, ranks), device, threads) for _ in range(count)]
+        self._loss = _Gradients(_Share(model, sharded, ranks, last=True), device, threads)
 
     def run(self, tensors: Sequence[Tensor], whole: int, add_up: Sum) -> tuple[Array, list[tuple[Tensor, Array]]]:
         """Computes the loss of the whole batch and this rank's terms of its gradients, by parameter.
@@ -90,11 +91,11 @@ class CompiledStep:
 class _Share(Module):
     """What a rank computes after some exchanges: its terms of the next one, or of the loss."""
 
-    def __init__(self, model: Module, sharded: Sharded, ranks: int, exchanges: int) -> None:
+    def __init__(self, model: Module, sharded: Sharded, ranks: int, last: bool = False) -> None:
         super().__init__()
         self.model = model
         self.__dict__["_sharded"] = sharded
-        self._ranks, self._exchanges = ranks, exchanges
+        self._ranks, self._last = ranks, last
 
     def forward(self, everyone: Tensor, totals: list[list[Tensor]], *tensors: Tensor) -> Any:
         """Returns the terms.
@@ -113,7 +114,7 @@ class _Share(Module):
                 terms = steps.send(made)
         except StopIteration as end:
             return end.value
-        return tuple(terms)
+        return terms[0] if self._last else tuple(terms)
 
 
 class _Terms(CompiledModule):
@@ -137,6 +138,5 @@ class _Gradients(CompiledBackward):
 
     def own(self, *args: Any, share: float) -> tuple[Array, list[tuple[Tensor, Array]]]:
         """Returns the loss, and the gradient of each parameter that has one, times a share."""
-        results, gradients = self.computed(args, {})
-        (value,) = flat if isinstance(flat := results, tuple) else (flat,)
-        return value._data, [(p, array if share == 1 else array * array.dtype.type(share)) for p, array in gradients]
+        value, gradients = self.computed(args, {})
+        return value._data, [(p, array * array.dtype.type(share)) for p, array in gradients]

@@ -40,7 +40,7 @@ class DistributedDataParallel(Module):
         compile: whether a step with gradients runs in onnxruntime: one graph for what is added up before the loss, as
             the number of targets, and one for the loss and its gradients. Parameters are inputs of it, as those of
             `lucid.compile_backward`. A module that draws random numbers is refused.
-        device: where compiled steps run.
+        device, threads: where compiled steps run, as those of `lucid.compile_backward`.
 
     Attributes:
         module: the module.
@@ -69,12 +69,14 @@ class DistributedDataParallel(Module):
         >>> dist.destroy_process_group()
     """
 
-    def __init__(self, module: Module, dim: int = 0, *, compile: bool = False, device: Any = "cpu") -> None:
+    def __init__(
+        self, module: Module, dim: int = 0, *, compile: bool = False, device: Any = "cpu", threads: int | None = None
+    ) -> None:
         super().__init__()
         if not isinstance(module, Module):
             raise TypeError(f"DistributedDataParallel: expected a Module; got {type(module).__name__}")
         self.module = module
-        self.__dict__["_state"] = State(current(), dim, device if compile else None)
+        self.__dict__["_state"] = State(current(), dim, (device, threads) if compile else None)
         _replicate(self._state.group, module)
 
     @contextmanager

@@ -95,12 +95,12 @@ class Sharded:
         self.draws = 1 + max((node.attrs["draw"] for node in drawn), default=-1)
         self.mark = crc32(repr([self.plan.symbol, *map(_spelled, graph.nodes)]).encode())
 
-    def compiled(self, model: Module, ranks: int, device: Any) -> CompiledStep:
+    def compiled(self, model: Module, ranks: int, device: Any, threads: int | None) -> CompiledStep:
         """Returns the same in onnxruntime, for a number of ranks with sequences."""
         from .compiled import CompiledStep
 
         if self._compiled is None or self._compiled.ranks != ranks:
-            self._compiled = CompiledStep(model, self, ranks, device)
+            self._compiled = CompiledStep(model, self, ranks, device, threads)
         return self._compiled
 
     def _partition(self, dim: int) -> Partition:
@@ -198,7 +198,7 @@ class Sharded:
         begin: int = 0,
         counter: Counter | None = None,
     ) -> Generator[list[Tensor], list[Tensor], Tensor]:
-        """Yields this rank's terms of what is added up next, and takes the sums; returns the loss of the whole batch."""
+        """Yields this rank's terms of what is added up next, and takes the sums; returns the whole batch's loss."""
         graph, plan = self._graph, self.plan
         env: dict[Value, Tensor] = dict(graph.captured)
         if counter is not None:

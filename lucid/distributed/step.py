@@ -40,15 +40,15 @@ class State:
     Attributes:
         group: the processes.
         dim: the axis of the batch, where none is known by name.
-        device: where compiled steps run; None for steps in NumPy.
+        place: the device and the threads of compiled steps; None for steps in NumPy.
         syncs: whether the next backward pass adds up gradients.
         local: the gradients of backward passes that did not, by parameter.
     """
 
-    def __init__(self, group: Group, dim: int, device: Any) -> None:
+    def __init__(self, group: Group, dim: int, place: tuple[Any, int | None] | None) -> None:
         self.group = group
         self.dim = dim
-        self.device = device
+        self.place = place
         self.syncs = True
         self.local: dict[Tensor, _Local] = {}
         self._guards: Guards | None = None
@@ -163,8 +163,8 @@ class Step:
         else:
             counts = [0 if part is None else part.sizes[first.symbol] for part in parts]
             begin = sum(counts[: self._group.rank])
-            if trains and state.device is not None:
-                step = sharded.compiled(module, self._ranks, state.device)
+            if trains and state.place is not None:
+                step = sharded.compiled(module, self._ranks, *state.place)
                 value, self._own = step.run(tensors, sum(counts), self._add_up)
             else:
                 self.loss = sharded.run(tensors, part.sizes, sum(counts), begin, counter, self._ranks, self._add_up)
