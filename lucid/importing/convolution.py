@@ -131,7 +131,7 @@ def _cut(
     for i, n in enumerate(wanted[-len(sizes) :]):
         total = lengths[i] + more[i] - n
         split = total if type(total) is not int or total > 0 else 0
-        low = split - split // 2 if auto == "SAME_LOWER" else split // 2
+        low = split // 2 if auto == "SAME_UPPER" else split - split // 2
         around.append((-low, more[i] - (total - low)))
     return around
 
