@@ -20,7 +20,8 @@ GRAPHS = {
         target = Concat <axis = 0> (row, minus)  y = Reshape (x, target) }""",
     # PyTorch's exporter: weight.expand(x.size(0), -1)
     "expand": """(float[N, T, 4] x) => (float[N, 4] y)
-        <int64 zero = {0}, int64[1] first = {0}, int64[1] minus = {-1}, int64[1] two = {2}, float[1, 4] w = {1, 2, 3, 4}> {
+        <int64 zero = {0}, int64[1] first = {0}, int64[1] minus = {-1}, int64[1] two = {2},
+         float[1, 4] w = {1, 2, 3, 4}> {
         shape = Shape (x)  n = Gather (shape, zero)  row = Unsqueeze (n, first)
         target = Concat <axis = 0> (row, minus)
         ones = ConstantOfShape <value = int64[1] {1}> (two)  all = Mul (ones, minus)
@@ -54,7 +55,8 @@ GRAPHS = {
         flat = Concat <axis = 0> (rows, steps, four)  y = Reshape (back, flat) }""",
     # padding to a multiple of 8
     "multiple": """(float[N, T, 4] x) => (float[N, S, 4] y)
-        <int64[1] from = {1}, int64[1] to = {2}, int64[1] eight = {8}, int64[4] before = {0, 0, 0, 0}, int64[1] after = {0}> {
+        <int64[1] from = {1}, int64[1] to = {2}, int64[1] eight = {8}, int64[4] before = {0, 0, 0, 0},
+         int64[1] after = {0}> {
         shape = Shape (x)  t = Slice (shape, from, to)  rest = Mod (t, eight)  lack = Sub (eight, rest)
         more = Mod (lack, eight)  pads = Concat <axis = 0> (before, more, after)  y = Pad (x, pads) }""",
     # zeros as the first state of a recurrent layer
@@ -80,7 +82,8 @@ GRAPHS = {
         y = Resize <mode = "linear", coordinate_transformation_mode = "half_pixel"> (x, , , sizes) }""",
     # the same by scales
     "scales": """(float[N, 4, T] x) => (float[N, 4, S] y) <float[3] by = {1, 1, 2}> {
-        y = Resize <mode = "nearest", coordinate_transformation_mode = "asymmetric", nearest_mode = "floor"> (x, , by) }""",
+        y = Resize <mode = "nearest", coordinate_transformation_mode = "asymmetric",
+                    nearest_mode = "floor"> (x, , by) }""",
     # the positions of the steps, looked up in a table
     "positions": """(float[N, T, 2] x) => (float[N, T, 2] y)
         <int64 one = {1}, int64 zero = {0}, float[32, 2] table> {
