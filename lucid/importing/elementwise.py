@@ -240,6 +240,8 @@ def _(node: Operation, x: Any, like: Any = None) -> Any:
             return x.astype(dtype)
     if isinstance(x, Sizes) and dtype.kind in "iuf":
         return x.cast(dtype)
+    if isinstance(x, Sizes) and dtype.kind == "b":
+        return elementwise(operator.ne, [x, np.array(0)])
     return as_tensor(x).to(dtype)
 
 

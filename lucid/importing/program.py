@@ -103,7 +103,7 @@ def _located(error: Exception, node: Operation) -> Exception:
     """Returns an error of the same kind that names the node; one that names a node already stays."""
     if isinstance(error, ModelImportError) and error.node is not None:
         return error
-    kind = type(error) if isinstance(error, LucidError) else ModelImportError
-    located = kind(f"{node}: {error}")
-    located.node = node  # type: ignore[union-attr]
+    located = (type(error) if isinstance(error, LucidError) else ModelImportError)(f"{node}: {error}")
+    if isinstance(located, ModelImportError):
+        located.node = node
     return located
