@@ -54,7 +54,7 @@ def convolved(node: Operation, x: Tensor, weight: Tensor, bias: Tensor | None) -
     kernel = weight.shape[2:]
     strides, dilations, around = window_of(node, x, kernel)
     groups = node.get("group", 1)
-    one_op = {1: F.conv1d, 2: F.conv2d}.get(len(kernel))
+    one_op: Any = {1: F.conv1d, 2: F.conv2d}.get(len(kernel))
     if one_op is None:
         return _by_windows(padded(x, around), weight, bias, strides, dilations, groups)
     padding: Any = tuple([low for low, _ in around])

@@ -89,10 +89,10 @@ def _register(op_type: str, function: Callable[..., Tensor], sizes: Callable[...
     imports(op_type, sizes=sizes)(lambda node, *given: function(*given))
 
 
-for _name, _function in _UNARY.items():
-    _register(_name, _function, _UNARY_SIZES.get(_name))
-for _name, _function in _BINARY.items():
-    _register(_name, _function, _BINARY_SIZES.get(_name))
+for _name, _unary in _UNARY.items():
+    _register(_name, _unary, _UNARY_SIZES.get(_name))
+for _name, _binary in _BINARY.items():
+    _register(_name, _binary, _BINARY_SIZES.get(_name))
 
 _register("Acosh", lambda x: ops.log(x + ops.sqrt(x - 1) * ops.sqrt(x + 1)))
 
