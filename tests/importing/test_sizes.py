@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -117,15 +118,41 @@ GRAPHS = {
     "flat": """(float[N, T, 4] x) => (float[N, M] y)
         <int64[1] zero = {0}, int64[1] end = {-1}, int64[1] axis = {1}> {
         less = Slice (x, zero, end, axis)  y = Flatten <axis = 1> (less) }""",
+    # as many results as steps, by padding that follows from the length
+    "same": """(float[N, 4, T] x) => (float[N, 2, S] y) <float[2, 4, 3] w> {
+        y = Conv <auto_pad = "SAME_UPPER", strides = [2]> (x, w) }""",
+    # windows that the padding completes
+    "pool": """(float[N, 4, T] x) => (float[N, 4, S] y, float[N, 4, S] z) {
+        y = MaxPool <kernel_shape = [3], strides = [2], pads = [1, 1], ceil_mode = 1> (x)
+        z = AveragePool <kernel_shape = [3], strides = [2], pads = [1, 1]> (x) }""",
+    # twice as many steps, learnt
+    "transposed": """(float[N, 4, T] x) => (float[N, 2, S] y) <float[4, 2, 4] w> {
+        y = ConvTranspose <strides = [2], pads = [1, 1]> (x, w) }""",
+    # spectra of frames
+    "spectra": """(float[N, T, 1] x) => (float[N, F, 2, 2] y) <int64 step = {1}, int64 length = {2}> {
+        y = STFT (x, step, , length) }""",
+    # running totals of the steps before
+    "totals": """(float[N, T, 4] x) => (float[N, T, 4] y) <int64 axis = {1}> {
+        y = CumSum <exclusive = 1, reverse = 1> (x, axis) }""",
+    # the largest steps, no more than there are
+    "largest": """(float[N, T, 4] x) => (float[N, K, 4] y)
+        <int64[1] from = {1}, int64[1] to = {2}, int64[1] three = {3}> {
+        shape = Shape (x)  t = Slice (shape, from, to)  k = Min (t, three)  y, at = TopK <axis = 1> (x, k) }""",
 }
 
 
 def model_of(name: str) -> onnx.ModelProto:
-    text = '<ir_version: 8, opset_import: ["" : 18]> graph ' + GRAPHS[name]
-    model = onnx.parser.parse_model(text.replace(", float[32, 2] table>", ">"))
-    if name == "positions":  # a weight, not 64 numbers in a text
-        table = np.arange(64, dtype=np.float32).reshape(32, 2)
-        model.graph.initializer.append(onnx.numpy_helper.from_array(table, "table"))
+    """Returns the model of a text; a weight without numbers is made up."""
+    declared = re.compile(r",? ?float\[([\d, ]+)\] (\w+)(?=[,>])")
+    text = GRAPHS[name]
+    rng = np.random.default_rng(4)
+    weights = []
+    for shape, weight in declared.findall(text):
+        array = rng.standard_normal([int(n) for n in shape.split(",")]).astype(np.float32)
+        weights.append(onnx.numpy_helper.from_array(array, weight))
+    text = declared.sub("", text).replace("<>", "").replace("<,", "<")
+    model = onnx.parser.parse_model('<ir_version: 8, opset_import: ["" : 18]> graph ' + text)
+    model.graph.initializer.extend(weights)
     return model
 
 
