@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import numpy as np
 import onnx
 
 from ..errors import ModelImportError
@@ -46,7 +47,7 @@ def read_graph(model: onnx.ModelProto, reserved: Iterable[str]) -> Reading:
     """
     _check_operators(model.graph)
     opset = max([entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")], default=0)
-    with no_grad():
+    with no_grad(), np.errstate(all="ignore"):
         body = Body(without_guards(model.graph), opset)
     return Layout(body, Paths(reserved)).reading()
 

@@ -131,7 +131,9 @@ def _(b: Builder, x: Any, dims: Any) -> Any:
 
 @lowers("expand_to")
 def _(b: Builder, x: Any, shape: tuple[Any, ...]) -> Any:
-    return expanded(b, x, in_shape(b), out_shape(b))
+    # A size that depends on elements stands in the target alone.
+    after = [want if n is None else n for n, want in zip(out_shape(b), shape, strict=True)]
+    return expanded(b, x, in_shape(b), tuple(after))
 
 
 @lowers("concat")
