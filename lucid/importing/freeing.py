@@ -2,7 +2,7 @@
 
 A file with fixed sizes may hold constants that were made of them: a shape, an index of the last step, initial states
 for each sequence. The program runs at the file's sizes and at others side by side, so each node shows which axes of
-its inputs are free. A constant that can only mean a free size is replaced by that size; one that may mean it is refused.
+its inputs are free. A constant that can only mean a free size is replaced by it; one that may mean it is refused.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .registry import Operation, imports
 from .values import Array, Sizes, constant, integers
 from .weights import GATES
 
-__all__ = ["Lockstep", "freed", "roles"]
+__all__ = ["Axis", "Lockstep", "examples", "freed", "roles"]
 
 PRIMES = (11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71)
 """The sizes of freed axes in the second run."""
@@ -32,10 +32,14 @@ _BROADCASTING = frozenset(
     | {"Mul", "Or", "PRelu", "Pow", "Sub", "Sum", "Where", "Xor"}
 )
 _PASSING = frozenset({"Add", "Cast", "Neg", "Reshape", "Squeeze", "Sub", "Transpose", "Unsqueeze"})
+_INDEXED = frozenset({"GatherElements", "GatherND", "ScatterElements", "ScatterND"})
+_MAKING = {"ConstantOfShape": (0,), "Expand": (1,), "Range": (0, 1), "Resize": (2, 3), "Tile": (1,)}
+"""Operators that make axes, and the inputs that say how large."""
+
 _POOLS = frozenset({"AveragePool", "LpPool", "MaxPool"})
 
 
-class _Reached(Exception):
+class _ReachedError(Exception):
     """The lockstep run reached a recurrent operator; it holds what the axis is there."""
 
 
@@ -109,7 +113,7 @@ class Lockstep:
     def _stands_for_size(self, numbers: Iterable[Any], last: bool = False) -> int | None:
         """Returns the first number that is a size to be freed, or that size less one, if there is one."""
         sizes = {n for n in self._frozen.values() if n > 1}
-        sizes |= {n - 1 for n in sizes} if last else set()
+        sizes |= {n - 1 for n in sizes if n > 2} if last else set()
         return next((int(n) for n in numbers if abs(n) < 2**31 and int(n) == n and int(n) in sizes), None)
 
     def _refuse_number(self, step: Step, numbers: Iterable[Any], what: str) -> None:
@@ -148,12 +152,19 @@ class Lockstep:
                 )
         elif kind == "Slice":
             self._slice(step, a, b, free)
-        elif kind in ("ConstantOfShape", "Range", "Tile", "Expand", "Resize"):
-            places = {"ConstantOfShape": (0,), "Range": (0, 1), "Tile": (1,), "Expand": (1,)}.get(kind, (2, 3))
-            for i in places:
+        elif kind in _INDEXED and free and constant(a[1]):
+            self._refuse_number(step, np.ravel(a[1]), "indices")
+        elif kind in _MAKING:
+            for i in _MAKING[kind]:
                 if i < len(a) and a[i] is not None and not isinstance(a[i], Tensor):
-                    same = [n for n, m in zip(_numbers(a[i]), _numbers(b[i]), strict=False) if n == m]
-                    self._refuse_number(step, same, "shape" if kind != "Range" else "bounds")
+                    numbers, later = _numbers(a[i]), _numbers(b[i])
+                    own = (
+                        [1] * len(numbers)
+                        if kind != "Expand"
+                        else [*([1] * len(numbers)), *_shape(a[0])][-len(numbers) :]
+                    )
+                    same = [n for n, m, size in zip(numbers, later, own, strict=True) if n == m and size == 1]
+                    self._refuse_number(step, same, "bounds" if kind == "Range" else "shape")
         elif (
             kind in ("Split", "TopK") and step.node.get("axis", -1 if kind == "TopK" else 0) % len(_shape(a[0])) in free
         ):
@@ -354,7 +365,7 @@ def _aligned(given: Sequence[int], target: Sequence[int], free: Sequence[int]) -
             else:
                 right, j = right * target[j], j + 1
                 places.append(j - 1)
-            if left == right and axes and places or (i == len(given) and j == len(target)):
+            if (left == right and axes and places) or (i == len(given) and j == len(target)):
                 break
         own = [axis for axis in axes if axis in free]
         large = [axis for axis in axes if given[axis] != 1 or axis in free]
@@ -432,10 +443,10 @@ def roles(
     shapes: Mapping[str, tuple[int | str, ...]],
     dtypes: Mapping[str, Any],
 ) -> dict[Axis, str]:
-    """Returns which fixed axes of the inputs a recurrent operator reads as its time or as its batch.
+    """Returns which axes of the inputs a recurrent operator reads as its time or as its batch.
 
     Args:
-        program: a program that the file fixes to sizes.
+        program: a program.
         scope: its parameters and buffers.
         shapes: the shape of each input: the file's sizes, and names of axes that it does not fix.
         dtypes: the dtype of each input.
@@ -444,14 +455,15 @@ def roles(
     sizes = _sizes(shapes, 0)
     for name, shape in shapes.items():
         for axis, n in enumerate(shape):
-            if not isinstance(n, int):
-                continue
-            other = {**shapes, name: (*shape[:axis], PRIMES[-1], *shape[axis + 1 :])}
+            if isinstance(n, int):
+                other = {**shapes, name: (*shape[:axis], PRIMES[-1], *shape[axis + 1 :])}
+            else:
+                other = {x: tuple([PRIMES[-1] if m == n else m for m in axes]) for x, axes in shapes.items()}
             with no_grad():
                 runs = [[_example(kind[x], dtypes[x], sizes) for x in program.inputs] for kind in (shapes, other)]
                 try:
                     Lockstep(program, scope, {}, _reached).run(*runs)
-                except _Reached as reached:
+                except _ReachedError as reached:
                     if str(reached):
                         found[name, axis] = str(reached)
                 except (LucidError, ValueError, IndexError):
@@ -475,7 +487,7 @@ def _reached(step: Step, a: Sequence[Any], b: Sequence[Any]) -> None:
     for free, (time, sequences) in zip(read, places, strict=False):
         if free:
             role = "time" if free == [time] else "batch" if free == [sequences] else ""
-            raise _Reached(role)
+            raise _ReachedError(role)
 
 
 def _sizes(shapes: Mapping[str, tuple[int | str, ...]], turn: int) -> dict[str, int]:
@@ -486,6 +498,14 @@ def _sizes(shapes: Mapping[str, tuple[int | str, ...]], turn: int) -> dict[str, 
     if len(labels) > len(primes):
         raise ModelImportError(f"more than {len(primes)} named axes: {', '.join(labels)}")
     return dict(zip(labels, primes, strict=False))
+
+
+def examples(
+    inputs: Sequence[str], shapes: Mapping[str, tuple[int | str, ...]], dtypes: Mapping[str, Any]
+) -> list[Tensor]:
+    """Returns made-up inputs of a program."""
+    sizes = _sizes(shapes, 0)
+    return [_example(shapes[name], dtypes[name], sizes) for name in inputs]
 
 
 def _example(shape: tuple[int | str, ...], dtype: Any, sizes: Mapping[str, int]) -> Tensor:

@@ -39,8 +39,8 @@ def from_onnx(
 
     Args:
         model: a path, the bytes of a file, or a protobuf.
-        dynamic: axes to free that the file fixes, by input, each with a name, such as ``{"x": {1: "batch"}}``; the module
-            then takes any size there. Shapes and initial states that the file made of the old size follow the new one.
+        dynamic: axes to free that the file fixes, by input, each with a name, such as ``{"x": {1: "batch"}}``; the
+            module then takes any size there. Shapes and initial states made of the old size follow the new one.
         verify: whether to check the digests of a file that lucid wrote.
 
     Raises:
