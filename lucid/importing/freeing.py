@@ -239,9 +239,8 @@ class Lockstep:
             state = _array(a[i])
             row = np.take(state, [0], batch_axis)
             if (state != row).any():
-                raise self._refusal(
-                    step, f"the initial state {inputs[i]!r} is a constant that differs between sequences"
-                )
+                name = inputs[i].removeprefix("\0")
+                raise self._refusal(step, f"the initial state {name!r} is a constant that differs between sequences")
             name = self._constant(f"{step.outputs[0] or step.outputs[-1]}\0{i}", row)
             node = Operation("Expand", f"{step.node.name}", {"axis": batch_axis}, step.node.opset, 1)
             parts.append(Step("broadcast_state", node, (name, inputs[0]), (f"{name}\0",)))

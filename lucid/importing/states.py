@@ -57,15 +57,15 @@ def with_states(
     batch: Any = next((shapes[name][axis] for (name, axis), role in found.items() if role == "batch"), 1)
     zeros, others = _known(program, scope, examples(program.inputs, shapes, dtypes))
     taken = {*program.inputs, *program.outputs, *(name for step in program.steps for name in step.outputs)}
+    for step in program.steps:
+        start = 2 if step.form == "recurrent" else 5
+        if step.node.op_type in GATES and others.intersection(step.inputs[start : start + 2]):
+            raise ModelImportError(f"{step.node} starts from a constant that is not zero, which no output continues")
     hidden = [step for step in program.steps if step.node.op_type in GATES and _hidden(step, zeros)]
     if not hidden:
         raise ModelImportError(
             "no RNN, GRU or LSTM of the model starts from zeros: there is no hidden state to carry from call to call"
         )
-    for step in program.steps:
-        start = 2 if step.form == "recurrent" else 5
-        if step.node.op_type in GATES and others.intersection(step.inputs[start : start + 2]):
-            raise ModelImportError(f"{step.node} starts from a constant that is not zero, which no output continues")
     states: list[State] = []
     steps = []
     for step in program.steps:
