@@ -24,6 +24,9 @@ _MOST = 1 << 26
 _MADE_LARGE = ("ConstantOfShape", "EyeLike", "Expand", "OneHot", "Pad", "Range", "Resize", "Tile")
 """Operators whose results may be larger than what they read."""
 
+_BROADCASTING = ("Add", "Div", "MatMul", "Max", "Mean", "Min", "Mod", "Mul", "Pow", "Sub", "Sum", "Where")
+"""Operators whose results are no larger than what their inputs broadcast to, if they do."""
+
 _RANDOM = ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
 
 
@@ -112,6 +115,13 @@ class Body:
 def _size_of_result(node: Node, arrays: list[Any]) -> float:
     """Returns a bound of the number of elements that a node makes of constants."""
     product = math.prod(max(1, array.size) for array in arrays)
+    if node.op_type == "Concat":
+        return sum(array.size for array in arrays)
+    if node.op_type in _BROADCASTING:
+        try:
+            return math.prod(np.broadcast_shapes(*[array.shape for array in arrays]))
+        except ValueError:  # a product of matrices, or a mistake
+            return product
     if node.op_type not in _MADE_LARGE:
         return product
     # One of these may be a shape or counts.

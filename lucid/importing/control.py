@@ -47,8 +47,9 @@ def _(node: Operation, scope: Mapping[str, Any], most: Any, condition: Any, *giv
     body: Program = node.get("body")
     held, scanned = node.get("states"), node.get("scanned")
     states, rest = [as_tensor(x) for x in given[:held]], given[held:]
-    trips = _trips(node, most, rest)
-    if trips <= 0 or (condition is not None and not bool(scalar(condition))):
+    begins = condition is None or bool(scalar(condition))
+    trips = _trips(node, most, rest) if begins else 0
+    if trips <= 0:
         if len(body.outputs) - 1 > held:
             raise ModelImportError(f"{node} makes no trip, so what it collects would be empty")
         return tuple(states)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import onnx.inliner
 
 from ..errors import FileError, LucidError, ModelImportError
 from ..export.file.claims import check_digests
@@ -17,6 +19,7 @@ from ..export.file.wiring import check_wiring
 from ..nn.module import Module
 from .module import OnnxModule, Port
 from .reading import read_graph
+from .values import DTYPES
 
 __all__ = ["OLDEST", "from_onnx"]
 
@@ -100,15 +103,29 @@ def _loaded(model: Any, verify: bool) -> tuple[onnx.ModelProto, str]:
     try:
         check_wiring(proto)
         if verify:
-            check_digests(proto, Contents(folder), name, "from_onnx(..., verify=False) reads")
+            check_digests(proto, Contents(folder or Path()), name, "from_onnx(..., verify=False) reads")
         if folder is not None:
             onnx.external_data_helper.load_external_data_for_model(proto, os.fspath(folder))
-        onnx.checker.check_model(proto)
+        _check(proto)
     except LucidError as error:
         raise type(error)(f"{name} is damaged: {error}") if isinstance(error, FileError) else error from error
     except Exception as error:  # the checker and protobuf raise many types
         raise FileError(f"{name} is damaged: {error}") from error
     return proto, name
+
+
+def _check(proto: onnx.ModelProto) -> None:
+    """Lets onnx check a model; a value may have no shape, as onnxruntime allows."""
+    values = [*proto.graph.input, *proto.graph.output]
+    bare = [value.type.tensor_type for value in values if value.type.HasField("tensor_type")]
+    bare = [kind for kind in bare if not kind.HasField("shape")]
+    for kind in bare:
+        kind.shape.SetInParent()
+    try:
+        onnx.checker.check_model(proto)
+    finally:
+        for kind in bare:
+            kind.ClearField("shape")
 
 
 def _expanded(proto: onnx.ModelProto) -> onnx.ModelProto:
@@ -123,8 +140,13 @@ def _opset(proto: onnx.ModelProto) -> int:
 def _at_least(oldest: int, proto: onnx.ModelProto) -> onnx.ModelProto:
     """Converts a model of an older operator set."""
     opset = _opset(proto)
-    if opset >= oldest:
+    if not opset or opset >= oldest:
         return proto
+    if opset < 9 and any(node.op_type in ("Scan", "Loop", "If") for node in proto.graph.node):
+        raise ModelImportError(
+            f"from_onnx: the model has operator set {opset}, in which Scan has other axes; lucid reads graphs "
+            "within nodes from operator set 9 on"
+        )
     try:
         return onnx.version_converter.convert_version(proto, oldest)
     except Exception as error:
@@ -138,9 +160,13 @@ def _port(value: onnx.ValueInfoProto) -> Port:
     kind = value.type.tensor_type
     if not value.type.HasField("tensor_type"):
         raise ModelImportError(f"from_onnx: {value.name!r} is no tensor, but a {value.type.WhichOneof('value')}")
+    dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type))
+    if dtype.name not in DTYPES:
+        name = onnx.TensorProto.DataType.Name(kind.elem_type)
+        raise ModelImportError(f"from_onnx: {value.name!r} is a tensor of {name}, which lucid does not have")
     shape = None
     if kind.HasField("shape"):
         shape = tuple(
             [axis.dim_value if axis.HasField("dim_value") else axis.dim_param or None for axis in kind.shape.dim]
         )
-    return Port(value.name, shape, np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)))
+    return Port(value.name, shape, dtype)

@@ -147,7 +147,9 @@ class OnnxModule(Module):
     def forward(self, *inputs: Any, **named: Any) -> Any:
         """Computes the outputs; inputs may be given by their names in the file."""
         values = self._arguments(inputs, named)
-        results = [as_tensor(x) for x in self._program.run(self._scope(), *values)]
+        # A graph may compute what it then does not choose, such as 0 * inf before a Where.
+        with np.errstate(all="ignore"):
+            results = [as_tensor(x) for x in self._program.run(self._scope(), *values)]
         return results[0] if len(results) == 1 else tuple(results)
 
     def _scope(self) -> dict[str, Tensor]:

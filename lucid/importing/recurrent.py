@@ -7,13 +7,14 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from .. import ops
-from ..errors import ModelImportError
+from ..errors import ModelImportError, ShapeError
 from ..nn import functional as F
 from ..nn.scan import scan
 from ..ops.gru import gru
 from ..ops.lstm import lstm
 from ..ops.recurrent import reverse_sequence, rnn
 from ..tensor import Tensor
+from ..tracer.dim import concrete
 from .registry import Operation, imports
 from .weights import GATES
 
@@ -91,11 +92,12 @@ def _in_gates(weight: Tensor, node: Operation) -> Tensor:
 
 def _layer(node: Operation, x: Tensor, lengths: Any, initial: State, weights: Sequence[_Weights]) -> Any:
     """Runs all directions; returns the outputs (T, D, N, H) and the last states (D, N, H), in the node's layout."""
+    _check(node, weights)
     batch_first = bool(node.get("layout", 0))
     if batch_first:
         x = ops.transpose(x, 0, 1)
         initial = tuple([None if part is None else ops.transpose(part, 0, 1) for part in initial])
-    lengths = None if lengths is None else lengths.to("int64")
+    lengths = None if lengths is None else _checked(lengths.to("int64"), x)
     directions = _directions(node)
     outputs, last = [], []
     for d, backward in enumerate(directions):
@@ -113,9 +115,33 @@ def _layer(node: Operation, x: Tensor, lengths: Any, initial: State, weights: Se
         states = tuple([ops.cat(pair, 0) for pair in zip(*last, strict=True)])
         y = ops.reshape(y, (y.shape[0], y.shape[1], 2, y.shape[2] // 2))
         y = ops.permute(y, (1, 0, 2, 3) if batch_first else (0, 2, 1, 3))
+    if lengths is not None:  # as in onnxruntime, a sequence without steps ends in zeros, and not in its initial state
+        states = tuple([ops.where(ops.unsqueeze(lengths > 0, 1), state, 0.0) for state in states])
     if batch_first:
         states = tuple([ops.transpose(state, 0, 1) for state in states])
     return (y, *states)
+
+
+def _check(node: Operation, weights: Sequence[_Weights]) -> None:
+    """Raises an error if attributes do not fit the weights."""
+    count = len(_STANDARD[node.op_type]) * len(weights)
+    names = node.get("activations")
+    if names is not None and len(names) != count:
+        raise ModelImportError(f"{node}: it has {len(names)} activations, and takes {count}")
+    hidden, units = node.get("hidden_size"), weights[0].weight_hh.shape[-1]
+    if hidden is not None and hidden != units:
+        raise ModelImportError(f"{node}: hidden_size is {hidden}, and its weights are for {units} units")
+
+
+def _checked(lengths: Tensor, x: Tensor) -> Tensor:
+    """Returns lengths after a look at their numbers; onnxruntime's operators take the same."""
+    steps, batch = x.shape[:2]
+    if lengths.shape != (batch,):
+        raise ShapeError(f"sequence_lens must have a length for each of {batch} sequences; got shape {lengths.shape}")
+    numbers = lengths._data
+    if numbers.size and (numbers.min() < 0 or numbers.max() > concrete(steps)):
+        raise ShapeError(f"sequence_lens must be from 0 to {steps}; got {numbers.tolist()}")
+    return lengths
 
 
 def _runner(node: Operation, d: int, weights: _Weights) -> Callable[..., tuple[Tensor, tuple[Tensor, ...]]]:
@@ -135,7 +161,9 @@ def _runner(node: Operation, d: int, weights: _Weights) -> Callable[..., tuple[T
     functions = _activations(node)[d * count : (d + 1) * count]
     clip = node.get("clip")
     if clip:
-        functions = [partial(_clipped, function, float(clip)) for function in functions]
+        # As in onnxruntime, it limits the gates' pre-activations, and not the cell state that an LSTM's third gets.
+        gates = [partial(_clipped, function, float(clip)) for function in functions[:2]]
+        functions = [*gates, *functions[2:]]
     step = {"RNN": _rnn_step, "GRU": _gru_step, "LSTM": _lstm_step}[kind]
     return partial(_scanned, step, node, weights, functions)
 
