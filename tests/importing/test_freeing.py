@@ -14,7 +14,7 @@ from onnx import TensorProto, numpy_helper
 
 import lucid
 from lucid.errors import ModelImportError
-from lucid.importing.freeing import _aligned
+from lucid.importing.lockstep import _aligned
 from tests.tiers import sampled
 
 RNG = np.random.default_rng(3)
