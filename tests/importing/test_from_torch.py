@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -410,3 +412,15 @@ def test_sharing_must_be_that_of_pytorch():
 def test_lucid_imports_no_torch():
     code = "import sys, lucid; lucid.from_torch; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+
+
+@pytest.mark.slow
+def test_the_page():
+    """The blocks of docs/from_pytorch.md that need PyTorch, in order."""
+    page = (Path(__file__).parents[2] / "docs" / "from_pytorch.md").read_text(encoding="utf-8")
+    section = page.partition("## Bring the weights along")[2].partition("\n## ")[0]
+    blocks = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    assert len(blocks) == 2
+    names = {"lucid": lucid, "nn": nn, "np": np}
+    for block in blocks:
+        exec(block, names)
