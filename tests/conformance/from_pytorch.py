@@ -87,7 +87,7 @@ import torch
 theirs = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Dropout(0.1)).eval()
 ours = lucid.from_torch(theirs)
 x = torch.randn(2, 3)
-assert np.allclose(ours(x.numpy()).detach().numpy(), theirs(x).detach().numpy(), atol=1e-6)
+assert np.allclose(ours(lucid.tensor(x.numpy())).detach().numpy(), theirs(x).detach().numpy(), atol=1e-6)
 ```
 
 The code of a class of your own stays behind. Rewrite it with lucid's layers, under the same names, and move the weights:
@@ -114,7 +114,7 @@ class TorchTagger(torch.nn.Module):
 theirs = TorchTagger()
 ours = lucid.from_torch(theirs, into=Tagger())
 x = torch.randn(4, 6, 3)
-assert np.allclose(ours(x.numpy()).detach().numpy(), theirs(x).detach().numpy(), atol=1e-6)
+assert np.allclose(ours(lucid.tensor(x.numpy())).detach().numpy(), theirs(x).detach().numpy(), atol=1e-6)
 
 lucid.from_torch(theirs.state_dict(), into=ours)  # the same of a state dict, which has no modes
 ```
