@@ -182,7 +182,7 @@ def _exported(
     chosen = {
         label: sizes.get(label, n) for label, n in zip(labels, (*_PRIMES, *range(17, 17 + len(labels))), strict=False)
     }
-    declared = {port.name: port.shape for port in old_ports(old)}
+    declared = {port.name: port.shape for port in old.inputs}
     for (name, axis), label in freed.items():
         chosen.setdefault(label, 1)
         size = declared[name][axis]
@@ -199,11 +199,6 @@ def _exported(
         precision=precision,
         opset=opset,
     )
-
-
-def old_ports(session: Session) -> Sequence[Any]:
-    """Returns the inputs of a session."""
-    return session.inputs
 
 
 def _whole(

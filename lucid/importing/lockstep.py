@@ -79,7 +79,11 @@ class Lockstep:
             if step.node.op_type in (*GATES, "Scan") and self._where is not None:
                 self._where(step, a, b)
             before = list(computed(step, first))
-            for part in self._adapted(step, a, b):
+            try:
+                parts = self._adapted(step, a, b)
+            except (ValueError, IndexError, TypeError) as error:
+                raise self._refusal(step, f"it has other axes at other sizes: {error}") from error
+            for part in parts:
                 self._steps.append(part)
                 second.update({name: value for name, value in self._constants.items() if name not in second})
                 try:
@@ -88,8 +92,10 @@ class Lockstep:
                     raise self._refusal(step, f"it fails at other sizes: {error}") from error
                 second.update({name: value for name, value in zip(part.outputs, results, strict=False) if name})
             first.update({name: value for name, value in zip(step.outputs, before, strict=False) if name})
+            if any(name and len(_shape(first[name])) != len(_shape(second[name])) for name in step.outputs):
+                raise self._refusal(step, "the number of axes that it gives depends on a size that is to be freed")
         for name in self._program.outputs:
-            if name in self._fixed and self._stands_for_size(np.shape(first[name])):
+            if name in self._fixed and self._stands_for_size(_shape(first[name])):
                 raise ModelImportError(
                     f"the output {name!r} is a constant, and one of its axes has a size that is freed"
                 )
@@ -144,8 +150,13 @@ class Lockstep:
                 )
         elif kind == "Slice":
             self._slice(step, a, b, free)
-        elif kind in _INDEXED and free and constant(a[1]):
-            self._refuse_number(step, np.ravel(a[1]), "indices")
+        elif kind in _INDEXED:
+            if free and constant(a[1]):
+                self._refuse_number(step, np.ravel(a[1]), "indices")
+            if step.inputs[0] in self._fixed and any(differing(x, y) for x, y in zip(a, b, strict=True)):
+                self._refuse_number(step, _shape(a[0]), "shape")
+        elif kind in ("Compress", "ReverseSequence") and free and constant(a[1]):
+            raise self._refusal(step, "what it chooses along an axis that is freed is a constant")
         elif kind in _MAKING:
             for i in _MAKING[kind]:
                 if i < len(a) and a[i] is not None and not isinstance(a[i], Tensor):
@@ -214,13 +225,15 @@ class Lockstep:
         """Gives constant initial states the size of the batch, and drops those that are zero, and full lengths."""
         batch_axis = 0 if step.node.get("layout", 0) else 1
         self._sequences.add(step.outputs[0])
-        if batch_axis not in differing(a[0], b[0]):
-            self._lengths(step, a, b)
+        free = differing(a[0], b[0])
+        if not free:
             return [step]
         inputs, parts = list(step.inputs), []
         lengths, *states = (1, 2, 3) if step.form == "recurrent" else (4, 5, 6)
-        if self._lengths(step, a, b):
+        if self._lengths(step, a, lengths):
             inputs[lengths] = ""
+        if batch_axis not in free:
+            return [step._replace(inputs=tuple(inputs))]
         held = [i for i in states if i < len(a) and inputs[i]]
         frozen = [i for i in held if inputs[i] in self._fixed]
         if len(frozen) == len(held) and all(not _array(a[i]).any() for i in held):
@@ -239,15 +252,12 @@ class Lockstep:
             inputs[i] = f"{name}\0"
         return [*parts, step._replace(inputs=tuple(inputs))]
 
-    def _lengths(self, step: Step, a: Sequence[Any], b: Sequence[Any]) -> bool:
-        """Returns whether lengths are constant, and those of whole sequences."""
-        place = 1 if step.form == "recurrent" else 4
+    def _lengths(self, step: Step, a: Sequence[Any], place: int) -> bool:
+        """Returns whether the lengths of sequences are constants, and say that each has all steps."""
         if place >= len(a) or a[place] is None or not constant(a[place]):
             return False
         axis = 1 if step.node.get("layout", 0) else 0
         if (np.asarray(a[place]) != _shape(a[0])[axis]).any():
-            if not differing(a[0], b[0]):
-                return False
             raise self._refusal(step, "the lengths of its sequences are constants")
         return True
 

@@ -119,6 +119,8 @@ def _others(module: Any, kind: type[nn.Module]) -> dict[str, Any]:
 def _activation(module: Any) -> Any:
     """Returns the activation of a TransformerEncoderLayer; None if lucid has no such function."""
     function = module.activation
+    if isinstance(module, nn.Module):
+        return function
     own = str(getattr(function, "__module__", "")).startswith("torch")
     return {"relu": F.relu, "gelu": F.gelu}.get(getattr(function, "__name__", "")) if own else None
 

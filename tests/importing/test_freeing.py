@@ -80,6 +80,26 @@ def test_initial_states_that_differ_are_refused():
     lucid.from_onnx(data, dynamic={"x": {0: "time"}})
 
 
+def test_constant_lengths_of_whole_sequences_are_dropped_and_others_refused():
+    nodes, constants = layer(5, 3, np.zeros((1, 3, 5), np.float32))
+    nodes[0].input[4] = "lengths"
+    nodes = [*nodes, oh.make_node("Identity", ["t"], ["y"])]
+    whole = file(nodes, {**constants, "lengths": np.full(3, 7, np.int32)}, (7, 3, 4))
+    x = floats(9, 3, 4)
+    got = lucid.from_onnx(whole, dynamic={"x": {0: "time"}})(x).detach().numpy()
+    plain = file([*layer(5, 3, None)[0], nodes[-1]], constants, (9, 3, 4))
+    np.testing.assert_array_equal(got, lucid.from_onnx(plain)(x).detach().numpy())
+    some = file(nodes, {**constants, "lengths": np.array([7, 5, 7], np.int32)}, (7, 3, 4))
+    with pytest.raises(ModelImportError, match="the lengths of its sequences are constants"):
+        lucid.from_onnx(some, dynamic={"x": {0: "time"}})
+
+
+def test_an_axis_that_vanishes_is_refused():
+    data = file([oh.make_node("Squeeze", ["x"], ["y"])], {}, (7, 1, 4))
+    with pytest.raises(ModelImportError, match="Squeeze"):
+        lucid.from_onnx(data, dynamic={"x": {1: "batch"}})
+
+
 def one(op: str, *constants: Any, **attributes: Any) -> tuple[list[Any], dict[str, Any]]:
     names = [f"c{i}" for i in range(len(constants))]
     return [oh.make_node(op, ["x", *names], ["y"], **attributes)], dict(zip(names, constants, strict=True))
@@ -118,6 +138,9 @@ REFUSED = [
     ),
     (one("Reshape", ints(3, 7, 4)), r"Reshape.*\(7, 3, 4\) to \(3, 7, 4\).*not clear"),
     (one("Tile", ints(1, 1, 7)), "Tile.*constant 7 in its shape"),
+    (one("Compress", np.arange(7) > 2, axis=0), "Compress.*constant"),
+    (one("ReverseSequence", ints(7, 7, 7), time_axis=0, batch_axis=1), "ReverseSequence.*constant"),
+    (one("GatherElements", np.full((1, 3, 4), 6), axis=0), "GatherElements.*constant 6 in its indices"),
     (one("TopK", ints(7), axis=0), "TopK.*constant 7"),
     (one("Split", ints(3, 4), axis=0), "Split.*constant 7"),
     (mean(), "Div.*scales a sum .* constant 7"),

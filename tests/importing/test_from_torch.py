@@ -371,6 +371,17 @@ def test_weights_buffers_and_modes_move_into_a_rewritten_module():
     assert fresh.training
 
 
+@pytest.mark.parametrize(("make", "arrays"), thinned(CASES, 9, arguments=2))
+def test_weights_move_into_each_layer_with_the_same_options(make, arrays):
+    theirs = make(theirs_nn)
+    if any("weight" in name for name, _ in theirs.named_buffers()):
+        return  # a loss whose weights are tensors of PyTorch's
+    ours = lucid.from_torch(theirs, into=make(nn))
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    for name, tensor in ours.state_dict().items():
+        np.testing.assert_array_equal(tensor.numpy(), theirs.state_dict()[name].numpy())
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
