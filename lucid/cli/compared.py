@@ -52,7 +52,10 @@ def sampled(module: OnnxModule, shapes: Mapping[str, tuple[int, ...]]) -> list[A
             return arrays
         except (LucidError, ValueError, IndexError) as error:
             failure = failure or error
-    raise ModelImportError(f"the model accepts no made-up inputs: {failure}") from failure
+    raise ModelImportError(
+        f"the model accepts no made-up inputs: {failure}; if sizes belong together, give them by --sizes, or give the "
+        "axes one name, as by --dynamic batch=x:1,batch=h:1"
+    ) from failure
 
 
 def _made(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any, kind: str) -> Array:
@@ -156,15 +159,24 @@ def _difference(name: str, want: Array, got: Array, precision: str | None, where
     return gap
 
 
-def check_pieces(new: Session, exported: Exported, states: Mapping[str, str]) -> None:
+def check_pieces(new: Session, exported: Exported, states: Mapping[str, str], label: str | None) -> None:
     """Runs a sequence in pieces with the states carried on, and compares with the whole.
 
+    An output without the time axis, such as the class of a sequence, is that of the last piece.
+
+    Args:
+        new: the file with the states.
+        exported: the same.
+        states: the output that continues each state.
+        label: the axis along which a sequence is cut.
+
     Raises:
-        VerificationError: they differ.
+        VerificationError: they differ, or a sequence cannot be cut.
     """
-    label = exported.streaming.time
-    if label is None:
-        raise VerificationError(f"not written: pieces do not give what the whole gives: {exported.streaming.why}")
+    if label not in new.axes:
+        raise VerificationError(
+            "not written: the length of a sequence is fixed, so it has no pieces; free it by --dynamic time"
+        )
     total = 7
     sizes = {name: total if name == label else 2 for name in new.axes}
     arrays = _inputs(new, sizes, states)
@@ -177,10 +189,11 @@ def check_pieces(new: Session, exported: Exported, states: Mapping[str, str]) ->
         result = new(**{**part, **carried})
         carried = {name: result[output] for name, output in states.items()}
         pieces.append(result)
+    why = "" if exported.streaming.time is not None else f" ({exported.streaming.why})"
     for name, want in whole.items():
         axis = shapes[name].index(label) if label in shapes[name] else None
         got = pieces[-1][name] if axis is None else np.concatenate([piece[name] for piece in pieces], axis)
-        _difference(name, want, got, exported.precision, "in pieces")
+        _difference(name, want, got, exported.precision, f"between a sequence and its pieces{why}")
 
 
 def _cut(x: Array, shape: Sequence[int | str | None], label: str, start: int, end: int) -> Array:

@@ -115,6 +115,7 @@ def convert(
         old = Session(model, threads=threads, verify=not no_verify)
         module = from_onnx(model, verify=not no_verify).eval()
         freed = _free(module, dynamic)
+        steps = _time(module) if stateful else None
         states = module.carry_states() if stateful else {}
         exported = _exported(module, old, freed, lowering, precision, opset, sizes)
         new = Session(exported, threads=threads)
@@ -128,7 +129,7 @@ def convert(
             if label in _fixed(old, new):
                 comparison = agree_in_parts(old, new, label, axes, _fixed(old, new), states, precision, comparison)
         if states:
-            check_pieces(new, exported, states)
+            check_pieces(new, exported, states, steps)
         result = _result(model, old, new, exported, sizes, seconds, comparison)
     except (LucidError, OSError):
         raise
@@ -159,6 +160,14 @@ def _free(module: OnnxModule, asked: Sequence[tuple[str, str | None, int]]) -> d
     if chosen:
         module.free(chosen)
     return chosen
+
+
+def _time(module: OnnxModule) -> str | None:
+    """Returns the name of the axis that recurrent layers read as their time; None if it is fixed."""
+    shapes = {port.name: port.shape or () for port in module.inputs}
+    found = [(name, axis) for (name, axis), role in module.axis_roles().items() if role == "time"]
+    names = [_word(n, name, axis) for name, axis in found if not isinstance(n := shapes[name][axis], int)]
+    return names[0] if names else None
 
 
 def _exported(
@@ -264,7 +273,7 @@ def _result(
         "inputs": {spec.name: [*spec.shape] for spec in new.inputs},
         "outputs": {spec.name: [*spec.shape] for spec in new.outputs},
         "fixed": {name: {str(axis): why for axis, why in axes.items()} for name, axes in exported.fixed.items()},
-        "streaming": exported.streaming.time if exported.streaming.time is not None else exported.streaming.why,
+        "no_stream": exported.streaming.why if exported.streaming.time is None else "",
     }
 
 
@@ -291,4 +300,6 @@ def _text(result: Mapping[str, Any]) -> str:
         lines.append(f"{kind} " + ", ".join(f"{name}[{', '.join(map(str, s))}]" for name, s in result[kind].items()))
     if result["states"]:
         lines.append("states " + ", ".join(f"{output} continues {name}" for name, output in result["states"].items()))
+        if result["no_stream"]:
+            lines.append(f"for a loop of your own, not for Session.stream: {result['no_stream']}")
     return "\n".join([*map(clean, lines), f"written to {clean(result['out'])}"])

@@ -19,6 +19,7 @@ from lucid.cli import compared
 from lucid.runtime import Session
 from tests.cli.test_cli import lucid_, one_line
 from tests.importing.test_freeing import file, floats, ints, layer
+from tests.tiers import thinned
 
 
 class Model(nn.Module):
@@ -64,13 +65,17 @@ def convert(folder: Path, source: str, *options: str) -> tuple[Path, dict[str, A
 
 @pytest.mark.parametrize(
     ("options", "limit"),
-    [
-        (("--lowering", "scan"), 1e-5),
-        (("--lowering", "unrolled"), None),
-        (("--precision", "float16"), 1e-2),
-        (("--opset", "20"), 1e-5),
-        (("--sizes", "rows=9,steps=4"), 1e-5),
-    ],
+    thinned(
+        [
+            (("--lowering", "scan"), 1e-5),
+            (("--lowering", "unrolled"), None),
+            (("--precision", "float16"), 1e-2),
+            (("--opset", "20"), 1e-5),
+            (("--sizes", "rows=9,steps=4"), 1e-5),
+        ],
+        5,
+        arguments=2,
+    ),
 )
 def test_names_axes_and_results_stay(folder, options, limit):
     if options[-1] == "unrolled":  # the file is free along time, and stays so
@@ -154,6 +159,32 @@ def test_states_that_are_not_hidden_or_not_zero_are_refused(folder):
     error = one_line(lucid_("convert", folder / "both.onnx", folder / "no.onnx", "--stateful"))
     assert "runs backward" in error
     assert not (folder / "no.onnx").exists()
+
+
+def test_the_class_of_a_sequence_is_that_of_the_last_piece(folder):
+    class Classifier(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn, self.head = nn.GRU(4, 5), nn.Linear(5, 2)
+
+        def forward(self, x: Any) -> Any:
+            return self.head(self.rnn(x)[1][-1])
+
+    class Mean(Classifier):
+        def forward(self, x: Any) -> Any:
+            return self.head(self.rnn(x)[0].mean(0))
+
+    example = lucid.randn(5, 2, 4)
+    lucid.export.to_onnx(Classifier(), example, path=folder / "class.onnx", output_names=["y"])
+    out, facts = convert(folder, "class.onnx", "--stateful")
+    assert "last state of a layer" in facts["no_stream"]
+    x = floats(7, 2, 4)
+    _, h = run(out, x[:4], h=np.zeros((1, 2, 5), np.float32))
+    np.testing.assert_allclose(run(out, x[4:], h=h)[0], run(folder / "class.onnx", x)[0], atol=1e-6)
+    lucid.export.to_onnx(Mean(), example, path=folder / "mean.onnx", output_names=["y"])
+    error = one_line(lucid_("convert", folder / "mean.onnx", folder / "no.onnx", "--stateful"))
+    assert "not written: y differs" in error
+    assert "between a sequence and its pieces" in error
 
 
 def test_what_does_not_agree_is_not_written(folder, monkeypatch):
