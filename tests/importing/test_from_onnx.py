@@ -89,6 +89,7 @@ def test_a_model_comes_back_and_goes_out_with_the_same_axes(tmp_path: Any) -> No
     again = lucid.export.to_onnx(found, x)
     assert again.axes == exported.axes
     assert again.fixed == exported.fixed
+    assert again.operators == exported.operators
     assert again.input_names == exported.input_names
     assert again.output_names == exported.output_names
     other = lucid.tensor(rng.integers(0, 20, (2, 11)))

@@ -35,7 +35,8 @@ ORDER = (
     ("checkpoint", "utils"),
     ("proof",),
     ("export",),
-    ("distributed", "importing", "runtime"),
+    ("importing", "runtime"),
+    ("distributed",),
     ("cli",),
     ("__main__",),
 )
