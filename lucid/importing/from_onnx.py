@@ -16,7 +16,6 @@ from ..export.file.claims import check_digests
 from ..export.file.read import folder_of, parse, read
 from ..export.file.tensors import Contents
 from ..export.file.wiring import check_wiring
-from ..nn.module import Module
 from .module import OnnxModule, Port
 from .reading import read_graph
 from .values import DTYPES
@@ -67,7 +66,7 @@ def from_onnx(
     try:
         proto = _at_least(OLDEST, _expanded(proto))
         opset = _opset(proto)
-        reading = read_graph(proto, reserved=[*dir(Module), *_ATTRIBUTES])
+        reading = read_graph(proto, reserved=[*dir(OnnxModule), *_ATTRIBUTES])
         held = {tensor.name for tensor in proto.graph.initializer}
         inputs = [_port(value) for value in proto.graph.input if value.name not in held]
         module = OnnxModule(reading, inputs, [_port(value) for value in proto.graph.output], opset)
