@@ -420,6 +420,7 @@ def test_sharing_must_be_that_of_pytorch():
         lucid.from_torch(twice(theirs_nn).state_dict(), into=ours)
 
 
+@pytest.mark.slow
 def test_lucid_imports_no_torch():
     code = "import sys, lucid; lucid.from_torch; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
