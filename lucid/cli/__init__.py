@@ -1,4 +1,4 @@
-"""The command line: ``lucid info``, ``verify``, ``run``, ``bench`` and ``score``."""
+"""The command line: ``lucid info``, ``verify``, ``run``, ``bench``, ``convert`` and ``score``."""
 
 from .main import main
 

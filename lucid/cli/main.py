@@ -9,6 +9,7 @@ import click
 from .. import __version__
 from ..errors import LucidError
 from .bench import bench
+from .convert import convert
 from .info import info
 from .run import run
 from .score import score
@@ -37,8 +38,8 @@ class _Commands(click.Group):
 )
 @click.version_option(__version__, prog_name="lucid")
 def main() -> None:
-    """Inspect and verify ONNX models, run them in onnxruntime, time them, and score files of rows."""
+    """Inspect, verify and convert ONNX models, run them in onnxruntime, time them, and score files of rows."""
 
 
-for command in (info, verify, run, bench, score):
+for command in (info, verify, run, bench, convert, score):
     main.add_command(command)

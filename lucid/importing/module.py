@@ -14,6 +14,7 @@ from ..tensor import Parameter, Tensor, around
 from .freeing import freed, roles
 from .layout import Reading
 from .program import Program
+from .states import with_states
 from .values import as_tensor
 
 __all__ = ["OnnxModule", "Port"]
@@ -81,7 +82,7 @@ class OnnxModule(Module):
             folder.register_buffer(name, around(array.copy()))
 
     def axis_roles(self) -> dict[tuple[str, int], str]:
-        """Returns which axes of the inputs, fixed by the file, a recurrent operator reads as "time" or as "batch"."""
+        """Returns which axes of the inputs a recurrent operator reads as "time" or as "batch"."""
         return roles(self._program, self._scope(), *_ports(self.inputs))
 
     def free(self, names: Mapping[tuple[str, int], str]) -> None:
@@ -115,6 +116,24 @@ class OnnxModule(Module):
             ) from error
         self.inputs = tuple([ports[port.name] for port in self.inputs])
         self.outputs = tuple([port._replace(shape=None) for port in self.outputs])
+
+    def carry_states(self) -> dict[str, str]:
+        """Makes an input of each hidden initial state, which is zero, and an output of the last state.
+
+        Returns:
+            The output that continues each new input: ``{"h": "h_next", "c": "c_next"}``, numbered if there are several
+            layers.
+
+        Raises:
+            ModelImportError: there is no such state, or a layer runs backward, so its state cannot be carried on.
+        """
+        shapes, dtypes = _ports(self.inputs)
+        self._program, states = with_states(self._program, self._scope(), shapes, dtypes)
+        self.inputs += tuple([Port(state.name, state.shape, state.dtype) for state in states])
+        self.outputs += tuple([Port(state.output, state.shape, state.dtype) for state in states])
+        self.input_names += tuple([state.name for state in states])
+        self.output_names += tuple([state.output for state in states])
+        return {state.name: state.output for state in states}
 
     def _folder(self, path: str) -> tuple[Module, str]:
         *folders, name = path.split(".")

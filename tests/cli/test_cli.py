@@ -65,7 +65,7 @@ def one_line(result: Result, code: int = 1) -> str:
 # --- every command
 
 
-@pytest.mark.parametrize("command", ["info", "verify", "run", "bench", "score"])
+@pytest.mark.parametrize("command", ["info", "verify", "run", "bench", "convert", "score"])
 def test_help(command: str) -> None:
     result = lucid_(command, "--help")
     assert result.exit_code == 0
