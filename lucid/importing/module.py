@@ -61,7 +61,7 @@ class OnnxModule(Module):
 
     Raises:
         TypeError: at the call, if an input is missing or is no Tensor, number or array.
-        ShapeError: at the call, if an input does not have the axes that the file declares.
+        ShapeError: at the call, if an input does not have the axes that the file declares, or axes of one name differ.
     """
 
     def __init__(self, reading: Reading, inputs: Sequence[Port], outputs: Sequence[Port], opset: int) -> None:
@@ -105,7 +105,9 @@ class OnnxModule(Module):
                 + (f" and {', '.join(sorted(named))} by name" if named else "")
             )
         given |= named
-        return [_checked(port, given[port.name]) for port in self.inputs]
+        values = [_checked(port, given[port.name]) for port in self.inputs]
+        _check_names(self.inputs, values)
+        return values
 
     def extra_repr(self) -> str:
         nodes = ", ".join(f"{count} {kind}" for kind, count in self.operators.items())
@@ -146,6 +148,17 @@ def _checked(port: Port, value: Any) -> Any:
     if not fits:
         raise ShapeError(f"OnnxModule: {port} got shape {tuple(value.shape)}")
     return value
+
+
+def _check_names(ports: Sequence[Port], values: Sequence[Any]) -> None:
+    """Raises an error unless axes of one name have one size; in a trace this ties them."""
+    seen: dict[str, tuple[Any, str]] = {}
+    for port, value in zip(ports, values, strict=True):
+        for label, n in zip(port.shape or (), value.shape, strict=False):
+            if isinstance(label, str):
+                first, owner = seen.setdefault(label, (n, port.name))
+                if first != n:
+                    raise ShapeError(f"OnnxModule: {label} is {n} in {port.name}, and {first} in {owner}")
 
 
 def _sizes(module: Module) -> str:

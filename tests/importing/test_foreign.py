@@ -164,7 +164,7 @@ FIXED_BY_DYNAMO = ("rnn", "bidirectional", "pooled")
 
 
 def exported_by_torch(torch: Any, model: Any, case: Case, dynamo: bool, axes: Any, path: Path) -> None:
-    inputs = tuple(torch.from_numpy(x) for x in case.inputs(*SIZES[0]))
+    inputs = tuple(torch.from_numpy(x) for x in case.inputs(3, 6))
     options: dict[str, Any] = {"dynamic_axes": dict(zip(case.names, axes, strict=True))}
     if dynamo:
         options = {"dynamic_shapes": tuple([dict.fromkeys(names, torch.export.Dim.DYNAMIC) for names in axes])}
@@ -188,7 +188,7 @@ def test_a_file_of_pytorch(name: str, dynamo: bool, tmp_path: Path, torch: Any) 
     axes = [{axis: label for axis, label in labels.items() if label == "N" or not fixed} for labels in case.axes]
     exported_by_torch(torch, theirs, case, dynamo, axes, path)
     model = lucid.from_onnx(path)
-    sizes = [(n, SIZES[0][1] if fixed else t) for n, t in (*SIZES, *UNSEEN)]
+    sizes = [(n, 6 if fixed else t) for n, t in (*SIZES, *UNSEEN)]
     for size in sizes[:3]:
         inputs = case.inputs(*size)
         if name != "double":
@@ -201,7 +201,8 @@ def test_a_file_of_pytorch(name: str, dynamo: bool, tmp_path: Path, torch: Any) 
         counts = [sum(p.numel() for p in each.parameters()) for each in (model, theirs)]
         assert counts[0] >= counts[1]
     train(model, case.inputs(*sizes[0]))
-    for lowering in ("auto", "scan"):
+    # "auto" unrolls a layer with relu, and so fixes its number of steps.
+    for lowering in ("rnn" if name == "pooled" else "auto", "scan"):
         again = export_again(model, case.inputs(*sizes[0]), lowering, onnx.load(path))
         for size in sizes[3:]:
             same(again, model, case.inputs(*size))

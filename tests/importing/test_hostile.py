@@ -424,6 +424,8 @@ def test_arguments_that_do_not_fit() -> None:
         TypeError, match=r"OnnxModule takes x float32\[T, N, 4\], lengths int32\[N\]; got 1 by position"
     ):
         model(lucid.ones(3, 2, 4))
+    with pytest.raises(LucidError, match="N is 3 in lengths, and 2 in x"):
+        model(lucid.ones(3, 2, 4), lucid.tensor(np.array([3, 3, 3], np.int32)))
     for wrong in ((3, 2, 5), (3, 2), (3, 2, 4, 1)):
         with pytest.raises(LucidError, match=r"x float32\[T, N, 4\] got shape"):
             model(lucid.ones(*wrong), lucid.tensor(np.array([3, 3], np.int32)))

@@ -216,8 +216,11 @@ def test_lengths_of_zero_and_out_of_range(kind: str, direction: str) -> None:
         with pytest.raises(ShapeError, match=r"'layer': sequence_lens must be from 0 to 6; got \["):
             imported(*as_tensors(inputs))
     inputs[1] = np.array([4, 1], np.int32)
-    with pytest.raises(ShapeError, match="'layer': sequence_lens must have a length for each of 3 sequences"):
+    with pytest.raises(ShapeError, match="N is 2 in lengths, and 3 in x"):
         imported(*as_tensors(inputs))
+    model.graph.input[1].type.tensor_type.shape.dim[0].dim_param = "other"
+    with pytest.raises(ShapeError, match="'layer': sequence_lens must have a length for each of 3 sequences"):
+        lucid.from_onnx(model)(*as_tensors(inputs))
 
 
 @pytest.mark.parametrize("kind", KINDS)
