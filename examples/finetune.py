@@ -61,25 +61,24 @@ def sound(seconds: float, rng: np.random.Generator) -> tuple[Array, Array]:
     for tone in rng.uniform(100, 900, 3):
         signal += 0.01 * np.sin(2 * np.pi * tone * t)
     label = np.zeros(count)
-    start = rng.integers(5, 20)
+    start = int(rng.integers(5, 20))
     while start < count:
-        stop = min(count, start + rng.integers(15, 50))
+        stop = min(count, start + int(rng.integers(15, 50)))
         part = slice(start * WINDOW, stop * WINDOW)
         signal[part] += 0.2 * _phrase(t[part], rng)
         label[start:stop] = 1
-        start = stop + rng.integers(10, 40)
+        start = stop + int(rng.integers(10, 40))
     return np.clip(signal, -1, 1).astype(np.float32), label.astype(np.float32)
 
 
 def _phrase(t: Array, rng: np.random.Generator) -> Array:
     pitch = rng.uniform(90, 220) * (1 + 0.15 * np.sin(2 * np.pi * rng.uniform(0.5, 1.5) * t))
     phase = 2 * np.pi * np.cumsum(pitch) / RATE
+    formants = rng.uniform(300, 800), rng.uniform(1000, 2200)
     voice = np.zeros(t.size)
     for k in range(1, 25):
-        formants = sum(
-            np.exp(-(((k * pitch - f) / 150) ** 2)) for f in (rng.uniform(300, 800), rng.uniform(1000, 2200))
-        )
-        voice += (0.1 / k + formants) * np.sin(k * phase)
+        low, high = (np.exp(-(((k * pitch - formant) / 150) ** 2)) for formant in formants)
+        voice += (0.1 / k + low + high) * np.sin(k * phase)
     syllables = np.clip(1.3 + np.sin(2 * np.pi * rng.uniform(3, 5) * t), 0, 2) / 2
     voiced: Array = syllables * voice / max(1e-9, np.abs(voice).max())
     return voiced
@@ -114,7 +113,7 @@ def finetune(model: Any, seconds: float, epochs: int, seed: int = 0) -> None:
 
 
 def accuracy(run: Any, seed: int = 1) -> float:
-    """Returns the part of windows that a function of samples (T * 512,) gets right, in sounds that nothing learned from."""
+    """Returns the part of windows that a function of samples (T * 512,) gets right, in sounds that are new to it."""
     rng = np.random.default_rng(seed)
     sounds = [sound(8, rng) for _ in range(5)]
     return float(np.mean([np.mean((run(signal) > 0.5) == (label > 0.5)) for signal, label in sounds]))

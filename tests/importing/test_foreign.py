@@ -15,7 +15,7 @@ from lucid import optim
 
 from ..tiers import thinned
 from .files import Array, as_tensors, compare, numbers, ort, results
-from .torch_models import Case, cases, normal, tokens
+from .torch_models import NAMES, Case, cases, normal, tokens
 
 FOLDER = Path(__file__).parents[1] / "data" / "onnx"
 
@@ -149,12 +149,6 @@ def test_a_training_step_of_a_file(name: str) -> None:
 
 
 # --- files of PyTorch's two exporters
-
-NAMES = (
-    "rnn gru lstm bidirectional double frozen packed unrolled attention convolutional tied residual streaming "
-    "translation pooled gated"
-).split()
-
 
 UNKNOWN_TO_DYNAMO = ("packed", "convolutional", "translation")
 """Its newer exporter refuses the first two; onnxruntime refuses what it makes of the third at other sizes."""

@@ -9,7 +9,11 @@ import numpy as np
 
 from .files import Array
 
-__all__ = ["Case", "cases"]
+__all__ = ["NAMES", "Case", "cases"]
+
+NAMES = ("rnn", "gru", "lstm", "bidirectional", "double", "frozen", "packed", "unrolled", "attention", "convolutional")
+NAMES += ("tied", "residual", "streaming", "translation", "pooled", "gated")
+"""The names of the models."""
 
 Inputs = Callable[[int, int], list[Array]]
 
