@@ -22,6 +22,7 @@ from . import (  # noqa: F401 - they register imports
 from .body import Body
 from .guards import without_guards
 from .layout import Layout, Reading
+from .lists import without_lists
 from .names import Paths
 from .registry import IMPORTS
 
@@ -40,9 +41,10 @@ def read_graph(model: onnx.ModelProto, reserved: Iterable[str]) -> Reading:
         FileError: its graph is invalid.
     """
     opset = max(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
-    _check_operators(model.graph)
+    graph = without_lists(model.graph)
+    _check_operators(graph)
     with no_grad():
-        body = Body(without_guards(model.graph), opset)
+        body = Body(without_guards(graph), opset)
     return Layout(body, Paths(reserved)).reading()
 
 

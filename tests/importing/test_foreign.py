@@ -15,7 +15,7 @@ from lucid import optim
 
 from ..tiers import thinned
 from .files import Array, as_tensors, compare, numbers, ort, results
-from .torch_models import NAMES, Case, cases, normal, tokens
+from .torch_models import NAMES, Case, cases, normal, scripted, tokens
 
 FOLDER = Path(__file__).parents[1] / "data" / "onnx"
 
@@ -200,3 +200,23 @@ def test_a_file_of_pytorch(name: str, dynamo: bool, tmp_path: Path, torch: Any) 
         again = export_again(model, case.inputs(*sizes[0]), lowering, onnx.load(path))
         for size in sizes[3:]:
             same(again, model, case.inputs(*size))
+
+
+@pytest.mark.parametrize("name", ["stacked", "joined", "every second"])
+def test_a_loop_of_pytorch_script(name: str, tmp_path: Path, torch: Any) -> None:
+    """A scripted module keeps its loop, whose number of trips is a size; its list becomes what the Loop collects."""
+    path = tmp_path / "model.onnx"
+    x, h = torch.randn(4, 2, 3), torch.randn(2, 5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = torch.jit.script(scripted(torch)[name]().eval())
+        axes = {"x": {0: "T", 1: "N"}, "h": {0: "N"}}
+        torch.onnx.export(model, (x, h), path, dynamo=False, input_names=["x", "h"], dynamic_axes=axes)
+    imported = lucid.from_onnx(path)
+    for t, n in ((4, 2), (1, 3), (7, 1)):
+        compare(imported, str(path), numbers(t, n, 3), numbers(n, 5))
+    inputs = [numbers(4, 2, 3), numbers(2, 5)]
+    train(imported, inputs)
+    again = export_again(imported, inputs, "auto", onnx.load(path))
+    for t, n in ((5, 4), (9, 1)):
+        same(again, imported, [numbers(t, n, 3), numbers(n, 5)])

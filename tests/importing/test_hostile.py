@@ -160,6 +160,11 @@ WRONG: dict[str, tuple[list[onnx.NodeProto], dict[str, Any]]] = {
     "an operator of another domain": ([node("Gelu", ["x"], ["y"], domain="com.microsoft")], {}),
     "a name in lower case": ([node("linear", ["x", "w"], ["y"])], {"w": numbers(4, 4)}),
     "an index out of range": ([node("Gather", ["x", "i"], ["y"])], {"i": np.array([9])}),
+    "a tensor in place of a list": ([node("ConcatFromSequence", ["x"], ["y"], axis=0)], {}),
+    "a list of its own": (
+        [node("SequenceConstruct", ["x", "x"], ["l"]), node("ConcatFromSequence", ["l"], ["y"], axis=0)],
+        {},
+    ),
     "a dtype that does not exist": ([node("Cast", ["x"], ["y"], to=99)], {}),
     "texts": ([node("Cast", ["x"], ["y"], to=TensorProto.STRING)], {}),
     "a step of zero": (

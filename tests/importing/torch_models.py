@@ -9,7 +9,7 @@ import numpy as np
 
 from .files import Array
 
-__all__ = ["NAMES", "Case", "cases"]
+__all__ = ["NAMES", "Case", "cases", "scripted"]
 
 NAMES = ("rnn", "gru", "lstm", "bidirectional", "double", "frozen", "packed", "unrolled", "attention", "convolutional")
 NAMES += ("tied", "residual", "streaming", "translation", "pooled", "gated")
@@ -236,3 +236,39 @@ def cases(torch: Any) -> dict[str, Case]:
         "pooled": Case(Pooled, sequences, *one),
         "gated": Case(Gated, sequences, *one),
     }
+
+
+def scripted(torch: Any) -> dict[str, Callable[[], Any]]:
+    """Returns modules with loops that torch.jit.script keeps, by name; each takes x (T, N, 3) and a state (N, 5)."""
+    nn = torch.nn
+
+    class Base(nn.Module):  # type: ignore[misc,name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell = nn.Linear(8, 5)
+
+    class Stacked(Base):
+        def forward(self, x, h):  # type: ignore[no-untyped-def]
+            outputs = []
+            for t in range(x.size(0)):
+                h = torch.tanh(self.cell(torch.cat([x[t], h], 1)))
+                outputs.append(h * 2)
+            return torch.stack(outputs, 1), h
+
+    class Joined(Base):
+        def forward(self, x, h):  # type: ignore[no-untyped-def]
+            outputs = []
+            for t in range(x.size(0)):
+                h = torch.tanh(self.cell(torch.cat([x[t], h], 1)))
+                outputs.append(h)
+            return torch.cat(outputs, 1)
+
+    class EverySecond(Base):
+        def forward(self, x, h):  # type: ignore[no-untyped-def]
+            t = 0
+            while t < x.size(0):
+                h = torch.tanh(self.cell(torch.cat([x[t], h], 1)))
+                t = t + 2
+            return h
+
+    return {"stacked": Stacked, "joined": Joined, "every second": EverySecond}
