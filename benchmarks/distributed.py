@@ -72,12 +72,12 @@ def measure(options: Options) -> Result:
         findings.append(
             Finding.at_most(f"{row.case}: wrapped / plain, one process", 1.15, ratio(row, "wrapped", "lucid"))
         )
-        findings.append(
-            Finding.at_least(f"{row.case}: plain / two processes, each half", 1.5, ratio(row, "lucid", "two processes"))
-        )
+        for one, two in (("lucid", "two processes"), ("compiled", "two processes, compiled")):
+            findings.append(Finding.at_least(f"{row.case}: {one} / {two}, each half", 1.5, ratio(row, one, two)))
     notes = [
         f"an exchange takes {alpha * 1e6:.1f} us and {beta * 1e9:.2f} ns a byte between two processes of this machine",
         "lucid: a plain step of the whole batch; wrapped: the same by DistributedDataParallel, alone",
+        "compiled: the same with compile=True, in one thread",
         "two processes: each has half of the batch, and a core",
     ]
     for n in (64,) if options.quick else (64, 256, 1024):
@@ -86,7 +86,7 @@ def measure(options: Options) -> Result:
     return Result("distributed", title, list(_CONTENDERS), rows, findings, notes)
 
 
-_CONTENDERS = ("lucid", "wrapped", "two processes")
+_CONTENDERS = ("lucid", "wrapped", "two processes", "compiled", "two processes, compiled")
 
 
 def on_paper(step: float, parameters: int, alpha: float, beta: float, workers: int) -> float:
@@ -146,11 +146,13 @@ def worker(what: dict[str, Any]) -> dict[str, Any]:
     begin, end = BATCH * rank // size, BATCH * (rank + 1) // size
     part = lucid.tensor(x[:, begin:end]), lucid.tensor(y[begin:end])
     wrapped = dist.DistributedDataParallel(Loss(what["hidden"]))
+    compiled = dist.DistributedDataParallel(Loss(what["hidden"]), compile=True, threads=1)
     steps, exchanges = {}, {}
     if size == 1:
         steps = {"lucid": _step(Loss(what["hidden"]), part, what), "wrapped": _step(wrapped, part, what)}
+        steps["compiled"] = _step(compiled, part, what)
     else:
-        steps = {"two processes": _step(wrapped, part, what)}
+        steps = {"two processes": _step(wrapped, part, what), "two processes, compiled": _step(compiled, part, what)}
         for n in BYTES:
             array = np.zeros(n // 8)
             exchanges[n] = _fastest(lambda array=array: current().sum(array), 30)

@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from . import io as io
     from .backends import use_deterministic_algorithms
     from .checkpoint import load_checkpoint, save_checkpoint
-    from .importing.from_onnx import from_onnx
+    from .importing import from_onnx as from_onnx
+    from .importing import from_torch as from_torch
     from .io import load, save
     from .runtime import compile as compile
     from .runtime import compile_backward as compile_backward
@@ -170,6 +171,7 @@ __all__ = [
     "frac",
     "from_numpy",
     "from_onnx",
+    "from_torch",
     "full",
     "full_like",
     "gather",
@@ -386,7 +388,7 @@ _LAZY = {
     "distributed": (),
     "distributions": (),
     "export": (),
-    "importing": ("from_onnx",),
+    "importing": ("from_onnx", "from_torch"),
     "io": ("load", "save"),
     "nn": (),
     "optim": (),

@@ -37,6 +37,11 @@ class DistributedDataParallel(Module):
         dim: the axis of the batch in the first argument, if it is not known by name, as from a recurrent layer or from
             a loader with `pad_collate`. Arguments that do not have it must be the same in all processes.
 
+        compile: whether a step with gradients runs in onnxruntime: one graph for what is added up before the loss, as
+            the number of targets, and one for the loss and its gradients. Parameters are inputs of it, as those of
+            `lucid.compile_backward`. A module that draws random numbers is refused.
+        device, threads: where compiled steps run, as those of `lucid.compile_backward`.
+
     Attributes:
         module: the module.
 
@@ -64,12 +69,14 @@ class DistributedDataParallel(Module):
         >>> dist.destroy_process_group()
     """
 
-    def __init__(self, module: Module, dim: int = 0) -> None:
+    def __init__(
+        self, module: Module, dim: int = 0, *, compile: bool = False, device: Any = "cpu", threads: int | None = None
+    ) -> None:
         super().__init__()
         if not isinstance(module, Module):
             raise TypeError(f"DistributedDataParallel: expected a Module; got {type(module).__name__}")
         self.module = module
-        self.__dict__["_state"] = State(current(), dim)
+        self.__dict__["_state"] = State(current(), dim, (device, threads) if compile else None)
         _replicate(self._state.group, module)
 
     @contextmanager
@@ -87,9 +94,10 @@ class DistributedDataParallel(Module):
         mode = MODE.get()
         if mode.trace is not None:
             raise LucidError("DistributedDataParallel: a file runs in one process; export the module itself")
-        step = Step(self._state, self.module, args, kwargs)
         parameters: list[Tensor] = [p for p in self.module.parameters() if p.requires_grad]
-        if not mode.grad or not parameters:
+        trains = mode.grad and bool(parameters)
+        step = Step(self._state, self.module, args, kwargs, trains)
+        if not trains:
             return around(step.value)
         step.parameters = parameters
         return loss_of_all(*parameters, step=step)

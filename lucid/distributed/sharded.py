@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import numpy as np
@@ -23,6 +23,9 @@ from ..tracer.node import Node, Value
 from ..tracer.size import evaluate, symbols_of
 from ..tracer.tree import Structure, unflatten
 from .exchange import sum_over_ranks
+
+if TYPE_CHECKING:
+    from .compiled import CompiledStep
 
 __all__ = ["Sharded", "Sum"]
 
@@ -82,6 +85,7 @@ class Sharded:
             if (axes := _tied(self._proof, example)) is not None:
                 with suppress(ExportError):
                     self._proof = prove(function, example, axes, conditional=True, trained=True)
+        self._compiled: CompiledStep | None = None
         self._names = example.names
         self._graph = graph = self._proof.graph
         self._read = {name: value for name, value in graph.inputs.items() if value in graph.read}
@@ -90,6 +94,14 @@ class Sharded:
         self._keys = {node.inputs[0] for node in drawn}
         self.draws = 1 + max((node.attrs["draw"] for node in drawn), default=-1)
         self.mark = crc32(repr([self.plan.symbol, *map(_spelled, graph.nodes)]).encode())
+
+    def compiled(self, model: Module, ranks: int, device: Any, threads: int | None) -> CompiledStep:
+        """Returns the same in onnxruntime, for a number of ranks with sequences."""
+        from .compiled import CompiledStep
+
+        if self._compiled is None or self._compiled.ranks != ranks:
+            self._compiled = CompiledStep(model, self, ranks, device, threads)
+        return self._compiled
 
     def _partition(self, dim: int) -> Partition:
         axes = {axis: symbol for axis, symbol in self._proof.axes.items() if axis[0] in self._read}
@@ -119,6 +131,11 @@ class Sharded:
         places = zip(self._graph.inputs, self.plan.inputs, strict=True)
         whole = [name for name, axis in places if axis is None and name in self._read]
         return {name: crc32(arrays[name].tobytes()) for name in whole}
+
+    def dims(self, tensors: Sequence[Tensor]) -> dict[str, Any]:
+        """Returns the size of each free axis; in a symbolic trace they are `Dim`s."""
+        shapes = dict(zip(self._names, [tensor.shape for tensor in tensors], strict=True))
+        return {symbol: shapes[name][axis] for (name, axis), symbol in self._proof.axes.items() if name in self._read}
 
     def sizes(self, tensors: Sequence[Tensor]) -> dict[str, int] | None:
         """Returns the size of each free axis; None if the tensors do not fit."""
@@ -162,21 +179,39 @@ class Sharded:
             ranks: the number of ranks.
             add_up: the exchange.
         """
+        steps = self.steps(tensors, sizes, whole, begin, counter)
+        try:
+            terms = next(steps)
+            while True:
+                arrays = add_up([term._data for term in terms])
+                totals = [sum_over_ranks(term, array, ranks) for term, array in zip(terms, arrays, strict=True)]
+                terms = steps.send(totals)
+        except StopIteration as end:
+            loss: Tensor = end.value
+            return loss
+
+    def steps(
+        self,
+        tensors: Sequence[Tensor],
+        sizes: Mapping[str, Any],
+        whole: Any,
+        begin: int = 0,
+        counter: Counter | None = None,
+    ) -> Generator[list[Tensor], list[Tensor], Tensor]:
+        """Yields this rank's terms of what is added up next, and takes the sums; returns the whole batch's loss."""
         graph, plan = self._graph, self.plan
         env: dict[Value, Tensor] = dict(graph.captured)
         if counter is not None:
             env |= dict.fromkeys(self._keys, counter.key)
         env |= dict(zip(graph.inputs.values(), tensors, strict=True))
         totals: dict[Value, Tensor] = {}
-        local, everywhere = dict[Any, int](sizes), {**sizes, plan.symbol: whole}
+        local, everywhere = dict[Any, Any](sizes), {**sizes, plan.symbol: whole}
         share = sizes[plan.symbol] / whole
         for tasks, sums in zip(plan.levels, plan.sums, strict=True):
             for task in tasks:
                 self._run(task, env, totals, local, everywhere, share, begin)
             if sums:
-                arrays = add_up([env[value]._data for value in sums])
-                for value, array in zip(sums, arrays, strict=True):
-                    totals[value] = sum_over_ranks(env[value], array, ranks)
+                totals |= zip(sums, (yield [env[value] for value in sums]), strict=True)
         (result,) = graph.outputs.values()
         return totals.get(result, env[result])
 
@@ -185,9 +220,9 @@ class Sharded:
         task: Task,
         env: dict[Value, Tensor],
         totals: Mapping[Value, Tensor],
-        local: dict[Any, int],
-        everywhere: dict[Any, int],
-        share: float,
+        local: dict[Any, Any],
+        everywhere: dict[Any, Any],
+        share: Any,
         begin: int,
     ) -> None:
         node = task.node

@@ -40,13 +40,15 @@ class State:
     Attributes:
         group: the processes.
         dim: the axis of the batch, where none is known by name.
+        place: the device and the threads of compiled steps; None for steps in NumPy.
         syncs: whether the next backward pass adds up gradients.
         local: the gradients of backward passes that did not, by parameter.
     """
 
-    def __init__(self, group: Group, dim: int) -> None:
+    def __init__(self, group: Group, dim: int, place: tuple[Any, int | None] | None) -> None:
         self.group = group
         self.dim = dim
+        self.place = place
         self.syncs = True
         self.local: dict[Tensor, _Local] = {}
         self._guards: Guards | None = None
@@ -120,7 +122,10 @@ class Step:
         parameters: what it is differentiated with respect to.
     """
 
-    def __init__(self, state: State, module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def __init__(
+        self, state: State, module: Module, args: tuple[Any, ...], kwargs: dict[str, Any], trains: bool = True
+    ) -> None:
+        self._own: list[tuple[Tensor, Array]] | None = None
         self._state = state
         self._group = state.group
         self._differentiated = False
@@ -158,8 +163,12 @@ class Step:
         else:
             counts = [0 if part is None else part.sizes[first.symbol] for part in parts]
             begin = sum(counts[: self._group.rank])
-            self.loss = sharded.run(tensors, part.sizes, sum(counts), begin, counter, self._ranks, self._add_up)
-            value = self.loss._data
+            if trains and state.place is not None:
+                step = sharded.compiled(module, self._ranks, *state.place)
+                value, self._own = step.run(tensors, sum(counts), self._add_up)
+            else:
+                self.loss = sharded.run(tensors, part.sizes, sum(counts), begin, counter, self._ranks, self._add_up)
+                value = self.loss._data
         self.value: Array = value if alone else self._first(value)
 
     def _first(self, thing: Any) -> Any:
@@ -183,6 +192,9 @@ class Step:
         if self.loss is not None and self.loss.requires_grad:
             found = grad(self.loss, self.parameters, (g / self._ranks).to(self.loss.dtype), allow_unused=True)
             self.loss = None  # with its graph
+        if self._own is not None:
+            made = {p: around(array * g._data.astype(array.dtype)) for p, array in self._own}
+            found = [made.get(p) for p in self.parameters]
         own = [None if x is None else x._data for x in found]
         sync = self._summed if self._state.syncs else self._kept
         return tuple([None if array is None else around(array) for array in sync(own)])

@@ -15,8 +15,9 @@ from .. import ops
 from ..errors import ModelImportError
 from ..nn import functional as F
 from ..tensor import Tensor
+from ..tracer.extent import greater, lesser
 from .registry import Operation, imports
-from .values import COMPARISONS, Sizes, as_tensor, chosen, constant, elementwise, quotient
+from .values import COMPARISONS, DTYPES, Sizes, as_tensor, chosen, constant, elementwise, has_sizes, quotient
 
 __all__ = ["dtype_of"]
 
@@ -52,7 +53,7 @@ _UNARY: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 _UNARY_SIZES: dict[str, Callable[[Any], Any]] = {
-    "Abs": abs,
+    "Abs": lambda x: greater(x, -x),
     "Ceil": math.ceil,
     "Floor": math.floor,
     "Neg": operator.neg,
@@ -124,29 +125,41 @@ def _(node: Operation, x: Tensor, y: Tensor) -> Tensor:
     return ops.where((rest != 0) & ((x < 0) != (y < 0)), whole + 1, whole).to(x.dtype)
 
 
-@imports("Mod", sizes=operator.mod)
-def _(node: Operation, x: Tensor, y: Tensor) -> Tensor:
-    return ops.fmod(x, y) if node.get("fmod", 0) else ops.remainder(x, y)
+@imports("Mod", plain=True)
+def _(node: Operation, x: Any, y: Any) -> Any:
+    towards_zero = bool(node.get("fmod", 0))
+    if has_sizes((x, y)):
+        return elementwise(_rest if towards_zero else operator.mod, (x, y))
+    known = constant(x) and constant(y)
+    x, y = as_tensor(x), as_tensor(y)
+    rest = ops.fmod(x, y) if towards_zero else ops.remainder(x, y)
+    return np.asarray(rest._data) if known else rest
 
 
-@imports("Pow")
+def _rest(x: Any, y: Any) -> Any:
+    return x - quotient(x, y) * y
+
+
+@imports("Pow", sizes=operator.pow)
 def _(node: Operation, x: Tensor, y: Tensor) -> Tensor:
     if x.dtype.kind in "iu" and y.dtype.kind == "f":
         return ops.pow(x.to("float64"), y.to("float64")).to(x.dtype)
     return ops.pow(x, y.to(x.dtype))
 
 
-def _folded(function: Callable[[Any, Any], Any]) -> Callable[..., Any]:
-    return lambda *xs: reduce(function, xs)
+_EXTREMES = {"Max": (ops.maximum, greater), "Min": (ops.minimum, lesser)}
 
 
-for _name, _function, _sizes in (
-    ("Max", ops.maximum, max),
-    ("Min", ops.minimum, min),
-    ("Sum", ops.add, operator.add),
-):
-    _register(_name, _folded(_function), _folded(_sizes))
+@imports("Max", "Min", plain=True)
+def _(node: Operation, *given: Any) -> Any:
+    function, of_sizes = _EXTREMES[node.op_type]
+    if has_sizes(given) and all(x.dtype.kind in "iu" for x in given):
+        return elementwise(lambda *xs: reduce(of_sizes, xs), given)
+    result = reduce(function, map(as_tensor, given))
+    return np.asarray(result._data) if all(map(constant, given)) else result
 
+
+_register("Sum", lambda *xs: reduce(ops.add, xs), lambda *xs: reduce(operator.add, xs))
 _register("Mean", lambda *xs: reduce(ops.add, xs) / len(xs))
 
 
@@ -159,8 +172,17 @@ def _(node: Operation, x: Tensor, low: Tensor | None = None, high: Tensor | None
 
 @imports("BitShift")
 def _(node: Operation, x: Tensor, y: Tensor) -> Tensor:
-    factor = ops.pow(ops.full((), 2, dtype=x.dtype), y.to(x.dtype))
-    return x * factor if node.get("direction") == "LEFT" else ops.floor_divide(x, factor)
+    bits = 8 * x.dtype.itemsize
+    inside = (y >= 0) & (y < bits)
+    if node.get("direction") == "LEFT":
+        factor = ops.pow(ops.full((), 2, dtype=x.dtype), ops.where(inside, y, 0).to(x.dtype))
+        return ops.where(inside, x * factor, 0).to(x.dtype)
+    # Halved twice: 2 to the power of all bits but the sign is no signed integer.
+    half = ops.where(inside, y, bits - 1) // 2
+    rest = ops.where(inside, y, bits - 1) - half
+    for part in (half, rest):
+        x = ops.floor_divide(x, ops.pow(ops.full((), 2, dtype=x.dtype), part.to(x.dtype)))
+    return ops.where(inside | (x < 0), x, 0).to(x.dtype)
 
 
 # --- conditions
@@ -190,32 +212,18 @@ def dtype_of(node: Operation, code: int) -> np.dtype[Any]:
     """Returns the NumPy dtype of one of ONNX's."""
     names = onnx.TensorProto.DataType
     dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(code)) if code in names.values() else np.dtype(object)
-    if dtype.name not in _KNOWN:
+    if dtype.name not in DTYPES:
         raise ModelImportError(
             f"{node}: lucid has no tensors of {names.Name(code) if code in names.values() else code}"
         )
     return dtype
 
 
-_KNOWN = (
-    "bool",
-    "float16",
-    "float32",
-    "float64",
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "uint8",
-    "uint16",
-    "uint32",
-    "uint64",
-)
-
-
 @imports("Cast", "CastLike", plain=True)
 def _(node: Operation, x: Any, like: Any = None) -> Any:
     dtype = like.dtype if node.op_type == "CastLike" else dtype_of(node, node.get("to"))
+    if dtype.name not in DTYPES:
+        raise ModelImportError(f"{node}: lucid has no tensors of {dtype.name}")
     if constant(x):
         with np.errstate(all="ignore"):
             return x.astype(dtype)
@@ -280,6 +288,11 @@ def _(node: Operation, x: Tensor) -> Tensor:
 @imports("Swish")
 def _(node: Operation, x: Tensor) -> Tensor:
     return x * ops.sigmoid(node.get("alpha", 1.0) * x)
+
+
+@imports("SwiGLU")
+def _(node: Operation, x: Tensor, y: Tensor) -> Tensor:
+    return x * ops.sigmoid(node.get("alpha", 1.0) * x) * y
 
 
 @imports("Softmax", "LogSoftmax")

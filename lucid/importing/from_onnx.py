@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from ..export.file.wiring import check_wiring
 from ..nn.module import Module
 from .module import OnnxModule, Port
 from .reading import read_graph
+from .values import DTYPES
 
 __all__ = ["OLDEST", "from_onnx"]
 
@@ -40,15 +42,15 @@ def from_onnx(
 
     Args:
         model: a path, the bytes of a file, or a protobuf.
-        dynamic: axes to free that the file fixes, by input, each with a name; the module then takes any size there, and
-            computes what the nodes of the file give at that size.
+        dynamic: axes to free that the file fixes, by input, each with a name, such as ``{"x": {1: "batch"}}``; the module
+            then takes any size there. Shapes and initial states that the file made of the old size follow the new one.
         verify: whether to check the digests of a file that lucid wrote.
 
     Raises:
         FileError: the file cannot be read, is no ONNX model, is damaged, or refers to files that are not its own.
         VerificationError: lucid wrote it, and it was altered since.
         ModelImportError: lucid has no op for some of its operators, which the message lists, each with a node, or
-            cannot compute a node as it is written.
+            cannot compute a node as it is written, or a constant may stand for the size of an axis in `dynamic`.
         ValueError: `dynamic` names an input or an axis that the file does not have.
 
     Source: https://onnx.ai/onnx/operators/.
@@ -68,13 +70,14 @@ def from_onnx(
         reading = read_graph(proto, reserved=[*dir(Module), *_ATTRIBUTES])
         held = {tensor.name for tensor in proto.graph.initializer}
         inputs = [_port(value) for value in proto.graph.input if value.name not in held]
-        return OnnxModule(reading, _freed(inputs, dynamic), [_port(value) for value in proto.graph.output], opset)
+        module = OnnxModule(reading, inputs, [_port(value) for value in proto.graph.output], opset)
     except (LucidError, MemoryError):
         raise
     except Exception as error:  # invalid models fail in many ways
-        if isinstance(error, ValueError) and dynamic is not None and "dynamic" in str(error):
-            raise
         raise FileError(f"{name} is damaged: {type(error).__name__}: {error}") from error
+    if dynamic:
+        module.free({(name, axis): label for name, axes in dynamic.items() for axis, label in axes.items()})
+    return module
 
 
 _ATTRIBUTES = ("input_names", "inputs", "operators", "opset", "output_names", "outputs")
@@ -100,15 +103,29 @@ def _loaded(model: Any, verify: bool) -> tuple[onnx.ModelProto, str]:
     try:
         check_wiring(proto)
         if verify:
-            check_digests(proto, Contents(folder), name, "from_onnx(..., verify=False) reads")
+            check_digests(proto, Contents(folder or Path()), name, "from_onnx(..., verify=False) reads")
         if folder is not None:
             onnx.external_data_helper.load_external_data_for_model(proto, os.fspath(folder))
-        onnx.checker.check_model(proto)
+        _check(proto)
     except LucidError as error:
         raise type(error)(f"{name} is damaged: {error}") if isinstance(error, FileError) else error from error
     except Exception as error:  # the checker and protobuf raise many types
         raise FileError(f"{name} is damaged: {error}") from error
     return proto, name
+
+
+def _check(proto: onnx.ModelProto) -> None:
+    """Lets onnx check a model; a value may have no shape, as onnxruntime allows."""
+    values = [*proto.graph.input, *proto.graph.output]
+    bare = [value.type.tensor_type for value in values if value.type.HasField("tensor_type")]
+    bare = [kind for kind in bare if not kind.HasField("shape")]
+    for kind in bare:
+        kind.shape.SetInParent()
+    try:
+        onnx.checker.check_model(proto)
+    finally:
+        for kind in bare:
+            kind.ClearField("shape")
 
 
 def _expanded(proto: onnx.ModelProto) -> onnx.ModelProto:
@@ -123,8 +140,13 @@ def _opset(proto: onnx.ModelProto) -> int:
 def _at_least(oldest: int, proto: onnx.ModelProto) -> onnx.ModelProto:
     """Converts a model of an older operator set."""
     opset = _opset(proto)
-    if opset >= oldest:
+    if not opset or opset >= oldest:
         return proto
+    if opset < 9 and any(node.op_type in ("Scan", "Loop", "If") for node in proto.graph.node):
+        raise ModelImportError(
+            f"from_onnx: the model has operator set {opset}, in which Scan has other axes; lucid reads graphs "
+            "within nodes from operator set 9 on"
+        )
     try:
         return onnx.version_converter.convert_version(proto, oldest)
     except Exception as error:
@@ -138,26 +160,13 @@ def _port(value: onnx.ValueInfoProto) -> Port:
     kind = value.type.tensor_type
     if not value.type.HasField("tensor_type"):
         raise ModelImportError(f"from_onnx: {value.name!r} is no tensor, but a {value.type.WhichOneof('value')}")
+    dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type))
+    if dtype.name not in DTYPES:
+        name = onnx.TensorProto.DataType.Name(kind.elem_type)
+        raise ModelImportError(f"from_onnx: {value.name!r} is a tensor of {name}, which lucid does not have")
     shape = None
     if kind.HasField("shape"):
         shape = tuple(
             [axis.dim_value if axis.HasField("dim_value") else axis.dim_param or None for axis in kind.shape.dim]
         )
-    return Port(value.name, shape, np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)))
-
-
-def _freed(inputs: list[Port], dynamic: Mapping[str, Mapping[int, str]] | None) -> list[Port]:
-    """Returns the inputs with names in place of the sizes of axes that are freed."""
-    if dynamic is None:
-        return inputs
-    ports = {port.name: port for port in inputs}
-    for name, axes in dynamic.items():
-        if name not in ports:
-            raise ValueError(f"from_onnx: dynamic names {name!r}; the inputs are {', '.join(ports)}")
-        shape = list(ports[name].shape or ())
-        for axis, label in axes.items():
-            if not -len(shape) <= axis < len(shape):
-                raise ValueError(f"from_onnx: dynamic names axis {axis} of {name!r}, which has {len(shape)} axes")
-            shape[axis] = label
-        ports[name] = ports[name]._replace(shape=tuple(shape))
-    return list(ports.values())
+    return Port(value.name, shape, dtype)

@@ -43,12 +43,17 @@ def _(node: Operation, x: Tensor, index: Tensor) -> Tensor:
 def _(node: Operation, x: Tensor, index: Tensor, updates: Tensor) -> Tensor:
     axis = node.get("axis", 0)
     index = _from_the_end(index.to("int64"), x.shape[axis])
+    return _scattered(node, x, axis, index, updates)
+
+
+def _scattered(node: Operation, x: Tensor, axis: int, index: Tensor, updates: Tensor) -> Tensor:
     reduction = node.get("reduction", "none")
-    if reduction == "none":
-        return ops.scatter(x, axis, index, updates)
-    if reduction == "add":
-        return ops.scatter_add(x, axis, index, updates)
-    raise ModelImportError(f"{node}: lucid scatters with reduction 'none' and 'add'; got {reduction!r}")
+    if reduction not in _REDUCTIONS:
+        raise ModelImportError(f"{node}: lucid scatters with reduction {', '.join(_REDUCTIONS)}; got {reduction!r}")
+    return ops.scatter(x, axis, index, updates, reduce=_REDUCTIONS[reduction])
+
+
+_REDUCTIONS = {"none": None, "add": "add", "mul": "multiply"}
 
 
 @imports("GatherND")
@@ -65,9 +70,6 @@ def _(node: Operation, x: Tensor, index: Tensor) -> Tensor:
 @imports("ScatterND")
 def _(node: Operation, x: Tensor, index: Tensor, updates: Tensor) -> Tensor:
     index = index.to("int64")
-    reduction = node.get("reduction", "none")
-    if reduction not in ("none", "add"):
-        raise ModelImportError(f"{node}: lucid scatters with reduction 'none' and 'add'; got {reduction!r}")
     depth = index.shape[-1]
     # Each index as the number of a row of what is left of the axes.
     row = index[..., 0] * 0
@@ -80,8 +82,7 @@ def _(node: Operation, x: Tensor, index: Tensor, updates: Tensor) -> Tensor:
     for _ in rest:
         row = ops.unsqueeze(row, -1)
     row = ops.broadcast_to(row, values.shape)
-    scatter = ops.scatter_add if reduction == "add" else ops.scatter
-    return ops.reshape(scatter(flat, 0, row, values), x.shape)
+    return ops.reshape(_scattered(node, flat, 0, row, values), x.shape)
 
 
 @imports("OneHot", plain=True)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import numpy as np
+
 from .body import Body
 from .names import Paths, own_name, scope_of, stack_of
 from .node import Constant, Node
 from .program import Program, Step
+from .registry import Operation
 from .values import Array
 from .weights import GATES, Use, is_float, parts_of, uses_of
 
@@ -116,6 +119,10 @@ class Layout:
         keys = []
         for name, array in parts_of(constant.array, layout):
             wish = self._wish(node, constant, use) if not name else self._in_stack(node, name)
+            same = self.parameters.get(wish)
+            if not name and constant.name == f"{wish}.T" and same is not None and np.array_equal(same, array):
+                keys.append(self.keys[wish])  # lucid stores a weight that is also read transposed in both ways
+                continue
             path = self._paths.fresh(wish)
             self.parameters[path] = array
             self.keys[path] = f"\0{path}"
@@ -157,6 +164,11 @@ class Layout:
         constants: dict[str, Array] = {}
         biases = {node: bias for node in body.nodes if (bias := self._bias_of(node, body)) is not None}
         added = set(biases.values())
+        for name, constant in self._rows_of(body):
+            shape = f"{name} shape"
+            constants[shape] = np.array(constant.array.shape)
+            reshape = Operation("Reshape", name, {}, body.opset, 1)
+            steps.append(Step("Reshape", reshape, (self._made[constant][0], shape), (f"{name} row",)))
         for node in body.nodes:
             if node not in added:
                 steps.append(self._step(node, body, constants, biases.get(node)))
@@ -164,6 +176,13 @@ class Layout:
             if name in body.constants:
                 constants[name] = body.constants[name].array
         return Program(body.inputs, body.outputs, tuple(_live(steps, body.outputs)), constants)
+
+    def _rows_of(self, body: Body) -> Iterable[tuple[str, Constant]]:
+        """Returns the parameters that a graph reads as rows along one of several axes, each with its name."""
+        read = {name for node in body.nodes for name in node.inputs if name in body.constants}
+        return [
+            (name, body.constants[name]) for name in sorted(read) if self._layouts.get(body.constants[name]) == "row"
+        ]
 
     def _bias_of(self, node: Node, body: Body) -> Node | None:
         """Returns the node that adds the bias to a product, if nothing else reads the product."""
@@ -224,8 +243,8 @@ class Layout:
         if constant is None:
             return name
         if constant in self._made:
-            return self._made[constant][0]
-        if not is_float(constant):
+            return f"{name} row" if self._layouts[constant] == "row" else self._made[constant][0]
+        if not is_float(constant) or constant.array.size == 1:
             constants[name] = constant.array
             return name
         if constant not in self._buffered:

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import ShapeError
+from ..errors import ModelImportError, ShapeError
 from ..nn.module import Module
 from ..tensor import Parameter, Tensor, around
+from .freeing import freed, roles
 from .layout import Reading
 from .program import Program
 from .values import as_tensor
@@ -79,6 +80,42 @@ class OnnxModule(Module):
             folder, name = self._folder(path)
             folder.register_buffer(name, around(array.copy()))
 
+    def axis_roles(self) -> dict[tuple[str, int], str]:
+        """Returns which axes of the inputs, fixed by the file, a recurrent operator reads as "time" or as "batch"."""
+        return roles(self._program, self._scope(), *_ports(self.inputs))
+
+    def free(self, names: Mapping[tuple[str, int], str]) -> None:
+        """Frees axes of the inputs that the file fixes: they then take any size.
+
+        Args:
+            names: the axes, each an input and a number, and the name of each; equal names are equal sizes.
+
+        Raises:
+            ModelImportError: a constant in the file may stand for the size that an axis had, or a node fails at others.
+            ValueError: there is no such input or axis.
+        """
+        ports = {port.name: port for port in self.inputs}
+        chosen: dict[tuple[str, int], str] = {}
+        for (name, axis), label in names.items():
+            if name not in ports:
+                raise ValueError(f"from_onnx: dynamic names {name!r}; the inputs are {', '.join(ports)}")
+            shape = list(ports[name].shape or ())
+            if not -len(shape) <= axis < len(shape):
+                raise ValueError(f"from_onnx: dynamic names axis {axis} of {name!r}, which has {len(shape)} axes")
+            chosen[name, axis % len(shape)] = label
+            shape[axis] = label
+            ports[name] = ports[name]._replace(shape=tuple(shape))
+        try:
+            self._program = freed(self._program, self._scope(), *_ports(self.inputs), chosen)
+        except ModelImportError as error:
+            places = ", ".join(f"axis {axis} of {name} ({label})" for (name, axis), label in chosen.items())
+            raise ModelImportError(
+                f"from_onnx cannot free {places}: {error}. The file was written for fixed sizes; write it again with "
+                "these axes free, by dynamic_axes= or dynamic_shapes= of torch.onnx.export"
+            ) from error
+        self.inputs = tuple([ports[port.name] for port in self.inputs])
+        self.outputs = tuple([port._replace(shape=None) for port in self.outputs])
+
     def _folder(self, path: str) -> tuple[Module, str]:
         *folders, name = path.split(".")
         module: Module = self
@@ -91,9 +128,14 @@ class OnnxModule(Module):
     def forward(self, *inputs: Any, **named: Any) -> Any:
         """Computes the outputs; inputs may be given by their names in the file."""
         values = self._arguments(inputs, named)
-        scope = {key: _at(self, path) for path, key in self._keys.items()}
-        results = [as_tensor(x) for x in self._program.run(scope, *values)]
+        # A graph may compute what it then does not choose, such as 0 * inf before a Where.
+        with np.errstate(all="ignore"):
+            results = [as_tensor(x) for x in self._program.run(self._scope(), *values)]
         return results[0] if len(results) == 1 else tuple(results)
+
+    def _scope(self) -> dict[str, Tensor]:
+        """Returns the parameters and buffers, by the names that the program has for them."""
+        return {key: _at(self, path) for path, key in self._keys.items()}
 
     def _arguments(self, inputs: tuple[Any, ...], named: Mapping[str, Any]) -> list[Any]:
         given = dict(zip(self.input_names, inputs, strict=False))
@@ -114,6 +156,16 @@ class OnnxModule(Module):
         takes, gives = (", ".join(map(str, ports)) for ports in (self.inputs, self.outputs))
         own = _sizes(self)
         return f"{takes} -> {gives}; opset {self.opset}; {nodes}" + (f"; {own}" if own else "")
+
+
+def _ports(ports: Sequence[Port]) -> tuple[dict[str, tuple[int | str, ...]], dict[str, np.dtype[Any]]]:
+    """Returns the shape and the dtype of each input, with a name for each axis that is free."""
+    shapes = {}
+    for port in ports:
+        if port.shape is None:
+            raise ModelImportError(f"the file does not say how many axes {port.name} has")
+        shapes[port.name] = tuple([f"{port.name}\0{i}" if n is None else n for i, n in enumerate(port.shape)])
+    return shapes, {port.name: port.dtype for port in ports}
 
 
 def _steps(program: Program) -> list[Any]:

@@ -34,27 +34,23 @@ class Paths:
     def fresh(self, wish: str) -> str:
         """Returns a path that is not taken, as close to the wish as possible."""
         parts = [re.sub(r"\W", "_", part) or "_" for part in wish.split(".")]
-        wish = path = ".".join(f"{part}_" if part in self._reserved else part for part in parts)
-        count = 0
-        while not self._is_free(path):
-            count += 1
-            path = f"{wish}_{count}"
+        parts = [f"{part}_" if part in self._reserved else part for part in parts]
+        for i in range(len(parts)):
+            # A folder must not be a parameter's path, and a parameter's neither another's nor a folder's.
+            others = self._taken if i + 1 < len(parts) else self._taken | self._folders
+            own, count = parts[i], 0
+            while ".".join(parts[: i + 1]) in others:
+                count += 1
+                parts[i] = f"{own}_{count}"
+        path = ".".join(parts)
         self._taken.add(path)
-        self._folders.update(_folders(path))
+        self._folders.update(".".join(parts[:i]) for i in range(1, len(parts)))
         return path
-
-    def _is_free(self, path: str) -> bool:
-        return path not in self._taken and path not in self._folders and self._taken.isdisjoint(_folders(path))
-
-
-def _folders(path: str) -> list[str]:
-    parts = path.split(".")
-    return [".".join(parts[:i]) for i in range(1, len(parts))]
 
 
 def own_name(name: str) -> str | None:
     """Returns the path that an initializer's name gives its parameter; None if an exporter made the name up."""
-    name = name.removesuffix(".T")
+    name = re.sub(r"\.T(_\d+)?$", "", name)
     if _GENERATED.match(name) or not _PATH.fullmatch(name):
         return None
     copy = _COPY.fullmatch(name)

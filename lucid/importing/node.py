@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import onnx
 from onnx import numpy_helper
 
@@ -88,28 +87,10 @@ def _attribute(attribute: onnx.AttributeProto) -> Any:
 
 
 def array_of(proto: onnx.TensorProto) -> Array:
-    """Returns the elements of a tensor; bfloat16 and 8-bit floats become float32."""
+    """Returns the elements of a tensor, which may have a dtype that lucid's tensors do not have, such as bfloat16."""
     if proto.data_type == proto.STRING:
         raise ModelImportError(f"the tensor {proto.name!r} holds texts, which lucid has no tensors for")
     array = numpy_helper.to_array(proto)
-    if array.dtype.kind not in "biuf" or array.dtype.itemsize < 1 or array.dtype.name not in _DTYPES:
-        if array.dtype.kind == "c":
-            raise ModelImportError(f"the tensor {proto.name!r} is complex, which lucid has no tensors for")
-        array = array.astype(np.float32 if "float" in array.dtype.name else np.int8)
+    if array.dtype.kind == "c":
+        raise ModelImportError(f"the tensor {proto.name!r} is complex, which lucid has no tensors for")
     return array
-
-
-_DTYPES = (
-    "bool",
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "uint8",
-    "uint16",
-    "uint32",
-    "uint64",
-    "float16",
-    "float32",
-    "float64",
-)

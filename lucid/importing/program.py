@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import LucidError, ModelImportError
 from .registry import IMPORTS, Operation
-from .values import Sizes, as_tensor, constant, elementwise
+from .values import as_tensor, constant, elementwise, has_sizes
 
 __all__ = ["Program", "Step", "computed"]
 
@@ -82,7 +82,7 @@ def computed(step: Step, values: Scope) -> Sequence[Any]:
             results = importer.function(node, values, *given)
         elif importer.plain:
             results = importer.function(node, *given)
-        elif importer.sizes is not None and _has_sizes(given):
+        elif importer.sizes is not None and has_sizes(given):
             results = elementwise(importer.sizes, given)
         else:
             results = importer.function(node, *[as_tensor(x) for x in given])
@@ -91,11 +91,6 @@ def computed(step: Step, values: Scope) -> Sequence[Any]:
     except (LucidError, ValueError, TypeError, IndexError, ZeroDivisionError) as error:
         raise _located(error, node) from error
     return results if isinstance(results, tuple) else (results,)
-
-
-def _has_sizes(given: Sequence[Any]) -> bool:
-    """Returns whether some inputs are sizes, and the others constants."""
-    return any(isinstance(x, Sizes) for x in given) and all(isinstance(x, Sizes) or constant(x) for x in given)
 
 
 def _constants(results: Any) -> Any:
@@ -108,7 +103,7 @@ def _located(error: Exception, node: Operation) -> Exception:
     """Returns an error of the same kind that names the node; one that names a node already stays."""
     if isinstance(error, ModelImportError) and error.node is not None:
         return error
-    kind = type(error) if isinstance(error, LucidError) else ModelImportError
-    located = kind(f"{node}: {error}")
-    located.node = node  # type: ignore[union-attr]
+    located = (type(error) if isinstance(error, LucidError) else ModelImportError)(f"{node}: {error}")
+    if isinstance(located, ModelImportError):
+        located.node = node
     return located

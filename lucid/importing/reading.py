@@ -9,15 +9,20 @@ import onnx
 from ..errors import ModelImportError
 from ..tracer import no_grad
 from . import (  # noqa: F401 - they register imports
+    attention,
     control,
+    convolution,
     elementwise,
     index,
     layers,
     linalg,
+    pool,
     quantized,
     recurrent,
     reduce,
+    resize,
     shape,
+    signal,
 )
 from .body import Body
 from .guards import without_guards
@@ -40,9 +45,9 @@ def read_graph(model: onnx.ModelProto, reserved: Iterable[str]) -> Reading:
         ModelImportError: lucid has no op for some of its operators, or cannot compute a node as it is written.
         FileError: its graph is invalid.
     """
-    opset = max(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
     graph = without_lists(model.graph)
     _check_operators(graph)
+    opset = max([entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")], default=0)
     with no_grad():
         body = Body(without_guards(graph), opset)
     return Layout(body, Paths(reserved)).reading()

@@ -29,14 +29,31 @@ def _prod(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:
     return x
 
 
+def _extreme(function: Reduction, x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:
+    """Reduces by a maximum or a minimum; that of nothing is the number that every other one beats."""
+    if not any(type(x.shape[axis]) is int and x.shape[axis] == 0 for axis in axes):
+        return function(x, axes, keep)
+    worst = _WORST[x.dtype.kind](x.dtype)[0 if function is ops.amax else 1]
+    shape = [1 if axis in axes else n for axis, n in enumerate(x.shape) if keep or axis not in axes]
+    return ops.full(tuple(shape), worst, dtype=x.dtype)
+
+
+_WORST: dict[str, Callable[[Any], tuple[Any, Any]]] = {
+    "b": lambda dtype: (False, True),
+    "f": lambda dtype: (-math.inf, math.inf),
+    "i": lambda dtype: (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)),
+    "u": lambda dtype: (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)),
+}
+
+
 _REDUCTIONS: dict[str, Reduction] = {
     "ReduceL1": lambda x, axes, keep: ops.sum(ops.abs(x), axes, keep),
     "ReduceL2": lambda x, axes, keep: ops.sqrt(ops.sum(ops.square(x), axes, keep)),
     "ReduceLogSum": lambda x, axes, keep: ops.log(ops.sum(x, axes, keep)),
     "ReduceLogSumExp": lambda x, axes, keep: ops.logsumexp(x, axes, keep),
-    "ReduceMax": lambda x, axes, keep: ops.amax(x, axes, keep),
+    "ReduceMax": lambda x, axes, keep: _extreme(ops.amax, x, axes, keep),
     "ReduceMean": lambda x, axes, keep: ops.mean(x, axes, keep),
-    "ReduceMin": lambda x, axes, keep: ops.amin(x, axes, keep),
+    "ReduceMin": lambda x, axes, keep: _extreme(ops.amin, x, axes, keep),
     "ReduceProd": _prod,
     "ReduceSum": lambda x, axes, keep: ops.sum(x, axes, keep),
     "ReduceSumSquare": lambda x, axes, keep: ops.sum(ops.square(x), axes, keep),
@@ -90,16 +107,15 @@ def _(node: Operation, x: Any, k: Any) -> Any:
     return tuple(ops.topk(x, count, node.get("axis", -1), bool(node.get("largest", 1)), bool(node.get("sorted", 1))))
 
 
-@imports("CumSum", plain=True)
+@imports("CumSum", "CumProd", plain=True)
 def _(node: Operation, x: Any, axis: Any) -> Tensor:
     at = int(scalar(axis))
     x = as_tensor(x)
     x = ops.flip(x, at) if node.get("reverse", 0) else x
-    total = ops.cumsum(x, at)
+    total = (ops.cumsum if node.op_type == "CumSum" else ops.cumprod)(x, at)
     if node.get("exclusive", 0):
-        length = x.shape[at]
-        first = ops.zeros_like(ops.narrow(x, at, 0, 1))
-        total = ops.narrow(ops.cat([first, total], at), at, 0, length)
+        first = ops.full_like(ops.narrow(x, at, 0, 1), 0 if node.op_type == "CumSum" else 1)
+        total = ops.narrow(ops.cat([first, total], at), at, 0, x.shape[at])
     total = total.to(x.dtype)
     return ops.flip(total, at) if node.get("reverse", 0) else total
 
@@ -107,3 +123,20 @@ def _(node: Operation, x: Any, axis: Any) -> Tensor:
 @imports("NonZero")
 def _(node: Operation, x: Tensor) -> Tensor:
     return ops.transpose(ops.nonzero(x), 0, 1)
+
+
+@imports("Unique")
+def _(node: Operation, x: Tensor) -> Any:
+    axis = node.get("axis")
+    x, axis = (ops.reshape(x, (-1,)), 0) if axis is None else (x, axis % x.ndim)
+    along = None if x.ndim == 1 else axis
+    values, inverse, counts = ops.unique(x, return_inverse=True, return_counts=True, dim=along)
+    # The first of equal elements stands where those of the distinct elements before it end.
+    first = ops.argsort(inverse, 0, stable=True)[ops.cumsum(counts, 0) - counts]
+    if not node.get("sorted", 1):
+        order = ops.argsort(first, 0)
+        values, first, counts = (
+            ops.index_select(part, i, order) for part, i in ((values, axis), (first, 0), (counts, 0))
+        )
+        inverse = ops.argsort(order, 0)[inverse]
+    return (values, first, inverse, counts)[: node.outputs]

@@ -10,6 +10,7 @@ import numpy as np
 from .. import ops
 from ..errors import ModelImportError
 from ..nn import functional as F
+from ..ops.index import slice_at
 from ..tensor import Tensor
 from .elementwise import dtype_of
 from .reduce import axes_of
@@ -120,7 +121,10 @@ def _(node: Operation, x: Any, axes: Any = None) -> Any:
 def _(node: Operation, x: Any, shape: Any) -> Any:
     if constant(x) and constant(shape):
         return np.broadcast_to(x, np.broadcast_shapes(x.shape, tuple(integers(shape)))).copy()
-    x, wanted = as_tensor(x), integers(shape)
+    wanted = integers(shape)
+    if isinstance(x, Sizes) and constant(shape):
+        return restored(np.broadcast_to(x.items, np.broadcast_shapes(x.items.shape, tuple(wanted))), [x])
+    x = as_tensor(x)
     # ONNX's shape may have ones where the tensor has more, and fewer axes.
     count = max(x.ndim, len(wanted))
     given = [1] * (count - x.ndim) + list(x.shape)
@@ -133,8 +137,9 @@ def _(node: Operation, x: Any, shape: Any) -> Any:
 @imports("Tile", plain=True)
 def _(node: Operation, x: Any, repeats: Any) -> Any:
     counts = integers(repeats)
-    if constant(x) and constant(repeats):
-        return np.tile(x, counts)
+    array = _array(x)
+    if array is not None and constant(repeats):
+        return restored(np.tile(array, counts), [x])
     return ops.tile(as_tensor(x), tuple(counts))
 
 
@@ -174,7 +179,7 @@ def _(node: Operation, x: Any, starts: Any, ends: Any, axes: Any = None, steps: 
         index[axis] = slice(*_bounds(start, end, step), step)
     if array is not None:
         return restored(array[tuple(index)], [x])
-    return _taken(x, index)
+    return slice_at(x, index=tuple(index))
 
 
 _FAR = 2**31 - 1
@@ -188,24 +193,6 @@ def _bounds(start: Any, end: Any, step: Any) -> tuple[Any, Any]:
     if type(start) is int and step < 0 and start >= _FAR:
         start = None
     return start, end
-
-
-def _taken(x: Tensor, index: list[Any]) -> Tensor:
-    """Takes slices; a slice with a negative step is one of the reversed axis."""
-    for axis, part in enumerate(index):
-        if part.step is not None and part.step < 0:
-            n = x.shape[axis]
-            start, end = (None if bound is None else _from_the_end(bound, n) for bound in (part.start, part.stop))
-            x = ops.flip(x, axis)
-            index[axis] = slice(start, end, -part.step)
-    found: Tensor = x[tuple(index)]
-    return found
-
-
-def _from_the_end(bound: Any, n: Any) -> Any:
-    """Returns where an index of an axis is once the axis is reversed."""
-    place = -1 - bound if bound < 0 else n - 1 - bound
-    return place if place >= 0 else 0
 
 
 @imports("Pad", plain=True)
@@ -232,9 +219,6 @@ def _(node: Operation, x: Any, pads: Any, value: Any = None, axes: Any = None) -
         if any(type(n) is not int or n for n in both):
             x = ops.moveaxis(F.pad(ops.moveaxis(x, axis, -1), both, mode), -1, axis)
     return x
-
-
-_MODES = {"constant": "constant", "edge": "replicate", "reflect": "reflect", "wrap": "circular"}
 
 
 @imports("ConstantOfShape", plain=True)
@@ -282,5 +266,6 @@ def _(node: Operation, x: Tensor) -> Tensor:
 def _(node: Operation, x: Tensor) -> Tensor:
     n, c, h, w = x.shape
     b = node.get("blocksize")
-    x = ops.permute(ops.reshape(x, (n, c, h // b, b, w // b, b)), (0, 3, 5, 1, 2, 4))
+    order = (0, 3, 5, 1, 2, 4) if node.get("mode", "DCR") == "DCR" else (0, 1, 3, 5, 2, 4)
+    x = ops.permute(ops.reshape(x, (n, c, h // b, b, w // b, b)), order)
     return ops.reshape(x, (n, c * b * b, h // b, w // b))

@@ -13,10 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import ModelImportError
 from ..tensor import Tensor, around, tensor
+from ..tracer.extent import greater
 
 __all__ = [
     "COMPARISONS",
+    "DTYPES",
     "Array",
     "Sizes",
     "as_tensor",
@@ -24,14 +27,32 @@ __all__ = [
     "chosen",
     "constant",
     "elementwise",
+    "has_sizes",
     "integers",
     "quotient",
     "restored",
     "scalar",
     "unboxed",
+    "widened",
 ]
 
 Array = np.ndarray[Any, Any]
+
+DTYPES = (
+    "bool",
+    "float16",
+    "float32",
+    "float64",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+)
+"""The dtypes that lucid's tensors have. A constant may have another one, until a node makes one of these of it."""
 
 
 class Sizes:
@@ -95,7 +116,17 @@ def as_tensor(x: Any) -> Any:
         if not x.items.ndim:
             return tensor(x.items[()]).to(x.dtype)
         return tensor(x.items.tolist()).to(x.dtype) if x.items.size else around(np.zeros(x.items.shape, x.dtype))
-    return around(np.asarray(x))
+    array = np.asarray(x)
+    if array.dtype.name not in DTYPES:
+        raise ModelImportError(f"lucid has no tensors of {array.dtype.name}")
+    return around(array)
+
+
+def widened(x: Any) -> Any:
+    """Returns a constant of few bits, such as int4 or float8, as one of a dtype that tensors have."""
+    if not isinstance(x, np.ndarray) or x.dtype.name in DTYPES:
+        return x
+    return x.astype(np.float32 if "float" in x.dtype.name else np.int8 if x.dtype.name[0] == "i" else np.uint8)
 
 
 def integers(x: Any) -> list[Any]:
@@ -119,6 +150,11 @@ def constant(x: Any) -> bool:
     return x is None or isinstance(x, np.ndarray)
 
 
+def has_sizes(given: Sequence[Any]) -> bool:
+    """Returns whether some values are sizes, and the others constants."""
+    return any(isinstance(x, Sizes) for x in given) and all(isinstance(x, Sizes) or constant(x) for x in given)
+
+
 def elementwise(function: Callable[..., Any], operands: Sequence[Any]) -> Any:
     """Computes with sizes, element by element; comparisons give constants, all else gives sizes."""
     if function is quotient and any(isinstance(x, Sizes) and x.dtype.kind == "f" for x in operands):
@@ -131,8 +167,10 @@ def elementwise(function: Callable[..., Any], operands: Sequence[Any]) -> Any:
 
 
 def quotient(x: Any, y: Any) -> Any:
-    """Divides integers as ONNX does, towards zero."""
-    return x // y if (x >= 0) == (y > 0) else -(-x // y)
+    """Divides integers as ONNX does, towards zero. Of sizes it is a formula, so nothing is decided."""
+    if y < 0:
+        x, y = -x, -y
+    return greater(x, 0) // y - greater(-x, 0) // y
 
 
 def chosen(condition: Any, x: Any, y: Any) -> Any:

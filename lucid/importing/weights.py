@@ -7,11 +7,13 @@ as it is.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
+from .names import own_name
 from .node import Constant, Node
 from .values import Array
 
@@ -25,7 +27,8 @@ class Use(NamedTuple):
     """How a node reads a constant.
 
     Attributes:
-        layout: "plain", "transposed", or a recurrent operator's type and what it reads, such as "LSTM weight_ih".
+        layout: "plain", "transposed", "row" (all elements are along one axis), or a recurrent operator's type and what
+            it reads, such as "LSTM weight_ih".
         name: what the parameter is called in its layer, such as "weight".
     """
 
@@ -64,27 +67,44 @@ def uses_of(node: Node, given: dict[int, Constant], is_layer: Callable[[str], bo
         is_layer: returns whether a value is the result of a layer, to which a bias is added.
     """
     kind = node.op_type
-    given = {i: constant for i, constant in given.items() if is_float(constant)}
+    floats = {i: constant for i, constant in given.items() if constant.array.dtype.kind == "f" and constant.array.size}
+    named = {i: use for i, constant in floats.items() if (use := _named(constant)) is not None}
+    found = {i: c.array for i, c in floats.items() if c.array.ndim and not _MADE.match(c.name)}
     if kind in GATES:
-        return {i: Use("plain" if i == 7 else f"{kind} {name}", name) for i, name in _RECURRENT.items() if i in given}
-    if kind == "MatMul":
-        (i, constant), *more = given.items() or ((0, None),)
-        if more or constant is None:
-            return {}
-        return {i: Use("transposed" if i == 1 and constant.array.ndim == 2 else "plain", "weight")}
+        return {i: Use("plain" if i == 7 else f"{kind} {name}", name) for i, name in _RECURRENT.items() if i in found}
+    if kind == "MatMul" and len(found) == 1:
+        return {i: Use("transposed" if i == 1 and array.ndim == 2 else "plain", "weight") for i, array in found.items()}
     if kind == "Gemm":
-        return _gemm(node, given)
-    if kind in ("Add", "Mul", "Sub") and len(given) == 1:
-        ((i, constant),) = given.items()
-        is_row = sum(n > 1 for n in constant.array.shape) == 1 or constant.array.shape == (1,)
-        return (
-            {i: Use("plain", "weight" if kind == "Mul" else "bias")} if is_row and is_layer(node.inputs[1 - i]) else {}
-        )
-    return {i: Use("plain", name) for i, name in _SLOTS.get(kind, ()) if i in given}
+        return _gemm(node, found)
+    if kind in ("Add", "Mul", "Sub") and len(found) == 1 and not named:
+        ((i, array),) = found.items()
+        # One number is a bias, too: that of a layer with one output.
+        if (_is_row(array) or array.shape == (1,)) and is_layer(node.inputs[1 - i]):
+            return {i: Use("plain", "weight" if kind == "Mul" else "bias")}
+        return {}
+    return {**named, **{i: Use("plain", name) for i, name in _SLOTS.get(kind, ()) if i in found}}
 
 
-def _gemm(node: Node, given: dict[int, Constant]) -> dict[int, Use]:
-    uses = {i: Use("plain", "weight") for i in (0, 1) if i in given}
+_MADE = re.compile(r"const(ant)?_")
+"""The names of constants that lucid's exporter makes: they are no weights."""
+
+
+def _named(constant: Constant) -> Use | None:
+    """Returns how a constant is read whose name says that it is the weight or bias of a layer."""
+    own = own_name(constant.name)
+    last = None if own is None else own.split(".")[-1]
+    if last not in ("weight", "bias"):
+        return None
+    return Use("row" if constant.array.ndim != 1 and _is_row(constant.array) else "plain", last)
+
+
+def _is_row(array: Array) -> bool:
+    """Returns whether all elements are along one axis."""
+    return array.ndim == 0 or sum(n > 1 for n in array.shape) == 1
+
+
+def _gemm(node: Node, given: dict[int, Array]) -> dict[int, Use]:
+    uses: dict[int, Use] = {i: Use("plain", "weight") for i in (0, 1) if i in given}
     if len(uses) > 1:
         return {}
     if 1 in uses and node.is_linear and not node.get("transB", 0):
@@ -96,8 +116,9 @@ def _gemm(node: Node, given: dict[int, Constant]) -> dict[int, Use]:
 
 def parts_of(array: Array, layout: str) -> Iterator[tuple[str, Array]]:
     """Yields the parameters that a constant becomes in a layout, each with its name; that of the only one is ""."""
-    if layout in ("plain", "transposed"):
-        yield "", array if layout == "plain" else np.ascontiguousarray(array.T)
+    if layout in ("plain", "row", "transposed"):
+        turned = {"plain": array, "row": array.ravel(), "transposed": array.T}[layout]
+        yield "", np.ascontiguousarray(turned)
         return
     kind, name = layout.split()
     for direction, suffix in zip(array, ("", "_reverse"), strict=False):

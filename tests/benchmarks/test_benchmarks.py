@@ -36,6 +36,7 @@ from benchmarks.result import Finding, Result, Row, geometric_mean, ratio
 from benchmarks.rounds import LeftOut, compare, prepare
 from benchmarks.table import markdown, table
 from benchmarks.worker import ROOT, Worker, WorkerError
+from tests.tiers import sampled
 
 TINY = Options(rounds=1, seconds=0.0, case_seconds=0.0)
 
@@ -186,7 +187,7 @@ def test_all_contenders_agree(benchmark: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["lucid", *PEERS])
+@pytest.mark.parametrize("name", sampled(["lucid", *PEERS], 3))
 def test_exports_run(name: str) -> None:
     found = [c for c in available(export.CONTENDERS, PEERS)[0] if (c.peer or "lucid") == name]
     if not found:

@@ -200,6 +200,7 @@ def test_values_and_gradients(dtype):
     report.check(LEAST)
 
 
+@pytest.mark.exhaustive
 def test_errors():
     accepted, refused = [], 0
     for info in SHARED:

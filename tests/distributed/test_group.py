@@ -372,6 +372,74 @@ def test_runs_over_fifty_steps(task: str, dtype: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("task", sampled(["language", "tagger"], 2))
+def test_compiled_runs_over_fifty_steps(task: str) -> None:
+    eager = result(1, "train.py", task=task)
+    found = result(2, "train.py", task=task, compile=True)
+    np.testing.assert_allclose(found["losses"], eager["losses"], rtol=1e-4)
+    assert len(set(found["digests"])) == 1, "replicas are equal bit by bit"
+
+
+class TwoMeans(nn.Module):
+    """A weighted loss with ignored targets, a mean of another kind, and a penalty."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn, self.head = nn.GRU(3, 4), nn.Linear(4, 3)
+        self.register_buffer("weight", lucid.tensor([1.0, 3.0, 0.5]))
+
+    def forward(self, x: lucid.Tensor, y: lucid.Tensor) -> lucid.Tensor:
+        out = self.head(self.rnn(x)[0]).flatten(0, 1)
+        labels = y.flatten()
+        loss = F.cross_entropy(out, labels, weight=self.weight, ignore_index=2)
+        return loss + (out**2).sum() / (labels == 1).sum() + 0.01 * (self.head.weight**2).sum()
+
+
+@pytest.mark.usefixtures("alone")
+def test_compiled_steps_are_eager_ones() -> None:
+    lucid.manual_seed(0)
+    models = [dist.DistributedDataParallel(TwoMeans(), compile=compile, threads=1) for compile in (False, True)]
+    models[1].module.load_state_dict(models[0].module.state_dict())
+    rng = np.random.default_rng(0)
+    optimizers = [lucid.optim.Adam(model.parameters(), lr=0.02) for model in models]
+    for n in (3, 3, 5, 2):
+        x = lucid.tensor(rng.standard_normal((4, n, 3)).astype(np.float32))
+        y = lucid.tensor(rng.integers(0, 3, (4, n)))
+        losses = []
+        for model, optimizer in zip(models, optimizers, strict=True):
+            optimizer.zero_grad()
+            with model.no_sync():
+                (model(x, y) * 0.5).backward()
+            loss = model(x * 2, y)
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+        for a, b in zip(models[0].parameters(), models[1].parameters(), strict=True):
+            np.testing.assert_allclose(b.grad.numpy(), a.grad.numpy(), rtol=1e-4, atol=1e-6)
+    with lucid.no_grad():
+        assert models[1](x, y).item() == pytest.approx(models[0](x, y).item(), rel=1e-4)
+
+
+@pytest.mark.usefixtures("alone")
+def test_compiled_steps_draw_nothing() -> None:
+    lucid.manual_seed(0, generator="counter")
+    model = dist.DistributedDataParallel(Noisy(), compile=True)
+    with pytest.raises(ExportError, match="compile=True has no random numbers"):
+        model(lucid.ones(2, 3))
+    lucid.manual_seed(0)
+
+
+class Noisy(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(3, 2)
+
+    def forward(self, x: lucid.Tensor) -> lucid.Tensor:
+        return F.dropout(self.head(x), 0.5).mean()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("then", sampled([2, 1, 3], 3))
 def test_a_killed_run_goes_on_with_any_number_of_processes(then: int, tmp_path) -> None:
     whole = result(2, "train.py", task="vowels", steps=24)

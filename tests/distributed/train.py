@@ -91,7 +91,8 @@ def run(options: dict[str, Any]) -> dict[str, Any]:
     dtype, path = options.get("dtype", "float32"), options.get("checkpoint")
     samples = data(dtype)
     loss, optimizer = made(options["task"], dtype)
-    model = dist.DistributedDataParallel(loss)
+    compiled = {"compile": True, "threads": 1} if options.get("compile") else {}
+    model = dist.DistributedDataParallel(loss, **compiled)
     sampler = dist.DistributedBatchSampler(RandomSampler(samples, seed=0), options.get("batch", BATCH))
     loader = DataLoader(samples, batch_sampler=sampler)
     losses: list[float] = []

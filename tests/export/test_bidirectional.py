@@ -76,7 +76,8 @@ def test_one_layer_is_one_operator(layer):
 @each_lowering
 @pytest.mark.parametrize("with_state", thinned([True, False], 2))
 @pytest.mark.parametrize(
-    ("layers", "bias", "batch_first"), thinned([(2, False, True), (1, True, False), (3, True, True)], 3, arguments=3)
+    ("layers", "bias", "batch_first"),
+    thinned([(2, False, True), (1, True, False), (3, True, True)], 3, arguments=3, sample=2),
 )
 @each_layer
 def test_every_option(layer, layers, bias, batch_first, with_state, lowering):

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.tiers import thinned
+from tests.tiers import sampled, thinned
 
 LAYERS = ["nn.LSTM", "nn.GRU", "nn.RNN"]
+OTHERS = ["nn.GRU", "nn.LSTM", "nn.RNN"]
 
 PRELUDE = """
 import numpy as np
@@ -37,7 +38,7 @@ def assert_runs(program: str) -> None:
     assert made.returncode == 0, made.stderr[-2000:]
 
 
-@pytest.mark.parametrize("layer", thinned(LAYERS, 3))
+@pytest.mark.parametrize("layer", thinned(LAYERS, 3, sample=2))
 def test_sessions(layer: str) -> None:
     assert_runs(f"""
 for lowering in ("rnn", "scan", "unrolled", "columns"):
@@ -50,7 +51,7 @@ for lowering in ("rnn", "scan", "unrolled", "columns"):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("opset", [18, 13])
+@pytest.mark.parametrize("opset", sampled([13, 18], 2))
 def test_reshapes(opset: int) -> None:
     """A size of 0 in a run is no reference to an axis of the operand."""
     assert_runs(f"""
@@ -78,7 +79,7 @@ for n, t in ((1, 1), (2, 3), (0, 0), (0, 1), (0, 2), (2, 0), (1, 0)):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("layer", sampled(OTHERS, 3))
 def test_opsets_and_precisions(layer: str) -> None:
     assert_runs(f"""
 model = {layer}(3, 4)
@@ -89,7 +90,7 @@ for options in (dict(opset=13), dict(opset=21), dict(precision="float16")):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("layer", sampled(LAYERS, 3))
 def test_results_that_are_not_empty_and_states(layer: str) -> None:
     assert_runs(f"""
 model, head = {layer}(3, 4), nn.Linear(4, 2)
@@ -111,7 +112,7 @@ for batch in (1, 3): same(session(empty(4, batch, 3)), forward(lucid.zeros(4, ba
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("layer", sampled(OTHERS, 3))
 def test_lengths(layer: str) -> None:
     assert_runs(f"""
 model = {layer}(3, 4)
@@ -127,7 +128,7 @@ for lowering in ("rnn", "scan"):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("layer", sampled(LAYERS, 3))
 def test_an_example_without_sequences_and_compiled_modules(layer: str) -> None:
     assert_runs(f"""
 model = {layer}(3, 4).eval()
@@ -139,7 +140,7 @@ for batch in (0, 2, 0): same(flat(compiled(lucid.zeros(4, batch, 3))), model(luc
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("layer", sampled(OTHERS, 3))
 def test_training(layer: Any) -> None:
     assert_runs(f"""
 class Loss(nn.Module):

@@ -72,7 +72,7 @@ def dtypes(exported: Exported) -> set[str]:
 
 
 @pytest.mark.parametrize("nonlinearity", thinned(["tanh", "relu"], 2))
-@pytest.mark.parametrize("lowering", thinned(["scan", "rnn", "unrolled"], 3))
+@pytest.mark.parametrize("lowering", thinned(["scan", "rnn", "unrolled"], 3, sample=2))
 @pytest.mark.parametrize(
     ("precision", "bound", "share"), [("float32", 1e-5, 1.01), ("float16", 3e-3, 0.65), ("int8", 1e-1, 0.98)]
 )
@@ -157,7 +157,7 @@ def test_int8_keeps_the_time_axis_of_relu_free() -> None:
     assert to_onnx(net, precision="int8").report is not None
 
 
-@pytest.mark.parametrize("precision", thinned(["float32", "float16", "int8"], 3))
+@pytest.mark.parametrize("precision", thinned(["float32", "float16", "int8"], 3, sample=2))
 @pytest.mark.parametrize("opset", thinned([18, 13, newest_opset()], 3))
 def test_opsets(precision: Any, opset: int) -> None:
     for lowering in ("scan", "unrolled"):

@@ -121,7 +121,7 @@ OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
 PAIRS = [(layer, name) for name in OPTIMIZERS for layer in LAYERS]
 
 
-@pytest.mark.parametrize(("layer", "name"), thinned(PAIRS, 13, 2))
+@pytest.mark.parametrize(("layer", "name"), thinned(PAIRS, 13, 2, sample=3))
 def test_each_layer_with_each_optimizer(layer: str, name: str) -> None:
     lucid.manual_seed(0)
     model = Classifier(*LAYERS[layer]())
@@ -324,7 +324,7 @@ def test_every_loss_has_a_row() -> None:
     assert {*LOSSES, "CTCLoss"} == {name for name in nn.__all__ if name.endswith("Loss")}
 
 
-@pytest.mark.parametrize("name", thinned(LOSSES, 9))
+@pytest.mark.parametrize("name", thinned(LOSSES, 9, sample=2))
 def test_each_loss(name: str) -> None:
     lucid.manual_seed(0)
     (kind, call), criterion, model = LOSSES[name], getattr(nn, name)(), nn.Linear(2, 3)

@@ -239,6 +239,7 @@ def test_vowels_reaches_its_accuracy_in_numpy_and_in_onnxruntime(tmp_path: Path)
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_sunspots_does_as_well_as_the_data_allow(tmp_path: Path) -> None:
     out, _ = run("sunspots", tmp_path)
     rows = re.findall(r"^(\w+).*?((?: +\d\.\d{3}){3})$", out, re.MULTILINE)

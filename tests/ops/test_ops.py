@@ -20,12 +20,17 @@ from tests.ops.cases import CASES, ELSEWHERE, FIXED
 from tests.tiers import sampled, thinned
 
 
-def firsts(cases, every=1):
-    """Returns cases for `parametrize`: of every n ops the first case of one runs in the fast tier; others are slow."""
+def firsts(cases, every=1, sample=1):
+    """Returns cases for `parametrize`: of every n ops the first case of one runs in the fast tier; others are slow.
+
+    Of every `sample` cases the first stays in the slow tier; the others are exhaustive.
+    """
     cases = list(cases)
     names = [case.name for case in cases]
     fast = {names.index(name) for name in list(dict.fromkeys(names))[::every]}
-    return [pytest.param(case, marks=[] if i in fast else [pytest.mark.slow]) for i, case in enumerate(cases)]
+    slow, more = [pytest.mark.slow], [pytest.mark.slow, pytest.mark.exhaustive]
+    marks = [[] if i in fast else more if i % sample else slow for i in range(len(cases))]
+    return [pytest.param(case, marks=mark) for case, mark in zip(cases, marks, strict=True)]
 
 
 each_op = pytest.mark.parametrize("case", firsts(CASES), ids=str)
@@ -159,7 +164,7 @@ def axes(case):
 EXPORTED = [case for case in CASES if not case.no_export]
 
 
-@pytest.mark.parametrize("case", firsts(EXPORTED, 2), ids=str)
+@pytest.mark.parametrize("case", firsts(EXPORTED, 2, sample=3), ids=str)
 def test_export(case):
     function, inputs = exportable(case)
     exported = to_onnx(function, *inputs, dynamic=axes(case))

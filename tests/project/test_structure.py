@@ -35,7 +35,8 @@ ORDER = (
     ("checkpoint", "utils"),
     ("proof",),
     ("export",),
-    ("distributed", "runtime"),
+    ("importing", "runtime"),
+    ("distributed",),
     ("cli",),
     ("__main__",),
 )
@@ -190,10 +191,10 @@ def test_export_loads_no_onnxruntime_before_it_is_used():
     assert "onnx" in loaded
 
 
-PARTS = ["checkpoint", "data", "distributions", "export", "io", "nn", "optim", "runtime", "utils"]
+PARTS = ["checkpoint", "data", "distributions", "export", "importing", "io", "nn", "optim", "runtime", "utils"]
 
 
-@pytest.mark.parametrize("name", thinned(PARTS, len(PARTS)))
+@pytest.mark.parametrize("name", thinned(PARTS, len(PARTS), sample=4))
 @pytest.mark.parametrize(
     "form", thinned(["import lucid; lucid.{}.__file__", "from lucid import {}", "import lucid.{}"], 3)
 )

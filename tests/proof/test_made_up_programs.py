@@ -31,16 +31,16 @@ def assert_right_or_refused(program: Program, check: Callable[[Program], str]) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", sampled(range(0, 2000, 100), 20))
+@pytest.mark.parametrize("first", sampled(range(0, 2000, 50), 40))
 def test_many_exports_are_right_or_refused(first: int) -> None:
-    for seed in range(first, first + 100):
+    for seed in range(first, first + 50):
         assert_right_or_refused(seeded(seed), verdict)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", sampled(range(5000, 6000, 100), 10))
+@pytest.mark.parametrize("first", sampled(range(5000, 6000, 50), 20))
 def test_the_proof_is_right_without_the_comparison(first: int) -> None:
-    for seed in range(first, first + 100):
+    for seed in range(first, first + 50):
         assert_right_or_refused(seeded(seed), proved)
 
 

@@ -130,7 +130,9 @@ def pair(kind: str = "RNN", optimizer: str = "Adam", **options: Any) -> Pair:
 # --- values
 
 
-@pytest.mark.parametrize(("name", "updates"), thinned([(n, u) for n in OPTIMIZERS for u in (True, False)], 7, 2))
+@pytest.mark.parametrize(
+    ("name", "updates"), thinned([(n, u) for n in OPTIMIZERS for u in (True, False)], 7, 2, sample=3)
+)
 def test_each_optimizer(monkeypatch: pytest.MonkeyPatch, name: str, updates: bool) -> None:
     """The rate, and another number, change in each step; the first steps make the state."""
     choose(monkeypatch, updates)
@@ -150,7 +152,7 @@ LONG = [(kind, optimizer) for kind in ("GRU", "LSTM", "RNN") for optimizer in ("
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "optimizer"), LONG)
+@pytest.mark.parametrize(("kind", "optimizer"), thinned(LONG, len(LONG), 2, sample=4))
 def test_a_long_run_is_eager_training_and_that_of_the_file(
     monkeypatch: pytest.MonkeyPatch, kind: str, optimizer: str
 ) -> None:

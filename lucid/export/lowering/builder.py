@@ -60,7 +60,7 @@ class Builder:
         self.symbols: dict[str, tuple[ir.Value, int]] = {}
         self.measured: dict[Any, Callable[[], tuple[ir.Value, int]]] = {}
         self._arrays: dict[ir.Value, np.ndarray[Any, Any]] = {}
-        self._constants: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = {}
+        self._constants: dict[tuple[str | None, str, tuple[int, ...], bytes], ir.Value] = {}
         self._sizes: dict[str, ir.Value] = {}
         self._names = Names()
         self._parent: Builder | None = None
@@ -156,10 +156,10 @@ class Builder:
     # --- constants
 
     def const(self, array: Any, name: str | None = None) -> ir.Value:
-        """Returns a constant. Equal constants are shared."""
+        """Returns a constant. Equal ones without a name are shared; two weights stay two, also if they are equal."""
         root = self._root
         array = np.asarray(array)
-        key = (array.dtype.str, array.shape, sha256(np.ascontiguousarray(array).data).digest())
+        key = (name, array.dtype.str, array.shape, sha256(np.ascontiguousarray(array).data).digest())
         if key not in root._constants:
             chosen = self.unique(name or _describe(array))
             value = ir.Value(
@@ -171,6 +171,10 @@ class Builder:
             root._arrays[value] = array
             root.wished[value] = name or chosen
         return root._constants[key]
+
+    def label(self, x: ir.Value) -> str | None:
+        """Returns the name of a value, for what is made of it; of a constant the one that it gets if it is free."""
+        return self._root.wished.get(x, x.name)
 
     def array(self, x: Any) -> np.ndarray[Any, Any] | None:
         """Returns the elements of a constant, for folding; None if `x` is not a constant."""

@@ -136,8 +136,9 @@ def _lower_node(b: Builder, node: Node, values: dict[Value, Any]) -> None:
     b.node = node
     folded = _fold(node, values)
     if folded is not None:
+        label = _label_of(node, values)
         for i, array in enumerate(folded):
-            values[node.value(i)] = _Constant(array, None)
+            values[node.value(i)] = _Constant(array, label)
         return
     operands = [_operand(b, values, v) for v in node.inputs]
     for i, result in enumerate(_lowered(b, node, operands)):
@@ -208,6 +209,17 @@ def _fold(node: Node, values: Mapping[Value, Any]) -> tuple[Any, ...] | None:
             arrays.append(operand)
     result = node.op.forward(*arrays, **node.attrs)
     return tuple(np.asarray(r) for r in (result if isinstance(result, tuple) else (result,)))
+
+
+_REARRANGED = ("expand_to", "permute", "reshape_to", "slice_at", "split_to", "squeeze", "unsqueeze")
+
+
+def _label_of(node: Node, values: Mapping[Value, Any]) -> str | None:
+    """Returns the name of the weight that a folded node only rearranges; None if it computes something else."""
+    source = values.get(node.inputs[0]) if node.op.name in _REARRANGED else None
+    if not isinstance(source, _Constant) or source.name is None:
+        return None
+    return f"{source.name}.T" if node.op.name == "permute" and source.array.ndim == 2 else source.name
 
 
 def _annotate(target: ir.Value, value: Value) -> None:

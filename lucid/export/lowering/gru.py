@@ -174,7 +174,7 @@ def _parted(b: Builder, weight: ir.Value, axis: int) -> tuple[ir.Value, ir.Value
     """Splits a weight or bias into the part for r and z and the part for n."""
     hidden = layer_shape(b)[2]
     if (array := b.array(weight)) is not None:
-        return tuple(b.const(part, weight.name) for part in np.split(array, [2 * hidden], axis))  # type: ignore[return-value]
+        return tuple(b.const(part, b.label(weight)) for part in np.split(array, [2 * hidden], axis))  # type: ignore[return-value]
     return b.op("Split", weight, np.array([2 * hidden, hidden]), outputs=2, axis=axis)
 
 

@@ -38,7 +38,7 @@ def linear(b: Builder, x: Any, weight: Any, bias: Any) -> Any:
     if len(in_shape(b)) == 2 and dtype.kind == "f":
         return b.op("Gemm", x, weight, bias, transB=1)
     array = b.array(weight)
-    turned = b.op("Transpose", weight, perm=[1, 0]) if array is None else b.const(array.T, f"{weight.name}.T")
+    turned = b.op("Transpose", weight, perm=[1, 0]) if array is None else b.const(array.T, f"{b.label(weight)}.T")
     product = call(b, "MatMul", x, turned)
     return product if bias is None else call(b, "Add", product, bias)
 

@@ -84,13 +84,14 @@ def _(b: Builder, x: ir.Value, h0: ir.Value | None, c0: ir.Value | None, *operan
 
 def lstm_operator(b: Builder, layers: Layers) -> Any:
     """Emits one LSTM operator, guarded."""
+    whole = [_with_biases(b, layer) for layer in layers]
     layers = [_ordered(b, layer, _ONNX) for layer in layers]
 
     def anew(inner: Builder) -> Any:
         return in_directions(inner, own_weights(b, inner, layers), lambda layer: _anew(inner, layer))
 
     # onnxruntime's kernel limits pre-activations, which makes plausible numbers of NaN.
-    return either(b, bounded_states(b, layers), operator(b, "LSTM", layers, range(4)), anew)
+    return either(b, bounded_states(b, layers), operator(b, "LSTM", whole, range(4)), anew)
 
 
 def _ordered(b: Builder, layer: Layer, order: Sequence[int]) -> Layer:
@@ -101,6 +102,18 @@ def _ordered(b: Builder, layer: Layer, order: Sequence[int]) -> Layer:
         weight_hh=blocks(b, layer.weight_hh, order),
         bias_ih=bias and blocks(b, bias, order),
         bias_hh=None,
+    )
+
+
+def _with_biases(b: Builder, layer: Layer) -> Layer:
+    """Returns the layer in ONNX's order with both biases, so that a reader of the file finds the layer's own.
+
+    Biases that are not constants become one, which takes fewer nodes.
+    """
+    if any(part is None or b.array(part) is None for part in (layer.bias_ih, layer.bias_hh)):
+        return _ordered(b, layer, _ONNX)
+    return layer._replace(
+        **{name: blocks(b, getattr(layer, name), _ONNX) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}
     )
 
 

@@ -139,7 +139,7 @@ def stacked(b: Builder, parts: Sequence[Any]) -> Any:
     arrays = [b.array(part) for part in parts]
     if any(array is None for array in arrays):
         return b.op("Concat", *parts, axis=0)
-    return b.const(np.concatenate(arrays), parts[0].name)  # type: ignore[arg-type]
+    return b.const(np.concatenate(arrays), b.label(parts[0]))  # type: ignore[arg-type]
 
 
 def in_directions(b: Builder, layers: Layers, run: Callable[[Layer], Sequence[ir.Value]]) -> Sequence[ir.Value]:
@@ -361,7 +361,7 @@ def summed(b: Builder, parts: Sequence[ir.Value]) -> ir.Value | None:
     arrays = [b.array(part) for part in parts]
     if not parts or any(array is None for array in arrays):
         return b.op("Add", *parts) if len(parts) > 1 else next(iter(parts), None)
-    return b.const(sum(arrays), parts[0].name)
+    return b.const(sum(arrays), b.label(parts[0]))
 
 
 def blocks(b: Builder, weight: ir.Value, order: Sequence[int]) -> ir.Value:
@@ -371,7 +371,7 @@ def blocks(b: Builder, weight: ir.Value, order: Sequence[int]) -> ir.Value:
     if tuple(order) == tuple(range(count)):
         return weight
     if (array := b.array(weight)) is not None:
-        return b.const(np.concatenate([np.split(array, count)[i] for i in order]), weight.name)
+        return b.const(np.concatenate([np.split(array, count)[i] for i in order]), b.label(weight))
     # Gates that stay adjacent move as one block.
     firsts = [i for i, before in zip(order, (None, *order), strict=False) if before is None or i != before + 1]
     sizes = np.diff([*sorted(firsts), count]) * hidden
@@ -389,7 +389,7 @@ def _biases(b: Builder, order: Sequence[int], dtype: Any, *parts: ir.Value | Non
     arrays = [b.array(piece) for piece in pieces]
     if any(array is None for array in arrays):
         return b.op("Unsqueeze", b.op("Concat", *pieces, axis=0), np.array([0]))
-    name = next(part.name for part in parts if part is not None)
+    name = next(b.label(part) for part in parts if part is not None)
     return b.const(np.concatenate(arrays)[None], name)  # type: ignore[arg-type]
 
 
@@ -397,7 +397,7 @@ def transposed(b: Builder, weight: ir.Value) -> ir.Value:
     """Transposes a matrix."""
     array = b.array(weight)
     if array is not None:
-        return b.const(array.T, f"{weight.name}.T")
+        return b.const(array.T, f"{b.label(weight)}.T")
     return b.op("Transpose", weight, perm=[1, 0])
 
 
@@ -405,5 +405,5 @@ def unsqueezed(b: Builder, weight: ir.Value) -> ir.Value:
     """Adds a leading axis of size one, ONNX's axis of directions."""
     array = b.array(weight)
     if array is not None:
-        return b.const(array[None], weight.name)
+        return b.const(array[None], b.label(weight))
     return b.op("Unsqueeze", weight, np.array([0]))

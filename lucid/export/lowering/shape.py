@@ -61,7 +61,7 @@ def transposed(b: Builder, x: Any, perm: list[int]) -> Any:
         return x
     array = b.array(x)
     if array is not None and not isinstance(x, np.ndarray):
-        return b.const(array.transpose(perm), f"{x.name}.T" if len(perm) == 2 else None)
+        return b.const(array.transpose(perm), f"{b.label(x)}.T" if len(perm) == 2 else None)
     return b.op("Transpose", x, perm=perm)
 
 

@@ -10,6 +10,7 @@ from ...errors import GradientError, LucidError
 from ...nn.module import Module
 from ...tensor import Tensor, around
 from ...tracer.mode import MODE
+from ...tracer.op import Array
 from ...tracer.tree import Structure, unflatten
 from .flattened import Flattened
 from .module import CompiledModule
@@ -99,16 +100,21 @@ class CompiledBackward(CompiledModule):
             raise GradientError("compile_backward: gradients are disabled here, by no_grad or the like")
         if gradient is not None:
             kwargs["gradient"] = gradient
-        candidate, arrays, shapes = self._find(self._current(), mode, args, kwargs)
-        flat = candidate.flat
-        assert isinstance(flat, _Gradients)
-        results = (candidate.step if candidate.draws else candidate.run)(arrays, shapes)
-        for parameter, array in zip(flat.reached, results[-len(flat.reached) :], strict=True):
+        results, gradients = self.computed(args, kwargs)
+        for parameter, array in gradients:
             if parameter.grad is None:
                 parameter.grad = around(array)
             else:
                 parameter.grad = around(parameter.grad._data + array)
-        return flat.returned(results)
+        return results
+
+    def computed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, list[tuple[Tensor, Array]]]:
+        """Returns the model's result, and the gradient of each parameter that it depends on."""
+        candidate, arrays, shapes = self._find(self._current(), MODE.get(), args, kwargs)
+        flat = candidate.flat
+        assert isinstance(flat, _Gradients)
+        results = (candidate.step if candidate.draws else candidate.run)(arrays, shapes)
+        return flat.returned(results), list(zip(flat.reached, results[-len(flat.reached) :], strict=True))
 
 
 class _Gradients(Flattened):
