@@ -98,6 +98,8 @@ def _layer(node: Operation, x: Tensor, lengths: Any, initial: State, weights: Se
     if batch_first:
         x = ops.transpose(x, 0, 1)
         initial = tuple([None if part is None else ops.transpose(part, 0, 1) for part in initial])
+    if x.shape[0] == 0:
+        raise ShapeError(f"the sequences must have at least one step; got shape {x.shape}")
     lengths = None if lengths is None else _checked(lengths.to("int64"), x)
     directions = _directions(node)
     outputs, last = [], []
