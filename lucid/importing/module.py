@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import ModelImportError, ShapeError
 from ..nn.module import Module
 from ..tensor import Parameter, Tensor, around
+from ..tracer.mode import note
 from .freeing import freed, roles
 from .layout import Reading
 from .program import Program
@@ -31,6 +32,11 @@ class Port(NamedTuple):
     name: str
     shape: tuple[int | str | None, ...] | None
     dtype: np.dtype[Any]
+
+    @property
+    def names(self) -> tuple[str | None, ...]:
+        """The names of its axes that an export can keep."""
+        return tuple([n if isinstance(n, str) and n.isidentifier() else None for n in self.shape or ()])
 
     def __str__(self) -> str:
         axes = "" if self.shape is None else f"[{', '.join('?' if n is None else str(n) for n in self.shape)}]"
@@ -149,6 +155,9 @@ class OnnxModule(Module):
         given |= named
         values = [_checked(port, given[port.name]) for port in self.inputs]
         _check_names(self.inputs, values)
+        for port, value in zip(self.inputs, values, strict=True):
+            if isinstance(value, Tensor):
+                note(value, *port.names)
         return values
 
     def extra_repr(self) -> str:

@@ -269,3 +269,39 @@ def test_what_an_operator_cannot_be(changes: dict[str, Any], message: str) -> No
         node.attribute.append(helper.make_attribute(name, value))
     with pytest.raises(LucidError, match=message):
         lucid.from_onnx(model)(*as_tensors(inputs))
+
+
+LAYERS = [
+    nn.RNN(I, H, 2, bidirectional=True),
+    nn.RNN(I, H, nonlinearity="relu"),
+    nn.GRU(I, H, 2),
+    nn.LSTM(I, H, bidirectional=True),
+    nn.LSTM(I, H, proj_size=3),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lowering", ["rnn", "scan", "unrolled", "columns"])
+@pytest.mark.parametrize("layer", LAYERS)
+def test_what_lucid_wrote_comes_back(layer: Any, lowering: Any) -> None:
+    """With the same results, axes and names of axes, twice."""
+    x = lucid.randn(T, N, I)
+    exported = lucid.export.to_onnx(layer, x, lowering=lowering)
+    for _ in range(2):
+        imported = lucid.from_onnx(exported.proto)
+        for found, want in zip(results(imported, [x.numpy()]), flat(layer(x)), strict=True):
+            np.testing.assert_allclose(found, want.numpy(force=True), 1e-5, 1e-5)
+        again = lucid.export.to_onnx(imported, x, lowering="scan")
+        assert again.axes == exported.axes
+        exported = again
+
+
+def flat(found: Any) -> list[Any]:
+    """Returns the outputs of a layer, one after another."""
+    return [y for part in found for y in (flat(part) if isinstance(part, tuple) else [part])]
+
+
+def test_sequences_without_steps_are_refused() -> None:
+    model, inputs = recurrent("lstm")
+    with pytest.raises(ShapeError, match="'layer': the sequences must have at least one step"):
+        lucid.from_onnx(model)(lucid.tensor(inputs[0][:0]))
