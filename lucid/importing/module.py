@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import ModelImportError, ShapeError
 from ..nn.module import Module
 from ..tensor import Parameter, Tensor, around
+from ..tracer.mode import note
 from .freeing import freed, roles
 from .layout import Reading
 from .program import Program
@@ -32,6 +33,11 @@ class Port(NamedTuple):
     name: str
     shape: tuple[int | str | None, ...] | None
     dtype: np.dtype[Any]
+
+    @property
+    def names(self) -> tuple[str | None, ...]:
+        """The names of its axes that an export can keep."""
+        return tuple([n if isinstance(n, str) and n.isidentifier() else None for n in self.shape or ()])
 
     def __str__(self) -> str:
         axes = "" if self.shape is None else f"[{', '.join('?' if n is None else str(n) for n in self.shape)}]"
@@ -63,7 +69,7 @@ class OnnxModule(Module):
 
     Raises:
         TypeError: at the call, if an input is missing or is no Tensor, number or array.
-        ShapeError: at the call, if an input does not have the axes that the file declares.
+        ShapeError: at the call, if an input does not have the axes that the file declares, or axes of one name differ.
     """
 
     def __init__(self, reading: Reading, inputs: Sequence[Port], outputs: Sequence[Port], opset: int) -> None:
@@ -166,7 +172,12 @@ class OnnxModule(Module):
                 + (f" and {', '.join(sorted(named))} by name" if named else "")
             )
         given |= named
-        return [_checked(port, given[port.name]) for port in self.inputs]
+        values = [_checked(port, given[port.name]) for port in self.inputs]
+        _check_names(self.inputs, values)
+        for port, value in zip(self.inputs, values, strict=True):
+            if isinstance(value, Tensor):
+                note(value, *port.names)
+        return values
 
     def extra_repr(self) -> str:
         nodes = ", ".join(f"{count} {kind}" for kind, count in self.operators.items())
@@ -217,6 +228,17 @@ def _checked(port: Port, value: Any) -> Any:
     if not fits:
         raise ShapeError(f"OnnxModule: {port} got shape {tuple(value.shape)}")
     return value
+
+
+def _check_names(ports: Sequence[Port], values: Sequence[Any]) -> None:
+    """Raises an error unless axes of one name have one size; in a trace this ties them."""
+    seen: dict[str, tuple[Any, str]] = {}
+    for port, value in zip(ports, values, strict=True):
+        for label, n in zip(port.shape or (), value.shape, strict=False):
+            if isinstance(label, str):
+                first, owner = seen.setdefault(label, (n, port.name))
+                if first != n:
+                    raise ShapeError(f"OnnxModule: {label} is {n} in {port.name}, and {first} in {owner}")
 
 
 def _sizes(module: Module) -> str:

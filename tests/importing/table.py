@@ -41,7 +41,6 @@ _WHY_NOT = {
         "RandomUniformLike",
     ),
     "it is about sequences of tensors": (
-        "ConcatFromSequence",
         "SequenceAt",
         "SequenceConstruct",
         "SequenceEmpty",
