@@ -13,7 +13,7 @@ import pytest
 import lucid
 from lucid import optim
 
-from ..tiers import thinned
+from ..tiers import sampled, thinned
 from .files import Array, as_tensors, compare, numbers, ort, results
 from .torch_models import NAMES, Case, cases, normal, scripted, tokens
 
@@ -110,7 +110,7 @@ def test_a_file_is_trained_and_exported_again(name: str, lowering: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["lstm_clf", "conv_gru", "keras_gru", "attn_dynamo"])
+@pytest.mark.parametrize("name", sampled(["keras_gru", "lstm_clf", "conv_gru", "attn_dynamo"], 4))
 def test_a_file_is_compiled(name: str) -> None:
     model = lucid.from_onnx(FOLDER / f"{name}.onnx").eval()
     compiled = lucid.compile(model)
@@ -121,7 +121,7 @@ def test_a_file_is_compiled(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["gru_clf", "forecast", "keras_lstm"])
+@pytest.mark.parametrize("name", sampled(["gru_clf", "forecast", "keras_lstm"], 3))
 def test_a_training_step_of_a_file(name: str) -> None:
     """One step of the exported graph, and of a compiled step, gives the weights of an eager one."""
     models = [lucid.from_onnx(FOLDER / f"{name}.onnx").train() for _ in range(3)]
@@ -170,7 +170,7 @@ def exported_by_torch(torch: Any, model: Any, case: Case, dynamo: bool, axes: An
 FILES_OF_PYTORCH = [(name, False) for name in NAMES] + [(name, True) for name in NAMES if name not in UNKNOWN_TO_DYNAMO]
 
 
-@pytest.mark.parametrize(("name", "dynamo"), FILES_OF_PYTORCH)
+@pytest.mark.parametrize(("name", "dynamo"), thinned(FILES_OF_PYTORCH, 29, 2, sample=4))
 def test_a_file_of_pytorch(name: str, dynamo: bool, tmp_path: Path, torch: Any) -> None:
     """The oracle is the module, since onnxruntime has no GRU of float64; for all others also onnxruntime."""
     if dynamo:
@@ -202,7 +202,7 @@ def test_a_file_of_pytorch(name: str, dynamo: bool, tmp_path: Path, torch: Any) 
             same(again, model, case.inputs(*size))
 
 
-@pytest.mark.parametrize("name", ["stacked", "joined", "every second"])
+@pytest.mark.parametrize("name", thinned(["stacked", "joined", "every second"], 3))
 def test_a_loop_of_pytorch_script(name: str, tmp_path: Path, torch: Any) -> None:
     """A scripted module keeps its loop, whose number of trips is a size; its list becomes what the Loop collects."""
     path = tmp_path / "model.onnx"

@@ -212,7 +212,7 @@ EXPORTS = [
 ]
 
 
-@pytest.mark.parametrize("case", sampled(EXPORTS, 5))
+@pytest.mark.parametrize("case", sampled(EXPORTS, 12))
 def test_what_pytorch_exports_with_fixed_sizes(torch, case):
     kind, options, dynamo, batch = case
 

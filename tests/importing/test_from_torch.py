@@ -153,7 +153,7 @@ def results(value):
     return [] if value is None else [value]
 
 
-@pytest.mark.parametrize(("make", "arrays"), thinned(CASES, 40, arguments=2))
+@pytest.mark.parametrize(("make", "arrays"), thinned(CASES, 40, arguments=2, sample=3))
 def test_layers_compute_what_pytorchs_do(make, arrays):
     torch.manual_seed(0)
     theirs = make(theirs_nn)
@@ -371,7 +371,7 @@ def test_weights_buffers_and_modes_move_into_a_rewritten_module():
     assert fresh.training
 
 
-@pytest.mark.parametrize(("make", "arrays"), thinned(CASES, 40, arguments=2))
+@pytest.mark.parametrize(("make", "arrays"), thinned(CASES, 40, arguments=2, sample=3))
 def test_weights_move_into_each_layer_with_the_same_options(make, arrays):
     theirs = make(theirs_nn)
     if any("weight" in name for name, _ in theirs.named_buffers()):

@@ -108,7 +108,7 @@ def survives(source: bytes) -> bool:
     return True
 
 
-@pytest.mark.parametrize("count", [20, pytest.param(300, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [20, pytest.param(300, marks=[pytest.mark.slow, pytest.mark.exhaustive])])
 @pytest.mark.parametrize("name", SAMPLE)
 def test_bits_flipped_in_foreign_files(name: str, count: int) -> None:
     """Nobody knows of a number that differs; the structure is checked."""

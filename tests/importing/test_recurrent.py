@@ -129,7 +129,7 @@ def grid() -> list[tuple[str, str, bool, bool, bool, str, float, int]]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "direction", "bias", "lengths", "initial", "names", "clip", "layout"), thinned(grid(), 31, 8)
+    ("kind", "direction", "bias", "lengths", "initial", "names", "clip", "layout"), thinned(grid(), 31, 8, sample=3)
 )
 def test_all_options(
     kind: str, direction: str, bias: bool, lengths: bool, initial: bool, names: str, clip: float, layout: int
@@ -157,7 +157,7 @@ def test_weights_that_are_no_constants(kind: str, direction: str, weights: str) 
     compare(lucid.from_onnx(model), model, *inputs)
 
 
-@pytest.mark.parametrize(("kind", "direction"), thinned(CASES, 8, 2))
+@pytest.mark.parametrize(("kind", "direction"), thinned(CASES, 8, 2, sample=5))
 def test_gradients(kind: str, direction: str) -> None:
     model, inputs = recurrent(
         kind, direction, lengths=True, initial=True, weights="inputs", dtype="float64", sizes=(3, 2, 2, 2)
@@ -169,7 +169,8 @@ def test_gradients(kind: str, direction: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "names"), thinned([(kind, names) for kind in KINDS for names in ("relu", "custom", "differing")], 18, 2)
+    ("kind", "names"),
+    thinned([(kind, names) for kind in KINDS for names in ("relu", "custom", "differing")], 18, 2, sample=6),
 )
 def test_gradients_with_other_activations(kind: str, names: str) -> None:
     model, inputs = recurrent(
