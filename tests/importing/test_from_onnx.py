@@ -120,6 +120,7 @@ def loss_of(model: Any, x: Any, y: Any) -> Any:
     return nn.functional.cross_entropy(model(x).reshape(-1, 3), y)
 
 
+@pytest.mark.slow
 def test_an_imported_model_compiles_and_steps() -> None:
     x, y = lucid.tensor(rng.integers(0, 20, (4, 7))), lucid.tensor(rng.integers(0, 3, (28,)))
     found = lucid.from_onnx(lucid.export.to_onnx(Tagger(), x).proto)
