@@ -291,9 +291,8 @@ def draw(figure: Any, title: str, run: Run, known: dict[str, float], tested: flo
     axes.plot(epochs, run.training, color=report.COLOURS[0], marker="o", markersize=3, label="GRU, training part")
     axes.plot(epochs, run.validation, color=report.COLOURS[1], marker="o", markersize=3, label="GRU, validation part")
     axes.axhline(tested, color=report.COLOURS[1], linewidth=1.5, label=f"GRU, test part: {tested:.2f}")
-    for dashes, colour, (name, bits) in zip(
-        ("--", "-.", ":", "--", ":"), report.COLOURS[::-1], known.items(), strict=True
-    ):
+    styles = zip(("--", "-.", ":", "--", ":"), (report.INK, *report.COLOURS[2:], report.INK), strict=True)
+    for (dashes, colour), (name, bits) in zip(styles, known.items(), strict=True):
         axes.axhline(bits, color=colour, linestyle=dashes, linewidth=1.1, label=f"{name}, test part: {bits:.2f}")
     axes.set(title=title, xlabel="epoch", ylabel="bits per character")
     axes.xaxis.get_major_locator().set_params(integer=True)
@@ -344,6 +343,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Trains, exports, compares and writes."""
     start = time.perf_counter()
     options = parse(arguments)
+    report.require_matplotlib()
     parts = load(options.text)
     options.out.mkdir(parents=True, exist_ok=True)
     run = train(options, parts)

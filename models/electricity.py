@@ -57,14 +57,16 @@ class Forecaster(nn.Module):
     Args:
         hidden: H, the number of hidden units of the GRU.
         dropout: the share of the state that the linear layer does not see in training.
+        noise: the standard deviation of the noise that is added to the inputs of the GRU in training.
         demand: (T,) in megawatts, by which the logarithms and their changes are standardized.
 
     Shape:
         demand: (672, N), the last two weeks in megawatts. The result: (48, N, 3), in megawatts.
     """
 
-    def __init__(self, hidden: int, dropout: float, demand: Array) -> None:
+    def __init__(self, hidden: int, dropout: float, noise: float, demand: Array) -> None:
         super().__init__()
+        self.noise = noise
         logs = np.log(demand)
         self.register_buffer("mean", lucid.tensor(float(logs.mean())))
         self.register_buffer("std", lucid.tensor(float(logs.std())))
@@ -75,17 +77,17 @@ class Forecaster(nn.Module):
 
     def forward(self, demand: lucid.Tensor) -> lucid.Tensor:
         week_before = demand[WEEK : WEEK + DAY].unsqueeze(2)
-        return week_before * (self.scale * self.changes(demand)[-1].movedim(1, 0)).exp()
+        return week_before * (self.scale * self.changes(demand, 1)[0].movedim(1, 0)).exp()
 
-    def changes(self, demand: lucid.Tensor) -> lucid.Tensor:
-        """Returns quantiles of the standardized changes of the day after each half-hour, (T - 383, N, 48, 3).
-
-        The first of these half-hours is the last one of the eighth day: a change needs a week, the linear layer a day.
-        """
+    def changes(self, demand: lucid.Tensor, last: int) -> lucid.Tensor:
+        """Returns quantiles of the standardized changes in the day after each of the last half-hours, (*, N, 48, 3)."""
         logs = demand.log()
         change = (logs[WEEK:] - logs[:-WEEK]) / self.scale
-        output, _ = self.gru(lucid.stack([change, (logs[WEEK:] - self.mean) / self.std], 2))
-        known = lucid.cat([self.dropout(output[DAY - 1 :]), change.unfold(0, DAY, 1)], 2)
+        inputs = lucid.stack([change, (logs[WEEK:] - self.mean) / self.std], 2)
+        if self.training:
+            inputs = inputs + self.noise * lucid.randn(*inputs.shape)
+        output, _ = self.gru(inputs)
+        known = lucid.cat([self.dropout(output[-last:]), change[1 - last - DAY :].unfold(0, DAY, 1)], 2)
         median, below, above = self.head(known).unflatten(2, (len(QUANTILES), DAY)).unbind(2)
         return lucid.stack([median - softplus(below), median, median + softplus(above)], 3)
 
@@ -108,7 +110,7 @@ def train(options: argparse.Namespace, demand: Array, seed: int) -> Forecaster:
     """
     lucid.manual_seed(seed)
     random = np.random.default_rng(seed)
-    model = Forecaster(options.hidden, options.dropout, demand)
+    model = Forecaster(options.hidden, options.dropout, options.noise, demand)
     optimizer = AdamW(model.parameters(), lr=options.learning_rate)
     scheduler = CosineAnnealingLR(optimizer, T_max=options.epochs)
     criterion = nn.QuantileLoss(QUANTILES)
@@ -121,7 +123,7 @@ def train(options: argparse.Namespace, demand: Array, seed: int) -> Forecaster:
             # Clipped, so that the half-hours at both ends are forecast from as often as the others.
             starts = random.integers(-forecast, len(known) + forecast, options.batch_size).clip(0, len(known) - 1)
             days = windows(known[starts, WARM_UP + 1 :], DAY).swapaxes(0, 1)
-            forecasts = model.changes(as_tensor(given[starts].T))[WARM_UP - DAY + 1 :]
+            forecasts = model.changes(as_tensor(given[starts].T), forecast)
             loss = criterion(forecasts, as_tensor(days))
             optimizer.zero_grad()
             loss.backward()
@@ -235,6 +237,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=200)
     parser.add_argument("--hidden", type=int, default=32, help="hidden units of the GRU")
     parser.add_argument("--dropout", type=float, default=0.2, help="share of the state that is left out in training")
+    parser.add_argument("--noise", type=float, default=0.3, help="standard deviation of the noise added in training")
     parser.add_argument("--batch-size", type=int, default=14, help="pieces of the series in an epoch")
     parser.add_argument("--learning-rate", type=float, default=1e-2, help="at first; it falls along a cosine")
     parser.add_argument("--device", default="cpu", help="where onnxruntime runs: cpu, cuda, cuda:1, auto")
@@ -251,6 +254,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Trains, exports, runs and reports."""
     start = time.perf_counter()
     options = parse(arguments)
+    report.require_matplotlib()
     demand = load()
     if options.validate:
         demand = demand[:-TESTED]

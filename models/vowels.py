@@ -313,6 +313,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Trains, exports, runs and reports."""
     start = time.perf_counter()
     options = parse(arguments)
+    report.require_matplotlib()
     utterances, test = load()
     if options.validate:
         print(f"accuracy in five-fold cross-validation: {validate(options, utterances):.1%}")

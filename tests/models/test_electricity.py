@@ -76,11 +76,19 @@ def test_quantiles_are_in_order_and_in_megawatts(forecaster: Any) -> None:
 def test_a_forecast_of_training_is_that_of_its_day(forecaster: Any) -> None:
     # The changes after the last half-hour, from a longer series and as the file computes them.
     series = DEMAND[: 2 * WEEK + 100]
-    changes = forecaster.changes(electricity.as_tensor(series[:, None])).detach().numpy()
-    assert changes.shape == (len(series) - WEEK - DAY + 1, 1, DAY, 3)
+    changes = forecaster.changes(electricity.as_tensor(series[:, None]), last=5).detach().numpy()
+    assert changes.shape == (5, 1, DAY, 3)
     scale = forecaster.scale.item()
     expected = series[-WEEK : DAY - WEEK, None] * np.exp(scale * changes[-1, 0])
     np.testing.assert_allclose(electricity.eager(forecaster, series[None, -2 * WEEK :])[0], expected, rtol=2e-3)
+
+
+def test_noise_is_added_in_training_alone(forecaster: Any) -> None:
+    given = electricity.as_tensor(GIVEN[:2].T)
+    forecaster.train()
+    assert (forecaster(given) != forecaster(given)).numpy().any()
+    forecaster.eval()
+    assert (forecaster(given) == forecaster(given)).numpy().all()
 
 
 def test_a_seed_decides_everything(forecaster: Any) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from models import report
+from models import characters, electricity, report, vowels
 
 from .running import ROOT
 
@@ -22,3 +25,11 @@ def test_a_table_is_aligned() -> None:
 def test_matplotlib_waits_until_something_is_drawn() -> None:
     code = "import sys, models.characters, models.electricity, models.vowels; sys.exit('matplotlib' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_a_model_does_not_train_without_matplotlib(monkeypatch: Any, tmp_path: Path) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    for model in (characters, electricity, vowels):
+        with pytest.raises(SystemExit, match=r"pip install 'lucid-onnx\[plot\]'"):
+            model.main(["--epochs", "1", "--out", str(tmp_path)])
+    assert not [*tmp_path.iterdir()]
