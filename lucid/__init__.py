@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from .io import load, save
     from .runtime import compile as compile
     from .runtime import compile_backward as compile_backward
+    from .seeing import progress as progress
+    from .seeing import summary as summary
     from .threads import get_num_threads, set_num_threads
 
 __all__ = [
@@ -273,6 +275,7 @@ __all__ = [
     "pi",
     "pow",
     "prod",
+    "progress",
     "promote_types",
     "quantile",
     "rad2deg",
@@ -321,6 +324,7 @@ __all__ = [
     "sub",
     "subtract",
     "sum",
+    "summary",
     "swapaxes",
     "swapdims",
     "t",
@@ -393,6 +397,7 @@ _LAZY = {
     "nn": (),
     "optim": (),
     "runtime": ("compile", "compile_backward"),
+    "seeing": ("progress", "summary"),
     "threads": ("get_num_threads", "set_num_threads"),
     "utils": (),
 }

@@ -12,9 +12,10 @@ import numpy as np
 
 from ..errors import FileError, LucidError
 from ..files import atomic_write
+from ..tables import text_table
 from . import arguments
 from .session import open_session
-from .text import clean, table
+from .text import clean
 
 __all__ = ["run"]
 
@@ -62,7 +63,7 @@ def run(
                 np.save(target, array, allow_pickle=False)
             row.append(path)
         rows.append(row)
-    click.echo(table(rows))
+    click.echo(text_table(rows))
 
 
 def _inputs(inputs: Iterable[str], names: tuple[str, ...]) -> tuple[list[Array], dict[str, Array]]:

@@ -65,8 +65,11 @@ class Module(Hooked):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         trace = MODE.get().trace
         if trace is not None:
-            with trace.module(self):
-                return self.forward(*args, **kwargs) if self._hooks is None else call_with_hooks(self, args, kwargs)
+            with trace.module(self) as call:
+                result = self.forward(*args, **kwargs) if self._hooks is None else call_with_hooks(self, args, kwargs)
+                if call is not None:
+                    call.returned(result)
+                return result
         if RUN.get() is None:
             self.__dict__["_last_call"] = summary_of(args, kwargs)
         return self.forward(*args, **kwargs) if self._hooks is None else call_with_hooks(self, args, kwargs)
@@ -397,7 +400,7 @@ _INSTEAD = {
     "compile": "lucid.compile(model) runs it in onnxruntime",
     "fit": "write the loop: loss = ...; loss.backward(); optimizer.step()",
     "predict": "call the model: model(x)",
-    "summary": "print(model) shows its modules",
+    "summary": "write lucid.summary(model, x)",
 }
 """Attributes of PyTorch's and Keras' models, and what to write instead."""
 

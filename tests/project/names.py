@@ -28,6 +28,7 @@ MODULES = (
     "lucid.optim",
     "lucid.optim.lr_scheduler",
     "lucid.runtime",
+    "lucid.seeing",
     "lucid.tracer",
 )
 """The modules that users import."""
