@@ -37,7 +37,7 @@ from .tracer import enable_grad, inference_mode, is_grad_enabled, no_grad, set_g
 from .tracer.promotion import promote_types, result_type
 
 if TYPE_CHECKING:
-    from . import accelerator, backends, cuda, data, distributed, distributions, export, nn, optim, runtime, utils
+    from . import accelerator, backends, cuda, data, distributed, distributions, export, nn, optim, plot, runtime, utils
     from . import checkpoint as checkpoint
     from . import io as io
     from .backends import use_deterministic_algorithms
@@ -273,6 +273,7 @@ __all__ = [
     "outer",
     "permute",
     "pi",
+    "plot",
     "pow",
     "prod",
     "progress",
@@ -396,6 +397,7 @@ _LAZY = {
     "io": ("load", "save"),
     "nn": (),
     "optim": (),
+    "plot": (),
     "runtime": ("compile", "compile_backward"),
     "seeing": ("progress", "summary"),
     "threads": ("get_num_threads", "set_num_threads"),

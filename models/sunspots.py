@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 import lucid
 from lucid import nn
@@ -83,16 +82,15 @@ def train(options: argparse.Namespace, sunspots: Array, seed: int) -> Forecaster
     scheduler = CosineAnnealingLR(optimizer, T_max=options.epochs)
     series = as_series(sunspots)
     given, wanted = lucid.as_tensor(series[:-1]), lucid.as_tensor(series[1:])
-    with tqdm(range(options.epochs), f"seed {seed}", unit="epoch") as epochs:
-        for _ in epochs:
-            forecasts, _ = model(given)
-            loss = mse_loss(forecasts / model.std, wanted / model.std)
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            scheduler.step()
-            epochs.set_postfix_str(f"loss {loss.item():.4f}", refresh=False)
+    for _ in (epochs := lucid.progress(range(options.epochs), f"seed {seed}", unit="epoch")):
+        forecasts, _ = model(given)
+        loss = mse_loss(forecasts / model.std, wanted / model.std)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        scheduler.step()
+        epochs.show(loss=loss)
     return model
 
 

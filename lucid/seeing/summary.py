@@ -6,16 +6,14 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from ..nn.call import example_of
 from ..nn.module import Module
-from ..proof.example import as_tensors
-from ..proof.isolation import isolated
 from ..tables import html_table, size_of, text_table
 from ..tensor import Parameter, Tensor
 from ..tracer.graph import Graph
 from ..tracer.node import Node
-from ..tracer.trace import Call, record
+from ..tracer.trace import Call
 from .products import multiply_adds
+from .tracing import traced
 
 __all__ = ["Row", "Summary", "summary"]
 
@@ -165,14 +163,11 @@ def summary(model: Module, *inputs: Any, **named: Any) -> Summary:
     """
     if not isinstance(model, Module):
         raise TypeError(f"summary: expected a Module; got {type(model).__name__}")
-    example = (as_tensors(inputs), as_tensors(named)) if inputs or named else example_of(model)
     modules = dict(model.named_modules())
-    if example is None:
-        return Summary([_row(path, type(m).__name__, m.parameters()) for path, m in modules.items()], None)
     calls: list[Call] = []
-    args, kwargs = example
-    with isolated(model, evaluation=True):
-        graph = record(model, args, kwargs, calls=calls)
+    graph = traced(model, inputs, named, calls)
+    if graph is None:
+        return Summary([_row(path, type(m).__name__, m.parameters()) for path, m in modules.items()], None)
     return _Traced(modules, graph, calls).summary()
 
 

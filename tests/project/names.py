@@ -27,6 +27,7 @@ MODULES = (
     "lucid.nn.utils.rnn",
     "lucid.optim",
     "lucid.optim.lr_scheduler",
+    "lucid.plot",
     "lucid.runtime",
     "lucid.seeing",
     "lucid.tracer",

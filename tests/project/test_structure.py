@@ -36,7 +36,7 @@ ORDER = (
     ("proof",),
     ("export", "seeing"),
     ("importing", "runtime"),
-    ("distributed",),
+    ("distributed", "plot"),
     ("cli",),
     ("__main__",),
 )
@@ -192,7 +192,20 @@ def test_export_loads_no_onnxruntime_before_it_is_used():
 
 
 PARTS = [
-    *("checkpoint", "data", "distributions", "export", "importing", "io", "nn", "optim", "runtime", "seeing", "utils"),
+    *(
+        "checkpoint",
+        "data",
+        "distributions",
+        "export",
+        "importing",
+        "io",
+        "nn",
+        "optim",
+        "plot",
+        "runtime",
+        "seeing",
+        "utils",
+    ),
 ]
 
 
