@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-__all__ = ["html_table", "preformatted", "size_of", "text_table"]
+__all__ = ["Shown", "facts_table", "html_table", "preformatted", "size_of", "text_table"]
 
 _CELL = "text-align: {}; font-family: monospace; white-space: pre-wrap"
 
@@ -64,10 +64,29 @@ def html_table(title: str, heading: Sequence[str], rows: Iterable[Sequence[objec
     )
 
 
+def facts_table(title: str, facts: Mapping[str, object]) -> str:
+    """Returns a table of two columns: what is known of a thing, by name."""
+    return html_table(title, (), facts.items())
+
+
 def preformatted(text: str, note: str = "") -> str:
     """Returns text as it is laid out, with a line below it."""
     below = f"<div>{escape(note)}</div>" if note else ""
     return f'<div><pre style="margin: 0">{escape(text)}</pre>{below}</div>'
+
+
+class Shown:
+    """Mixin: a repr, and a table in notebooks, of what `_facts` returns; neither computes or changes anything."""
+
+    def _facts(self) -> Mapping[str, object]:
+        """Returns what is shown, by name."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value}' for name, value in self._facts().items())})"
+
+    def _repr_html_(self) -> str:
+        return facts_table(type(self).__name__, self._facts())
 
 
 def _cell(content: object) -> str:

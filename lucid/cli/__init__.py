@@ -1,4 +1,4 @@
-"""The command line: ``lucid info``, ``verify``, ``run``, ``bench`` and ``score``."""
+"""The command line: ``lucid info``, ``summary``, ``plot``, ``verify``, ``run``, ``bench`` and ``score``."""
 
 from .main import main
 

@@ -10,8 +10,10 @@ from .. import __version__
 from ..errors import LucidError
 from .bench import bench
 from .info import info
+from .plot import plot
 from .run import run
 from .score import score
+from .summary import summary
 from .text import clean
 from .verify import verify
 
@@ -37,8 +39,8 @@ class _Commands(click.Group):
 )
 @click.version_option(__version__, prog_name="lucid")
 def main() -> None:
-    """Inspect and verify ONNX models, run them in onnxruntime, time them, and score files of rows."""
+    """Inspect, draw and verify ONNX models, run them in onnxruntime, time them, and score files of rows."""
 
 
-for command in (info, verify, run, bench, score):
+for command in (info, summary, plot, verify, run, bench, score):
     main.add_command(command)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..devices import is_device, require_cpu
+from ..tables import html_table
 from ..tensor import Parameter, Tensor, around
 from ..tracer.mode import MODE
 from ..tracer.run import RUN, assigns
@@ -387,6 +388,14 @@ class Module(Hooked):
         if not lines:
             return f"{type(self).__name__}({extra})"
         return "\n  ".join([f"{type(self).__name__}({extra}", *lines]) + "\n)"
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for path, module in self.named_modules():
+            own = sum(p._data.size for p in module.parameters(recurse=False))
+            rows.append((path or "(model)", type(module).__name__, module.extra_repr(), own))
+        total = f"parameters: {sum(p._data.size for p in self.parameters()):,}"
+        return html_table(type(self).__name__, ("module", "type", "options", "own parameters"), rows, [total])
 
 
 _INSTEAD = {

@@ -52,7 +52,7 @@ class Summary:
     It prints as a table, also in a notebook.
 
     Attributes:
-        rows: a `Row` for each module that is called or has parameters.
+        rows: a `Row` for each module that is called or has parameters, or is named by the nodes of an imported file.
         shapes: the shapes of the tensors among the inputs; None without inputs.
         notes: what the numbers leave out, if anything.
     """
@@ -196,17 +196,19 @@ class _Traced:
         """Returns the summary."""
         # A module that is never called may still have weights that others read.
         held = [path for path, module in self.modules.items() if [*module.parameters(recurse=False)]]
-        rows = [self.row(path) for path in dict.fromkeys(["", *self.calls, *held])]
+        known = {*self.calls, *held} - {""}
+        # The nodes of an imported model are named after modules that are not called, and may have no weights.
+        named = [path for path in self.nodes if not known.intersection(_around(path.rpartition(".")[0]))]
+        rows = [self.row(path) for path in dict.fromkeys(["", *self.calls, *named, *held])]
         return Summary(rows, tuple([value.shape for value in self.graph.inputs.values()]), self.notes())
 
     def row(self, path: str) -> Row:
         """Returns the row of the module at a path."""
         calls, nodes = self.calls.get(path, []), self.nodes.get(path, [])
         module = self.modules.get(path)
-        # An imported module has no modules that are called, but nodes that are named after them.
         shapes = calls[0].shapes if calls else (tuple(nodes[-1].outputs[0].shape),) if nodes else None
         parameters = self.unregistered(path) if module is None else module.parameters()
-        kind = calls[0].kind if calls else type(module).__name__
+        kind = calls[0].kind if calls else "" if module is None else type(module).__name__
         return _row(path, kind, parameters, shapes, len(calls), nodes)
 
     def unregistered(self, path: str) -> list[Parameter]:
@@ -268,4 +270,11 @@ def _is_lucids(node: Node) -> bool:
 
 
 def _shapes(shapes: tuple[Shape, ...] | None) -> str:
-    return "" if shapes is None else ", ".join(str(tuple(shape)) for shape in shapes)
+    if shapes is None:
+        return ""
+    texts = [str(tuple(shape)) for shape in shapes]
+    return ", ".join(texts if len(texts) <= _MOST else [*texts[: _MOST - 1], f"… {len(texts)} in all"])
+
+
+_MOST = 4
+"""The most shapes in a cell."""
