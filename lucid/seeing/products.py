@@ -3,34 +3,39 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from ..tracer.node import Node
 
-__all__ = ["multiply_adds"]
+__all__ = ["products"]
 
 Shape = tuple[int, ...]
 
 
-def multiply_adds(nodes: Iterable[Node]) -> int:
-    """Returns the multiply-adds of the matrix products, convolutions and recurrent ops among nodes.
+def products(
+    nodes: Iterable[Node], scopes: tuple[str, ...] = (), times: int = 1
+) -> Iterator[tuple[tuple[str, ...], int]]:
+    """Yields the multiply-adds of each matrix product, convolution and recurrent op, and the scopes that it is in.
 
-    Padding counts as well as what it pads, and the product with an initial state of zeros as well as the others.
-    Elementwise arithmetic, sums and lookups count as none.
+    There are several scopes in the step of a scan: those of the scan and of the node. Padding counts as well as what it
+    pads, and the product with an initial state of zeros as well as the others. Elementwise arithmetic, sums and lookups
+    count as none.
+
+    Args:
+        nodes: the nodes of a graph.
+        scopes: the scopes around the graph.
+        times: how often the graph runs.
     """
-    return sum(map(_of, nodes))
-
-
-def _of(node: Node) -> int:
-    name = node.op.name
-    if name == "scan":
-        steps = node.inputs[node.attrs["states"]].shape[0]
-        return int(steps) * multiply_adds(node.attrs["body"].nodes)
-    if name not in _RULES:
-        return 0
-    # An operand that is a number or absent has no shape.
-    shapes = {key: getattr(operand, "shape", ()) for key, operand in zip(node.op.inputs, node.inputs, strict=False)}
-    return int(_RULES[name](node.outputs[0].shape, shapes))
+    for node in nodes:
+        around = (*scopes, node.scope)
+        if node.op.name == "scan":
+            steps = int(node.inputs[node.attrs["states"]].shape[0])
+            yield from products(node.attrs["body"].nodes, around, times * steps)
+        elif node.op.name in _RULES:
+            # An operand that is a number or absent has no shape.
+            operands = zip(node.op.inputs, node.inputs, strict=False)
+            shapes = {name: getattr(operand, "shape", ()) for name, operand in operands}
+            yield around, times * int(_RULES[node.op.name](node.outputs[0].shape, shapes))
 
 
 def _product(out: Shape, shapes: Mapping[str, Shape]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ from ..tensor import Parameter, Tensor
 from ..tracer.graph import Graph
 from ..tracer.node import Node
 from ..tracer.trace import Call
-from .products import multiply_adds
+from .products import products
 from .tracing import traced
 
 __all__ = ["Row", "Summary", "summary"]
@@ -184,6 +185,9 @@ class _Traced:
         for node in graph.nodes:
             for path in _around(self.path(node.scope)):
                 self.nodes.setdefault(path, []).append(node)
+        self.multiply_adds: Counter[str] = Counter()
+        for scopes, count in products(graph.nodes):
+            self.multiply_adds.update(dict.fromkeys((p for s in scopes for p in _around(self.path(s))), count))
 
     def path(self, scope: str) -> str:
         """Returns the path in the model for a scope of the trace, where a model without submodules has a name."""
@@ -209,7 +213,8 @@ class _Traced:
         shapes = calls[0].shapes if calls else (tuple(nodes[-1].outputs[0].shape),) if nodes else None
         parameters = self.unregistered(path) if module is None else module.parameters()
         kind = calls[0].kind if calls else "" if module is None else type(module).__name__
-        return _row(path, kind, parameters, shapes, len(calls), nodes)
+        activations = sum(map(_bytes, nodes))
+        return _row(path, kind, parameters, shapes, len(calls), activations, self.multiply_adds[path])
 
     def unregistered(self, path: str) -> list[Parameter]:
         """Returns the parameters, as far as they are read, of a module that is no part of the model."""
@@ -220,7 +225,7 @@ class _Traced:
     def notes(self) -> list[str]:
         """Returns what the numbers leave out."""
         apart = [path for path in self.calls if path not in self.modules and self.unregistered(path)]
-        own = sorted({node.op.name for node in self.graph.nodes if not _is_lucids(node)})
+        own = sorted({node.op.name for node in _all(self.graph.nodes) if not _is_lucids(node)})
         lines = []
         if apart:
             lines.append(f"not in model.parameters(), since they are no attributes of a module: {', '.join(apart)}")
@@ -235,7 +240,8 @@ def _row(
     parameters: Iterable[Tensor],
     shapes: tuple[Shape, ...] | None = None,
     calls: int = 0,
-    nodes: Sequence[Node] | None = None,
+    activation_bytes: int | None = None,
+    multiply_adds: int | None = None,
 ) -> Row:
     held = list(parameters)
     return Row(
@@ -246,8 +252,8 @@ def _row(
         sum(p.numel() for p in held),
         sum(p.numel() for p in held if p.requires_grad),
         sum(p._data.nbytes for p in held),
-        None if nodes is None else sum(map(_bytes, nodes)),
-        None if nodes is None else multiply_adds(nodes),
+        activation_bytes,
+        multiply_adds,
     )
 
 
@@ -257,6 +263,14 @@ def _around(scope: str) -> Iterator[str]:
     parts = scope.split(".") if scope else []
     for i in range(len(parts)):
         yield ".".join(parts[: i + 1])
+
+
+def _all(nodes: Iterable[Node]) -> Iterator[Node]:
+    """Yields nodes, and those in the steps of scans."""
+    for node in nodes:
+        yield node
+        if node.op.name == "scan":
+            yield from _all(node.attrs["body"].nodes)
 
 
 def _bytes(node: Node) -> int:

@@ -115,6 +115,25 @@ def test_multiply_adds_of_a_scan_and_of_gradients():
 
     assert lucid.summary(Loop(), lucid.randn(7, 2, 3)).multiply_adds == 7 * 2 * 3 * 3
 
+    class Decoder(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cell, self.head = nn.LSTMCell(3, 4), nn.Linear(4, 2)
+
+        def forward(self, x):
+            def step(x, state):
+                h, c = self.cell(x, state)
+                return self.head(h), (h, c)
+
+            return nn.scan(step, x, (lucid.zeros(2, 4), lucid.zeros(2, 4)))[0]
+
+    found = {row.path: row for row in lucid.summary(Decoder(), lucid.randn(7, 2, 3)).rows}
+    assert found["cell"].multiply_adds == 7 * 2 * 16 * (3 + 4)
+    assert found["head"].multiply_adds == 7 * 2 * 4 * 2
+    assert found[""].multiply_adds == found["cell"].multiply_adds + found["head"].multiply_adds
+    assert found["head"].shapes == ((2, 2),)
+    assert found["head"].calls == 1
+
     class Gradient(nn.Module):
         def __init__(self):
             super().__init__()
@@ -213,6 +232,26 @@ def test_plain_data_and_html():
 def test_what_is_no_module_is_refused():
     with pytest.raises(TypeError, match="summary: expected a Module; got function"):
         lucid.summary(lambda x: x, lucid.ones(2))
+
+
+FLOPS = {
+    "Conv2d": ((4, 6, 3, 2, 1, 1, 2), (2, 4, 9, 8)),
+    "Conv1d": ((4, 6, 3), (2, 4, 9)),
+    "Linear": ((3, 4), (2, 5, 3)),
+    "TransformerEncoderLayer": ((8, 2, 16), (5, 2, 8)),
+}
+
+
+@pytest.mark.parametrize("name", FLOPS)
+def test_multiply_adds_are_those_that_torch_counts(torch, name):
+    from torch.utils.flop_counter import FlopCounterMode
+
+    arguments, shape = FLOPS[name]
+    counter = FlopCounterMode(display=False)
+    with counter:
+        getattr(torch.nn, name)(*arguments)(torch.randn(*shape))
+    found = lucid.summary(getattr(nn, name)(*arguments), lucid.randn(*shape))
+    assert found.multiply_adds == counter.get_total_flops() / 2
 
 
 TORCH = {
