@@ -93,20 +93,25 @@ class Diagram:
 def _merged(steps: tuple[Step, ...], most: int) -> dict[str, int]:
     """Returns the scopes that become one box each, with the number of their nodes.
 
-    A scope does if it would show more than `most` boxes once those in it are merged.
+    Where a scope would show more than `most` boxes, those in it become one box each, and, if that is not enough, itself.
     """
     nodes: Counter[str] = Counter()
     for step in steps:
         nodes.update(_from_outside(step.scope))
-    own = Counter(step.scope for step in steps)
-    shown: Counter[str] = Counter()
+    inside: dict[str, list[str]] = {}
+    for scope in nodes:
+        inside.setdefault(scope.rpartition(".")[0], []).append(scope)
+    shown = Counter(step.scope for step in steps)
     merged = {}
     for scope in sorted(nodes, key=lambda path: -path.count(".")):
-        shown[scope] += own[scope]
+        own, inner = shown[scope], inside.get(scope, [])
+        shown[scope] += sum(shown[path] for path in inner)
+        if shown[scope] > most:
+            merged.update((path, nodes[path]) for path in inner if nodes[path] > 1)
+            shown[scope] = own + len(inner)
         if shown[scope] > most:
             merged[scope] = nodes[scope]
-        if "." in scope:
-            shown[scope.rpartition(".")[0]] += 1 if scope in merged else shown[scope]
+            shown[scope] = 1
     return merged
 
 

@@ -72,7 +72,8 @@ def graph(
             a path, a protobuf, or what `to_onnx` or `training_step` returned.
         inputs: arguments of a Module or a function; those of a Module's last call if there are none.
         path: a file to write: see `Drawing.save`.
-        most: how many boxes a frame may have; with more it becomes one box. Nodes outside of modules are always drawn.
+        most: how many boxes a frame may have. With more, those in it become one box each, and, if that is not enough,
+            itself. Nodes outside of modules are always drawn.
         named: keyword arguments.
 
     Raises:

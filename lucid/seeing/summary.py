@@ -163,7 +163,7 @@ def summary(model: Module, *inputs: Any, **named: Any) -> Summary:
         a forward pass of (5, 3): activations 200 bytes, multiply-adds 100
     """
     if not isinstance(model, Module):
-        raise TypeError(f"summary: expected a Module; got {type(model).__name__}")
+        raise TypeError(f"summary: expected a Module, such as the one that was compiled; got {type(model).__name__}")
     modules = dict(model.named_modules())
     calls: list[Call] = []
     graph = traced(model, inputs, named, calls)

@@ -70,6 +70,20 @@ def test_an_export_is_drawn_by_its_nodes(exported, tmp_path):
     assert "l0" in frames(lucid.plot.graph(exported, most=20).source)[1]
 
 
+def test_a_stack_of_layers_has_a_box_for_each():
+    layers = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16), 3)
+    found = boxes(lucid.plot.graph(layers, lucid.randn(5, 2, 8)).source)
+    names = [label.partition(r"\n")[0] for label in found.values()]
+    assert names == ["src", "output", "0", "1", "2"]
+    assert frames(lucid.plot.graph(layers, lucid.randn(5, 2, 8)).source) == ["layers"]
+    names = [
+        label.partition(r"\n")[0]
+        for label in boxes(lucid.plot.graph(layers, lucid.randn(5, 2, 8), most=2).source).values()
+    ]
+    assert names == ["src", "output", "layers"]
+    assert "layers.0.self_attn" in frames(lucid.plot.graph(layers, lucid.randn(5, 2, 8), most=500).source)
+
+
 def test_a_training_step_has_few_boxes():
     model = Tagger()
     optimizer = lucid.optim.Adam(model.parameters())

@@ -230,7 +230,7 @@ def test_plain_data_and_html():
 
 
 def test_what_is_no_module_is_refused():
-    with pytest.raises(TypeError, match="summary: expected a Module; got function"):
+    with pytest.raises(TypeError, match="summary: expected a Module, such as the one that was compiled; got function"):
         lucid.summary(lambda x: x, lucid.ones(2))
 
 
