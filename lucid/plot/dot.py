@@ -93,7 +93,7 @@ class Diagram:
 def _merged(steps: tuple[Step, ...], most: int) -> dict[str, int]:
     """Returns the scopes that become one box each, with the number of their nodes.
 
-    Where a scope would show more than `most` boxes, those in it become one box each, and, if that is not enough, itself.
+    Where a scope would show more than `most` boxes, those in it become one box each; if that is not enough, itself.
     """
     nodes: Counter[str] = Counter()
     for step in steps:
@@ -102,7 +102,7 @@ def _merged(steps: tuple[Step, ...], most: int) -> dict[str, int]:
     for scope in nodes:
         inside.setdefault(scope.rpartition(".")[0], []).append(scope)
     shown = Counter(step.scope for step in steps)
-    merged = {}
+    merged: dict[str, int] = {}
     for scope in sorted(nodes, key=lambda path: -path.count(".")):
         own, inner = shown[scope], inside.get(scope, [])
         shown[scope] += sum(shown[path] for path in inner)

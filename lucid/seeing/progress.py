@@ -46,7 +46,7 @@ class Progress(Generic[T]):
             self._bar.set_postfix_str(text, refresh=False)
 
     def _opened(self) -> Any:
-        from tqdm import auto, autonotebook, std
+        from tqdm import auto
 
         items, done, total = iter(self._items), 0, None
         if isinstance(self._items, Sized):
@@ -54,8 +54,7 @@ class Progress(Generic[T]):
                 total = len(self._items)
         if isinstance(self._items, DataLoader):
             done = self._items._done  # a loader that resumes a pass yields the batches that are left
-        # In a notebook the bar is a widget, and stderr no terminal.
-        shown = autonotebook.tqdm is not std.tqdm or sys.stderr.isatty() if self._shown is None else self._shown
+        shown = _in_notebook() or sys.stderr.isatty() if self._shown is None else self._shown
         return auto.tqdm(items, self._description, total, initial=done, unit=self._unit, disable=not shown)
 
 
@@ -81,6 +80,12 @@ def progress(
         tensor(6.5)
     """
     return Progress(items, description, unit, shown)
+
+
+def _in_notebook() -> bool:
+    """Returns whether a notebook shows what is written to stderr, which is no terminal there."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return shell is not None and "IPKernelApp" in shell.config
 
 
 def _text(value: Any) -> str:

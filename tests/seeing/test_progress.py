@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -55,6 +56,16 @@ def test_it_is_quiet_where_nobody_looks(monkeypatch):
     assert stream.getvalue() == ""
     assert list(lucid.progress(range(3), shown=True, unit="epoch")) == [0, 1, 2]
     assert "3/3" in stream.getvalue()
+
+
+@pytest.mark.parametrize(("config", "shown"), [({"IPKernelApp": {}}, True), ({}, False), (None, False)])
+def test_it_is_shown_in_a_notebook(monkeypatch, config, shown):
+    shell = None if config is None else SimpleNamespace(config=config)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    assert len(list(lucid.progress(loader()))) == 3
+    assert ("3/3" in stream.getvalue()) == shown
 
 
 def test_asked_to_be_quiet_in_a_terminal(monkeypatch):
