@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from . import io as io
     from .backends import use_deterministic_algorithms
     from .checkpoint import load_checkpoint, save_checkpoint
-    from .importing import from_onnx as from_onnx
-    from .importing import from_torch as from_torch
+    from .importing.from_onnx import from_onnx as from_onnx
+    from .importing.from_torch import from_torch as from_torch
     from .io import load, save
     from .runtime import compile as compile
     from .runtime import compile_backward as compile_backward

@@ -9,6 +9,7 @@ import click
 from .. import __version__
 from ..errors import LucidError
 from .bench import bench
+from .convert import convert
 from .info import info
 from .plot import plot
 from .run import run
@@ -39,8 +40,8 @@ class _Commands(click.Group):
 )
 @click.version_option(__version__, prog_name="lucid")
 def main() -> None:
-    """Inspect, draw and verify ONNX models, run them in onnxruntime, time them, and score files of rows."""
+    """Inspect, draw, verify and convert ONNX models, run them in onnxruntime, time them, and score files of rows."""
 
 
-for command in (info, summary, plot, verify, run, bench, score):
+for command in (info, summary, plot, verify, run, bench, convert, score):
     main.add_command(command)

@@ -21,7 +21,7 @@ __all__ = ["Body"]
 _MOST = 1 << 26
 """The most elements that a constant may be made of; a larger one is computed when the model runs."""
 
-_MADE_LARGE = ("ConstantOfShape", "EyeLike", "Expand", "OneHot", "Pad", "Range", "Resize", "Tile")
+_MADE_LARGE = ("ConstantOfShape", "EyeLike", "Expand", "OneHot", "Pad", "Resize", "Tile")
 """Operators whose results may be larger than what they read."""
 
 _BROADCASTING = ("Add", "Div", "MatMul", "Max", "Mean", "Min", "Mod", "Mul", "Pow", "Sub", "Sum", "Where")
@@ -115,6 +115,9 @@ class Body:
 def _size_of_result(node: Node, arrays: list[Any]) -> float:
     """Returns a bound of the number of elements that a node makes of constants."""
     product = math.prod(max(1, array.size) for array in arrays)
+    if node.op_type == "Range":
+        start, limit, delta = [float(array.reshape(-1)[0]) for array in arrays]
+        return (limit - start) / delta if delta else 0
     if node.op_type == "Concat":
         return sum(array.size for array in arrays)
     if node.op_type in _BROADCASTING:

@@ -24,8 +24,8 @@ _ENDLESS = 2**31 - 1
 
 @imports("If", scoped=True)
 def _(node: Operation, scope: Mapping[str, Any], condition: Any) -> Any:
-    taken: Program = node.get("then_branch") if bool(scalar(condition)) else node.get("else_branch")
-    return tuple(taken.run(scope))
+    taken: Program = node.get("then_branch") if _holds(node, condition) else node.get("else_branch")
+    return _given(node, taken.run(scope))
 
 
 @imports("Scan", scoped=True)
@@ -39,7 +39,22 @@ def _(node: Operation, scope: Mapping[str, Any], *given: Any) -> Any:
     axes = node.get("scan_output_axes") or [0] * len(outputs)
     backward = node.get("scan_output_directions") or [0] * len(outputs)
     outputs = [_placed(flip(y, 0) if way else y, axis) for y, axis, way in zip(outputs, axes, backward, strict=True)]
-    return (*last, *outputs)
+    return _given(node, [*last, *outputs])
+
+
+def _holds(node: Operation, condition: Any) -> bool:
+    """Returns a condition as a bool."""
+    if condition.dtype.kind != "b" or as_tensor(condition).numel() != 1:
+        shape = tuple(as_tensor(condition).shape)
+        raise ModelImportError(f"{node}: its condition must be one bool; got {condition.dtype} of shape {shape}")
+    return bool(scalar(condition))
+
+
+def _given(node: Operation, results: Sequence[Any]) -> tuple[Any, ...]:
+    """Returns the results of a node's graph."""
+    if node.outputs > len(results):
+        raise ModelImportError(f"{node} has {node.outputs} outputs, and its graph gives {len(results)}")
+    return tuple(results)
 
 
 @imports("Loop", scoped=True)
@@ -47,12 +62,12 @@ def _(node: Operation, scope: Mapping[str, Any], most: Any, condition: Any, *giv
     body: Program = node.get("body")
     held, scanned = node.get("states"), node.get("scanned")
     states, rest = [as_tensor(x) for x in given[:held]], given[held:]
-    begins = condition is None or bool(scalar(condition))
+    begins = condition is None or _holds(node, condition)
     trips = _trips(node, most, rest) if begins else 0
     if trips <= 0:
         if len(body.outputs) - 1 > held:
             raise ModelImportError(f"{node} makes no trip, so what it collects would be empty")
-        return tuple(states)
+        return _given(node, states)
     counters: Mapping[int, int] = node.get("counters")
     free = [i for i in range(held) if i not in counters]
     times = arange(trips)
@@ -69,7 +84,8 @@ def _(node: Operation, scope: Mapping[str, Any], most: Any, condition: Any, *giv
     outputs, last = _run(step, sequences, [states[i] for i in free])
     ends = {i: states[i] + as_tensor(np.array(slope)).to(states[i].dtype) * trips for i, slope in counters.items()}
     ends.update(zip(free, last, strict=True))
-    return (*(ends[i].to(states[i].dtype) for i in range(held)), *outputs)
+    outputs = outputs[: len(body.outputs) - 1 - held]
+    return _given(node, [*(ends[i].to(states[i].dtype) for i in range(held)), *outputs])
 
 
 def _trips(node: Operation, most: Any, rest: Sequence[Any]) -> Any:
@@ -99,7 +115,7 @@ def _scanned(
         return results[len(states) :], results[: len(states)]
 
     outputs, last = _run(step, sequences, states)
-    return last, outputs
+    return last, outputs[: len(body.outputs) - len(states)]
 
 
 def _run(step: Any, sequences: list[Tensor], states: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:

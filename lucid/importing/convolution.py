@@ -11,6 +11,7 @@ from ..errors import ModelImportError
 from ..nn import functional as F
 from ..ops.conv import windows, windows_sum
 from ..tensor import Tensor
+from ..tracer.extent import greater
 from .registry import Operation, imports
 from .values import as_tensor, integers
 
@@ -31,8 +32,7 @@ def window_of(
     around = []
     for n, size, stride, dilation in zip(x.shape[2:], kernel, strides, dilations, strict=True):
         reach = (size - 1) * dilation + 1
-        total = (-(-n // stride) - 1) * stride + reach - n if stride > 1 else reach - 1
-        total = total if type(total) is not int or total > 0 else 0
+        total = greater((-(-n // stride) - 1) * stride + reach - n, 0)
         low = total // 2 if auto == "SAME_UPPER" else total - total // 2
         around.append((low, total - low))
     return strides, dilations, around
@@ -54,7 +54,7 @@ def convolved(node: Operation, x: Tensor, weight: Tensor, bias: Tensor | None) -
     kernel = weight.shape[2:]
     strides, dilations, around = window_of(node, x, kernel)
     groups = node.get("group", 1)
-    one_op = {1: F.conv1d, 2: F.conv2d}.get(len(kernel))
+    one_op: Any = {1: F.conv1d, 2: F.conv2d}.get(len(kernel))
     if one_op is None:
         return _by_windows(padded(x, around), weight, bias, strides, dilations, groups)
     padding: Any = tuple([low for low, _ in around])
@@ -130,8 +130,8 @@ def _cut(
     around = []
     for i, n in enumerate(wanted[-len(sizes) :]):
         total = lengths[i] + more[i] - n
-        split = total if type(total) is not int or total > 0 else 0
-        low = split - split // 2 if auto == "SAME_LOWER" else split // 2
+        split = greater(total, 0)
+        low = split // 2 if auto == "SAME_UPPER" else split - split // 2
         around.append((-low, more[i] - (total - low)))
     return around
 

@@ -89,13 +89,24 @@ def _register(op_type: str, function: Callable[..., Tensor], sizes: Callable[...
     imports(op_type, sizes=sizes)(lambda node, *given: function(*given))
 
 
-for _name, _function in _UNARY.items():
-    _register(_name, _function, _UNARY_SIZES.get(_name))
-for _name, _function in _BINARY.items():
-    _register(_name, _function, _BINARY_SIZES.get(_name))
+for _name, _unary in _UNARY.items():
+    _register(_name, _unary, _UNARY_SIZES.get(_name))
+for _name, _binary in _BINARY.items():
+    _register(_name, _binary, _BINARY_SIZES.get(_name))
 
 _register("Acosh", lambda x: ops.log(x + ops.sqrt(x - 1) * ops.sqrt(x + 1)))
-_register("Asinh", lambda x: ops.sign(x) * ops.log1p(ops.abs(x) + x * x / (1 + ops.sqrt(x * x + 1))))
+
+
+@imports("Asinh")
+def _(node: Operation, x: Tensor) -> Tensor:
+    size = ops.abs(x)
+    # The square of a large number is infinite; there asinh is the logarithm of twice the number.
+    limit = float(np.finfo(x.dtype).eps) ** -0.5
+    near = ops.minimum(size, limit)
+    found = ops.log1p(near + near * near / (1 + ops.sqrt(near * near + 1)))
+    return ops.sign(x) * ops.where(size > limit, ops.log(size) + math.log(2), found)
+
+
 _register("Atanh", lambda x: 0.5 * (ops.log1p(x) - ops.log1p(-x)))
 
 
@@ -272,7 +283,7 @@ def _(node: Operation, x: Tensor) -> Tensor:
 @imports("Shrink")
 def _(node: Operation, x: Tensor) -> Tensor:
     limit, bias = node.get("lambd", 0.5), node.get("bias", 0.0)
-    return ops.where(x < -limit, x + bias, ops.where(x > limit, x - bias, x * 0)).to(x.dtype)
+    return ops.where(x < -limit, x + bias, ops.where(x > limit, x - bias, 0)).to(x.dtype)
 
 
 @imports("HardSigmoid")

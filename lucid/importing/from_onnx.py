@@ -16,7 +16,6 @@ from ..export.file.claims import check_digests
 from ..export.file.read import folder_of, parse, read
 from ..export.file.tensors import Contents
 from ..export.file.wiring import check_wiring
-from ..nn.module import Module
 from .module import OnnxModule, Port
 from .reading import read_graph
 from .values import DTYPES
@@ -42,8 +41,8 @@ def from_onnx(
 
     Args:
         model: a path, the bytes of a file, or a protobuf.
-        dynamic: axes to free that the file fixes, by input, each with a name, such as ``{"x": {1: "batch"}}``; the module
-            then takes any size there. Shapes and initial states that the file made of the old size follow the new one.
+        dynamic: axes to free that the file fixes, by input, each with a name, such as ``{"x": {1: "batch"}}``; the
+            module then takes any size there. Shapes and initial states made of the old size follow the new one.
         verify: whether to check the digests of a file that lucid wrote.
 
     Raises:
@@ -67,7 +66,7 @@ def from_onnx(
     try:
         proto = _at_least(OLDEST, _expanded(proto))
         opset = _opset(proto)
-        reading = read_graph(proto, reserved=[*dir(Module), *_ATTRIBUTES])
+        reading = read_graph(proto, reserved=[*dir(OnnxModule), *_ATTRIBUTES])
         held = {tensor.name for tensor in proto.graph.initializer}
         inputs = [_port(value) for value in proto.graph.input if value.name not in held]
         module = OnnxModule(reading, inputs, [_port(value) for value in proto.graph.output], opset)

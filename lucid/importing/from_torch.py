@@ -51,13 +51,11 @@ def from_torch(module: Any, *, into: Module | None = None) -> Module:
         StateDictError: `into` does not fit; the message lists each difference.
         TypeError: `module` is neither a module of PyTorch's nor a state dict.
 
-    Example:
-        >>> import torch  # doctest: +SKIP
-        >>> lucid.from_torch(torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh()))  # doctest: +SKIP
-        Sequential(
-          (0): Linear(in_features=3, out_features=4, bias=True)
-          (1): Tanh()
-        )
+    Example::
+
+        theirs = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh())
+        ours = lucid.from_torch(theirs)
+        lucid.from_torch(theirs, into=ours)  # their weights of now
     """
     if into is not None:
         if not isinstance(into, Module):

@@ -11,9 +11,11 @@ import numpy as np
 from ..errors import ModelImportError, ShapeError
 from ..nn.module import Module
 from ..tensor import Parameter, Tensor, around
+from ..tracer.mode import note
 from .freeing import freed, roles
 from .layout import Reading
 from .program import Program
+from .states import with_states
 from .values import as_tensor
 
 __all__ = ["OnnxModule", "Port"]
@@ -31,6 +33,11 @@ class Port(NamedTuple):
     name: str
     shape: tuple[int | str | None, ...] | None
     dtype: np.dtype[Any]
+
+    @property
+    def names(self) -> tuple[str | None, ...]:
+        """The names of its axes that an export can keep."""
+        return tuple([n if isinstance(n, str) and n.isidentifier() else None for n in self.shape or ()])
 
     def __str__(self) -> str:
         axes = "" if self.shape is None else f"[{', '.join('?' if n is None else str(n) for n in self.shape)}]"
@@ -62,7 +69,7 @@ class OnnxModule(Module):
 
     Raises:
         TypeError: at the call, if an input is missing or is no Tensor, number or array.
-        ShapeError: at the call, if an input does not have the axes that the file declares.
+        ShapeError: at the call, if an input does not have the axes that the file declares, or axes of one name differ.
     """
 
     def __init__(self, reading: Reading, inputs: Sequence[Port], outputs: Sequence[Port], opset: int) -> None:
@@ -81,7 +88,7 @@ class OnnxModule(Module):
             folder.register_buffer(name, around(array.copy()))
 
     def axis_roles(self) -> dict[tuple[str, int], str]:
-        """Returns which axes of the inputs, fixed by the file, a recurrent operator reads as "time" or as "batch"."""
+        """Returns which axes of the inputs a recurrent operator reads as "time" or as "batch"."""
         return roles(self._program, self._scope(), *_ports(self.inputs))
 
     def free(self, names: Mapping[tuple[str, int], str]) -> None:
@@ -116,6 +123,24 @@ class OnnxModule(Module):
         self.inputs = tuple([ports[port.name] for port in self.inputs])
         self.outputs = tuple([port._replace(shape=None) for port in self.outputs])
 
+    def carry_states(self) -> dict[str, str]:
+        """Makes an input of each hidden initial state, which is zero, and an output of the last state.
+
+        Returns:
+            The output that continues each new input: ``{"h": "h_next", "c": "c_next"}``, numbered if there are several
+            layers.
+
+        Raises:
+            ModelImportError: there is no such state, or a layer runs backward, so its state cannot be carried on.
+        """
+        shapes, dtypes = _ports(self.inputs)
+        self._program, states = with_states(self._program, self._scope(), shapes, dtypes)
+        self.inputs += tuple([Port(state.name, state.shape, state.dtype) for state in states])
+        self.outputs += tuple([Port(state.output, state.shape, state.dtype) for state in states])
+        self.input_names += tuple([state.name for state in states])
+        self.output_names += tuple([state.output for state in states])
+        return {state.name: state.output for state in states}
+
     def _folder(self, path: str) -> tuple[Module, str]:
         *folders, name = path.split(".")
         module: Module = self
@@ -147,7 +172,12 @@ class OnnxModule(Module):
                 + (f" and {', '.join(sorted(named))} by name" if named else "")
             )
         given |= named
-        return [_checked(port, given[port.name]) for port in self.inputs]
+        values = [_checked(port, given[port.name]) for port in self.inputs]
+        _check_names(self.inputs, values)
+        for port, value in zip(self.inputs, values, strict=True):
+            if isinstance(value, Tensor):
+                note(value, *port.names)
+        return values
 
     def extra_repr(self) -> str:
         nodes = ", ".join(f"{count} {kind}" for kind, count in self.operators.items())
@@ -198,6 +228,17 @@ def _checked(port: Port, value: Any) -> Any:
     if not fits:
         raise ShapeError(f"OnnxModule: {port} got shape {tuple(value.shape)}")
     return value
+
+
+def _check_names(ports: Sequence[Port], values: Sequence[Any]) -> None:
+    """Raises an error unless axes of one name have one size; in a trace this ties them."""
+    seen: dict[str, tuple[Any, str]] = {}
+    for port, value in zip(ports, values, strict=True):
+        for label, n in zip(port.shape or (), value.shape, strict=False):
+            if isinstance(label, str):
+                first, owner = seen.setdefault(label, (n, port.name))
+                if first != n:
+                    raise ShapeError(f"OnnxModule: {label} is {n} in {port.name}, and {first} in {owner}")
 
 
 def _sizes(module: Module) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from .. import ops
 from ..ops.conv import window_max, windows
 from ..tensor import Tensor
+from ..tracer.extent import greater, lesser
 from .convolution import padded, window_of
 from .registry import Operation, imports
 from .values import as_tensor, integers
@@ -93,10 +94,9 @@ def _covering(
     for n, size, stride, dilation, (low, high) in zip(x.shape[2:], kernel, strides, dilations, around, strict=True):
         reach = (size - 1) * dilation + 1
         count = -(-(n + low + high - reach) // stride) + 1
-        if (count - 1) * stride >= n + low:  # only windows that begin before the padding behind the elements count
-            count = count - 1
-        more = (count - 1) * stride + reach - n - low
-        wider.append((low, more if more > high else high))
+        # Only windows that begin before the padding behind the elements count.
+        count = lesser(count, (n + low - 1) // stride + 1)
+        wider.append((low, greater((count - 1) * stride + reach - n - low, high)))
     return wider
 
 

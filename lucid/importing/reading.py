@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import numpy as np
 import onnx
 
 from ..errors import ModelImportError
@@ -27,6 +28,7 @@ from . import (  # noqa: F401 - they register imports
 from .body import Body
 from .guards import without_guards
 from .layout import Layout, Reading
+from .lists import without_lists
 from .names import Paths
 from .registry import IMPORTS
 
@@ -44,10 +46,11 @@ def read_graph(model: onnx.ModelProto, reserved: Iterable[str]) -> Reading:
         ModelImportError: lucid has no op for some of its operators, or cannot compute a node as it is written.
         FileError: its graph is invalid.
     """
-    _check_operators(model.graph)
+    graph = without_lists(model.graph)
+    _check_operators(graph)
     opset = max([entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")], default=0)
-    with no_grad():
-        body = Body(without_guards(model.graph), opset)
+    with no_grad(), np.errstate(all="ignore"):
+        body = Body(without_guards(graph), opset)
     return Layout(body, Paths(reserved)).reading()
 
 

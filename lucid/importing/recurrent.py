@@ -12,7 +12,7 @@ from ..nn import functional as F
 from ..nn.scan import scan
 from ..ops.gru import gru
 from ..ops.lstm import lstm
-from ..ops.recurrent import reverse_sequence, rnn
+from ..ops.recurrent import Nonlinearity, reverse_sequence, rnn
 from ..tensor import Tensor
 from ..tracer.dim import concrete
 from .registry import Operation, imports
@@ -71,7 +71,8 @@ def _(node: Operation, x: Tensor, lengths: Any, h0: Any, c0: Any, p: Any, *param
     weights = []
     for d in range(count):
         own = parameters[d * each : (d + 1) * each]
-        weights.append(_Weights(*own[:2], *(own[2:] or (None, None)), None if p is None else p[d]))
+        bias_ih, bias_hh = own[2:] or (None, None)
+        weights.append(_Weights(own[0], own[1], bias_ih, bias_hh, None if p is None else p[d]))
     return _layer(node, x, lengths, (h0, c0), weights)
 
 
@@ -97,6 +98,8 @@ def _layer(node: Operation, x: Tensor, lengths: Any, initial: State, weights: Se
     if batch_first:
         x = ops.transpose(x, 0, 1)
         initial = tuple([None if part is None else ops.transpose(part, 0, 1) for part in initial])
+    if x.shape[0] == 0:
+        raise ShapeError(f"the sequences must have at least one step; got shape {x.shape}")
     lengths = None if lengths is None else _checked(lengths.to("int64"), x)
     directions = _directions(node)
     outputs, last = [], []
@@ -157,19 +160,21 @@ def _runner(node: Operation, d: int, weights: _Weights) -> Callable[..., tuple[T
     if kind == "GRU" and plain and own == _STANDARD[kind] and node.get("linear_before_reset", 0):
         return partial(_gru, weights)
     if kind == "RNN" and plain and own in (("Tanh",), ("Relu",)):
-        return partial(_rnn, weights, own[0].lower())
+        return partial(_rnn, weights, "tanh" if own == ("Tanh",) else "relu")
     functions = _activations(node)[d * count : (d + 1) * count]
     clip = node.get("clip")
     if clip:
         # As in onnxruntime, it limits the gates' pre-activations, and not the cell state that an LSTM's third gets.
         gates = [partial(_clipped, function, float(clip)) for function in functions[:2]]
         functions = [*gates, *functions[2:]]
-    step = {"RNN": _rnn_step, "GRU": _gru_step, "LSTM": _lstm_step}[kind]
+    steps: dict[str, Callable[..., Any]] = {"RNN": _rnn_step, "GRU": _gru_step, "LSTM": _lstm_step}
+    step = steps[kind]
     return partial(_scanned, step, node, weights, functions)
 
 
 def _lstm(weights: _Weights, x: Tensor, state: State, lengths: Any) -> tuple[Tensor, tuple[Tensor, ...]]:
-    y, h, c, _, _ = lstm(x, *state, *weights[:4], lengths)
+    h0, c0 = state
+    y, h, c, _, _ = lstm(x, h0, c0, *weights[:4], lengths)
     return y, (h, c)
 
 
@@ -178,8 +183,10 @@ def _gru(weights: _Weights, x: Tensor, state: State, lengths: Any) -> tuple[Tens
     return y, (h,)
 
 
-def _rnn(weights: _Weights, name: str, x: Tensor, state: State, lengths: Any) -> tuple[Tensor, tuple[Tensor, ...]]:
-    y, h = rnn(x, state[0], *weights[:4], lengths, nonlinearity=name)  # type: ignore[call-overload]
+def _rnn(
+    weights: _Weights, name: Nonlinearity, x: Tensor, state: State, lengths: Any
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    y, h = rnn(x, state[0], *weights[:4], lengths, nonlinearity=name)
     return y, (h,)
 
 

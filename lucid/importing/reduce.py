@@ -114,7 +114,8 @@ def _(node: Operation, x: Any, axis: Any) -> Tensor:
     x = ops.flip(x, at) if node.get("reverse", 0) else x
     total = (ops.cumsum if node.op_type == "CumSum" else ops.cumprod)(x, at)
     if node.get("exclusive", 0):
-        first = ops.full_like(ops.narrow(x, at, 0, 1), 0 if node.op_type == "CumSum" else 1)
+        one = [1 if axis == at % x.ndim else n for axis, n in enumerate(x.shape)]
+        first = ops.full(tuple(one), 0 if node.op_type == "CumSum" else 1, dtype=x.dtype)
         total = ops.narrow(ops.cat([first, total], at), at, 0, x.shape[at])
     total = total.to(x.dtype)
     return ops.flip(total, at) if node.get("reverse", 0) else total

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -116,7 +116,7 @@ def _resampled(node: Operation, x: Tensor, axis: int, length: Any, scale: Any) -
     return y
 
 
-_ROUNDED = {
+_ROUNDED: dict[str, Callable[[Tensor], Tensor]] = {
     "round_prefer_floor": lambda at: ops.ceil(at - 0.5),
     "round_prefer_ceil": lambda at: ops.floor(at + 0.5),
     "floor": ops.floor,

@@ -208,9 +208,7 @@ def _(node: Operation, x: Any, pads: Any, value: Any = None, axes: Any = None) -
     rank = x.ndim
     along = list(range(rank)) if axes is None else [axis % rank for axis in integers(axes)]
     around = {axis: (numbers[i], numbers[i + len(along)]) for i, axis in enumerate(along)}
-    mode = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}[
-        node.get("mode", "constant")
-    ]
+    mode = _MODES[node.get("mode", "constant")]
     if mode == "constant":
         flat = [n for axis in reversed(range(rank)) for n in around.get(axis, (0, 0))]
         fill = 0 if value is None else scalar(value)
@@ -219,6 +217,9 @@ def _(node: Operation, x: Any, pads: Any, value: Any = None, axes: Any = None) -
         if any(type(n) is not int or n for n in both):
             x = ops.moveaxis(F.pad(ops.moveaxis(x, axis, -1), both, mode), -1, axis)
     return x
+
+
+_MODES: dict[str, Any] = {"constant": "constant", "edge": "replicate", "reflect": "reflect", "wrap": "circular"}
 
 
 @imports("ConstantOfShape", plain=True)
@@ -230,11 +231,11 @@ def _(node: Operation, shape: Any) -> Any:
 
 @imports("Range", plain=True)
 def _(node: Operation, start: Any, limit: Any, delta: Any) -> Any:
-    bounds = [scalar(x) for x in (start, limit, delta)]
-    dtype = next(x.dtype for x in (start, limit, delta))
+    first, last, step = (scalar(x) for x in (start, limit, delta))
+    dtype = start.dtype
     if all(map(constant, (start, limit, delta))):
-        return np.arange(*bounds).astype(dtype)
-    return ops.arange(*bounds, dtype=dtype)
+        return np.arange(first, last, step).astype(dtype)
+    return ops.arange(first, last, step, dtype=dtype)
 
 
 @imports("EyeLike")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -126,14 +125,11 @@ def _(node: Operation, *given: Any) -> Any:
 
 
 def _mel(bands: int, length: int, rate: int, low: float, high: float) -> Any:
-    """Returns triangles of height 1 over the bins of a spectrum, (length // 2 + 1, bands), as the standard rounds them."""
-
-    def edges() -> Sequence[int]:
-        first, last = (2595 * math.log10(1 + hertz / 700) for hertz in (low, high))
-        mels = np.arange(bands + 2) * ((last - first) / (bands + 2)) + first
-        return [int(n) for n in (length + 1) * (700 * (10 ** (mels / 2595) - 1)) // rate]
-
-    bins = edges()
+    """Returns triangles of height 1 over the bins of a spectrum, (length // 2 + 1, bands)."""
+    first, last = (2595 * math.log10(1 + hertz / 700) for hertz in (low, high))
+    # The standard divides by the number of edges, not by that of the gaps, and rounds each edge to a bin.
+    mels = np.arange(bands + 2) * ((last - first) / (bands + 2)) + first
+    bins = [int(n) for n in (length + 1) * (700 * (10 ** (mels / 2595) - 1)) // rate]
     matrix = np.zeros((length // 2 + 1, bands))
     for i, (left, centre, right) in enumerate(zip(bins, bins[1:], bins[2:], strict=False)):
         if left == centre:

@@ -47,6 +47,8 @@ _LAYERS: dict[str, type[nn.Module]] = {
 # The projection in MultiheadAttention: a Linear, with a name that PyTorch's quantization knows.
 _LAYERS["torch.nn.modules.linear.NonDynamicallyQuantizableLinear"] = nn.Linear
 
+_CONTAINERS = (nn.ModuleDict, nn.ModuleList, nn.ParameterDict, nn.ParameterList, nn.Sequential)
+
 _UNREAD = frozenset({"args", "device", "dtype", "init", "kwargs", "max_value", "min_value", "reduce", "size_average"})
 """Arguments that no attribute keeps: what they say, the weights and other attributes say, too."""
 
@@ -117,6 +119,8 @@ def _others(module: Any, kind: type[nn.Module]) -> dict[str, Any]:
 def _activation(module: Any) -> Any:
     """Returns the activation of a TransformerEncoderLayer; None if lucid has no such function."""
     function = module.activation
+    if isinstance(module, nn.Module):
+        return function
     own = str(getattr(function, "__module__", "")).startswith("torch")
     return {"relu": F.relu, "gelu": F.gelu}.get(getattr(function, "__name__", "")) if own else None
 
@@ -165,10 +169,9 @@ def made(module: Any, kind: type[nn.Module], child: Callable[[str], nn.Module | 
         child: returns lucid's module for the child of a name.
     """
     names = list(module._modules)
-    if kind in (nn.ModuleDict, nn.ModuleList, nn.Sequential):
+    layer: nn.Module
+    if kind in _CONTAINERS:
         layer = kind()
-    elif kind in (nn.ParameterDict, nn.ParameterList):
-        return kind()
     elif kind is nn.TransformerEncoder:
         layer = nn.TransformerEncoder(nn.Identity(), 0)
     else:
@@ -179,7 +182,7 @@ def made(module: Any, kind: type[nn.Module], child: Callable[[str], nn.Module | 
             raise ValueError(f"its child {name!r} is None")
         layer._modules[name] = part
         vars(layer).pop(name, None)
-    if kind is nn.TransformerEncoder:
+    if isinstance(layer, nn.TransformerEncoder):
         layer.num_layers = module.num_layers
     return layer
 
@@ -187,8 +190,7 @@ def made(module: Any, kind: type[nn.Module], child: Callable[[str], nn.Module | 
 def differences_of_options(theirs: Any, ours: nn.Module) -> list[str]:
     """Returns how the options of a layer differ from those of lucid's layer of the same type, dropout apart."""
     kind = layer_of(theirs)
-    containers = (nn.ModuleDict, nn.ModuleList, nn.ParameterDict, nn.ParameterList, nn.Sequential)
-    if kind is None or kind is not type(ours) or kind in containers or kind is nn.TransformerEncoder:
+    if kind is None or kind is not type(ours) or kind in (*_CONTAINERS, nn.TransformerEncoder):
         return []
     found = [f"{name} is {value!r}, which lucid's layer does not have" for name, value in _others(theirs, kind).items()]
     one, two = _options(theirs, kind), _options(ours, kind)

@@ -20,6 +20,9 @@ _DEPTH = 3
 _LIGHT = 60
 """The most parts of a formula in which they are."""
 
+_RESIDUES = 8
+"""The largest divisor whose remainders are looked at one by one."""
+
 _DEGREE = 6
 """The most factors of a product whose bounds are computed."""
 
@@ -107,9 +110,22 @@ def _never_negative(d: Size, depth: int) -> bool:
             continue
         for bound in _replacements(monomial[0], coefficient):
             simpler = d.renamed({monomial[0]: bound})
-            if simpler >= 0 if isinstance(simpler, int) else _never_negative(simpler, depth - 1):
+            if _holds(simpler, depth - 1):
                 return True
-    return False
+    return any(all(_holds(case, depth - 1) for case in cases) for cases in _residues(d))
+
+
+def _holds(d: Extent, depth: int) -> bool:
+    return d >= 0 if isinstance(d, int) else _never_negative(d, depth)
+
+
+def _residues(d: Size) -> Iterator[list[Extent]]:
+    """Yields, for a remainder of a symbol in a formula, the formula for each value of the remainder."""
+    for atom in {atom: None for atom in d.atoms() if type(atom) is Atom and atom.name == "mod"}:
+        n, k = atom.operands
+        if type(n) is Size and len(n.symbols) == 1 and type(k) is int and 1 < k <= _RESIDUES:
+            (name,) = n.symbols
+            yield [d.renamed({name: k * (Size.symbol(name) - 1) + r}) for r in range(1, k + 1)]
 
 
 def _has(part: Any, atom: Atom) -> bool:

@@ -68,7 +68,7 @@ def one_line(result: Result, code: int = 1) -> str:
 # --- every command
 
 
-@pytest.mark.parametrize("command", ["info", "summary", "plot", "verify", "run", "bench", "score"])
+@pytest.mark.parametrize("command", ["info", "summary", "plot", "verify", "run", "bench", "convert", "score"])
 def test_help(command: str) -> None:
     result = lucid_(command, "--help")
     assert result.exit_code == 0
@@ -333,7 +333,7 @@ def test_mistakes_around_stdin_and_csv(folder: Path, tmp_path: Path) -> None:
 
 
 def test_summary_is_that_of_the_model(folder: Path) -> None:
-    found = json.loads(lucid_("summary", folder / "rnn.onnx", "--axis", "batch=2", "--axis", "time=5", "--json").stdout)
+    found = json.loads(lucid_("summary", folder / "rnn.onnx", "--sizes", "batch=2,time=5", "--json").stdout)
     assert found["sizes"] == {"time": 5, "batch": 2}
     assert found["inputs"] == [[5, 2, 3], [1, 2, 4]]
     assert found["rows"][0]["parameters"] == 4 * (3 + 4 + 2)
@@ -345,9 +345,9 @@ def test_summary_is_that_of_the_model(folder: Path) -> None:
 
 def test_summary_refuses_what_does_not_fit(folder: Path, tmp_path: Path) -> None:
     model = folder / "rnn.onnx"
-    assert "there is time, batch" in one_line(lucid_("summary", model, "--axis", "width=3"), 2)
+    assert "there is time, batch" in one_line(lucid_("summary", model, "--sizes", "width=3"), 2)
     for text in ("batch", "batch=0", "batch=x", "=3"):
-        one_line(lucid_("summary", model, "--axis", text), 2)
+        one_line(lucid_("summary", model, "--sizes", text), 2)
     assert "digests" in one_line(lucid_("summary", folder / "altered.onnx"))
     assert lucid_("summary", folder / "altered.onnx", "--no-verify").exit_code == 0
     value = [oh.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in (("x", [2, 2]), ("y", []))]

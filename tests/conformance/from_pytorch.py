@@ -75,9 +75,59 @@ lucid has PyTorch's names. In many programs the import lines change, and nothing
 
 ```
 
-Weights are exchanged as arrays: `model.load_state_dict({{name: w.numpy() for name, w in weights.items()}})`, where
-`weights` is the `state_dict()` of the model in PyTorch. Where PyTorch is installed, a file is converted by
+## Bring the weights along
+
+`lucid.from_torch` makes lucid's module of a module of PyTorch's that consists of layers which lucid has, alone or in
+`Sequential`, `ModuleList` and `ModuleDict`. Options, parameters, buffers, modes and `requires_grad` carry over, and
+what is shared stays shared. Arrays are copied, and lucid itself never imports torch.
+
+```python
+import torch
+
+theirs = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Dropout(0.1)).eval()
+ours = lucid.from_torch(theirs)
+x = torch.randn(2, 3)
+assert np.allclose(ours(lucid.tensor(x.numpy())).detach().numpy(), theirs(x).detach().numpy(), atol=1e-6)
+```
+
+The code of a class of your own stays behind. Rewrite it with lucid's layers, under the same names, and move
+the weights:
+
+```python
+class Tagger(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn, self.head = nn.LSTM(3, 8, batch_first=True), nn.Linear(8, 5)
+
+    def forward(self, x):
+        return self.head(self.rnn(x)[0])
+
+
+class TorchTagger(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn, self.head = torch.nn.LSTM(3, 8, batch_first=True), torch.nn.Linear(8, 5)
+
+    def forward(self, x):
+        return self.head(self.rnn(x)[0])
+
+
+theirs = TorchTagger()
+ours = lucid.from_torch(theirs, into=Tagger())
+x = torch.randn(4, 6, 3)
+assert np.allclose(ours(lucid.tensor(x.numpy())).detach().numpy(), theirs(x).detach().numpy(), atol=1e-6)
+
+lucid.from_torch(theirs.state_dict(), into=ours)  # the same of a state dict, which has no modes
+```
+
+Names, shapes, dtypes, sharing and the options of layers of the same type must fit. If anything does not, the error
+lists each difference, and nothing is changed. A layer that lucid does not have, an option of one, a hook, a
+parametrization or a subclass is refused with its path and the reason; [`lucid.from_onnx`](importing.md) then reads what
+`torch.onnx.export` writes, code included. bfloat16 becomes float32, with a warning.
+
+Where PyTorch is installed, a file is converted by
 `lucid.save(torch.load("run.pt", map_location="cpu"), "run.safetensors")`.
+Elsewhere weights travel as arrays: `model.load_state_dict({{name: w.numpy() for name, w in weights.items()}})`.
 
 ## What behaves differently
 

@@ -365,6 +365,7 @@ def test_a_step_that_reads_a_tensor_from_outside_is_quantized() -> None:
 # --- the report and the file
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float16", "int8"])
 def test_the_report_and_the_file_say_what_was_measured(precision: Any, tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"

@@ -237,6 +237,7 @@ def test_the_comparison_finds_other_numbers(monkeypatch):
         to_onnx(lambda x: F.dropout(x, 0.5), lucid.ones(30))
 
 
+@pytest.mark.slow
 def test_int8_and_a_state_that_may_be_left_out():
     lucid.manual_seed(1, generator="counter")
     linear = nn.Linear(128, 128)

@@ -106,6 +106,7 @@ def test_files_and_their_contract(tmp_path: Path) -> None:
     assert "seed" not in [value.name for value in inference.get_inputs()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["file", "eager"])
 def test_a_run_that_stops_goes_on_with_the_same_draws(first: str, tmp_path: Path) -> None:
     model, optimizer, generator = made("GRU")
@@ -144,6 +145,7 @@ def test_without_draws_there_is_no_seed() -> None:
         step({**step.start, "seed": 1}, *batch(1))
 
 
+@pytest.mark.slow
 def test_seeds_count_past_the_largest() -> None:
     model, optimizer, generator = made("RNN")
     generator.manual_seed(2**63 - 1, "counter")
@@ -167,6 +169,7 @@ def test_the_generator_must_draw_what_the_file_draws() -> None:
         step.state_of(model, optimizer)
 
 
+@pytest.mark.slow
 def test_exporting_leaves_the_draws_of_the_next_step_as_they_were() -> None:
     model, optimizer, generator = made("GRU")
     generator.begin_step()

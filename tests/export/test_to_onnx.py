@@ -842,3 +842,14 @@ def test_an_output_that_would_have_the_name_of_an_input_gets_another() -> None:
     assert exported.input_names == ["output"]
     assert exported.output_names == ["output_out"]
     np.testing.assert_array_equal(run(exported, output=np.zeros(2, np.float32))[0], [1, 1])
+
+
+def test_a_tensor_expands_to_a_size_that_depends_on_elements() -> None:
+    def function(x: lucid.Tensor) -> lucid.Tensor:
+        places = lucid.nonzero(x)
+        return x.sum().reshape(1, 1).expand(places.shape[0], 3) + places
+
+    exported = to_onnx(function, lucid.tensor([1.0, 0.0, 2.0]))
+    for values in ([0.0, 0.0], [1.0, 2.0, 0.0, 5.0]):
+        x = np.array(values, np.float32)
+        np.testing.assert_allclose(run(exported, x=x)[0], function(lucid.tensor(x)).numpy())

@@ -451,6 +451,7 @@ def test_metrics_files_and_metadata(tmp_path: Path) -> None:
     np.testing.assert_allclose(logits, model(batch(1)[0]).detach().numpy(), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_state_moves_to_eager_training_and_back(tmp_path: Path) -> None:
     lucid.manual_seed(0)
     model = Classifier(nn.GRU(2, 4), 4)

@@ -12,7 +12,20 @@ from onnx import TensorProto, helper
 
 import lucid
 
-__all__ = ["Array", "as_tensors", "compare", "graph", "model_of", "numbers", "ort", "port", "results"]
+__all__ = [
+    "Array",
+    "around",
+    "as_tensors",
+    "check",
+    "compare",
+    "graph",
+    "loop_body",
+    "model_of",
+    "numbers",
+    "ort",
+    "port",
+    "results",
+]
 
 Array = np.ndarray[Any, Any]
 
@@ -63,6 +76,7 @@ def ort(model: onnx.ModelProto | bytes | str, *inputs: Array) -> list[Array]:
 
 
 def as_tensors(inputs: Sequence[Array]) -> list[lucid.Tensor]:
+    """Returns arrays as tensors."""
     return [lucid.from_numpy(np.array(x)) for x in inputs]
 
 
@@ -86,3 +100,34 @@ def compare(model: Any, source: onnx.ModelProto | bytes | str, *inputs: Array, t
 def numbers(*shape: int, seed: int = 0, dtype: str = "float32") -> Array:
     """Returns random numbers."""
     return np.random.default_rng([seed, *shape]).standard_normal(shape).astype(dtype)
+
+
+def around(nodes: list[onnx.NodeProto], inputs: Any, outputs: Any, constants: Any = None) -> onnx.ModelProto:
+    """Returns a checked model of nodes."""
+    return model_of(graph(nodes, inputs, outputs, constants))
+
+
+def check(model: onnx.ModelProto, *runs: tuple[Array, ...], free: int = 0) -> Any:
+    """Compares an import with onnxruntime, exports it with the first run as the example, and compares that, too.
+
+    Args:
+        model: the file.
+        runs: inputs, at several sizes.
+        free: how many axes of the inputs the export must leave free.
+    """
+    imported = lucid.from_onnx(model)
+    for run in runs:
+        compare(imported, model, *run)
+    again = lucid.export.to_onnx(imported, *as_tensors(runs[0])).proto
+    named = {d.dim_param for x in again.graph.input for d in x.type.tensor_type.shape.dim if d.dim_param}
+    assert len(named) >= free
+    for run in runs:
+        for found, want in zip(ort(again, *run), ort(model, *run), strict=True):
+            np.testing.assert_allclose(found, want, 1e-5, 1e-5)
+    return imported
+
+
+def loop_body(nodes: list[onnx.NodeProto], states: list[str], outputs: list[str], constants: Any = None) -> Any:
+    """A body with the number of the trip `i`, the condition `go`, and states."""
+    inputs = [port("i", (), "int64"), port("go", (), "bool"), *(port(name, None) for name in states)]
+    return graph(nodes, inputs, [port("going", (), "bool"), *(port(name, None) for name in outputs)], constants)

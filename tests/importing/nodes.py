@@ -59,7 +59,7 @@ def reason(case: Any) -> str:
             return kind.removesuffix("_type") + "s"
         dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))
         if dtype.name not in DTYPES:
-            return "texts" if dtype == object else dtype.name
+            return "texts" if dtype.kind == "O" else re.sub(r"(float[48]).*", r"\1", dtype.name)
     unknown = sorted(_operators(graph) - {*IMPORTS, *_REPLACED})
     if unknown:
         return "no " + ", ".join(unknown)

@@ -1,7 +1,7 @@
 """The page of all ONNX operators: which of them lucid imports.
 
-``python -m tests.importing.table`` writes docs/importing-appendix.md from the table of imports, ONNX's schemas and ONNX's
-own tests. Tests check that the page is up to date.
+``python -m tests.importing.table`` writes docs/importing-appendix.md from the table of imports, ONNX's schemas and
+ONNX's own tests. Tests check that the page is up to date.
 """
 
 from __future__ import annotations
@@ -41,7 +41,6 @@ _WHY_NOT = {
         "RandomUniformLike",
     ),
     "it is about sequences of tensors": (
-        "ConcatFromSequence",
         "SequenceAt",
         "SequenceConstruct",
         "SequenceEmpty",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -151,7 +153,7 @@ def results(value):
     return [] if value is None else [value]
 
 
-@pytest.mark.parametrize(("make", "arrays"), thinned(CASES, 9, arguments=2))
+@pytest.mark.parametrize(("make", "arrays"), thinned(CASES, 40, arguments=2, sample=3))
 def test_layers_compute_what_pytorchs_do(make, arrays):
     torch.manual_seed(0)
     theirs = make(theirs_nn)
@@ -312,7 +314,7 @@ REFUSED = [
 
 
 @pytest.mark.filterwarnings("ignore:Lazy modules")
-@pytest.mark.parametrize(("make", "reason"), thinned(REFUSED, 4, arguments=2))
+@pytest.mark.parametrize(("make", "reason"), thinned(REFUSED, 8, arguments=2))
 def test_what_lucid_does_not_have_is_refused_with_the_way_out(make, reason):
     with pytest.raises(ModelImportError, match=reason) as refused:
         lucid.from_torch(make())
@@ -369,6 +371,17 @@ def test_weights_buffers_and_modes_move_into_a_rewritten_module():
     assert fresh.training
 
 
+@pytest.mark.parametrize(("make", "arrays"), thinned(CASES, 40, arguments=2, sample=3))
+def test_weights_move_into_each_layer_with_the_same_options(make, arrays):
+    theirs = make(theirs_nn)
+    if any("weight" in name for name, _ in theirs.named_buffers()):
+        return  # a loss whose weights are tensors of PyTorch's
+    ours = lucid.from_torch(theirs, into=make(nn))
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    for name, tensor in ours.state_dict().items():
+        np.testing.assert_array_equal(tensor.numpy(), theirs.state_dict()[name].numpy())
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -407,6 +420,19 @@ def test_sharing_must_be_that_of_pytorch():
         lucid.from_torch(twice(theirs_nn).state_dict(), into=ours)
 
 
+@pytest.mark.slow
 def test_lucid_imports_no_torch():
     code = "import sys, lucid; lucid.from_torch; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+
+
+@pytest.mark.slow
+def test_the_page():
+    """The blocks of docs/from_pytorch.md that need PyTorch, in order."""
+    page = (Path(__file__).parents[2] / "docs" / "from_pytorch.md").read_text(encoding="utf-8")
+    section = page.partition("## Bring the weights along")[2].partition("\n## ")[0]
+    blocks = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    assert len(blocks) == 2
+    names = {"lucid": lucid, "nn": nn, "np": np}
+    for block in blocks:
+        exec(block, names)

@@ -100,6 +100,7 @@ def test_a_module_that_contains_itself():
     assert not model.eval().training
 
 
+@pytest.mark.slow
 def test_walks_leave_no_cycles_behind():
     model = Model()
     gc.collect()

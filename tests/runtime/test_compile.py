@@ -94,6 +94,7 @@ def test_which_tensor_is_which_follows_from_position_or_name() -> None:
         assert fast(a, c=b, b=c).tolist() == [-159]
 
 
+@pytest.mark.slow
 def test_it_is_exported_again_when_the_model_changes() -> None:
     model = Classifier().eval()
     fast = compile(model)

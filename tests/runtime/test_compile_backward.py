@@ -133,6 +133,7 @@ def test_threads(monkeypatch: pytest.MonkeyPatch, threads: int | None, parts: in
     assert [candidate.threads for candidate in signature._made].count(1) == (threads == 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("asked", "large", "made"),
     [(1, None, {(1, 1)}), (2, None, {(2, 1), (1, 1), (1, 2)}), (2, 1, {(2, 1), (1, 2)})],

@@ -391,6 +391,7 @@ def test_running_statistics(monkeypatch: pytest.MonkeyPatch, updates: bool) -> N
         assert steps.model.norm.num_batches_tracked.item() == 2
 
 
+@pytest.mark.slow
 def test_buffers_that_change_at_some_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a later export finds to change was a constant in an earlier one."""
     choose(monkeypatch, True)
@@ -454,6 +455,7 @@ def test_groups_and_frozen_and_shared_parameters(monkeypatch: pytest.MonkeyPatch
     assert steps.updates == {updates}
 
 
+@pytest.mark.slow
 def test_parameters_without_a_gradient_at_some_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """They keep their counts, so that they are no longer updated alike; eager training does the same."""
     choose(monkeypatch, True)
@@ -476,6 +478,7 @@ def test_parameters_without_a_gradient_at_some_size(monkeypatch: pytest.MonkeyPa
     assert steps.optimizer.state[model.rnn.weight_hh_l0]["step"] == 7
 
 
+@pytest.mark.slow
 def test_it_is_exported_again_when_something_changes_and_only_then(monkeypatch: pytest.MonkeyPatch) -> None:
     choose(monkeypatch, True)
     steps = pair("RNN", "SGD", momentum=0.9)

@@ -111,6 +111,7 @@ def test_a_compiled_training_step_in_a_child(in_parts: None) -> None:
         np.testing.assert_allclose(other, g, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("updates", [True, False])
 def test_a_step_that_updates_in_a_child(monkeypatch: pytest.MonkeyPatch, updates: bool) -> None:
     monkeypatch.setattr(dispatch, "_cores", lambda: 1)

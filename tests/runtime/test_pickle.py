@@ -53,6 +53,7 @@ def test_a_copy_gives_the_same_and_has_the_same_options(
     assert copied._loader.arguments[1:] == (kind != "bytes", 1, False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", thinned(KINDS, len(KINDS)))
 def test_spawned_processes(models: dict[str, Any], kind: str) -> None:
     session = Session(models[kind], "auto", threads=1)

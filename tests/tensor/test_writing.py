@@ -408,6 +408,7 @@ def test_a_view_made_under_no_grad():
     assert x.tolist() == [2, 0]
 
 
+@pytest.mark.slow
 def test_nothing_is_kept_alive():
     w = lucid.ones(3, requires_grad=True)
 

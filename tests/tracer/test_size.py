@@ -215,6 +215,14 @@ def test_formulas_in_files_are_arithmetic_and_nothing_else() -> None:
         assert compute(text, {"time": 9}) is None, text
 
 
+def test_remainders_are_looked_at_one_by_one():
+    assert always("ge", T + T % 2, 2)
+    assert always("ge", T + (-T) % 8, 8)
+    assert always("ge", T - T % 3, 0)
+    assert always("ge", T - T % 3, 1) is None
+    assert always("ge", T + T % 2, 3) is None
+
+
 def test_a_part_that_occurs_twice_is_not_replaced_by_its_bound() -> None:
     assert always("le", T * (S // 2), S // 2) is None
     assert always("ge", T * (S // 2), S // 2) is not False

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 
 from ...errors import ExportError
 from ...tracer.bounds import always, largest
@@ -26,6 +27,10 @@ def reshaped(b: Builder, x: Any, before: tuple[Any, ...], after: tuple[Any, ...]
     and -1 (inferred) suffice."""
     if before == after and None not in after:
         return x
+    source = _made_by(x, "Reshape")
+    known = source is not None and source.shape is not None and None not in after
+    if known and [str(n) for n in source.shape] == [str(n) for n in after]:  # type: ignore[union-attr]
+        return source
     if 0 in after:
         # With allowzero, 0 is a size of zero; -1 would be ambiguous.
         if b.opset < 14:
@@ -47,6 +52,11 @@ def reshaped(b: Builder, x: Any, before: tuple[Any, ...], after: tuple[Any, ...]
 
 def squeezed(b: Builder, x: Any, axes: list[int]) -> Any:
     """Removes axes of size one."""
+    source = _made_by(x, "Unsqueeze")
+    if source is not None:
+        inserted = b.array(x.producer().inputs[1])
+        if inserted is not None and inserted.tolist() == sorted(axes):
+            return source
     return b.op("Squeeze", x, np.array(axes, np.int64)) if axes else x
 
 
@@ -59,6 +69,10 @@ def transposed(b: Builder, x: Any, perm: list[int]) -> Any:
     """Permutes the axes."""
     if perm == sorted(perm):
         return x
+    source = _made_by(x, "Transpose")
+    if source is not None:
+        first = x.producer().attributes["perm"].as_ints()
+        return transposed(b, source, [first[axis] for axis in perm])
     array = b.array(x)
     if array is not None and not isinstance(x, np.ndarray):
         return b.const(array.transpose(perm), f"{b.label(x)}.T" if len(perm) == 2 else None)
@@ -75,6 +89,12 @@ def expanded(b: Builder, x: Any, before: tuple[Any, ...], after: tuple[Any, ...]
     if not extra and all(isinstance(n, int) and n == 1 for n in target):
         return x
     return b.op("Expand", x, b.sizes(target))
+
+
+def _made_by(x: Any, op_type: str) -> ir.Value | None:
+    """Returns what a value is made of, if such an operator makes it."""
+    maker = x.producer() if isinstance(x, ir.Value) else None
+    return maker.inputs[0] if maker is not None and maker.op_type == op_type else None
 
 
 @lowers("reshape_to")
@@ -111,7 +131,9 @@ def _(b: Builder, x: Any, dims: Any) -> Any:
 
 @lowers("expand_to")
 def _(b: Builder, x: Any, shape: tuple[Any, ...]) -> Any:
-    return expanded(b, x, in_shape(b), out_shape(b))
+    # A size that depends on elements stands in the target alone.
+    after = [want if n is None else n for n, want in zip(out_shape(b), shape, strict=True)]
+    return expanded(b, x, in_shape(b), tuple(after))
 
 
 @lowers("concat")
