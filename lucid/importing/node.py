@@ -80,7 +80,14 @@ def scope_of(proto: onnx.NodeProto) -> str:
     if scopes is not None:  # PyTorch's exporter: ['', 'encoder', 'encoder.rnn', 'gru']
         parts = re.findall(r"'([^']*)'", scopes)
         return parts[-2] if len(parts) > 1 else ""
-    return ".".join(part for part in proto.name.strip("/").split("/")[:-1] if part)
+    path: list[str] = []
+    for part in filter(None, proto.name.strip("/").split("/")[:-1]):
+        # PyTorch's older exporter repeats the name of a list of modules: /layers/layers.0/linear/Gemm.
+        if path and part.startswith(f"{path[-1]}."):
+            path[-1] = part
+        else:
+            path.append(part)
+    return ".".join(path)
 
 
 def _attribute(attribute: onnx.AttributeProto) -> Any:
