@@ -75,6 +75,6 @@ $(VENV)/.made:
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info models/out benchmarks/out examples/web/out examples/node_modules \
+	rm -rf $(VENV) build dist *.egg-info out benchmarks/out examples/web/out examples/node_modules \
 	    examples/train_anywhere/include htmlcov .coverage .coverage.* .hypothesis .*_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from .backends import use_deterministic_algorithms
     from .checkpoint import load_checkpoint, save_checkpoint
     from .importing.from_onnx import from_onnx as from_onnx
-    from .importing.from_torch import from_torch as from_torch
+    from .importing.pytorch.from_torch import from_torch as from_torch
     from .io import load, save
     from .runtime import compile as compile
     from .runtime import compile_backward as compile_backward

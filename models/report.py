@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["COLOURS", "GREY", "INK", "draw", "milliseconds", "table"]
+__all__ = ["COLOURS", "GREY", "INK", "draw", "milliseconds", "require_matplotlib", "table"]
 
 INK = "#22313f"
 GREY = "#aab4bd"
@@ -30,6 +31,12 @@ def milliseconds(run: Callable[[], object], calls: int = 1, repeats: int = 5) ->
         run()
         times.append(time.perf_counter() - start)
     return 1e3 * min(times) / calls
+
+
+def require_matplotlib() -> None:
+    """Ends the program if pictures cannot be drawn: a training is too long to find out at its end."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise SystemExit("models: pictures need matplotlib; install it with: pip install 'lucid-onnx[plot]'")
 
 
 def draw(path: Path, width: float, height: float, fill: Callable[[Any], None]) -> None:

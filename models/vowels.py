@@ -1,7 +1,8 @@
 """Identifies which of nine speakers uttered a vowel, with a tanh RNN trained in NumPy and run in onnxruntime.
 
 ``python -m models.vowels`` trains one model per seed, writes ``vowels.onnx`` and ``vowels.png``, and compares the
-answers of each model in NumPy and in onnxruntime. The data are described in ``models/data/README.md``.
+answers of each model in NumPy and in onnxruntime. Every fifth utterance of the training set is for validation, as the
+curves show. The data and known results are described in ``models/data/README.md``.
 
 Letters: T time, N batch.
 """
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
 import lucid
 from lucid import nn
@@ -48,6 +50,11 @@ class Utterances(NamedTuple):
     def where(self, chosen: Array) -> Utterances:
         """Returns some of them."""
         return Utterances(*(array[chosen] for array in self))
+
+    def split(self) -> tuple[Utterances, Utterances]:
+        """Returns those to train on, and every fifth one for validation: they are in the order of their speakers."""
+        held_out = np.arange(len(self.speakers)) % 5 == 4
+        return self.where(~held_out), self.where(held_out)
 
     def batches(self, size: int) -> list[tuple[Array, Array]]:
         """Returns frames and lengths in order, split into batches."""
@@ -108,7 +115,7 @@ class SpeakerClassifier(nn.Module):
 
 
 class Run(NamedTuple):
-    """A trained model, with its loss in training and its accuracy on the test set after each epoch."""
+    """A trained model, with its loss in training and its accuracy in validation after each epoch."""
 
     model: SpeakerClassifier
     losses: list[float]
@@ -131,7 +138,7 @@ class Answers(NamedTuple):
     milliseconds: float
 
 
-def train(options: argparse.Namespace, utterances: Utterances, test: Utterances, seed: int) -> Run:
+def train(options: argparse.Namespace, utterances: Utterances, validation: Utterances, seed: int) -> Run:
     """Trains a model; all randomness comes from the seed."""
     lucid.manual_seed(seed)
     model = SpeakerClassifier(options.hidden, options.noise)
@@ -140,19 +147,20 @@ def train(options: argparse.Namespace, utterances: Utterances, test: Utterances,
     optimizer = Adam(model.parameters(), lr=options.learning_rate)
     scheduler = CosineAnnealingLR(optimizer, T_max=options.epochs)
     run = Run(model, [], [])
-    for _ in (epochs := lucid.progress(range(options.epochs), f"seed {seed}", unit="epoch")):
-        total = 0.0
-        for frames, lengths, speakers in loader:
-            loss = cross_entropy(model(frames, lengths), speakers)
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            total += loss.item() * len(speakers)
-        scheduler.step()
-        run.losses.append(total / len(utterances.speakers))
-        run.accuracies.append(accuracy(score(eager(model), test), test))
-        epochs.show(loss=run.losses[-1], accuracy=f"{run.accuracies[-1]:.1%}")
+    with tqdm(range(options.epochs), f"seed {seed}", unit="epoch") as epochs:
+        for _ in epochs:
+            total = 0.0
+            for frames, lengths, speakers in loader:
+                loss = cross_entropy(model(frames, lengths), speakers)
+                optimizer.zero_grad()
+                loss.backward()
+                nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+                optimizer.step()
+                total += loss.item() * len(speakers)
+            scheduler.step()
+            run.losses.append(total / len(utterances.speakers))
+            run.accuracies.append(accuracy(score(eager(model), validation), validation))
+            epochs.set_postfix_str(f"loss {run.losses[-1]:.3f}, accuracy {run.accuracies[-1]:.1%}", refresh=False)
     return run
 
 
@@ -211,7 +219,7 @@ def examine(engine: Engine, test: Utterances, batch_size: int) -> Answers:
 def validate(options: argparse.Namespace, utterances: Utterances, folds: int = 5) -> float:
     """Returns the mean accuracy in cross-validation on the training set; the test set stays unseen."""
     accuracies = []
-    for seed in options.seeds:
+    for seed in options.seed:
         fold = np.random.default_rng(seed).permutation(len(utterances.speakers)) % folds
         for k in range(folds):
             run = train(options, utterances.where(fold != k), utterances.where(fold == k), seed)
@@ -231,9 +239,11 @@ def summary(options: argparse.Namespace, answers: Sequence[tuple[Answers, Answer
             ["", "eager", "onnxruntime"],
             *(
                 [f"accuracy, seed {seed}", *(f"{a.accuracy:.1%}" for a in pair)]
-                for seed, pair in zip(options.seeds, answers, strict=True)
+                for seed, pair in zip(options.seed, answers, strict=True)
             ),
             ["accuracy, mean", *(f"{mean:.1%}" for mean in means)],
+            ["known: dynamic time warping", "94.9%", ""],
+            ["known: RNN in PyTorch, five seeds", "94.1% to", "96.5%"],
             ["answers changed by NaN in more padding", *(f"{n} of {utterances * len(answers)}" for n in changed)],
             [f"milliseconds a batch of {options.batch_size}", *(f"{t:.2f}" for t in times)],
             ["greatest difference of a score", "", f"{difference:.1e}"],
@@ -249,12 +259,9 @@ def draw(figure: Any, seeds: Sequence[int], runs: Sequence[Run], scores: Array, 
         epochs = range(1, len(run.losses) + 1)
         loss.plot(epochs, run.losses, color=colour, linewidth=1.3, label=f"seed {seed}")
         rate.plot(epochs, [100 * a for a in run.accuracies], color=colour, linewidth=1.3)
-    loss.set(yscale="log", title="Cross entropy in training")
+    loss.set(yscale="log", title="Cross entropy in training", ylabel="nats an utterance")
     loss.legend(loc="upper right")
-    rate.set(title="Accuracy on the test set, %", xlabel="epoch")
-    # The first epochs would flatten all that comes after them.
-    rate.set_ylim(100 * min(min(run.accuracies[len(run.losses) // 10 :]) for run in runs) - 5, 100)
-    rate.locator_params(axis="y", integer=True, nbins=6)
+    rate.set(title="Accuracy in validation", xlabel="epoch", ylabel="right answers, %", ylim=(0, 102))
     for axes in (loss, rate):
         axes.grid(axis="y", color=report.GREY, alpha=0.35, linewidth=0.6)
 
@@ -268,8 +275,8 @@ def draw(figure: Any, seeds: Sequence[int], runs: Sequence[Run], scores: Array, 
         matrix.text(j, i, str(counts[i, j]), ha="center", va="center", **({"color": "white"} if i == j else wrong))
     matrix.set(
         title=f"Answers in onnxruntime, seed {seeds[0]}: {accuracy(scores, test):.1%} right",
-        xlabel="answer",
-        ylabel="speaker",
+        xlabel="answered speaker",
+        ylabel="true speaker",
         xticks=range(SPEAKERS),
         yticks=range(SPEAKERS),
         xticklabels=range(1, SPEAKERS + 1),
@@ -282,7 +289,7 @@ def draw(figure: Any, seeds: Sequence[int], runs: Sequence[Run], scores: Array, 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parses the command line."""
     parser = argparse.ArgumentParser(prog="python -m models.vowels", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="one model is trained for each")
+    parser.add_argument("--seed", type=int, nargs="+", default=[0, 1, 2], help="one model is trained for each")
     parser.add_argument("--epochs", type=int, default=50)
     parser.add_argument("--hidden", type=int, default=64, help="hidden units of the RNN")
     parser.add_argument("--noise", type=float, default=0.5, help="standard deviation of the noise added in training")
@@ -295,7 +302,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="rnn is the smallest file, scan the fastest for batches",
     )
     parser.add_argument("--device", default="cpu", help="where onnxruntime runs: cpu, cuda, cuda:1, auto")
-    parser.add_argument("--out", type=Path, default=HERE / "out", help="folder for vowels.onnx and vowels.png")
+    parser.add_argument("--out", type=Path, default=Path("out"), help="folder for vowels.onnx and vowels.png")
     parser.add_argument(
         "--validate", action="store_true", help="cross-validate on the training set, by which settings are to be chosen"
     )
@@ -306,12 +313,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Trains, exports, runs and reports."""
     start = time.perf_counter()
     options = parse(arguments)
+    report.require_matplotlib()
     utterances, test = load()
     if options.validate:
         print(f"accuracy in five-fold cross-validation: {validate(options, utterances):.1%}")
         return
     options.out.mkdir(parents=True, exist_ok=True)
-    runs = [train(options, utterances, test, seed) for seed in options.seeds]
+    training, validation = utterances.split()
+    runs = [train(options, training, validation, seed) for seed in options.seed]
     answers: list[tuple[Answers, Answers]] = []
     # The first seed comes last, so that its model is the one that stays in the file.
     for run in reversed(runs):
@@ -322,7 +331,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         first, second = (examine(engine, test, options.batch_size) for engine in engines)
         answers.insert(0, (first, second))
     scores = answers[0][1].scores
-    report.draw(options.out / "vowels.png", 10.5, 5, lambda figure: draw(figure, options.seeds, runs, scores, test))
+    report.draw(options.out / "vowels.png", 10.5, 5, lambda figure: draw(figure, options.seed, runs, scores, test))
     print(f"\n{summary(options, answers, len(test.speakers))}")
     print(f"\n{options.out / 'vowels.onnx'} and vowels.png written, {time.perf_counter() - start:.1f} s in all")
 

@@ -9,22 +9,7 @@ import onnx
 
 from ..errors import ModelImportError
 from ..tracer import no_grad
-from . import (  # noqa: F401 - they register imports
-    attention,
-    control,
-    convolution,
-    elementwise,
-    index,
-    layers,
-    linalg,
-    pool,
-    quantized,
-    recurrent,
-    reduce,
-    resize,
-    shape,
-    signal,
-)
+from . import operators  # noqa: F401 - they register imports
 from .body import Body
 from .guards import without_guards
 from .layout import Layout, Reading

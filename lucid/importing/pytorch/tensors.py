@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .values import Array
+from ..values import Array
 
 __all__ = ["array_of", "is_half", "obstacle"]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import ops
-from ..errors import ModelImportError
-from ..nn import functional as F
-from ..tensor import Tensor
+from ... import ops
+from ...errors import ModelImportError
+from ...nn import functional as F
+from ...tensor import Tensor
+from ..registry import Operation, imports
 from .convolution import padded
 from .pool import window_sums
-from .registry import Operation, imports
 
 __all__: list[str] = []
 

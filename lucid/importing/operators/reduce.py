@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import ops
-from ..tensor import Tensor
-from .registry import Operation, imports
-from .values import Sizes, as_tensor, boxed, constant, integers, scalar
+from ... import ops
+from ...tensor import Tensor
+from ..registry import Operation, imports
+from ..values import Sizes, as_tensor, boxed, constant, integers, scalar
 
 __all__ = ["axes_of"]
 

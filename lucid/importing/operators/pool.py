@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from .. import ops
-from ..ops.conv import window_max, windows
-from ..tensor import Tensor
-from ..tracer.extent import greater, lesser
+from ... import ops
+from ...ops.conv import window_max, windows
+from ...tensor import Tensor
+from ...tracer.extent import greater, lesser
+from ..registry import Operation, imports
+from ..values import as_tensor, integers
 from .convolution import padded, window_of
-from .registry import Operation, imports
-from .values import as_tensor, integers
 
 __all__ = ["window_sums"]
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from .. import ops
-from ..errors import ModelImportError
-from ..nn import functional as F
-from ..ops.conv import windows
-from ..tensor import Tensor, around
+from ... import ops
+from ...errors import ModelImportError
+from ...nn import functional as F
+from ...ops.conv import windows
+from ...tensor import Tensor, around
+from ..registry import Operation, imports
+from ..values import as_tensor, constant, integers, scalar
 from .elementwise import dtype_of
-from .registry import Operation, imports
-from .values import as_tensor, constant, integers, scalar
 
 __all__: list[str] = []
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from .. import ops
-from ..errors import ModelImportError
-from ..tensor import Tensor
+from ... import ops
+from ...errors import ModelImportError
+from ...tensor import Tensor
+from ..registry import Operation, imports
+from ..values import as_tensor, constant, widened
 from .convolution import convolved
 from .elementwise import dtype_of
-from .registry import Operation, imports
-from .values import as_tensor, constant, widened
 
 __all__: list[str] = []
 

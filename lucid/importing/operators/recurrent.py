@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from .. import ops
-from ..errors import ModelImportError, ShapeError
-from ..nn import functional as F
-from ..nn.scan import scan
-from ..ops.gru import gru
-from ..ops.lstm import lstm
-from ..ops.recurrent import Nonlinearity, reverse_sequence, rnn
-from ..tensor import Tensor
-from ..tracer.dim import concrete
-from .registry import Operation, imports
-from .weights import GATES
+from ... import ops
+from ...errors import ModelImportError, ShapeError
+from ...nn import functional as F
+from ...nn.scan import scan
+from ...ops.gru import gru
+from ...ops.lstm import lstm
+from ...ops.recurrent import Nonlinearity, reverse_sequence, rnn
+from ...tensor import Tensor
+from ...tracer.dim import concrete
+from ..registry import Operation, imports
+from ..weights import GATES
 
 __all__: list[str] = []
 

@@ -6,13 +6,13 @@ import warnings
 from collections.abc import Mapping
 from typing import Any, TypeVar, overload
 
-from .. import nn
-from ..errors import ModelImportError
-from ..nn.module import Module
-from ..tensor import Parameter, Tensor, around
+from ... import nn
+from ...errors import ModelImportError
+from ...nn.module import Module
+from ...tensor import Parameter, Tensor, around
+from .layers import is_module, layer_of, made, obstacles, type_name
 from .moving import move
-from .torch_layers import is_module, layer_of, made, obstacles, type_name
-from .torch_tensors import array_of, is_half, obstacle
+from .tensors import array_of, is_half, obstacle
 
 __all__ = ["from_torch"]
 

@@ -6,14 +6,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from .. import ops
-from ..errors import ModelImportError
-from ..nn import functional as F
-from ..ops.conv import windows, windows_sum
-from ..tensor import Tensor
-from ..tracer.extent import greater
-from .registry import Operation, imports
-from .values import as_tensor, integers
+from ... import ops
+from ...errors import ModelImportError
+from ...nn import functional as F
+from ...ops.conv import windows, windows_sum
+from ...tensor import Tensor
+from ...tracer.extent import greater
+from ..registry import Operation, imports
+from ..values import as_tensor, integers
 
 __all__ = ["convolved", "padded", "window_of"]
 

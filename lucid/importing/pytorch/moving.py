@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import StateDictError
-from ..nn.module import Module
-from ..nn.state import entries_of
-from ..tensor import Parameter, Tensor
-from .torch_layers import differences_of_options, type_name
-from .torch_tensors import array_of, is_half, obstacle
-from .values import Array
+from ...errors import StateDictError
+from ...nn.module import Module
+from ...nn.state import entries_of
+from ...tensor import Parameter, Tensor
+from ..values import Array
+from .layers import differences_of_options, type_name
+from .tensors import array_of, is_half, obstacle
 
 __all__ = ["move"]
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ModelImportError
-from ..nn.scan import scan
-from ..ops import arange, flip, moveaxis, zeros
-from ..tensor import Tensor
-from ..tracer.extent import lesser
-from .program import Program
-from .registry import Operation, imports
-from .values import as_tensor, integers, scalar
+from ...errors import ModelImportError
+from ...nn.scan import scan
+from ...ops import arange, flip, moveaxis, zeros
+from ...tensor import Tensor
+from ...tracer.extent import lesser
+from ..program import Program
+from ..registry import Operation, imports
+from ..values import as_tensor, integers, scalar
 
 __all__: list[str] = []
 

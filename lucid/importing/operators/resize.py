@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
-from .. import ops
-from ..errors import ModelImportError
-from ..nn import functional as F
-from ..tensor import Tensor
-from .registry import Operation, imports
-from .values import Sizes, as_tensor, integers
+from ... import ops
+from ...errors import ModelImportError
+from ...nn import functional as F
+from ...tensor import Tensor
+from ..registry import Operation, imports
+from ..values import Sizes, as_tensor, integers
 
 __all__: list[str] = []
 

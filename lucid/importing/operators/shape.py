@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from .. import ops
-from ..errors import ModelImportError
-from ..nn import functional as F
-from ..ops.index import slice_at
-from ..tensor import Tensor
+from ... import ops
+from ...errors import ModelImportError
+from ...nn import functional as F
+from ...ops.index import slice_at
+from ...tensor import Tensor
+from ..registry import Operation, imports
+from ..values import Sizes, as_tensor, boxed, constant, integers, restored, scalar, unboxed
 from .elementwise import dtype_of
 from .reduce import axes_of
-from .registry import Operation, imports
-from .values import Sizes, as_tensor, boxed, constant, integers, restored, scalar, unboxed
 
 __all__: list[str] = []
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .. import ops
-from ..nn import functional as F
-from ..tensor import Tensor
-from .registry import Operation, imports
+from ... import ops
+from ...nn import functional as F
+from ...tensor import Tensor
+from ..registry import Operation, imports
 
 __all__: list[str] = []
 

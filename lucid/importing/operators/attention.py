@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .. import ops
-from ..errors import ModelImportError
-from ..nn import functional as F
-from ..tensor import Tensor
+from ... import ops
+from ...errors import ModelImportError
+from ...nn import functional as F
+from ...tensor import Tensor
+from ..registry import Operation, imports
 from .elementwise import dtype_of
-from .registry import Operation, imports
 
 __all__: list[str] = []
 

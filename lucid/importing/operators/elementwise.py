@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import onnx
 
-from .. import ops
-from ..errors import ModelImportError
-from ..nn import functional as F
-from ..tensor import Tensor
-from ..tracer.extent import greater, lesser
-from .registry import Operation, imports
-from .values import COMPARISONS, DTYPES, Sizes, as_tensor, chosen, constant, elementwise, has_sizes, quotient
+from ... import ops
+from ...errors import ModelImportError
+from ...nn import functional as F
+from ...tensor import Tensor
+from ...tracer.extent import greater, lesser
+from ..registry import Operation, imports
+from ..values import COMPARISONS, DTYPES, Sizes, as_tensor, chosen, constant, elementwise, has_sizes, quotient
 
 __all__ = ["dtype_of"]
 

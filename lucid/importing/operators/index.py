@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from .. import ops
-from ..errors import ModelImportError
-from ..ops.recurrent import reverse_sequence
-from ..tensor import Tensor
-from .registry import Operation, imports
-from .values import Sizes, as_tensor, constant, restored, scalar
+from ... import ops
+from ...errors import ModelImportError
+from ...ops.recurrent import reverse_sequence
+from ...tensor import Tensor
+from ..registry import Operation, imports
+from ..values import Sizes, as_tensor, constant, restored, scalar
 
 __all__: list[str] = []
 

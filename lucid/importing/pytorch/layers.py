@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import nn
-from ..nn import functional as F
-from ..tensor import around
+from ... import nn
+from ...nn import functional as F
+from ...tensor import around
 
 __all__ = ["differences_of_options", "is_module", "layer_of", "made", "obstacles", "type_name"]
 

@@ -1,0 +1,1 @@
+"""Modules of PyTorch's, without an import of torch."""
