@@ -37,7 +37,7 @@ from .tracer import enable_grad, inference_mode, is_grad_enabled, no_grad, set_g
 from .tracer.promotion import promote_types, result_type
 
 if TYPE_CHECKING:
-    from . import accelerator, backends, cuda, data, distributed, distributions, export, nn, optim, runtime, utils
+    from . import accelerator, backends, cuda, data, distributed, distributions, export, nn, optim, plot, runtime, utils
     from . import checkpoint as checkpoint
     from . import io as io
     from .backends import use_deterministic_algorithms
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from .io import load, save
     from .runtime import compile as compile
     from .runtime import compile_backward as compile_backward
+    from .seeing import progress as progress
+    from .seeing import summary as summary
     from .threads import get_num_threads, set_num_threads
 
 __all__ = [
@@ -271,8 +273,10 @@ __all__ = [
     "outer",
     "permute",
     "pi",
+    "plot",
     "pow",
     "prod",
+    "progress",
     "promote_types",
     "quantile",
     "rad2deg",
@@ -321,6 +325,7 @@ __all__ = [
     "sub",
     "subtract",
     "sum",
+    "summary",
     "swapaxes",
     "swapdims",
     "t",
@@ -392,7 +397,9 @@ _LAZY = {
     "io": ("load", "save"),
     "nn": (),
     "optim": (),
+    "plot": (),
     "runtime": ("compile", "compile_backward"),
+    "seeing": ("progress", "summary"),
     "threads": ("get_num_threads", "set_num_threads"),
     "utils": (),
 }

@@ -7,6 +7,7 @@ from typing import Any, cast
 import numpy as np
 
 from .errors import GradientError, ShapeError
+from .tables import preformatted
 from .tracer.aliases import follow
 from .tracer.mode import MODE
 from .tracer.node import TensorLike, Value
@@ -99,6 +100,9 @@ class Readout:
             node = self._value.node if self._value is not None else None
             text += f", from={node.op.name}" if node is not None else ", requires_grad=True"
         return f"tensor({text})"
+
+    def _repr_html_(self) -> str:
+        return preformatted(repr(self), f"shape {tuple(self._data.shape)}, {self._data.dtype}")
 
     def __format__(self, spec: str) -> str:
         return object.__format__(self, spec) if self._data.ndim else format(self.item(), spec)

@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from tqdm import tqdm
 
 import lucid
 from lucid import nn
@@ -118,19 +117,18 @@ def train(options: argparse.Namespace, demand: Array, seed: int) -> Forecaster:
     changes = (logs[WEEK:] - logs[:-WEEK]) / model.scale.item()
     given, known = windows(demand, WEEK + PIECE), windows(changes, PIECE + DAY)
     forecast = PIECE - WARM_UP
-    with tqdm(range(options.epochs), f"seed {seed}", unit="epoch") as epochs:
-        for _ in epochs:
-            # Clipped, so that the half-hours at both ends are forecast from as often as the others.
-            starts = random.integers(-forecast, len(known) + forecast, options.batch_size).clip(0, len(known) - 1)
-            days = windows(known[starts, WARM_UP + 1 :], DAY).swapaxes(0, 1)
-            forecasts = model.changes(as_tensor(given[starts].T), forecast)
-            loss = criterion(forecasts, as_tensor(days))
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            scheduler.step()
-            epochs.set_postfix_str(f"loss {loss.item():.4f}", refresh=False)
+    for _ in (epochs := lucid.progress(range(options.epochs), f"seed {seed}", unit="epoch")):
+        # Clipped, so that the half-hours at both ends are forecast from as often as the others.
+        starts = random.integers(-forecast, len(known) + forecast, options.batch_size).clip(0, len(known) - 1)
+        days = windows(known[starts, WARM_UP + 1 :], DAY).swapaxes(0, 1)
+        forecasts = model.changes(as_tensor(given[starts].T), forecast)
+        loss = criterion(forecasts, as_tensor(days))
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        scheduler.step()
+        epochs.show(loss=f"{loss.item():.4f}")
     return model.eval()
 
 

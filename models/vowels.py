@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 import lucid
 from lucid import nn
@@ -147,20 +146,19 @@ def train(options: argparse.Namespace, utterances: Utterances, validation: Utter
     optimizer = Adam(model.parameters(), lr=options.learning_rate)
     scheduler = CosineAnnealingLR(optimizer, T_max=options.epochs)
     run = Run(model, [], [])
-    with tqdm(range(options.epochs), f"seed {seed}", unit="epoch") as epochs:
-        for _ in epochs:
-            total = 0.0
-            for frames, lengths, speakers in loader:
-                loss = cross_entropy(model(frames, lengths), speakers)
-                optimizer.zero_grad()
-                loss.backward()
-                nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-                optimizer.step()
-                total += loss.item() * len(speakers)
-            scheduler.step()
-            run.losses.append(total / len(utterances.speakers))
-            run.accuracies.append(accuracy(score(eager(model), validation), validation))
-            epochs.set_postfix_str(f"loss {run.losses[-1]:.3f}, accuracy {run.accuracies[-1]:.1%}", refresh=False)
+    for _ in (epochs := lucid.progress(range(options.epochs), f"seed {seed}", unit="epoch")):
+        total = 0.0
+        for frames, lengths, speakers in loader:
+            loss = cross_entropy(model(frames, lengths), speakers)
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            total += loss.item() * len(speakers)
+        scheduler.step()
+        run.losses.append(total / len(utterances.speakers))
+        run.accuracies.append(accuracy(score(eager(model), validation), validation))
+        epochs.show(loss=f"{run.losses[-1]:.3f}", accuracy=f"{run.accuracies[-1]:.1%}")
     return run
 
 

@@ -1,4 +1,5 @@
-"""The command line: ``lucid info``, ``verify``, ``run``, ``bench``, ``convert`` and ``score``."""
+"""The command line: ``lucid info``, ``summary``, ``plot``, ``verify``, ``run``, ``bench``, ``convert`` and
+``score``."""
 
 from .main import main
 

@@ -14,9 +14,10 @@ import numpy as np
 import onnxruntime
 
 from ..runtime import Session
+from ..tables import text_table
 from . import arguments
 from .session import open_session
-from .text import clean, table
+from .text import clean
 
 __all__ = ["bench"]
 
@@ -132,6 +133,6 @@ def _report(rows: Sequence[dict[str, Any]]) -> None:
     heading = [*map(clean, row["sizes"]), "median ms", "95 % ms", "sequences/s", "steps/s"]
     numbers = [*map(str, row["sizes"].values()), f"{row['median_ms']:.4f}", f"{row['p95_ms']:.4f}"]
     numbers += [f"{row['sequences_per_second']:,.0f}", f"{row['steps_per_second']:,.0f}"]
-    lines = table([[name.rjust(12) for name in heading], numbers], numbers=True).splitlines()
+    lines = text_table([[name.rjust(12) for name in heading], numbers], left=0).splitlines()
     for line in lines if len(rows) == 1 else lines[1:]:
         click.echo(line)

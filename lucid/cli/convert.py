@@ -18,9 +18,10 @@ from ..export.lowering.plan import Lowering
 from ..importing import from_onnx
 from ..importing.module import OnnxModule
 from ..runtime import Session
+from ..tables import size_of, text_table
 from . import arguments
 from .compared import Comparison, agree, agree_in_parts, check_pieces, measured, sampled
-from .text import clean, size_of, table
+from .text import clean
 
 __all__ = ["convert"]
 
@@ -28,22 +29,10 @@ _ROLES = ("batch", "time")
 _PRIMES = (5, 3, 7, 2, 11, 13)
 
 
-def _sizes(ctx: click.Context, param: click.Parameter, text: str | None) -> dict[str, int]:
-    """Parses sizes of axes, as in batch=32,time=100."""
-    found: dict[str, int] = {}
-    for part in _split([text] if text else []):
-        name, equals, size = part.rpartition("=")
-        if not equals or not name or not (size.isascii() and size.isdecimal() and 0 < int(size) < 2**31):
-            raise click.BadParameter(f"{part!r}: expected a name and a size, as in batch=32,time=100")
-        if found.setdefault(name, int(size)) != int(size):
-            raise click.BadParameter(f"{name!r} is given twice")
-    return found
-
-
 def _axes(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> list[tuple[str, str | None, int]]:
     """Parses axes to free, as in batch,time or batch=x:1: the name, and an input and an axis if they are given."""
     found: list[tuple[str, str | None, int]] = []
-    for part in _split(texts):
+    for part in arguments.split(texts):
         name, equals, place = part.partition("=")
         source, colon, axis = place.rpartition(":")
         if not equals and name in _ROLES:
@@ -53,10 +42,6 @@ def _axes(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) ->
         else:
             raise click.BadParameter(f"{part!r}: expected batch, time, or an axis of an input, as in batch=x:1")
     return found
-
-
-def _split(texts: Sequence[str]) -> list[str]:
-    return [part.strip() for text in texts for part in text.split(",") if part.strip()]
 
 
 @click.command()
@@ -79,7 +64,7 @@ def _split(texts: Sequence[str]) -> list[str]:
     help="Free axes that MODEL fixes: batch,time as recurrent layers read them, or an axis of an input: batch=x:1.",
 )
 @click.option("--stateful", is_flag=True, help="Make inputs and outputs of hidden states, for streams.")
-@click.option("--sizes", callback=_sizes, metavar="NAME=SIZE,...", help="Sizes of free axes for the measurement.")
+@arguments.sizes("Sizes of free axes for the measurement.")
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True, help="To measure.")
 @arguments.threads
 @arguments.as_json
@@ -293,7 +278,7 @@ def _text(result: Mapping[str, Any]) -> str:
         ["size", *map(size_of, result["bytes"])],
         ["milliseconds", f"{before:.4f}", f"{after:.4f}"],
     ]
-    lines = [*table(rows).splitlines(), f"at {at}: {before / after:.2f} times as fast"]
+    lines = [*text_table(rows).splitlines(), f"at {at}: {before / after:.2f} times as fast"]
     compared = "; ".join(", ".join(f"{k} {n}" for k, n in sizes.items()) or "its sizes" for sizes in result["compared"])
     lines.append(f"greatest difference {result['difference']:.2g}, in onnxruntime at {compared}")
     for kind in ("inputs", "outputs"):

@@ -13,8 +13,9 @@ import onnx
 
 from ..export.file.digest import messages
 from ..export.file.read import read
+from ..tables import size_of, text_table
 from . import arguments
-from .text import clean, size_of, table
+from .text import clean
 
 __all__ = ["info"]
 
@@ -113,7 +114,7 @@ def _text(found: dict[str, Any]) -> str:
         ),
         *((key, text if len(text) <= 100 else f"{text[:97]}...") for key, text in found["metadata"].items()),
     ]
-    return f"{clean(found['path'])}\n{table([('', clean(name), clean(text)) for name, text in rows])}"
+    return f"{clean(found['path'])}\n{text_table([('', clean(name), clean(text)) for name, text in rows])}"
 
 
 def _described(value: dict[str, Any]) -> str:

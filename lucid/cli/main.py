@@ -11,8 +11,10 @@ from ..errors import LucidError
 from .bench import bench
 from .convert import convert
 from .info import info
+from .plot import plot
 from .run import run
 from .score import score
+from .summary import summary
 from .text import clean
 from .verify import verify
 
@@ -38,8 +40,8 @@ class _Commands(click.Group):
 )
 @click.version_option(__version__, prog_name="lucid")
 def main() -> None:
-    """Inspect, verify and convert ONNX models, run them in onnxruntime, time them, and score files of rows."""
+    """Inspect, draw, verify and convert ONNX models, run them in onnxruntime, time them, and score files of rows."""
 
 
-for command in (info, verify, run, bench, convert, score):
+for command in (info, summary, plot, verify, run, bench, convert, score):
     main.add_command(command)

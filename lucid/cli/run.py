@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import csv
+import json
+import math
 import os
 import re
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
 import numpy as np
 
-from ..errors import FileError, LucidError
+from ..errors import LucidError
 from ..files import atomic_write
+from ..tables import text_table
 from . import arguments
+from .arrays import read_inputs
 from .session import open_session
-from .text import clean, table
+from .text import clean
 
 __all__ = ["run"]
 
@@ -29,75 +35,88 @@ Array = np.ndarray[Any, Any]
     "inputs",
     multiple=True,
     metavar="[NAME=]FILE",
-    help="A .npy file for an input, by name or in order, or a .npz file whose arrays are named as the inputs.",
+    help="A .npy or .csv file for an input, by name or in order; a .npz file whose arrays are named as the inputs; "
+    "or - for stdin, which holds any of these.",
 )
 @click.option("-o", "--output-dir", type=click.Path(file_okay=False), help="Where to write each output, as <name>.npy.")
+@click.option("--csv", "as_csv", metavar="OUTPUT", help="Print this output as CSV, a row for each step.")
 @arguments.device
 @arguments.threads
+@arguments.as_json
 @arguments.no_verify
 def run(
-    model: str, inputs: tuple[str, ...], output_dir: str | None, device: str, threads: int | None, no_verify: bool
+    model: str,
+    inputs: tuple[str, ...],
+    output_dir: str | None,
+    as_csv: str | None,
+    device: str,
+    threads: int | None,
+    as_json: bool,
+    no_verify: bool,
 ) -> None:
-    """Run MODEL in onnxruntime on arrays from files.
+    """Run MODEL in onnxruntime on arrays from files or from stdin.
 
     \b
     lucid run rnn.onnx -i x.npy -i h0=state.npy -o results
+    lucid run rnn.onnx -i - --csv output < steps.csv > results.csv
+
+    The rows of a CSV are those of an input with two axes, the elements of one with one axis, or the steps of one
+    sequence if the input has an axis named batch.
     """
+    if as_csv is not None and as_json:
+        raise click.UsageError("--csv and --json both print the result; give one of them")
     session = open_session(model, device, threads, no_verify)
-    args, kwargs = _inputs(inputs, session.input_names)
+    if as_csv is not None and as_csv not in session.output_names:
+        raise click.UsageError(
+            f"there is no output {clean(as_csv)!r}; there is {', '.join(map(clean, session.output_names))}"
+        )
+    args, kwargs = read_inputs(inputs, session.inputs)
     try:
         outputs = session(*args, **kwargs)
     except LucidError:
         raise
     except TypeError as error:  # an input is missing, unknown or given twice
         raise click.UsageError(clean(str(error))) from error
-    rows = [["output", "dtype", "shape", "least", "mean", "greatest", *([""] if output_dir is not None else [])]]
+    found = [
+        {"name": name, "dtype": str(array.dtype), "shape": list(array.shape), **_summary(array)}
+        for name, array in outputs.items()
+    ]
     if output_dir is not None:
-        os.makedirs(output_dir, exist_ok=True)
-    for (name, array), file in zip(outputs.items(), _file_names(outputs.names), strict=True):
-        row = [clean(name), str(array.dtype), str(array.shape), *_summary(array)]
-        if output_dir is not None:
-            path = os.path.join(output_dir, file)
+        for facts, array, path in zip(found, outputs, _paths(output_dir, outputs.names), strict=True):
             with atomic_write(path) as target:
                 np.save(target, array, allow_pickle=False)
-            row.append(path)
-        rows.append(row)
-    click.echo(table(rows))
+            facts["path"] = path
+    if as_csv is not None:
+        _print_csv(outputs[as_csv])
+    else:
+        click.echo(_json(found) if as_json else _text(found))
 
 
-def _inputs(inputs: Iterable[str], names: tuple[str, ...]) -> tuple[list[Array], dict[str, Array]]:
-    """Returns the arrays given by position and by name."""
-    args: list[Array] = []
-    kwargs: dict[str, Array] = {}
-    for text in inputs:
-        name, equals, path = text.partition("=")
-        if not equals or (name not in names and os.path.exists(text)):
-            name, path = "", text
-        loaded = _load(path)
-        if isinstance(loaded, dict) and not name:
-            found = loaded
-        elif isinstance(loaded, dict):
-            raise click.UsageError(f"{path} holds several arrays, each with a name; give it without {name}=")
-        elif name:
-            found = {name: loaded}
-        else:
-            args.append(loaded)
-            continue
-        if twice := kwargs.keys() & found.keys():
-            raise click.UsageError(f"input {', '.join(sorted(twice))} is given twice")
-        kwargs |= found
-    return args, kwargs
+def _print_csv(array: Array) -> None:
+    """Prints the last axis as columns, and all others as rows."""
+    rows = array.reshape(-1, array.shape[-1]) if array.ndim > 1 else array.reshape(-1, 1)
+    csv.writer(sys.stdout, lineterminator="\n").writerows([str(x) for x in row] for row in rows)
 
 
-def _load(path: str) -> Array | dict[str, Array]:
-    """Loads a .npy or .npz file; refuses pickled objects, which could run code."""
-    try:
-        with open(path, "rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            return loaded if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
-    except Exception as error:  # NumPy raises many types of error for a file that it cannot read
-        reason = getattr(error, "strerror", None) or error
-        raise FileError(f"{path} is not a .npy or .npz file that can be read: {reason}") from error
+def _json(found: Sequence[dict[str, Any]]) -> str:
+    # JSON has no NaN and no infinity.
+    plain = [{k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in f.items()} for f in found]
+    return json.dumps({"outputs": plain}, indent=2)
+
+
+def _text(found: Sequence[dict[str, Any]]) -> str:
+    rows = [["output", "dtype", "shape", "least", "mean", "greatest", *(["file"] if "path" in found[0] else [])]]
+    for facts in found:
+        numbers = [facts[name] for name in ("least", "mean", "greatest")]
+        rows.append([clean(facts["name"]), facts["dtype"], str(tuple(facts["shape"]))])
+        rows[-1] += ["-" if number is None else f"{number:g}" for number in numbers]
+        rows[-1] += [facts["path"]] if "path" in facts else []
+    return text_table(rows)
+
+
+def _paths(folder: str, names: Iterable[str]) -> list[str]:
+    os.makedirs(folder, exist_ok=True)
+    return [os.path.join(folder, file) for file in _file_names(names)]
 
 
 def _file_names(names: Iterable[str]) -> list[str]:
@@ -111,8 +130,9 @@ def _file_names(names: Iterable[str]) -> list[str]:
     return files
 
 
-def _summary(array: Array) -> tuple[str, str, str]:
+def _summary(array: Array) -> dict[str, float | None]:
+    """Returns the least, the mean and the greatest element; None if there is no element."""
     if not array.size:
-        return ("-", "-", "-")
-    least, mean, greatest = array.min(), array.astype(np.float64).mean(), array.max()
-    return (f"{least:g}", f"{mean:g}", f"{greatest:g}")
+        return dict.fromkeys(("least", "mean", "greatest"))
+    mean = array.astype(np.float64).mean()
+    return {"least": float(array.min()), "mean": float(mean), "greatest": float(array.max())}

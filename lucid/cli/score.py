@@ -26,7 +26,7 @@ Outcomes = Iterator[tuple[Part, Scored | str]]
 def _pairs(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
     """Parses names of inputs and columns, as in x=frames,lengths=n."""
     found: dict[str, str] = {}
-    for text in _split(texts):
+    for text in arguments.split(texts):
         name, equals, column = text.partition("=")
         if not name or not equals or not column:
             raise click.BadParameter(f"{text!r}: expected INPUT=COLUMN, as in x=frames,lengths=n")
@@ -37,11 +37,7 @@ def _pairs(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -
 
 
 def _names(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> list[str] | None:
-    return _split(texts) if texts else None
-
-
-def _split(texts: Sequence[str]) -> list[str]:
-    return [part.strip() for text in texts for part in text.split(",") if part.strip()]
+    return arguments.split(texts) if texts else None
 
 
 @click.command()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
 from ..export import verify as verify_file
@@ -14,12 +16,15 @@ __all__ = ["verify"]
 @click.command()
 @arguments.model
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing if all is well.")
-def verify(model: str, quiet: bool) -> None:
+@arguments.as_json
+def verify(model: str, quiet: bool, as_json: bool) -> None:
     """Check that MODEL is as lucid wrote it: its graph, its weights, its metadata.
 
     The exit code is 1 if it was altered or damaged, or if lucid did not write it.
     """
     report = verify_file(model)
-    if not quiet:
+    if as_json and not quiet:
+        click.echo(json.dumps(report._asdict(), indent=2))
+    elif not quiet:
         for line in str(report).splitlines():
             click.echo(clean(line))

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from ..ops.generator import Generator, numpy_generator
+from ..tables import Shown
 from ..tensor import Tensor, around, as_tensor
 from .collate import batched
 
@@ -59,7 +60,7 @@ class IterableDataset(Dataset[T_co]):
         raise TypeError(f"object of type {type(self).__name__!r} has no len()")
 
 
-class ConcatDataset(Dataset[Any]):
+class ConcatDataset(Dataset[Any], Shown):
     """The samples of several datasets, one dataset after the other (torch.utils.data.ConcatDataset).
 
     Attributes:
@@ -94,8 +95,11 @@ class ConcatDataset(Dataset[Any]):
     def __len__(self) -> int:
         return self.cumulative_sizes[-1]
 
+    def _facts(self) -> dict[str, Any]:
+        return {"samples": self.cumulative_sizes[-1], "datasets": [type(part).__name__ for part in self.datasets]}
 
-class TensorDataset(Dataset[tuple[Tensor, ...]]):
+
+class TensorDataset(Dataset[tuple[Tensor, ...]], Shown):
     """A dataset of the slices of tensors along their first axis (torch.utils.data.TensorDataset).
 
     Raises:
@@ -121,13 +125,17 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
     def __len__(self) -> int:
         return len(self.tensors[0])
 
+    def _facts(self) -> dict[str, Any]:
+        kinds = [f"{tensor.dtype}{list(tensor.shape[1:])}" for tensor in self.tensors]
+        return {"samples": self.tensors[0].shape[0], "each": f"({', '.join(kinds)})"}
+
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
         """Returns several samples as `default_collate` would stack them, with one indexing operation per tensor."""
         rows = np.asarray(indices, np.int64)
         return tuple(batched(around(tensor._data[rows])) for tensor in self.tensors)
 
 
-class Subset(Dataset[Any]):
+class Subset(Dataset[Any], Shown):
     """Some of the samples of a dataset (torch.utils.data.Subset).
 
     Example:
@@ -144,6 +152,9 @@ class Subset(Dataset[Any]):
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    def _facts(self) -> dict[str, Any]:
+        return {"samples": len(self.indices), "dataset": type(self.dataset).__name__}
 
 
 def random_split(

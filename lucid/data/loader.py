@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import StateDictError
 from ..ops.generator import Generator, integer_below
+from ..tables import Shown
 from .collate import default_collate, default_convert
 from .dataset import IterableDataset, Subset, TensorDataset
 from .sampler import BatchSampler, RandomSampler, SequentialSampler
@@ -18,7 +19,7 @@ from .workers import Worker, in_order, in_turn
 __all__ = ["DataLoader"]
 
 
-class DataLoader:
+class DataLoader(Shown):
     """Iterates over a dataset in batches (torch.utils.data.DataLoader).
 
     An interrupted pass can be resumed: after `load_state_dict` the next iteration begins with the batch that was next
@@ -224,6 +225,19 @@ class DataLoader:
         if self.batch_size is None:
             return n
         return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
+
+    def _facts(self) -> dict[str, Any]:
+        batches = self.batch_sampler if self.batch_size is None else None
+        sampler = self.sampler if batches is None else batches
+        return {
+            "dataset": type(self.dataset).__name__,
+            "batch_size": self.batch_size,
+            "sampler": None if self._iterable else type(sampler).__name__,
+            "drop_last": self.drop_last,
+            "num_workers": self.num_workers,
+            "epoch": self.epoch,
+            "batches_done": self._done,
+        }
 
     def _fetched(self, dataset: Any, indices: Any) -> Any:
         """Returns one batch, or one sample."""

@@ -10,6 +10,7 @@ import onnx
 import onnx_ir as ir
 
 from ..errors import ExportError, FileError
+from ..tables import html_table
 from .file.layout import fits
 from .file.write import write
 from .lowering.graph import lower
@@ -154,6 +155,27 @@ class Exported:
 
     def __repr__(self) -> str:
         return f"<Exported ({', '.join(self.input_names)}) -> ({', '.join(self.output_names)}), opset {self.opset}>"
+
+    def _repr_html_(self) -> str:
+        rows: list[tuple[str, object]] = []
+        for kind, values in (("input", self.model.graph.inputs), ("output", self.model.graph.outputs)):
+            rows += [(kind, f"{value.name}: {value.type}{_dims(value)}") for value in values]
+        rows += [
+            (f"axis {axis} of {name}", f"free: {symbol}")
+            for name, axes in self.axes.items()
+            for axis, symbol in axes.items()
+        ]
+        rows += [
+            (f"axis {axis} of {name}", f"fixed: {why}")
+            for name, reasons in self.fixed.items()
+            for axis, why in reasons.items()
+        ]
+        rows += [("condition", f"{condition}, as {where} demands") for condition, where in self.conditions.items()]
+        rows.append(("operators", ", ".join(f"{n} {op}" if n > 1 else op for op, n in self.operators.items())))
+        rows.append(("comparison with onnxruntime", "none was made" if self.report is None else str(self.report)))
+        if self.path is not None:
+            rows.append(("file", self.path))
+        return html_table(f"ONNX model, opset {self.opset}", (), rows)
 
 
 def _dims(value: Any) -> str:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .body import Body
-from .names import Paths, own_name, scope_of, stack_of
+from .names import Paths, own_name, stack_of
 from .node import Constant, Node
 from .program import Program, Step
 from .registry import Operation
@@ -133,7 +133,7 @@ class Layout:
         own = own_name(constant.name)
         if own is not None:
             return own
-        scope = scope_of(node) or self._scope_of_bias(node)
+        scope = node.scope or self._scope_of_bias(node)
         return f"{scope}.{use.name}" if scope else use.name
 
     def _scope_of_bias(self, node: Node) -> str:

@@ -155,7 +155,7 @@ class OnnxModule(Module):
         values = self._arguments(inputs, named)
         # A graph may compute what it then does not choose, such as 0 * inf before a Where.
         with np.errstate(all="ignore"):
-            results = [as_tensor(x) for x in self._program.run(self._scope(), *values)]
+            results = [as_tensor(x) for x in self._program.run(self._scope(), *values, named=True)]
         return results[0] if len(results) == 1 else tuple(results)
 
     def _scope(self) -> dict[str, Tensor]:

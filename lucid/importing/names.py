@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from .node import Node
 
-__all__ = ["Paths", "own_name", "scope_of", "stack_of"]
+__all__ = ["Paths", "own_name", "stack_of"]
 
 _GENERATED = re.compile(r"onnx::|const|val_|tensor_|init_|_|[A-Z]\d*_|.*__\d+$|.*_(quantized|scale|zero_point)$")
 """Names that an exporter makes up for a weight that it changed."""
@@ -57,14 +57,6 @@ def own_name(name: str) -> str | None:
     return copy[1] if copy else name
 
 
-def scope_of(node: Node) -> str:
-    """Returns the path of the module that a node comes from; "" for the model itself."""
-    if node.scopes is not None:  # PyTorch's exporter: ['', 'encoder', 'encoder.rnn', 'gru']
-        parts = re.findall(r"'([^']*)'", node.scopes)
-        return parts[-2] if len(parts) > 1 else ""
-    return ".".join(part for part in node.name.strip("/").split("/")[:-1] if part)
-
-
 def stack_of(node: Node, weights: Iterable[str]) -> tuple[str, int | None]:
     """Returns the path of the stack that a recurrent operator is a layer of, and its number there, if they are known.
 
@@ -72,8 +64,8 @@ def stack_of(node: Node, weights: Iterable[str]) -> tuple[str, int | None]:
         node: the operator.
         weights: the names of its weights in the file.
     """
-    for pattern, texts in ((_STACKED, [*weights]), (_LAYER, [scope_of(node)])):
+    for pattern, texts in ((_STACKED, [*weights]), (_LAYER, [node.scope])):
         found = [match for match in map(pattern.fullmatch, texts) if match]
         if found:
             return found[0][1] or "", int(found[0][2])
-    return scope_of(node), None
+    return node.scope, None

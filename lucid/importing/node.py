@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from ..errors import ModelImportError
 from .registry import Operation
 from .values import Array
 
-__all__ = ["Constant", "Node", "array_of"]
+__all__ = ["Constant", "Node", "array_of", "scope_of"]
 
 
 class Constant:
@@ -42,7 +43,7 @@ class Node:
         inputs: the names of its inputs, "" for one that is left out.
         outputs: the names of its outputs.
         opset: the version of the operator set.
-        scopes: the path of its module as PyTorch's exporter notes it, or None.
+        scope: the path of the module that it comes from; "" for the model itself.
         form: how it is computed, a name in the table of imports.
     """
 
@@ -53,7 +54,7 @@ class Node:
         self.inputs = list(proto.input)
         self.outputs = list(proto.output)
         self.opset = opset
-        self.scopes = next((entry.value for entry in proto.metadata_props if entry.key.endswith("name_scopes")), None)
+        self.scope = scope_of(proto)
 
     def get(self, name: str, default: Any = None) -> Any:
         """Returns an attribute, or the default."""
@@ -67,10 +68,26 @@ class Node:
     def operation(self, graphs: Mapping[str, Any] | None = None) -> Operation:
         """Returns the node without its inputs, with programs in place of graphs."""
         attributes = {**self.attributes, **(graphs or {})}
-        return Operation(self.op_type, self.name, attributes, self.opset, len(self.outputs))
+        return Operation(self.op_type, self.name, attributes, self.opset, len(self.outputs), self.scope)
 
     def __str__(self) -> str:
         return f"{self.op_type} {self.name!r}" if self.name else self.op_type
+
+
+def scope_of(proto: onnx.NodeProto) -> str:
+    """Returns the path of the module that a node comes from; "" for the model itself."""
+    scopes = next((entry.value for entry in proto.metadata_props if entry.key.endswith("name_scopes")), None)
+    if scopes is not None:  # PyTorch's exporter: ['', 'encoder', 'encoder.rnn', 'gru']
+        parts = re.findall(r"'([^']*)'", scopes)
+        return parts[-2] if len(parts) > 1 else ""
+    path: list[str] = []
+    for part in filter(None, proto.name.strip("/").split("/")[:-1]):
+        # PyTorch's older exporter repeats the name of a list of modules: /layers/layers.0/linear/Gemm.
+        if path and part.startswith(f"{path[-1]}."):
+            path[-1] = part
+        else:
+            path.append(part)
+    return ".".join(path)
 
 
 def _attribute(attribute: onnx.AttributeProto) -> Any:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import LucidError, ModelImportError
+from ..tracer.mode import current_trace
 from .registry import IMPORTS, Operation
 from .values import as_tensor, constant, elementwise, has_sizes
 
@@ -49,16 +51,19 @@ class Program(NamedTuple):
     steps: tuple[Step, ...]
     constants: Mapping[str, Any]
 
-    def run(self, scope: Mapping[str, Any], *arguments: Any) -> list[Any]:
+    def run(self, scope: Mapping[str, Any], *arguments: Any, named: bool = False) -> list[Any]:
         """Computes the outputs.
 
         Args:
             scope: the values around it, such as parameters, by name.
             arguments: the values of its inputs.
+            named: whether a trace notes the module that each step comes from.
         """
         values = {**scope, **self.constants, **dict(zip(self.inputs, arguments, strict=True))}
+        trace = current_trace() if named else None
         for step in self.steps:
-            results = computed(step, values)
+            with nullcontext() if trace is None or not step.node.scope else trace.scope(step.node.scope):
+                results = computed(step, values)
             for name, result in zip(step.outputs, results, strict=False):
                 if name:
                     values[name] = result

@@ -17,6 +17,7 @@ class Operation(NamedTuple):
         attributes: its attributes by name; texts as str, tensors as arrays, graphs as `Program`s.
         opset: the version of the operator set.
         outputs: how many outputs it has.
+        scope: the path of the module that it comes from, as far as its exporter noted one.
     """
 
     op_type: str
@@ -24,6 +25,7 @@ class Operation(NamedTuple):
     attributes: Mapping[str, Any]
     opset: int
     outputs: int
+    scope: str = ""
 
     def get(self, name: str, default: Any = None) -> Any:
         """Returns an attribute, or the default."""

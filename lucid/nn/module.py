@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..devices import is_device, require_cpu
+from ..tables import html_table
 from ..tensor import Parameter, Tensor, around
 from ..tracer.mode import MODE
 from ..tracer.run import RUN, assigns
@@ -65,8 +66,11 @@ class Module(Hooked):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         trace = MODE.get().trace
         if trace is not None:
-            with trace.module(self):
-                return self.forward(*args, **kwargs) if self._hooks is None else call_with_hooks(self, args, kwargs)
+            with trace.module(self) as call:
+                result = self.forward(*args, **kwargs) if self._hooks is None else call_with_hooks(self, args, kwargs)
+                if call is not None:
+                    call.returned(result)
+                return result
         if RUN.get() is None:
             self.__dict__["_last_call"] = summary_of(args, kwargs)
         return self.forward(*args, **kwargs) if self._hooks is None else call_with_hooks(self, args, kwargs)
@@ -385,6 +389,14 @@ class Module(Hooked):
             return f"{type(self).__name__}({extra})"
         return "\n  ".join([f"{type(self).__name__}({extra}", *lines]) + "\n)"
 
+    def _repr_html_(self) -> str:
+        rows = []
+        for path, module in self.named_modules():
+            own = sum(p._data.size for p in module.parameters(recurse=False))
+            rows.append((path or "(model)", type(module).__name__, module.extra_repr(), own))
+        total = f"parameters: {sum(p._data.size for p in self.parameters()):,}"
+        return html_table(type(self).__name__, ("module", "type", "options", "own parameters"), rows, [total])
+
 
 _INSTEAD = {
     "bfloat16": "NumPy has none; write model.half() or model.float()",
@@ -397,7 +409,7 @@ _INSTEAD = {
     "compile": "lucid.compile(model) runs it in onnxruntime",
     "fit": "write the loop: loss = ...; loss.backward(); optimizer.step()",
     "predict": "call the model: model(x)",
-    "summary": "print(model) shows its modules",
+    "summary": "write lucid.summary(model, x)",
 }
 """Attributes of PyTorch's and Keras' models, and what to write instead."""
 

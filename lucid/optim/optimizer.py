@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError, StateDictError, TraceError
+from ..tables import html_table
 from ..tensor import Tensor, around
 from ..tracer.mode import MODE, enable_grad
 from ..tracer.op import Array
@@ -372,6 +373,13 @@ class Optimizer:
             options = ", ".join(f"{name}={value!r}" for name, value in group.items() if name in self.defaults)
             lines.append(f"  ({number}): {len(group['params'])} parameters, {options}")
         return "\n".join([*lines, ")"])
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (number, len(group["params"]), *(group.get(name, "") for name in self.defaults))
+            for number, group in enumerate(self.param_groups)
+        ]
+        return html_table(type(self).__name__, ("group", "parameters", *self.defaults), rows)
 
 
 def _without_names(params: list[Any]) -> tuple[list[str] | None, list[Any]]:

@@ -21,11 +21,31 @@ from .symbolic import Sizes
 from .tree import Structure, flatten, paths, unflatten
 from .writes import LIVE
 
-__all__ = ["EndlessRunError", "Trace", "input_names", "record", "trace"]
+__all__ = ["Call", "EndlessRunError", "Trace", "input_names", "record", "trace"]
 
 
 class EndlessRunError(BaseException):
     """A run was cut off, since it did not end; no ``except Exception`` of the user's catches it."""
+
+
+class Call:
+    """A call of a module in a trace.
+
+    Attributes:
+        path: the module's path in the model.
+        kind: its type.
+        shapes: the shapes of the tensors in the result, depth first; None until the call has returned.
+    """
+
+    def __init__(self, path: str, kind: str) -> None:
+        self.path = path
+        self.kind = kind
+        self.shapes: tuple[tuple[int, ...], ...] | None = None
+
+    def returned(self, result: Any) -> None:
+        """Notes the result."""
+        leaves, _ = flatten(result, _is_tensor)
+        self.shapes = tuple([tuple(map(int, leaf.shape)) for leaf in leaves])
 
 
 class Trace:
@@ -35,6 +55,7 @@ class Trace:
         parent: the trace around it, if it records a subgraph.
         reads: what Python read of its tensors.
         notes: what layers say of the values that they take.
+        calls: the calls of modules, in the order in which they began, if they are wanted.
         answer: what a read gets instead of the elements; the elements themselves if None.
         sizes: what is known of sizes, if the trace is symbolic.
         made: leaves that were made inside, of plain numbers.
@@ -57,6 +78,7 @@ class Trace:
         self.sizes: Sizes | None = sizes if parent is None else parent.sizes
         self.reads: list[Read] = []
         self.notes: list[Note] = []
+        self.calls: list[Call] | None = None if parent is None else parent.calls
         # The ops and reads that are left to the outermost trace and those inside it; None if there is no limit.
         self._left: list[float] | None = parent._left if parent is not None else None if limit == inf else [limit]
         self.inputs: set[Value] = set()
@@ -177,13 +199,21 @@ class Trace:
             self._scopes.pop()
 
     @contextmanager
-    def module(self, module: Any) -> Iterator[None]:
-        """Sets the scope of the nodes recorded inside to the module's path in the model, however it was called."""
+    def module(self, module: Any) -> Iterator[Call | None]:
+        """Sets the scope of the nodes recorded inside to the module's path in the model, however it was called.
+
+        Yields:
+            The call, which wants its result, if calls are noted.
+        """
         if module not in self._modules:
             self.name_module(module, self._fresh(type(module).__name__.lower()))
-        self._scopes.append(self._modules[module])
+        path = self._modules[module]
+        call = None if self.calls is None else Call(path, type(module).__name__)
+        if call is not None and self.calls is not None:
+            self.calls.append(call)
+        self._scopes.append(path)
         try:
-            yield
+            yield call
         finally:
             self._scopes.pop()
 
@@ -199,6 +229,7 @@ class Trace:
         self.captured = {}
         self.reads = []
         self.notes = []
+        self.calls = None
         self.answer = None
         self._modules = {}
 
@@ -243,6 +274,7 @@ def record(
     flipped: Guard | None = None,
     plain_keys: bool = False,
     trained: bool = False,
+    calls: list[Call] | None = None,
 ) -> Graph:
     """Does what `trace` does; reads may get other answers, the run may be cut off, and sizes may be formulas.
 
@@ -257,6 +289,7 @@ def record(
         flipped: a guard of a symbolic trace that gets the opposite outcome.
         plain_keys: whether sizes have the hashes of their numbers.
         trained: whether what requires gradients may change, as inputs do.
+        calls: a list to which the calls of modules are added.
 
     Raises:
         TraceError: inside another trace, or the function returned no Tensor.
@@ -267,6 +300,7 @@ def record(
     leaves, structure = flatten((args, kwargs), _is_tensor)
     sizes = None if shapes is None else Sizes(OPS["add"].tensor, flipped, plain_keys)
     recording = Trace(None, answer, limit, sizes, trained)
+    recording.calls = calls
     if sizes is None:
         fresh = [leaf._alias() for leaf in leaves]
     else:

@@ -13,13 +13,16 @@ import numpy as np
 import onnx
 import onnx.helper as oh
 import pytest
+from click.shell_completion import ZshComplete
 from click.testing import CliRunner, Result
 from onnx import TensorProto
 
 import lucid
 from lucid import nn
 from lucid.cli import main
+from lucid.cli.arrays import read_inputs
 from lucid.errors import LucidError
+from lucid.runtime.session.spec import Spec
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +68,7 @@ def one_line(result: Result, code: int = 1) -> str:
 # --- every command
 
 
-@pytest.mark.parametrize("command", ["info", "verify", "run", "bench", "convert", "score"])
+@pytest.mark.parametrize("command", ["info", "summary", "plot", "verify", "run", "bench", "convert", "score"])
 def test_help(command: str) -> None:
     result = lucid_(command, "--help")
     assert result.exit_code == 0
@@ -74,13 +77,13 @@ def test_help(command: str) -> None:
     assert lucid_("--version").stdout.strip() == f"lucid, version {lucid.__version__}"
 
 
-@pytest.mark.parametrize("command", ["info", "verify", "run", "bench"])
+@pytest.mark.parametrize("command", ["info", "summary", "verify", "run", "bench"])
 @pytest.mark.parametrize("name", ["cut", "empty", "text"])
 def test_files_that_are_no_models(folder: Path, command: str, name: str) -> None:
     assert f"{name}.onnx" in one_line(lucid_(command, folder / f"{name}.onnx"))
 
 
-@pytest.mark.parametrize("command", ["info", "verify", "run", "bench"])
+@pytest.mark.parametrize("command", ["info", "summary", "verify", "run", "bench"])
 def test_a_missing_file_and_a_folder_are_mistakes_in_the_command(folder: Path, command: str) -> None:
     assert "does not exist" in one_line(lucid_(command, folder / "missing.onnx"), 2)
     assert "is a directory" in one_line(lucid_(command, folder), 2)
@@ -100,6 +103,41 @@ def test_as_a_module_and_as_a_process(folder: Path) -> None:
     assert "Traceback" not in done.stderr
     assert run("--help").stdout.startswith("Usage: lucid ")
     assert run("nothing").returncode == 2
+
+
+def test_completion_of_commands_and_options(folder: Path) -> None:
+    complete = ZshComplete(main, {}, "lucid", "_LUCID_COMPLETE")
+    assert {item.value for item in complete.get_completions([], "")} == set(main.commands)
+    assert [item.value for item in complete.get_completions([], "su")] == ["summary"]
+    assert "--json" in [item.value for item in complete.get_completions(["run", "m.onnx"], "--")]
+    assert "_LUCID_COMPLETE=zsh_complete lucid" in complete.source()
+
+
+JSON = {
+    "info": ["rnn.onnx"],
+    "summary": ["rnn.onnx"],
+    "plot": ["rnn.onnx", "out.dot"],
+    "verify": ["rnn.onnx"],
+    "run": ["rnn.onnx", "-i", "both.npz"],
+    "bench": ["rnn.onnx", "--seconds", "0.001", "--batch", "1", "--length", "1"],
+}
+
+
+@pytest.mark.parametrize("command", JSON)
+def test_json_alone_is_printed(folder: Path, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    result = lucid_(command, *JSON[command], "--json")
+    assert result.exit_code == 0, result.output
+    assert isinstance(json.loads(result.stdout), dict)
+    assert result.stderr == ""
+
+
+def test_json_of_verify(folder: Path) -> None:
+    found = json.loads(lucid_("verify", folder / "rnn.onnx", "--json").stdout)
+    assert found["axes"]["x"] == {"0": "time", "1": "batch"}
+    assert found["metadata"] == {"task": "demo"}
+    assert len(found["weights"]) == 64
+    assert lucid_("verify", "--quiet", "--json", folder / "rnn.onnx").output == ""
 
 
 # --- info
@@ -197,6 +235,136 @@ def test_run_refuses_what_does_not_fit(folder: Path, tmp_path: Path) -> None:
     message = one_line(lucid_("run", folder / "altered.onnx", "-i", folder / "both.npz"))
     assert "do not fit the digests in it" in message
     assert lucid_("run", folder / "altered.onnx", "-i", folder / "both.npz", "--no-verify").exit_code == 0
+
+
+def test_run_prints_json(folder: Path, tmp_path: Path) -> None:
+    result = lucid_("run", folder / "rnn.onnx", "-i", folder / "both.npz", "--json", "-o", tmp_path)
+    with np.load(folder / "expected.npz") as file:
+        expected = dict(file)
+    found = {facts["name"]: facts for facts in json.loads(result.stdout)["outputs"]}
+    for name, array in expected.items():
+        assert found[name]["shape"] == list(array.shape)
+        assert found[name]["mean"] == pytest.approx(array.mean(), abs=1e-5)
+        np.testing.assert_allclose(np.load(found[name]["path"]), array, rtol=1e-5, atol=1e-6)
+    (tmp_path / "model.onnx").write_bytes(foreign(["y"]))
+    np.save(tmp_path / "x.npy", np.array([np.nan, 1], "f4"))
+    found = json.loads(lucid_("run", tmp_path / "model.onnx", "-i", tmp_path / "x.npy", "--json").stdout)
+    assert found["outputs"][0]["mean"] is None
+    np.save(tmp_path / "none.npy", np.zeros(0, "f4"))
+    found = json.loads(lucid_("run", tmp_path / "model.onnx", "-i", tmp_path / "none.npy", "--json").stdout)
+    assert (found["outputs"][0]["shape"], found["outputs"][0]["least"]) == ([0], None)
+
+
+def piped(content: bytes, *args: Any) -> Result:
+    return CliRunner().invoke(main, [str(arg) for arg in args], input=content, catch_exceptions=False)
+
+
+def test_run_reads_csv_and_stdin_and_prints_csv(folder: Path, tmp_path: Path) -> None:
+    """A sequence of (time, features) is a batch of one, and comes back as rows."""
+    steps = np.random.default_rng(0).standard_normal((6, 3)).astype("f4")
+    text = "a,b,c\n" + "".join(f"{a!r}, {b!r},{c!r}\n" for a, b, c in steps.tolist()) + "\n"
+    (tmp_path / "x.csv").write_text(text)
+    (tmp_path / "h0.csv").write_text("0,0,0,0\n")
+    np.save(tmp_path / "x.npy", steps[:, None])
+    np.savez(tmp_path / "x.npz", x=steps[:, None])
+    model, h0 = folder / "rnn.onnx", ["-i", f"h0={tmp_path / 'h0.csv'}", "--csv", "output"]
+    expected = lucid.runtime.Session(model)(steps[:, None], np.zeros((1, 1, 4), "f4"))["output"][:, 0]
+    given = [lucid_("run", model, "-i", tmp_path / "x.csv", *h0), piped(text.encode(), "run", model, "-i", "-", *h0)]
+    given += [piped((tmp_path / name).read_bytes(), "run", model, "-i", "-", *h0) for name in ("x.npy", "x.npz")]
+    given.append(piped(text.encode(), "run", model, "-i", "x=-", *h0))
+    for result in given:
+        assert result.exit_code == 0, result.output
+        found = np.array([row.split(",") for row in result.stdout.splitlines()], "f4")
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "text", "expected"),
+    [
+        (["n"], "1\n2\n", [1, 2]),
+        (["n"], "1,2\n", [1, 2]),
+        (["n", 2], "x,y\n1,nan\n", [[1, np.nan]]),
+    ],
+)
+def test_rows_take_the_axes_of_the_input(shape: list[Any], text: str, expected: Any) -> None:
+    (found,), _ = read_inputs_of(text, Spec("x", np.dtype("f4"), tuple(shape)))
+    np.testing.assert_array_equal(found, np.array(expected, "f4"))
+    assert found.dtype == np.float32
+
+
+def test_integers_in_csv_stay_exact() -> None:
+    (found,), _ = read_inputs_of("9007199254740993\n", Spec("x", np.dtype("i8"), ("n",)))
+    assert found.tolist() == [2**53 + 1]
+
+
+def read_inputs_of(text: str, spec: Spec) -> Any:
+    with CliRunner().isolation(input=text):
+        return read_inputs(["-"], (spec,))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "it has no row of numbers"),
+        ("a,b\n", "it has no row of numbers"),
+        ("1,2\n3\n", "its rows differ in length"),
+        ("1,2\n3,x\n", "could not convert string to float"),
+        ("1,2\n", "axis 2 of input 'x' must be 3; got 2"),
+    ],
+)
+def test_csv_that_does_not_fit_is_refused(folder: Path, tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "x.csv").write_text(text)
+    (tmp_path / "h0.csv").write_text("0,0,0,0\n")
+    result = lucid_("run", folder / "rnn.onnx", "-i", tmp_path / "x.csv", "-i", tmp_path / "h0.csv")
+    assert message in one_line(result)
+
+
+def test_mistakes_around_stdin_and_csv(folder: Path, tmp_path: Path) -> None:
+    model = folder / "rnn.onnx"
+    assert "stdin can be read once" in one_line(piped(b"1,2,3\n", "run", model, "-i", "-", "-i", "-"), 2)
+    assert "stdin is not a CSV of numbers" in one_line(piped(b"\xff\xfe", "run", model, "-i", "-"))
+    assert "give one of them" in one_line(lucid_("run", model, "--csv", "output", "--json"), 2)
+    assert "there is no output 'y'" in one_line(lucid_("run", model, "--csv", "y"), 2)
+    with pytest.raises(LucidError, match=r"2 rows and 1 columns, which do not make x.*give a \.npy file"):
+        read_inputs_of("1\n2\n", Spec("x", np.dtype("f4"), (1, "n", 1, 1)))
+
+
+# --- summary and plot
+
+
+def test_summary_is_that_of_the_model(folder: Path) -> None:
+    found = json.loads(lucid_("summary", folder / "rnn.onnx", "--sizes", "batch=2,time=5", "--json").stdout)
+    assert found["sizes"] == {"time": 5, "batch": 2}
+    assert found["inputs"] == [[5, 2, 3], [1, 2, 4]]
+    assert found["rows"][0]["parameters"] == 4 * (3 + 4 + 2)
+    assert found["rows"][0]["multiply_adds"] == 5 * 2 * 4 * (3 + 4)
+    text = lucid_("summary", folder / "rnn.onnx").stdout
+    assert "at time=32, batch=1" in text
+    assert f"multiply-adds {32 * 4 * (3 + 4):,}" in text
+
+
+def test_summary_refuses_what_does_not_fit(folder: Path, tmp_path: Path) -> None:
+    model = folder / "rnn.onnx"
+    assert "there is time, batch" in one_line(lucid_("summary", model, "--sizes", "width=3"), 2)
+    for text in ("batch", "batch=0", "batch=x", "=3"):
+        one_line(lucid_("summary", model, "--sizes", text), 2)
+    assert "digests" in one_line(lucid_("summary", folder / "altered.onnx"))
+    assert lucid_("summary", folder / "altered.onnx", "--no-verify").exit_code == 0
+    value = [oh.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in (("x", [2, 2]), ("y", []))]
+    graph = oh.make_graph([oh.make_node("Det", ["x"], ["y"])], "g", value[:1], value[1:])
+    unknown = oh.make_model(graph, opset_imports=[oh.make_opsetid("", 18)], ir_version=8)
+    (tmp_path / "unknown.onnx").write_bytes(unknown.SerializeToString())
+    assert "Det" in one_line(lucid_("summary", tmp_path / "unknown.onnx"))
+
+
+def test_plot(folder: Path, tmp_path: Path) -> None:
+    result = lucid_("plot", folder / "rnn.onnx", tmp_path / "out.dot", "--most", "50")
+    assert result.exit_code == 0, result.output
+    assert 'label="RNN"' in (tmp_path / "out.dot").read_text()
+    assert "boxes" in result.stdout
+    assert "a path ends in .dot" in one_line(lucid_("plot", folder / "rnn.onnx", tmp_path / "out.bmp"), 2)
+    assert "folder does not exist" in one_line(lucid_("plot", folder / "rnn.onnx", tmp_path / "no" / "out.dot"))
+    assert [path.name for path in tmp_path.iterdir()] == ["out.dot"]
 
 
 class Danger:

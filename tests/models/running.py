@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def run(model: str, out: Path, *arguments: str) -> tuple[str, str]:
-    """Runs a model as a user does, and returns its stdout and its stderr, which shows the progress."""
+    """Runs a model as a user does, and returns its stdout and its stderr."""
     command = [sys.executable, "-W", "error", "-m", f"models.{model}", "--out", str(out), *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8", timeout=600)
     assert not done.returncode, done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,10 @@ def test_a_short_training_beats_last_week() -> None:
 
 
 @pytest.mark.slow
-def test_the_file_takes_megawatts_and_answers_as_the_ensemble_does(tmp_path: Path, capsys: Any) -> None:
+def test_the_file_takes_megawatts_and_answers_as_the_ensemble_does(
+    tmp_path: Path, capsys: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     electricity.main(["--epochs", "2", "--seed", "0", "1", "--out", str(tmp_path)])
     captured = capsys.readouterr()
     assert re.search(r"^yesterday +6.23 +5.69 +6.07\nlast week +1.72 +1.61 +1.63\n", captured.out, re.MULTILINE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,10 @@ def test_validation_keeps_to_the_training_set(options: Any) -> None:
     assert 0.2 < vowels.validate(options, seen, folds=2) < 1
 
 
-def test_the_demo_writes_a_model_and_a_picture_and_prints_a_table(tmp_path: Path, capsys: Any) -> None:
+def test_the_demo_writes_a_model_and_a_picture_and_prints_a_table(
+    tmp_path: Path, capsys: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     vowels.main(["--epochs", "2", "--hidden", "8", "--seed", "5", "6", "--out", str(tmp_path / "new" / "folder")])
     captured = capsys.readouterr()
     rows = [line.split("  ")[0] for line in captured.out.splitlines()]
@@ -151,7 +155,7 @@ def test_the_demo_writes_a_model_and_a_picture_and_prints_a_table(tmp_path: Path
 @pytest.mark.slow
 @pytest.mark.exhaustive
 def test_vowels_reaches_its_accuracy_in_numpy_and_in_onnxruntime(tmp_path: Path) -> None:
-    out, progress = run("vowels", tmp_path)
+    out, _ = run("vowels", tmp_path)
     found = dict(re.findall(r"^accuracy, (mean|seed \d) +([\d.]+% +[\d.]+%)$", out, re.MULTILINE))
     assert found.keys() == {"seed 0", "seed 1", "seed 2", "mean"}
     for name, pair in found.items():
@@ -160,7 +164,6 @@ def test_vowels_reaches_its_accuracy_in_numpy_and_in_onnxruntime(tmp_path: Path)
         assert abs(eager - exported) <= 0.3, name
     assert re.search(r"^answers changed by NaN in more padding +0 of 1110 +0 of 1110$", out, re.MULTILINE)
     assert float(re.search(r"^greatest difference of a score +(\S+)$", out, re.MULTILINE)[1]) < 1e-4
-    assert len(re.findall(r"loss \d\.\d{3}, accuracy 9\d\.\d%", progress)) >= 3
     assert is_picture(tmp_path / "vowels.png")
     frames, lengths = TEST.frames, TEST.lengths
     (scores,) = Session(tmp_path / "vowels.onnx")(frames, lengths)

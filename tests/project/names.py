@@ -27,7 +27,9 @@ MODULES = (
     "lucid.nn.utils.rnn",
     "lucid.optim",
     "lucid.optim.lr_scheduler",
+    "lucid.plot",
     "lucid.runtime",
+    "lucid.seeing",
     "lucid.tracer",
 )
 """The modules that users import."""

@@ -19,7 +19,7 @@ PACKAGE = ROOT / "lucid"
 
 # A file imports only from its own part and from earlier parts.
 ORDER = (
-    ("errors", "malloc", "absent"),
+    ("errors", "malloc", "absent", "tables"),
     ("devices", "threads", "backends"),
     ("cuda", "accelerator"),
     ("tracer",),
@@ -34,9 +34,9 @@ ORDER = (
     ("optim", "data", "distributions", "io"),
     ("checkpoint", "utils"),
     ("proof",),
-    ("export",),
+    ("export", "seeing"),
     ("importing", "runtime"),
-    ("distributed",),
+    ("distributed", "plot"),
     ("cli",),
     ("__main__",),
 )
@@ -191,7 +191,22 @@ def test_export_loads_no_onnxruntime_before_it_is_used():
     assert "onnx" in loaded
 
 
-PARTS = ["checkpoint", "data", "distributions", "export", "importing", "io", "nn", "optim", "runtime", "utils"]
+PARTS = [
+    *(
+        "checkpoint",
+        "data",
+        "distributions",
+        "export",
+        "importing",
+        "io",
+        "nn",
+        "optim",
+        "plot",
+        "runtime",
+        "seeing",
+        "utils",
+    ),
+]
 
 
 @pytest.mark.parametrize("name", thinned(PARTS, len(PARTS), sample=4))

@@ -36,6 +36,9 @@ class Composite(LRScheduler):
         self.schedulers = list(schedulers)
         return owner
 
+    def _facts(self) -> dict[str, Any]:
+        return {"schedulers": ", ".join(type(part).__name__ for part in self.schedulers), **super()._facts()}
+
     def _undo(self) -> None:
         self.last_epoch -= 1
         for scheduler in self.schedulers:

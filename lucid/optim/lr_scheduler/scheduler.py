@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from ...errors import StateDictError
+from ...tables import Shown
 from ..optimizer import Optimizer
 
 __all__ = ["LRScheduler", "for_each_group"]
 
 
-class LRScheduler:
+class LRScheduler(Shown):
     """The base of all schedulers (torch.optim.lr_scheduler.LRScheduler).
 
     `get_lr` computes the learning rates at `last_epoch`, mostly from the current ones. So several schedulers may act on
@@ -58,6 +59,10 @@ class LRScheduler:
         """Advances by an epoch and sets the learning rates. Call it after the optimizer's `step`."""
         self.last_epoch += 1
         self._set(self.get_lr())
+
+    def _facts(self) -> dict[str, Any]:
+        own = {name: value for name, value in vars(self).items() if not name.startswith("_") and _is_plain(value)}
+        return own | {"lr": vars(self).get("_last_lr")}
 
     def _begin(self) -> None:
         """Sets the first learning rates; when it resumes from an epoch, they are mostly the current ones."""
@@ -113,6 +118,12 @@ class LRScheduler:
             )
         taken = {name: value for name, value in state_dict.items() if name not in self._unsaved}
         vars(self).update({name: list(v) if isinstance(v, list) else v for name, v in taken.items()})
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (bool, int, float, str))
 
 
 def _alike(own: Any, given: Any) -> bool:

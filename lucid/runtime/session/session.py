@@ -18,6 +18,7 @@ from .buffer import OPTIONS, Binding, Buffer
 from .device import Device, find_device
 from .fork import Unloaded, keep, watch
 from .formula import compute, conditions_of
+from .html import html_of_session
 from .lengths import Lengths
 from .loader import Loader
 from .outputs import Outputs
@@ -110,8 +111,7 @@ class Session:
             self._session = self._loader.load(source, self.device)
         self.inputs = specs_of(self._session.get_inputs(), "input")
         self.outputs = specs_of(self._session.get_outputs(), "output")
-        self.input_names = tuple(spec.name for spec in self.inputs)
-        self.output_names = tuple(spec.name for spec in self.outputs)
+        self.input_names, self.output_names = (tuple(s.name for s in specs) for specs in (self.inputs, self.outputs))
         self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
         self.conditions = conditions_of(self.metadata)
         self.recurrence = recurrence_of(source.proto)
@@ -415,6 +415,8 @@ class Session:
     def __repr__(self) -> str:
         inputs, outputs = (", ".join(map(str, specs)) for specs in (self.inputs, self.outputs))
         return f"Session on {self.device}: ({inputs}) -> ({outputs})"
+
+    _repr_html_ = html_of_session
 
 
 def _again(model: Any, verify: bool, threads: int | None, arena: bool, device: Device, digest: str) -> Session:

@@ -12,6 +12,7 @@ from .arguments import ordered
 from .bounded import LIMIT, are_bounded
 from .buffer import Binding, Buffer
 from .fork import watch
+from .html import html_of_stream
 from .outputs import Outputs
 from .pieces import check_pieces
 from .spec import Shape, as_array, check_shapes, evaluate, resolve
@@ -243,6 +244,8 @@ class Stream:
     def __repr__(self) -> str:
         states = ", ".join(f"{name} -> {output}" for name, output in self.pairs.items())
         return f"Stream of batch {self.batch} on {self.session.device}: {states}"
+
+    _repr_html_ = html_of_stream
 
 
 _Only = tuple[Shape, "np.dtype[Any]", Array, list[Callable[[], float]], Array, list[Callable[[], None]]]
