@@ -9,7 +9,7 @@ NPM    := examples/node_modules/.package-lock.json
 HEADER := examples/train_anywhere/include/onnxruntime_c_api.h
 
 .NOTPARALLEL:
-.PHONY: demo web node headers chromium test test-slow test-all lint format bench install clean
+.PHONY: demo web node headers chromium graphviz test test-slow test-all lint format bench install clean
 
 # One thread: the products are small, and threads that wait for each other on a busy machine cost more than they bring.
 demo: $(READY)plot
@@ -30,9 +30,9 @@ $(HEADER): examples/train_anywhere/get_headers.sh
 	examples/train_anywhere/get_headers.sh
 	@touch $@
 
-chromium:
-	@command -v chromium || { apt-get -qq update && \
-	    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium >/dev/null; }
+chromium graphviz:
+	@command -v $(if $(filter graphviz,$@),dot,$@) || { apt-get -qq update && \
+	    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $@ >/dev/null; }
 
 # The fast tier. Two processes: half the time on two cores, and the memory of two.
 test: lint
