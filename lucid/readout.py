@@ -7,7 +7,6 @@ from typing import Any, cast
 import numpy as np
 
 from .errors import GradientError, ShapeError
-from .tables import preformatted
 from .tracer.aliases import follow
 from .tracer.mode import MODE
 from .tracer.node import TensorLike, Value
@@ -102,6 +101,8 @@ class Readout:
         return f"tensor({text})"
 
     def _repr_html_(self) -> str:
+        from .tables import preformatted
+
         return preformatted(repr(self), f"shape {tuple(self._data.shape)}, {self._data.dtype}")
 
     def __format__(self, spec: str) -> str:

@@ -160,6 +160,7 @@ def test_the_graph_of_a_layer_does_not_grow_with_time(kind: str) -> None:
     assert sizes == {1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recorded", [False, True], ids=["forward", "both ways"])
 @pytest.mark.parametrize("kind", thinned(LAYERS, 4))
 def test_arrays_a_time_step(kind: str, recorded: bool) -> None:
@@ -198,6 +199,7 @@ def test_a_simple_layer_needs_its_output_and_one_buffer(nonlinearity: str) -> No
     assert peak(nonlinearity, steps, recorded=False) <= steps + 1 + weights + 2.5
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what another malloc keeps is not lucid's to say")
 @pytest.mark.parametrize("sizes", thinned([(50, 32, 28, 64), (18, 256, 32, 512)], 2), ids=["small", "arrays of 36 MiB"])
 def test_a_training_step_takes_no_new_pages(sizes: tuple[int, ...]) -> None:

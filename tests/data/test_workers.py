@@ -216,6 +216,7 @@ def gone() -> None:
     raise AssertionError(threads())
 
 
+@pytest.mark.slow
 def test_no_thread_is_left_behind() -> None:
     loader = DataLoader(Slow(30), num_workers=3)
     for batch in loader:

@@ -395,6 +395,7 @@ class TwoMeans(nn.Module):
         return loss + (out**2).sum() / (labels == 1).sum() + 0.01 * (self.head.weight**2).sum()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("alone")
 def test_compiled_steps_are_eager_ones() -> None:
     lucid.manual_seed(0)
@@ -462,6 +463,7 @@ def test_an_exception_in_one_process_ends_all(launcher: bool) -> None:
     assert "on one rank alone" in made.stderr + made.stdout
 
 
+@pytest.mark.slow
 def test_the_programs_run_alone() -> None:
     """Without a launcher the same program is one process."""
     import subprocess

@@ -38,6 +38,7 @@ def assert_runs(program: str) -> None:
     assert made.returncode == 0, made.stderr[-2000:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", thinned(LAYERS, 3, sample=2))
 def test_sessions(layer: str) -> None:
     assert_runs(f"""

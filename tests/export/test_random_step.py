@@ -157,6 +157,7 @@ def test_seeds_count_past_the_largest() -> None:
     np.testing.assert_allclose([first, second], expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_generator_must_draw_what_the_file_draws() -> None:
     model, optimizer, _ = made("GRU")
     step = training_step(model, loss, optimizer, *batch(1), verify=False)

@@ -52,6 +52,7 @@ def test_the_errors_of_the_yardsticks_are_the_known_ones(forecasts: Any, expecte
     np.testing.assert_allclose([errors[0], errors[-1], errors.mean()], expected, atol=0.005)
 
 
+@pytest.mark.slow
 def test_the_linear_model_does_as_well_as_is_known_and_sees_nothing_after_the_training() -> None:
     forecasts = electricity.linear(DEMAND, TRAINED, GIVEN)
     errors = electricity.errors(forecasts, DAYS)

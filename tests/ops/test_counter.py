@@ -60,6 +60,7 @@ def excess(numbers: np.ndarray[Any, Any], bins: int = 256) -> float:
     return float((((counts - expected) ** 2 / expected).sum() - (bins - 1)) / sqrt(2 * (bins - 1)))
 
 
+@pytest.mark.slow
 def test_numbers_are_uniform_along_elements_seeds_and_draws():
     found = [excess(drawn(seed, 1 << 16, draw)) for seed in (0, 1, 2, 10**12, -1) for draw in (0, 1, 2, 1000)]
     assert max(map(abs, found)) < 4

@@ -357,6 +357,7 @@ def test_a_call_that_fails_changes_nothing(monkeypatch: pytest.MonkeyPatch, upda
     steps.check(x, y)
 
 
+@pytest.mark.slow
 @both
 def test_running_statistics(monkeypatch: pytest.MonkeyPatch, updates: bool) -> None:
     choose(monkeypatch, updates)
