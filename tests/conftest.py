@@ -10,12 +10,23 @@ import pytest
 import lucid
 from lucid.runtime.compiled import autotune, candidate
 
+MOST = 60
+"""The most cases of a test in the slow tier. Each costs some 30 ms before it begins; `make test-all` runs all."""
+
 
 @pytest.hookimpl(tryfirst=True)  # before pytest deselects slow tests
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    slow: dict[str, list[pytest.Item]] = {}
     for item in items:
         if "torch" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
+        if item.get_closest_marker("slow") and not item.get_closest_marker("exhaustive"):
+            slow.setdefault(item.nodeid.split("[")[0], []).append(item)
+    for cases in slow.values():
+        every = -(-len(cases) // MOST)
+        for i, item in enumerate(cases):
+            if i % every:
+                item.add_marker(pytest.mark.exhaustive)
 
 
 @pytest.fixture(scope="session")

@@ -366,7 +366,7 @@ def test_several_processes_are_measured() -> None:
     pytest.importorskip("mpi4py")
     result = distributed.measure(Options(quick=True))
     step, *exchanges = result.rows
-    assert set(step.values) == {"lucid", "wrapped", "two processes"}
+    assert set(step.values) == {"lucid", "wrapped", "two processes", "compiled", "two processes, compiled"}
     assert all(len(values) == 2 and min(values) > 0 for values in step.values.values())
     assert [row.case for row in exchanges] == [f"exchange of {n:,} bytes" for n in distributed.BYTES]
     assert [note for note in result.notes if note.startswith("on paper")]

@@ -6,6 +6,7 @@ import functools
 import importlib
 import pkgutil
 import re
+import sys
 import warnings
 from typing import Any
 
@@ -42,11 +43,15 @@ _REPLACED = ("Upsample",)
 
 @functools.cache
 def cases_of(module: str) -> list[Any]:
-    """Returns the tests of a file, which its import makes."""
-    before = len(suite._NodeTestCases)
+    """Returns the tests of a file, which its import makes; another test may have imported it before."""
+    before, name = len(suite._NodeTestCases), f"{suite.__name__}.{module}"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        importlib.import_module(f"{suite.__name__}.{module}")
+        if name in sys.modules:
+            suite._existing_names.clear()  # it refuses a test of the same name
+            importlib.reload(sys.modules[name])
+        else:
+            importlib.import_module(name)
     return suite._NodeTestCases[before:]
 
 
