@@ -10,7 +10,7 @@ import pytest
 import lucid
 from lucid.runtime.compiled import autotune, candidate
 
-MOST = 60
+MOST = 30
 """The most cases of a test in the slow tier. Each costs some 30 ms before it begins; `make test-all` runs all."""
 
 
