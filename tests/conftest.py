@@ -11,7 +11,7 @@ import lucid
 from lucid.runtime.compiled import autotune, candidate
 
 MOST = 30
-"""The most cases of a test in the slow tier. Each costs some 30 ms before it begins; `make test-all` runs all."""
+"""The most cases of a test in the slow tier; `make test-all` runs all."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest deselects slow tests

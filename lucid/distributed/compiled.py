@@ -64,7 +64,7 @@ class CompiledStep:
                 "DistributedDataParallel: compile=True has no random numbers yet, which the module draws; use "
                 "compile=False, or remove dropout and noise"
             )
-        self.ranks = ranks
+        self._ranks = ranks
         exchanges = sum(1 for sums in sharded.plan.sums if sums)
         # The last exchange is that of the loss itself, if each rank has a term of it.
         self._partial = sharded.plan.partial
@@ -84,7 +84,7 @@ class CompiledStep:
         totals: list[list[Tensor]] = []
         for terms in self._terms:
             totals.append([around(array) for array in add_up(terms(everyone, totals, *tensors))])
-        value, gradients = self._loss.own(everyone, totals, *tensors, share=1.0 if self._partial else 1 / self.ranks)
+        value, gradients = self._loss.own(everyone, totals, *tensors, share=1.0 if self._partial else 1 / self._ranks)
         return (add_up([value])[0] if self._partial else value), gradients
 
 

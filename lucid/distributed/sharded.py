@@ -85,7 +85,7 @@ class Sharded:
             if (axes := _tied(self._proof, example)) is not None:
                 with suppress(ExportError):
                     self._proof = prove(function, example, axes, conditional=True, trained=True)
-        self._compiled: CompiledStep | None = None
+        self._compiled: dict[int, CompiledStep] = {}
         self._names = example.names
         self._graph = graph = self._proof.graph
         self._read = {name: value for name, value in graph.inputs.items() if value in graph.read}
@@ -99,9 +99,9 @@ class Sharded:
         """Returns the same in onnxruntime, for a number of ranks with sequences."""
         from .compiled import CompiledStep
 
-        if self._compiled is None or self._compiled.ranks != ranks:
-            self._compiled = CompiledStep(model, self, ranks, device, threads)
-        return self._compiled
+        if ranks not in self._compiled:
+            self._compiled[ranks] = CompiledStep(model, self, ranks, device, threads)
+        return self._compiled[ranks]
 
     def _partition(self, dim: int) -> Partition:
         axes = {axis: symbol for axis, symbol in self._proof.axes.items() if axis[0] in self._read}

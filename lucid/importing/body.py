@@ -12,7 +12,7 @@ import onnx
 
 from ..errors import FileError, ModelImportError
 from .loops import count_trips, without_invariants
-from .node import Constant, Node, array_of
+from .node import Constant, Node, Origin, array_of
 from .program import Step, computed
 from .registry import IMPORTS
 
@@ -50,6 +50,7 @@ class Body:
         self.aliases: ChainMap[str, str] = ChainMap() if around is None else around.aliases.new_child()
         self.nodes: list[Node] = []
         self.bodies: dict[Node, dict[str, Body]] = {}
+        self._known: dict[Any, list[Constant]] = {} if around is None else around._known
         held = {tensor.name for tensor in graph.initializer}
         self.inputs = tuple([value.name for value in graph.input if value.name not in held])
         for name in self.inputs:
@@ -100,16 +101,25 @@ class Body:
         arrays = [constant.array for constant in found if constant is not None]
         if _size_of_result(node, arrays) > _MOST:
             return False
-        values: dict[str, Any] = {constant.name: constant.array for constant in found if constant is not None}
-        step = Step(node.op_type, node.operation(), tuple([c.name if c else "" for c in found]), tuple(node.outputs))
-        names = next((constant.name for constant in found if constant is not None), "")
-        results = computed(step, values)
-        if not all(isinstance(result, np.ndarray) for result in results):
-            return False
-        for name, result in zip(node.outputs, results, strict=False):
-            if name:
-                self.constants[name] = Constant(f"{names}_" if node.op_type == "Cast" else name, np.asarray(result))
-        return True
+        # A node that does the same gives the same constants, so that a weight stays one.
+        plain = not any(isinstance(value, np.ndarray) for value in node.attributes.values())
+        key = (node.op_type, *found, repr(sorted(node.attributes.items())), len(node.outputs)) if plain else node
+        if key not in self._known:
+            self._known[key] = _computed(node, tuple(found))
+        self.constants.update({name: made for name, made in zip(node.outputs, self._known[key], strict=False) if name})
+        return bool(self._known[key])
+
+
+def _computed(node: Node, given: tuple[Constant | None, ...]) -> list[Constant]:
+    """Returns the results of a node as constants; nothing if they are none."""
+    names = ["" if constant is None else str(i) for i, constant in enumerate(given)]
+    values: dict[str, Any] = {name: constant.array for name, constant in zip(names, given, strict=True) if constant}
+    results = computed(Step(node.op_type, node.operation(), tuple(names), tuple(node.outputs)), values)
+    if not all(isinstance(result, np.ndarray) for result in results):
+        return []
+    labels = [given[0].name] if node.op_type == "Cast" and given[0] is not None else [*node.outputs]
+    labels += [""] * (len(results) - len(labels))
+    return [Constant(labels[i], np.asarray(result), Origin(node, i, given)) for i, result in enumerate(results)]
 
 
 def _size_of_result(node: Node, arrays: list[Any]) -> float:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import onnx
 
+from ..export.file.subgraphs import handed_on
+
 __all__ = ["without_guards"]
 
 _GUARDED = ("GRU", "LSTM", "RNN")
@@ -17,7 +19,7 @@ def without_guards(graph: onnx.GraphProto) -> onnx.GraphProto:
     makers = {name: node for node in graph.node for name in node.output if name}
     passed: dict[str, str] = {}
     for node in graph.node:
-        kept = _kept(node)
+        kept = handed_on(node)
         if kept and _is_bound(node.input[0], makers) and any(_operator(name, makers) for name in kept):
             passed.update(zip(node.output, kept, strict=True))
     if not passed:
@@ -33,16 +35,6 @@ def without_guards(graph: onnx.GraphProto) -> onnx.GraphProto:
     del copy.node[:]
     copy.node.extend(nodes)
     return copy
-
-
-def _kept(node: onnx.NodeProto) -> list[str]:
-    """Returns the values around an If that it returns if its condition holds, if it only hands them on."""
-    branch = next((a.g for a in node.attribute if a.name == "then_branch"), None) if node.op_type == "If" else None
-    if branch is None or any(inner.op_type != "Identity" for inner in branch.node):
-        return []
-    passed = {inner.output[0]: inner.input[0] for inner in branch.node}
-    kept = [passed.get(value.name, "") for value in branch.output]
-    return kept if all(kept) and len(kept) == len(node.output) else []
 
 
 def _is_bound(name: str, makers: dict[str, onnx.NodeProto]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap, Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from .node import Constant, Node
 from .program import Program, Step
 from .registry import Operation
 from .values import Array
-from .weights import GATES, Use, is_float, parts_of, uses_of
+from .weights import GATES, Use, parts_of, uses_of
 
 __all__ = ["Layout", "Reading"]
 
@@ -66,8 +67,13 @@ class Layout:
         self._counts: dict[tuple[str, str], int] = {}
         self._stacks: dict[Node, tuple[str, int]] = {}
         self._buffered: dict[Constant, str] = {}
+        self._derived: ChainMap[Constant, Step] = ChainMap()
         self._readers: dict[str, list[Node | Body]] = {}
-        for inside in {inside: None for _, inside in body.walk()} or {body: None}:
+        self._bodies = [
+            body,
+            *(inner for node, inside in body.walk() for inner in inside.bodies.get(node, {}).values()),
+        ]
+        for inside in self._bodies:
             for node in inside.nodes:
                 for name in node.inputs:
                     self._readers.setdefault(name, []).append(node)
@@ -86,15 +92,26 @@ class Layout:
             for i, constant in given.items():
                 self._uses.setdefault(constant, []).append(uses.get(i))
             used += [(node, i, given[i], use) for i, use in uses.items()]
-        outputs = {self._body.constants[name] for name in self._body.outputs if name in self._body.constants}
+        outputs = {body.constants[name] for body in self._bodies for name in body.outputs if name in body.constants}
+        shared = self._shared({*self._uses, *outputs})
         for node, _, constant, use in used:
-            layouts = {None if other is None else other.layout for other in self._uses[constant]}
-            whole = len(layouts) > 1 or constant in outputs or not _splits(constant.array, use.layout)
-            self._layouts[constant] = "plain" if whole else use.layout
-            if constant not in self._made:
-                self._made[constant] = self._add_parameters(node, constant, use)
+            sources = constant.sources()
+            for weight in sources if sources & shared else {constant}:
+                layouts = {None if other is None else other.layout for other in self._uses.get(weight, ())}
+                whole = len(layouts) > 1 or weight in shared | outputs or not _splits(weight.array, use.layout)
+                self._layouts[weight] = "plain" if whole or weight is not constant else use.layout
+                if weight not in self._made:
+                    self._made[weight] = self._add_parameters(node, weight, use)
         program = self._program(self._body)
         return Reading(program, self.parameters, self.buffers, self.keys)
+
+    def _shared(self, read: set[Constant]) -> set[Constant]:
+        """Returns the tensors of the file that several constants are computed from, themselves included.
+
+        If one of these is a weight, the tensor is the parameter, and the constants are computed when the program runs.
+        """
+        counts = Counter(source for constant in read for source in constant.sources())
+        return {source for source, count in counts.items() if count > 1}
 
     def _is_layer(self, name: str, depth: int) -> bool:
         """Returns whether a value is what a layer computes, before its bias or after its scale."""
@@ -162,6 +179,7 @@ class Layout:
     def _program(self, body: Body) -> Program:
         steps: list[Step] = []
         constants: dict[str, Array] = {}
+        self._derived = self._derived.new_child()
         biases = {node: bias for node in body.nodes if (bias := self._bias_of(node, body)) is not None}
         added = set(biases.values())
         for name, constant in self._rows_of(body):
@@ -172,10 +190,10 @@ class Layout:
         for node in body.nodes:
             if node not in added:
                 steps.append(self._step(node, body, constants, biases.get(node)))
-        for name in body.outputs:
-            if name in body.constants:
-                constants[name] = body.constants[name].array
-        return Program(body.inputs, body.outputs, tuple(_live(steps, body.outputs)), constants)
+        outputs = tuple([self._key(name, body, constants) for name in body.outputs])
+        steps[:0] = self._derived.maps[0].values()
+        self._derived = self._derived.parents
+        return Program(body.inputs, outputs, tuple(_live(steps, outputs)), constants)
 
     def _rows_of(self, body: Body) -> Iterable[tuple[str, Constant]]:
         """Returns the parameters that a graph reads as rows along one of several axes, each with its name."""
@@ -240,11 +258,14 @@ class Layout:
     def _key(self, name: str, body: Body, constants: dict[str, Array]) -> str:
         """Returns the name by which the program reads a value."""
         constant = body.constants.get(name) if name else None
-        if constant is None:
-            return name
+        return name if constant is None else self._key_of(constant, name, constants)
+
+    def _key_of(self, constant: Constant, name: str, constants: dict[str, Array]) -> str:
         if constant in self._made:
             return f"{name} row" if self._layouts[constant] == "row" else self._made[constant][0]
-        if not is_float(constant) or constant.array.size == 1:
+        if constant.origin is not None and not self._made.keys().isdisjoint(constant.sources()):
+            return self._derive(constant, name, constants)
+        if not constant.is_weight or constant.array.size == 1:
             constants[name] = constant.array
             return name
         if constant not in self._buffered:
@@ -253,6 +274,21 @@ class Layout:
             self.buffers[path] = constant.array
             self.keys[path] = self._buffered[constant] = f"\0{path}"
         return self._buffered[constant]
+
+    def _derive(self, constant: Constant, name: str, constants: dict[str, Array]) -> str:
+        """Returns the name of a value that is computed from parameters when the program runs."""
+        origin = constant.origin
+        assert origin is not None
+        if constant not in self._derived:
+            names = [f"{name}\0{i}" for i in range(len(origin.given))]
+            keys = [
+                "" if given is None else self._key_of(given, own, constants)
+                for given, own in zip(origin.given, names, strict=True)
+            ]
+            outputs = ["" for _ in origin.node.outputs]
+            outputs[origin.result] = f"{name}\0"
+            self._derived[constant] = Step(origin.node.op_type, origin.node.operation(), tuple(keys), tuple(outputs))
+        return self._derived[constant].outputs[origin.result]
 
 
 def _splits(array: Array, layout: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import ModelImportError, ShapeError
+from ..errors import DtypeError, ModelImportError, ShapeError
 from ..nn.module import Module
 from ..tensor import Parameter, Tensor, around
 from ..tracer.mode import note
@@ -69,6 +69,7 @@ class OnnxModule(Module):
 
     Raises:
         TypeError: at the call, if an input is missing or is no Tensor, number or array.
+        DtypeError: at the call, if an input has a dtype of another kind than the file declares.
         ShapeError: at the call, if an input does not have the axes that the file declares, or axes of one name differ.
     """
 
@@ -217,9 +218,12 @@ def _at(module: Module, path: str) -> Tensor:
 def _checked(port: Port, value: Any) -> Any:
     """Returns an argument as the program takes it: a number or an array is a constant."""
     if isinstance(value, (bool, int, float, np.ndarray, np.generic)):
-        value = np.asarray(value, port.dtype)
+        given = np.asarray(value)
+        value = given.astype(port.dtype) if np.can_cast(given.dtype, port.dtype, "same_kind") else given
     elif not isinstance(value, Tensor):
         raise TypeError(f"OnnxModule: {port.name} must be a Tensor, an array or a number; got {type(value).__name__}")
+    if _KINDS.get(value.dtype.kind) != _KINDS[port.dtype.kind]:  # of one kind, since a module may be converted
+        raise DtypeError(f"OnnxModule: {port} got dtype {value.dtype}")
     if port.shape is None:
         return value
     fits = len(value.shape) == len(port.shape) and all(
@@ -228,6 +232,9 @@ def _checked(port: Port, value: Any) -> Any:
     if not fits:
         raise ShapeError(f"OnnxModule: {port} got shape {tuple(value.shape)}")
     return value
+
+
+_KINDS = {"b": "bool", "f": "float", "i": "int", "u": "int"}
 
 
 def _check_names(ports: Sequence[Port], values: Sequence[Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import onnx
 from onnx import numpy_helper
@@ -13,7 +13,7 @@ from ..errors import ModelImportError
 from .registry import Operation
 from .values import Array
 
-__all__ = ["Constant", "Node", "array_of", "scope_of"]
+__all__ = ["Constant", "Node", "Origin", "array_of", "scope_of"]
 
 
 class Constant:
@@ -22,15 +22,37 @@ class Constant:
     Attributes:
         name: its name in the file.
         array: its elements.
-        readers: the nodes that read it, each with the position of its input.
-        kept: whether an output of the graph is this constant.
+        origin: how it is computed from others; None for a tensor of the file.
     """
 
-    def __init__(self, name: str, array: Array) -> None:
+    def __init__(self, name: str, array: Array, origin: Origin | None = None) -> None:
         self.name = name
         self.array = array
-        self.readers: list[tuple[Node, int]] = []
-        self.kept = False
+        self.origin = origin
+
+    @property
+    def is_weight(self) -> bool:
+        """Whether it may be a weight or a buffer: floats along some axis."""
+        return self.array.dtype.kind == "f" and self.array.ndim > 0 and self.array.size > 0
+
+    def sources(self) -> set[Constant]:
+        """Returns the tensors of the file that it is computed from and that may be weights; itself if it is one."""
+        found, left = set(), [self]
+        while left:
+            constant = left.pop()
+            if constant.origin is None:
+                found.add(constant)
+            elif constant.origin.node.op_type not in ("Shape", "Size"):
+                left += [given for given in constant.origin.given if given is not None]
+        return {constant for constant in found if constant.is_weight}
+
+
+class Origin(NamedTuple):
+    """How a constant is computed: a node, which of its results it is, and the constants that the node reads."""
+
+    node: Node
+    result: int
+    given: tuple[Constant | None, ...]
 
 
 class Node:
@@ -44,11 +66,10 @@ class Node:
         outputs: the names of its outputs.
         opset: the version of the operator set.
         scope: the path of the module that it comes from; "" for the model itself.
-        form: how it is computed, a name in the table of imports.
     """
 
     def __init__(self, proto: onnx.NodeProto, opset: int) -> None:
-        self.op_type = self.form = proto.op_type
+        self.op_type = proto.op_type
         self.name = proto.name
         self.attributes: dict[str, Any] = {a.name: _attribute(a) for a in proto.attribute}
         self.inputs = list(proto.input)

@@ -17,7 +17,7 @@ from .names import own_name
 from .node import Constant, Node
 from .values import Array
 
-__all__ = ["GATES", "Use", "in_gates", "is_float", "parts_of", "uses_of"]
+__all__ = ["GATES", "Use", "in_gates", "parts_of", "uses_of"]
 
 GATES = {"RNN": (0,), "GRU": (1, 0, 2), "LSTM": (0, 2, 3, 1)}
 """For each of PyTorch's gates the place of ONNX's: z r h is r z n, and i o f c is i f g o."""
@@ -51,11 +51,6 @@ _SLOTS: dict[str, tuple[tuple[int, str], ...]] = {
 """The inputs of operators that are weights, as they are."""
 
 _RECURRENT = {1: "weight_ih", 2: "weight_hh", 3: "bias", 7: "weight_peephole"}
-
-
-def is_float(constant: Constant) -> bool:
-    """Returns whether a constant may be a weight or a buffer: floats along some axis."""
-    return constant.array.dtype.kind == "f" and constant.array.ndim > 0 and constant.array.size > 0
 
 
 def uses_of(node: Node, given: dict[int, Constant], is_layer: Callable[[str], bool]) -> dict[int, Use]:

@@ -10,10 +10,11 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 import lucid
 from lucid import nn
-from lucid.errors import FileError, ModelImportError, ShapeError, VerificationError
+from lucid.errors import DtypeError, FileError, ModelImportError, ShapeError, VerificationError
 from tests.nn.cases import CASES, LayerCase
 from tests.nn.test_layers import leaves, tensors
 from tests.tiers import thinned
@@ -264,3 +265,84 @@ def test_a_file_that_was_altered_is_refused(tmp_path: Any) -> None:
         lucid.from_onnx(tmp_path / "missing.onnx")
     with pytest.raises(TypeError, match="expected a path, bytes or a ModelProto; got Linear"):
         lucid.from_onnx(nn.Linear(3, 2))  # type: ignore[arg-type]
+
+
+def returning(nodes: list[onnx.NodeProto], outputs: list[str], **initializers: np.ndarray) -> onnx.ModelProto:
+    """Returns a model from x (n, 3) to several outputs."""
+    model = made(nodes, **initializers)
+    del model.graph.output[:]
+    model.graph.output.extend([helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs])
+    return model
+
+
+WEIGHT = rng.standard_normal((3, 3)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [helper.make_node("Identity", ["w"], ["z"])],
+        [helper.make_node("Neg", ["w"], ["z"])],
+        [helper.make_node("Transpose", ["w"], ["z"], perm=[1, 0])],
+        [helper.make_node("ReduceSum", ["w"], ["s"]), helper.make_node("Mul", ["y", "s"], ["z"])],
+        [helper.make_node("Abs", ["w"], ["a"]), helper.make_node("MatMul", ["y", "a"], ["z"])],
+    ],
+    ids=lambda nodes: nodes[0].op_type,
+)
+def test_what_is_computed_of_a_weight_follows_it(nodes: list[onnx.NodeProto]) -> None:
+    model = returning([helper.make_node("MatMul", ["x", "w"], ["y"]), *nodes], ["y", "z"], w=WEIGHT)
+    found = lucid.from_onnx(model)
+    assert [name for name, _ in found.named_parameters()] == ["w"]
+    x = rng.standard_normal((2, 3)).astype(np.float32)
+    for values in (WEIGHT, np.full((3, 3), 0.5, np.float32)):
+        (parameter,) = found.parameters()
+        parameter.data[:] = lucid.tensor(values)
+        model.graph.initializer[0].CopyFrom(numpy_helper.from_array(values, "w"))
+        wanted = ReferenceEvaluator(model).run(None, {"x": x})
+        for a, b in zip(found(lucid.tensor(x)), wanted, strict=True):
+            np.testing.assert_allclose(a.detach().numpy(), b, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_weight_that_is_read_in_several_forms_is_one_parameter(first: int) -> None:
+    nodes = [
+        helper.make_node("MatMul", ["x", "table.weight"], ["y"]),
+        helper.make_node("Transpose", ["table.weight"], ["turned"], perm=[1, 0]),
+        helper.make_node("MatMul", ["x", "turned"], ["z"]),
+    ]
+    nodes = nodes if not first else [nodes[1], nodes[2], nodes[0]]
+    found = lucid.from_onnx(returning(nodes, ["y", "z"], **{"table.weight": WEIGHT}))
+    assert [name for name, _ in found.named_parameters()] == ["table.weight"]
+    x = lucid.randn(2, 3)
+    y, z = found(x)
+    (y.sum() + 2 * z.sum()).backward()
+    weight = lucid.tensor(WEIGHT, requires_grad=True)
+    ((x @ weight).sum() + 2 * (x @ weight.T).sum()).backward()
+    np.testing.assert_allclose(next(found.parameters()).grad.numpy(), weight.grad.numpy(), rtol=1e-5)
+
+
+def test_a_half_weight_that_is_cast_twice_is_one_parameter() -> None:
+    nodes = [
+        helper.make_node("Cast", ["head.weight"], ["a"], to=TensorProto.FLOAT),
+        helper.make_node("MatMul", ["x", "a"], ["y"]),
+        helper.make_node("Cast", ["head.weight"], ["b"], to=TensorProto.FLOAT),
+        helper.make_node("MatMul", ["y", "b"], ["z"]),
+    ]
+    found = lucid.from_onnx(returning(nodes, ["y", "z"], **{"head.weight": WEIGHT.astype(np.float16)}))
+    assert [(name, p.dtype) for name, p in found.named_parameters()] == [("head.weight", np.float32)]
+
+
+def test_inputs_of_another_kind_are_refused() -> None:
+    found = lucid.from_onnx(made([helper.make_node("Tanh", ["x"], ["y"])]))
+    with pytest.raises(DtypeError, match=r"x float32\[n, 3\] got dtype int64"):
+        found(lucid.ones(2, 3, dtype="int64"))
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "k"], ["y"])],
+        "graph",
+        [helper.make_tensor_value_info(name, TensorProto.INT64, ["n"]) for name in ("x", "k")],
+        [helper.make_tensor_value_info("y", TensorProto.INT64, ["n"])],
+    )
+    model = lucid.from_onnx(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]))
+    with pytest.raises(DtypeError, match=r"k int64\[n\] got dtype float64"):
+        model(lucid.tensor([1, 2]), np.array([1.5, 2.5]))
+    assert model(lucid.tensor([1, 2]), np.array([3, 4], np.int32)).tolist() == [4, 6]

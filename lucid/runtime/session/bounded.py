@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from ...export.file.subgraphs import nodes_in, subgraphs
+from ...export.file.subgraphs import handed_on, nodes_in, subgraphs
 
 __all__ = ["LIMIT", "Bare", "are_bounded", "square", "without_guards"]
 
@@ -82,7 +82,7 @@ def without_guards(model: onnx.ModelProto) -> Bare | None:
     removed: set[str] = set()
     read: set[str] = set()
     for node in model.graph.node:
-        kept = _kept(node)
+        kept = handed_on(node)
         total = makers.get(node.input[0]) if kept else None
         if total is None or total.op_type != "Less":
             continue
@@ -153,7 +153,7 @@ class _Bounds:
             # Its epsilon keeps it from a division by 0, and its squares do not overflow.
             epsilon = next((a.f for a in node.attribute if a.name == "epsilon"), 1e-5)
             return _COUNT * self.weight(node.input[1]) + sum(map(self.weight, node.input[2:])) if epsilon > 0 else inf
-        if node.op_type == "If" and (kept := _kept(node)):
+        if kept := handed_on(node):
             return max(self.of(name) for name in kept)
         return inf
 
@@ -186,16 +186,6 @@ class _Bounds:
             elif name in self.makers:
                 left += [value for inner in nodes_in(self.makers[name]) for value in inner.input]
         return found
-
-
-def _kept(node: onnx.NodeProto) -> list[str]:
-    """Returns the values that an If returns if its condition holds, if it only passes them on; otherwise nothing."""
-    branch = next((a.g for a in node.attribute if a.name == "then_branch"), None) if node.op_type == "If" else None
-    if branch is None or any(inner.op_type != "Identity" for inner in branch.node):
-        return []
-    passed = {inner.output[0]: inner.input[0] for inner in branch.node}
-    kept = [passed.get(value.name, "") for value in branch.output]
-    return kept if all(kept) and len({*kept}) == len(kept) and not {*kept} & passed.keys() else []
 
 
 def _summed(name: str, makers: dict[str, onnx.NodeProto]) -> list[str]:
