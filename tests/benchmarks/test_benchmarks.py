@@ -362,6 +362,7 @@ def test_the_model_of_an_exchange() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_several_processes_are_measured() -> None:
     pytest.importorskip("mpi4py")
     result = distributed.measure(Options(quick=True))

@@ -362,7 +362,7 @@ def test_each_loss_cut_in_unequal_parts(case: tuple[int, bool]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("task", sampled(["tagger", "vowels", "language"], 3))
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", sampled(["float32", "float64"], 2))
 def test_runs_over_fifty_steps(task: str, dtype: str) -> None:
     one, *others = [result(n, "train.py", task=task, dtype=dtype) for n in (1, 2, 3)]
     assert len(one["losses"]) == 50
