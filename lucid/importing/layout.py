@@ -96,7 +96,7 @@ class Layout:
         shared = self._shared({*self._uses, *outputs})
         for node, _, constant, use in used:
             sources = constant.sources()
-            for weight in sources if sources & shared else {constant}:
+            for weight in sources if sources & shared or _is_sum(constant) else {constant}:
                 layouts = {None if other is None else other.layout for other in self._uses.get(weight, ())}
                 whole = len(layouts) > 1 or weight in shared | outputs or not _splits(weight.array, use.layout)
                 self._layouts[weight] = "plain" if whole or weight is not constant else use.layout
@@ -289,6 +289,11 @@ class Layout:
             outputs[origin.result] = f"{name}\0"
             self._derived[constant] = Step(origin.node.op_type, origin.node.operation(), tuple(keys), tuple(outputs))
         return self._derived[constant].outputs[origin.result]
+
+
+def _is_sum(constant: Constant) -> bool:
+    """Returns whether a constant is a sum, as that of both biases of a recurrent layer."""
+    return constant.origin is not None and constant.origin.node.op_type == "Add"
 
 
 def _splits(array: Array, layout: str) -> bool:

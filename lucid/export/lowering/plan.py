@@ -54,10 +54,9 @@ class Plan(NamedTuple):
         reads: where Python reads elements of tensors, without any effect on the graph.
         conditions: what sizes must satisfy.
         streaming: how the pieces of a sequence give what the whole gives.
-        ties: whether a weight that is used as it is and transposed is stored once.
         ranges: the elements that inputs may hold.
         interface: which inputs are lengths and states.
-        narrow: whether the model will be converted to float16.
+        precision: the precision that the model will be converted to; None if it keeps its dtypes.
         seed: the seed of random draws, which is an input; None if nothing is drawn.
     """
 
@@ -70,10 +69,9 @@ class Plan(NamedTuple):
     reads: tuple[str, ...] = ()
     conditions: tuple[Condition, ...] = ()
     streaming: Streaming = Streaming()
-    ties: bool = True
     ranges: tuple[Range, ...] = ()
     interface: Interface = Interface()
-    narrow: bool = False
+    precision: str | None = None
     seed: Tensor | None = None
 
     @property
@@ -164,10 +162,9 @@ def make_plan(
         proof.reads,
         (*proof.conditions, *_not_empty(proof.graph)),
         streaming,
-        precision != "int8",  # a product with a transposed table would not be quantized
         find_ranges(proof.graph),
         lengths_of(proof.graph)._replace(states=carried, separable=separable(proof.graph, proof.axes)),
-        precision == "float16",
+        precision,
         seed,
     )
 
