@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ...errors import ExportError
+from ...ops import normalization  # noqa: F401 - nothing else loads its op
 from .builder import Builder
 from .operands import call, in_shape, out_dtype, out_shape, scalar
 from .registry import lowers
