@@ -121,6 +121,8 @@ class Layout:
         if node.op_type in _LAYERS or (node.op_type == "Div" and self._is_root(node.inputs[1])):
             return True
         rows = [i for i, name in enumerate(node.inputs) if name in inside.constants]
+        if node.op_type == "Add" and not rows:  # as of a recurrent cell: x W + h U
+            return all(self._is_layer(name, depth + 1) for name in node.inputs)
         if node.op_type in _PASSING or (node.op_type in ("Add", "Mul") and len(rows) == 1):
             return self._is_layer(node.inputs[1 if rows == [0] else 0], depth + 1)
         return False
@@ -315,18 +317,8 @@ def _live(steps: Iterable[Step], outputs: Iterable[str]) -> list[Step]:
         read = {name for name in step.inputs if name}
         for program in step.node.attributes.values():
             if isinstance(program, Program):
-                read |= _reads(program)
+                read |= program.read
         last = sorted(name for name in (read | {*step.outputs}) - needed if name and not name.startswith("\0"))
         live.append(step._replace(dead=tuple(last)))
         needed |= read
     return live[::-1]
-
-
-def _reads(program: Program) -> set[str]:
-    """Returns the names that a program may read of the values around it."""
-    names = {name for step in program.steps for name in step.inputs} | {*program.outputs}
-    for step in program.steps:
-        for inner in step.node.attributes.values():
-            if isinstance(inner, Program):
-                names |= _reads(inner)
-    return names - {""}
