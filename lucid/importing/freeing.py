@@ -98,14 +98,15 @@ def roles(
 def _reached(step: Step, a: Sequence[Any], b: Sequence[Any]) -> None:
     """Raises what the axis that differs is for a recurrent operator, if one of its inputs has it."""
     read = [differing(x, y) for x, y in zip(a, b, strict=True)]
+    places: list[tuple[int | None, int | None]]  # of each input, its time and its batch
     if step.node.op_type == "Scan":
         count = len(a) - step.node.get("num_scan_inputs", 0)
         axes = step.node.get("scan_input_axes", [0] * (len(a) - count))
         places = [(None, 0)] * count + [(axis, 1 - axis if axis < 2 else None) for axis in axes]
     elif step.node.op_type == "Loop":
         held, scanned = step.node.get("states"), step.node.get("scanned")
-        places = [(None, None)] * 2 + [(None, 0)] * held + [(None, None)] * (len(a) - 2 - held - scanned)
-        places += [(0, 1)] * scanned
+        others = len(a) - 2 - held - scanned
+        places = [(None, None)] * 2 + [(None, 0)] * held + [(None, None)] * others + [(0, 1)] * scanned
     else:
         batch = 0 if step.node.get("layout", 0) else 1
         start = 1 if step.form == "recurrent" else 4

@@ -22,9 +22,12 @@ from ...tracer.graph import Graph
 from ...tracer.node import Node, Value
 from ...tracer.size import Size, evaluate, symbols_of, unknowns_of
 
-__all__ = ["SEED", "SMALLEST", "Lowering", "Plan", "make_plan", "strategy_of"]
+__all__ = ["SEED", "SMALLEST", "Lowering", "Plan", "Requested", "make_plan", "strategy_of"]
 
 Lowering = Literal["auto", "rnn", "unrolled", "scan", "columns"]
+
+Requested = Literal[Lowering, "fastest"]
+"""What `to_onnx` is asked for: a lowering, or that which is the fastest at the example's sizes."""
 
 _OPERATOR_OUTPUTS = {"rnn": 2, "lstm": 3, "gru": 2}
 """The ops with a choice of lowerings, and how many of their outputs ONNX's operator returns."""

@@ -357,8 +357,11 @@ def projected(b: Builder, gates: int, x: ir.Value, weight: ir.Value, *parts: ir.
 
 
 def summed(b: Builder, parts: Sequence[ir.Value]) -> ir.Value | None:
-    """Returns the sum of biases, which onnxruntime computes when it loads the file; None if there are none."""
-    return b.op("Add", *parts) if len(parts) > 1 else next(iter(parts), None)
+    """Returns the sum of biases; None if there are none."""
+    arrays = [b.array(part) for part in parts]
+    if not parts or any(array is None for array in arrays):
+        return b.op("Add", *parts) if len(parts) > 1 else next(iter(parts), None)
+    return b.const(sum(arrays), b.label(parts[0]))
 
 
 def blocks(b: Builder, weight: ir.Value, order: Sequence[int]) -> ir.Value:

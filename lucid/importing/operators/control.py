@@ -78,7 +78,7 @@ def _(node: Operation, scope: Mapping[str, Any], most: Any, condition: Any, *giv
         sequences.insert(0, arange(trips))
 
     def step(read: Sequence[Tensor], following: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        time, *gathered = read if timed else (np.array(0), *read)
+        time, *gathered = read if timed else (zeros(()), *read)
         now = {i: states[i] + (time * slope).to(states[i].dtype) for i, slope in counters.items()}
         now.update(zip(free, following, strict=True))
         results = body.run(scope, time, np.array(True), *[now[i] for i in range(held)], *gathered)
