@@ -14,7 +14,7 @@ from .engine import Engine, EngineError, Named, Outcome, Unsupported
 from .features import FEATURES
 from .steps import EPOCHS, STEPS, write_step
 
-__all__ = ["ROWS", "Check", "prepared"]
+__all__ = ["ROWS", "Check", "judged", "of_losses", "of_outputs", "prepared"]
 
 Check = Callable[[Engine], str]
 """Gives "✓", with how many of all nodes ran on the GPU if any did; "–" if there is no program; or "wrong: …", "fails: …"."""
@@ -29,15 +29,15 @@ def prepared(folder: Path, title: str) -> Check:
     name = f"row{ROWS.index(title)}"
     if title in STEPS:
         losses = write_step(folder, name, title)
-        return lambda engine: cell(lambda: engine.train(folder, name, EPOCHS), lambda found: of_losses(found, losses))
+        return lambda engine: judged(lambda: engine.train(folder, name, EPOCHS), lambda found: of_losses(found, losses))
     made = FEATURES[title]()
     made.write(folder, name)
-    return lambda engine: cell(
+    return lambda engine: judged(
         lambda: engine.infer(folder, name, made.states), lambda found: of_outputs(found, made.expected, made.tolerance)
     )
 
 
-def cell(run: Callable[[], Outcome], judge: Callable[[list[Any]], str | None]) -> str:
+def judged(run: Callable[[], Outcome], judge: Callable[[list[Any]], str | None]) -> str:
     """Returns what stands in a cell; `judge` says what is wrong, or None."""
     try:
         outcome = run()

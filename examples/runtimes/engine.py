@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,10 @@ Named = dict[str, np.ndarray[Any, Any]]
 
 
 class EngineError(RuntimeError):
-    """An engine does not run a file; the message is its own."""
+    """An engine does not run a file; the message is its own, without the paths of the machine that built it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(re.sub(r"(?<!\S)/\S+\s*", "", message))
 
 
 class Unsupported(EngineError):  # noqa: N818 - no failure
