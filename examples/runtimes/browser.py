@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import threading
@@ -46,7 +47,7 @@ class Page(Engine):
 
     def infer(self, folder: Path, name: str, states: Mapping[str, str]) -> Outcome:
         described, shares = self._call(folder, "infer", name, dict(states), self.provider)
-        return Outcome([read(outputs) for outputs in described], shares)
+        return Outcome([read(outputs) for outputs in json.loads(described)], shares)
 
     def train(self, folder: Path, name: str, epochs: int) -> Outcome:
         return Outcome(*self._call(folder, "train", name, epochs, self.provider))

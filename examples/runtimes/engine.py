@@ -118,8 +118,10 @@ def printed(words: Sequence[str]) -> list[str]:
     """
     run = subprocess.run(words, capture_output=True, text=True)
     if run.returncode:
-        lines = (run.stderr or run.stdout).strip().splitlines()
-        raise EngineError(lines[-1] if lines else f"exit status {run.returncode}")
+        lines = (run.stderr or run.stdout).strip().splitlines() or [f"exit status {run.returncode}"]
+        # Node and Java write a trace below the message, Python writes it above.
+        said = [line for line in lines if re.match(r"\S*(Error|Exception)\b", line)]
+        raise EngineError((said or lines)[-1])
     return run.stdout.splitlines()
 
 

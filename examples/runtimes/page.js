@@ -15,12 +15,12 @@ function opened(file, provider, logSeverityLevel = 0) {
   return ort.InferenceSession.create(`${file}.onnx`, { executionProviders: [provider], logSeverityLevel });
 }
 
-// Returns the outputs of each call.
+// Returns the outputs of each call as JSON, as run.mjs prints them.
 export async function infer(name, states, provider) {
   const session = await opened(name, provider);
   const lines = [];
   for await (const outputs of results(session, await fetched(name), states)) lines.push(mapped(outputs, described));
-  return lines;
+  return JSON.stringify(lines);
 }
 
 // Returns the mean loss of each epoch.
