@@ -2,9 +2,9 @@
 
     python run.py model.onnx calls.json [h0=h_n …]
 
-calls.json has a list of calls, each {"x": {"type": "float32", "dims": [5, 2], "data": [...]}}. For each call it prints the
-outputs as a line of JSON of the same form; NaN and infinities are null. With `h0=h_n` the calls are the pieces of a
-stream: the output `h_n` of a call feeds the input `h0` of the next one, and the first call gives the state at the start.
+calls.json has a list of calls, each {"x": {"type": "float32", "dims": [5, 2], "data": [...]}}. For each call it prints
+the outputs as a line of JSON of the same form; NaN and infinities are null. With `h0=h_n` the calls are the pieces of a
+stream: the output `h_n` of a call feeds the input `h0` of the next one; the first call gives the state at the start.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ class Model:
     """A session that runs sequences (steps, *features); several threads may use it at once.
 
     Raises:
-        ValueError: it does not take one batch of sequences, with lengths or without, or its sequences are not independent.
+        ValueError: it does not take a batch of sequences, or they are not independent.
     """
 
     def __init__(self, path: str, longest: int) -> None:
@@ -27,11 +27,13 @@ class Model:
         self.states = interface.states
         self.lengths = [spec for spec in self.session.inputs if spec.name in interface.lengths]
         given = [spec for spec in self.session.inputs if spec.name not in {*interface.lengths, *self.states}]
-        free = [axis for axis in given[0].shape if not isinstance(axis, int)] if len(given) == 1 else []
+        shape = given[0].shape if len(given) == 1 else ()
+        free = [axis for axis in shape if isinstance(axis, str)]
         batch = [axis for axis in free if axis in interface.separable and axis not in interface.lengths.values()]
         optional = {state for group in interface.optional for state in group}
         others = {axis for spec in self.session.outputs for axis in spec.shape if isinstance(axis, str)} - {*free}
-        if len(free) != 2 or not batch or not {*self.states} <= optional or (self.lengths and others):
+        fits = len(free) == 2 and None not in shape and batch and {*self.states} <= optional
+        if not fits or (self.lengths and others):
             raise ValueError("the server takes models of one input with independent sequences: (time, batch, …)")
         self.x, self.batch = given[0], batch[0]
         (self.time,) = {*free} - {self.batch}
@@ -50,7 +52,8 @@ class Model:
         if not 1 <= len(x) <= self.longest:
             raise ValueError(f"{place} has {len(x)} steps; the server takes 1 to {self.longest}")
         if x.shape[1:] != self.features:
-            raise ValueError(f"{place} has shape {x.shape}; the model takes (steps, {', '.join(map(str, self.features))})")
+            taken = f"(steps, {', '.join(map(str, self.features))})"
+            raise ValueError(f"{place} has shape {x.shape}; the model takes {taken}")
         with np.errstate(over="ignore"):
             converted = x.astype(self.x.dtype)
         if not (converted == x).all() if integers else not np.isfinite(converted).all():
@@ -67,7 +70,7 @@ class Model:
         return {self.x.name: x} | {spec.name: np.array(lengths, spec.dtype) for spec in self.lengths}
 
     def answers(self, outputs: Any, lengths: Sequence[int]) -> list[dict[str, Any]]:
-        """Returns the outputs of each sequence, without its padding and the states; a number that is not finite is None."""
+        """Returns the outputs of each sequence, without padding and states; None for NaN and infinities."""
         found: list[dict[str, Any]] = [{} for _ in lengths]
         for spec in self.session.outputs:
             if spec.name in self.states.values():
@@ -78,8 +81,9 @@ class Model:
                 y = np.moveaxis(outputs[spec.name], axis, 0)[row]
                 if self.time in rest:
                     y = np.take(y, range(length), rest.index(self.time))
-                finite = y if np.isfinite(y).all() else np.where(np.isfinite(y), y, None)
-                found[row][spec.name] = finite.tolist()
+                plain = np.array(y, object)
+                plain[~np.isfinite(y)] = None
+                found[row][spec.name] = plain.tolist()
         return found
 
     def run(self, sequences: Sequence[Array]) -> list[dict[str, Any]]:

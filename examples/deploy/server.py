@@ -85,7 +85,9 @@ def create(path: str, longest: int = 1000, most: int = 64) -> FastAPI:
 def main() -> None:
     import uvicorn
 
-    parser = argparse.ArgumentParser(prog="python -m examples.deploy.server", description="Serves a model of sequences.")
+    parser = argparse.ArgumentParser(
+        prog="python -m examples.deploy.server", description="Serves a model of sequences."
+    )
     parser.add_argument("model")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)

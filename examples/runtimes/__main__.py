@@ -1,7 +1,8 @@
 """The table of docs/runtimes.md: ``python -m examples.runtimes [--row TITLE …] [--column TITLE …]`` makes it anew.
 
-Each runtime runs a small model for each feature, or takes a few steps of each task; the numbers are compared with those of
-eager lucid. If rows or columns are named, the other cells stay where they are right and the versions are the same.
+Each runtime runs a small model for each feature, or takes a few steps of each task; the numbers are compared with
+those of eager lucid. If rows or columns are named, the other cells stay where they are right and the versions are the
+same.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from .steps import EPOCHS, STEPS, write_step
 __all__ = ["ROWS", "Check", "judged", "of_losses", "of_outputs", "prepared"]
 
 Check = Callable[[Engine], str]
-"""Gives "✓", with how many of all nodes ran on the GPU if any did; "–" if there is no program; or "wrong: …", "fails: …"."""
+"""Gives "✓", with how many nodes ran on the GPU if any did; "–" if there is no program; "wrong: …" or "fails: …"."""
 
 ROWS = [*FEATURES, *STEPS]
 """The titles of the table's rows."""

@@ -105,9 +105,7 @@ def streamed() -> Made:
     with lucid.no_grad():
         whole = rnn(x)[0].numpy()
         states = [rnn(x[:end])[1].numpy() for _, end in cuts]
-    expected = [
-        {"output": whole[start:end], "h_n": state} for (start, end), state in zip(cuts, states, strict=True)
-    ]
+    expected = [{"output": whole[start:end], "h_n": state} for (start, end), state in zip(cuts, states, strict=True)]
     return Made(exported, calls, expected, {"h0": "h_n"})
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -83,7 +80,7 @@ def test_the_numbers_are_pythons(title: str, name: str, files: Files) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("title", [*LOCAL])
 def test_what_does_not_fit_fails(title: str, files: Files) -> None:
-    with pytest.raises(EngineError, match="outputs are|no output"):
+    with pytest.raises(EngineError, match=r"outputs are|no output"):
         files.run(title, "stream", {"h0": "other"})
     with pytest.raises(EngineError):  # the second call gives no state
         files.run(title, "stream", {})
@@ -157,7 +154,7 @@ def test_the_configuration_of_triton_is_that_of_the_export() -> None:
     listed = {name: [int(n) for n in dims.split(",")] for name, dims in entries}
     (pair,) = re.findall(r'input_name: "(\w+)"\s+output_name: "(\w+)"\s+data_type: \w+\s+dims: \[ ([\d, ]+) \]', config)
     assert dict([pair[:2]]) == session.interface.states
-    listed |= dict.fromkeys(pair[:2], [int(n) for n in pair[2].split(",")])
+    listed |= {name: [int(n) for n in pair[2].split(",")] for name in pair[:2]}
     assert listed.pop("zeros") == listed[pair[0]]
     assert listed == {name: [n if isinstance(n, int) else -1 for n in shape[1:]] for name, shape in shapes.items()}
     assert {shape[0] for shape in shapes.values()} == {"batch"}

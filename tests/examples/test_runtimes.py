@@ -55,7 +55,10 @@ GIVEN = [{"y": np.array([1.0, 2.0], np.float32)}]
     ("outcome", "cell"),
     [
         (Outcome(GIVEN, {}), "✓"),
-        (Outcome([{"y": np.array([1.00005, 2.0], np.float32), "more": np.zeros(1)}], {"CPU": 3, "WebGpu": 9}), "✓ 9/12"),
+        (
+            Outcome([{"y": np.array([1.00005, 2.0], np.float32), "more": np.zeros(1)}], {"CPU": 3, "WebGpu": 9}),
+            "✓ 9/12",
+        ),
         (Outcome([{"y": np.array([1.0, 2.001], np.float32)}], {}), "wrong: y differs by 5.0e-04"),
         (Outcome([{"y": np.array([1.0, np.nan], np.float32)}], {}), "wrong: y differs by nan"),
         (Outcome([{"y": np.array([[1.0, 2.0]], np.float32)}], {}), "wrong: y is ('float32', (1, 2)) instead of "),
@@ -121,9 +124,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, 
 @pytest.mark.slow
 @pytest.mark.parametrize("title", [*LOCAL, WASM])
 @pytest.mark.parametrize("row", ["training step: RNN", *FEATURES])
-def test_a_cell_is_true(
-    row: str, title: str, found: tuple[dict[str, Engine], dict[str, str]], tmp_path: Path
-) -> None:
+def test_a_cell_is_true(row: str, title: str, found: tuple[dict[str, Engine], dict[str, str]], tmp_path: Path) -> None:
     there, lacking = found
     if title in lacking:
         pytest.skip(lacking[title])

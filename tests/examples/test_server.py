@@ -87,7 +87,10 @@ def test_clients_at_once_get_their_own_answers(classifier: tuple[nn.Module, Test
         ('{"sequences": [[[1, 2, 3], [1]]]}', "sequences[0]: its steps differ in size"),
         ('{"sequences": [[1, 2, 3]]}', "sequences[0] has shape (3,)"),
         ('{"sequences": [[]]}', "sequences[0] has 0 steps; the server takes 1 to 20"),
-        (f'{{"sequences": [[{", ".join(["[1, 2, 3]"] * 21)}]]}}', "sequences[0] has 21 steps; the server takes 1 to 20"),
+        (
+            f'{{"sequences": [[{", ".join(["[1, 2, 3]"] * 21)}]]}}',
+            "sequences[0] has 21 steps; the server takes 1 to 20",
+        ),
         (f'{{"sequences": [{", ".join(["[[1, 2, 3]]"] * 6)}]}}', "at most 5"),
         ('{"sequences": [[["a", 2, 3]]]}', "sequences[0] must hold numbers alone"),
         ('{"sequences": [[[null, 2, 3]]]}', "sequences[0] must hold numbers alone"),
@@ -142,6 +145,14 @@ def test_what_it_says_of_itself(classifier: tuple[nn.Module, TestClient]) -> Non
     assert said["axes"] == {"x": {"0": "time", "1": "batch"}, "lengths": {"0": "batch"}}
     assert max(check["difference"] for check in said["parity"]) < 1e-5
     assert len(said["digest"]["graph"]) == len(said["digest"]["weights"]) == 64
+
+
+def test_numbers_that_are_not_finite_are_null(tmp_path: Path) -> None:
+    path = tmp_path / "log.onnx"
+    to_onnx(lambda x: (x.log(), x.sum(0)[:, 0]), lucid.rand(5, 2, 2) + 1, path=path)
+    client = TestClient(create(str(path)))
+    (answer,) = client.post("/predict", json={"sequences": [[[0, 1], [-1, 1], [1, 1]]]}).json()["answers"]
+    assert answer == {"output_0": [[None, 0.0], [None, 0.0], [0.0, 0.0]], "output_1": 0.0}
 
 
 def test_integers(tmp_path: Path) -> None:
