@@ -25,7 +25,7 @@ export async function* results(session, calls, states = {}) {
     if (!session.outputNames.includes(output)) throw new Error(`there is no output ${output}`);
   }
   let state = {};
-  for (const call of calls) {
+  for await (const call of calls) {
     const outputs = await session.run({ ...state, ...call });
     state = Object.fromEntries(Object.entries(states).map(([name, output]) => [name, outputs[output]]));
     yield outputs;

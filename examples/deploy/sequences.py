@@ -81,7 +81,7 @@ class Model:
                 y = np.moveaxis(outputs[spec.name], axis, 0)[row]
                 if self.time in rest:
                     y = np.take(y, range(length), rest.index(self.time))
-                plain = np.array(y, object)
+                plain = np.asarray(y).astype(object)
                 plain[~np.isfinite(y)] = None
                 found[row][spec.name] = plain.tolist()
         return found
