@@ -1,12 +1,11 @@
 // Runs a model with onnxruntime's C library, called by JNA; this file knows no model.
 //     java -cp jna.jar -Djna.library.path=<folder of libonnxruntime.so> Run.java model.onnx calls.bin [h0=h_n ...]
-// calls.bin is what run.c reads, and the output is the same: for each call a line of JSON with the outputs. With `h0=h_n` the
-// output `h_n` of a call feeds the input `h0` of the next one, and the first call gives the state at the start.
+// calls.bin is what run.c reads, and it prints the same: for each call a line of JSON with the outputs. With `h0=h_n`
+// the output `h_n` of a call feeds the input `h0` of the next one, and the first call gives the state at the start.
 
 import com.sun.jna.*;
 import com.sun.jna.ptr.*;
 import java.nio.*;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.*;
 import java.util.*;
 import java.util.function.IntFunction;
@@ -17,11 +16,12 @@ public class Run {
   static final int GetErrorMessage = 2, CreateEnv = 3, CreateSession = 7, Run = 9, CreateSessionOptions = 10,
       SessionGetOutputCount = 31, SessionGetOutputName = 37, CreateTensorAsOrtValue = 48, GetTensorMutableData = 51,
       GetTensorElementType = 60, GetDimensionsCount = 61, GetDimensions = 62, GetTensorShapeElementCount = 64,
-      GetTensorTypeAndShape = 65, GetAllocatorWithDefaultOptions = 78, ReleaseValue = 96, ReleaseTensorTypeAndShapeInfo = 99;
+      GetTensorTypeAndShape = 65, GetAllocatorWithDefaultOptions = 78, ReleaseValue = 96,
+      ReleaseTensorTypeAndShapeInfo = 99, WORD = Native.POINTER_SIZE;
   static final Map<Integer, String> TYPES = Map.of(1, "float32", 6, "int32", 7, "int64", 9, "bool", 11, "float64");
   static Pointer api;
 
-  static Function function(int place) { return Function.getFunction(api.getPointer((long) place * Native.POINTER_SIZE)); }
+  static Function function(int place) { return Function.getFunction(api.getPointer((long) place * WORD)); }
   static void call(int place, Object... given) {
     Pointer bad = function(place).invokePointer(given);
     if (bad != null) throw new IllegalStateException(function(GetErrorMessage).invokeString(new Object[] {bad}, false));
@@ -34,8 +34,9 @@ public class Run {
     return result.getValue();
   }
   static byte[] bytes(String text) { return Native.toByteArray(text, "UTF-8"); }
+  static StringArray texts(Collection<String> some) { return new StringArray(some.toArray(new String[0]), "UTF-8"); }
 
-  static String read(ByteBuffer file, Pointer memory, Map<String, Pointer> given) {  // a Record, and its data
+  static void read(ByteBuffer file, Pointer memory, Map<String, Pointer> given) {  // a Record, and its data
     byte[] name = new byte[64], data;
     long[] dims = new long[8];
     file.get(name);
@@ -48,9 +49,7 @@ public class Run {
     for (int k = 0; k < rank; k++) size *= dims[k];
     if (!TYPES.containsKey(type) || size != data.length) throw new IllegalArgumentException("a tensor of other size");
     made(GetTensorMutableData, value).write(0, data, 0, data.length);
-    String text = Native.toString(name, "UTF-8");
-    given.put(text, value);
-    return text;
+    given.put(Native.toString(name, "UTF-8"), value);
   }
 
   static String described(String name, Pointer value) {
@@ -81,11 +80,13 @@ public class Run {
     Pointer base = NativeLibrary.getInstance("onnxruntime").getFunction("OrtGetApiBase").invokePointer(new Object[0]);
     api = Function.getFunction(base.getPointer(0)).invokePointer(new Object[] {17});
     Pointer memory = made(GetAllocatorWithDefaultOptions);
-    Pointer session = made(CreateSession, made(CreateEnv, 3, bytes("run")), bytes(words[0]), made(CreateSessionOptions));
+    Pointer environment = made(CreateEnv, 3, bytes("run")), options = made(CreateSessionOptions);
+    Pointer session = made(CreateSession, environment, bytes(words[0]), options);
     List<String> outputs = new ArrayList<>();
     for (long i = 0; i < number(SessionGetOutputCount, session); i++)
       outputs.add(made(SessionGetOutputName, session, i, memory).getString(0, "UTF-8"));
-    Map<String, String> states = Arrays.stream(words).skip(2).map(w -> w.split("=")).collect(Collectors.toMap(w -> w[0], w -> w[1]));
+    Map<String, String> states = new LinkedHashMap<>();
+    for (int i = 2; i < words.length; i++) states.put(words[i].split("=")[0], words[i].split("=")[1]);
     if (!outputs.containsAll(states.values())) throw new IllegalArgumentException("the outputs are " + outputs);
     ByteBuffer file = ByteBuffer.wrap(Files.readAllBytes(Path.of(words[1]))).order(ByteOrder.LITTLE_ENDIAN);
     Map<String, Pointer> results = new LinkedHashMap<>();
@@ -93,14 +94,15 @@ public class Run {
       Map<String, Pointer> given = new LinkedHashMap<>();
       states.forEach((input, output) -> { if (results.containsKey(output)) given.put(input, results.get(output)); });
       for (long tensors = file.getLong(); tensors > 0; tensors--) read(file, memory, given);
-      Memory values = new Memory((long) Native.POINTER_SIZE * outputs.size());
+      Memory values = new Memory((long) WORD * outputs.size());
       values.clear();
-      call(Run, session, null, new StringArray(given.keySet().toArray(new String[0]), "UTF-8"), given.values().toArray(new Pointer[0]),
-          (long) given.size(), new StringArray(outputs.toArray(new String[0]), "UTF-8"), (long) outputs.size(), values);
+      call(Run, session, null, texts(given.keySet()), given.values().toArray(new Pointer[0]), (long) given.size(),
+          texts(outputs), (long) outputs.size(), values);
       for (Pointer value : new HashSet<>(Stream.concat(results.values().stream(), given.values().stream()).toList()))
         function(ReleaseValue).invokeVoid(new Object[] {value});
-      for (int i = 0; i < outputs.size(); i++) results.put(outputs.get(i), values.getPointer((long) Native.POINTER_SIZE * i));
-      System.out.println(results.entrySet().stream().map(e -> described(e.getKey(), e.getValue())).collect(Collectors.joining(", ", "{", "}")));
+      for (int i = 0; i < outputs.size(); i++) results.put(outputs.get(i), values.getPointer((long) WORD * i));
+      List<String> line = results.entrySet().stream().map(e -> described(e.getKey(), e.getValue())).toList();
+      System.out.println("{" + String.join(", ", line) + "}");
     }
   }
 }

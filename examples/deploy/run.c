@@ -1,8 +1,8 @@
 // Runs a model with onnxruntime's C API: cc run.c -I<include> -L<lib> -lonnxruntime -o run
 //     ./run model.onnx calls.bin [h0=h_n ...]
-// calls.bin holds calls: the number of tensors (int64), then each tensor: a Record, and its data. For each call it prints
-// the outputs as a line of JSON; NaN and infinities are null. With `h0=h_n` the calls are the pieces of a stream: the
-// output `h_n` of a call feeds the input `h0` of the next one, and the first call gives the state at the start.
+// calls.bin holds calls: the number of tensors (int64), then each tensor: a Record, and its data. For each call it
+// prints the outputs as a line of JSON, where NaN and infinities are null. With `h0=h_n` the calls are the pieces of a
+// stream: the output `h_n` of a call feeds the input `h0` of the next one; the first call gives the state at the start.
 #include <onnxruntime_c_api.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,7 +76,8 @@ int main(int count, char **words) {
       s->value = NULL;
     }
     memset(results, 0, sizeof results);
-    TRY(api->Run(session, NULL, names, (const OrtValue *const *)given, taken, (const char *const *)outputs, made, results));
+    TRY(api->Run(session, NULL, names, (const OrtValue *const *)given, taken,
+                 (const char *const *)outputs, made, results));
     for (i = 0; i < taken; i++) api->ReleaseValue(given[i]);
     for (i = 0; i < made; i++) {
       printf("%s", i ? ", " : "{"), print(outputs[i], results[i]);

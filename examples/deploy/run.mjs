@@ -2,9 +2,9 @@
 //
 //     node run.mjs model.onnx calls.json [h0=h_n …]
 //
-// calls.json has a list of calls, each {"x": {"type": "float32", "dims": [5, 2], "data": [...]}}. For each call it prints
-// the outputs as a line of JSON of the same form. With `h0=h_n` the calls are the pieces of a stream: the output `h_n` of
-// a call feeds the input `h0` of the next one, and the first call gives the state at the start.
+// calls.json has a list of calls, each {"x": {"type": "float32", "dims": [5, 2], "data": [...]}}. For each call it
+// prints the outputs as a line of JSON of the same form. With `h0=h_n` the calls are the pieces of a stream: the output
+// `h_n` of a call feeds the input `h0` of the next one, and the first call gives the state at the start.
 
 import { readFile } from "node:fs/promises";
 import * as ort from "onnxruntime-web";

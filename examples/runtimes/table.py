@@ -7,6 +7,7 @@ import platform
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import shorten
 
 import onnxruntime
 
@@ -52,7 +53,8 @@ def write(table: Cells, versions: str) -> None:
     titles = list(next(iter(table.values())))
     lines = [_line(["", *titles]), _line(["---"] * (1 + len(titles)))]
     lines += [_line([row, *(cell.split(":")[0] for cell in line.values())]) for row, line in table.items()]
-    notes = [f"- {row}, {title}: {cell}" for row, line in table.items() for title, cell in line.items() if ":" in cell]
+    wrong = {(row, title): cell for row, line in table.items() for title, cell in line.items() if ":" in cell}
+    notes = [f"- {row}, {title}: {shorten(cell, 200, placeholder=' …')}" for (row, title), cell in wrong.items()]
     text = "\n".join([*lines, "", versions, *([""] if notes else []), *notes])
     whole = re.compile(f"(?<={START}\n).*(?={END})", re.DOTALL)
     PAGE.write_text(whole.sub(lambda _: f"\n{text}\n\n", PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -93,6 +93,7 @@ def test_where_nodes_ran() -> None:
     assert placed(log) == {"CPU": 3, "WebGpu": 9}
 
 
+@pytest.mark.slow
 def test_files_have_no_operators_but_onnx_own() -> None:
     """A runtime that knows ONNX's operators knows all of lucid's: there is no other domain."""
     for title in list(FEATURES)[::4]:
