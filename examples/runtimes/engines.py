@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import onnxruntime
@@ -38,6 +39,15 @@ def python_engine(title: str, interpreter: str) -> Program:
 
     run, drive = ([interpreter, str(file)] for file in (DEPLOY / "run.py", DRIVERS / "drive.py"))
     return Program(title, run, ".json", drive, words)
+
+
+def other_python_engine(title: str, scratch: Path) -> Program:
+    """Returns the same under another version of Python.
+
+    Raises:
+        EngineError: there is no such Python, or its packages cannot be installed.
+    """
+    return python_engine(title, python(title, scratch))
 
 
 def c_engine(scratch: Path) -> Program:
@@ -87,8 +97,9 @@ def node_engine(scratch: Path) -> Program:
     if reason := no_web() or (None if shutil.which("node") else "there is no node"):
         raise EngineError(reason)
     run, drive = (["node", str(file)] for file in (DEPLOY / "run.mjs", DRIVERS / "drive.mjs"))
-    words = lambda path, epochs: [f"{path}.train.onnx", f"{path}.json", str(epochs)]  # noqa: E731
-    return Program("Node", run, ".json", drive, words)
+    return Program(
+        "Node", run, ".json", drive, lambda path, epochs: [f"{path}.train.onnx", f"{path}.json", str(epochs)]
+    )
 
 
 def shared_library(scratch: Path) -> Path:
@@ -115,10 +126,7 @@ def no_web() -> str | None:
     return None
 
 
-OTHERS: dict[str, Make] = {
-    title: (lambda scratch, title=title: python_engine(title, python(title, scratch)))  # type: ignore[misc]
-    for title in PYTHONS
-}
+OTHERS: dict[str, Make] = {title: partial(other_python_engine, title) for title in PYTHONS}
 LOCAL: dict[str, Make] = {
     "Python": lambda scratch: python_engine("Python", sys.executable),
     "C": c_engine,

@@ -62,7 +62,7 @@ def made(
     return Made(exported, given, expected, tolerance=tolerance)
 
 
-def of_sequences(model: nn.Module, size: int = 3, **options: Any) -> Made:
+def of_sequences(model: Callable[..., Any], size: int = 3, **options: Any) -> Made:
     """Exports a model of sequences (T, N, size) at 5 steps and 2 sequences; runs it at others."""
     calls = [(lucid.randn(steps, rows, size),) for steps, rows in ((7, 4), (1, 1), (12, 3))]
     return made(model, (lucid.randn(5, 2, size),), calls, **options)
@@ -132,11 +132,21 @@ class Conv(nn.Module):
         return self.norm(self.conv(x)).relu()
 
 
-def pooled(x: lucid.Tensor) -> Any:
+def pooled(x: lucid.Tensor) -> lucid.Tensor:
     """Pads the steps to a multiple of four, and takes the mean of each four: (T, N, 3) to (⌈T/4⌉, N, 3)."""
+    x = nn.functional.pad(x, (0, 0, 0, 0, 0, -x.shape[0] % 4))
+    return x.reshape(x.shape[0] // 4, 4, -1, 3).mean(1)
+
+
+def weighted(x: lucid.Tensor) -> lucid.Tensor:
+    """Divides the sum of the steps by 1 + 2 + … + T, a true division of sizes: (T, N, 3) to (N, 3)."""
     steps = x.shape[0]
-    x = nn.functional.pad(x, (0, 0, 0, 0, 0, -steps % 4))
-    return x.reshape(x.shape[0] // 4, 4, -1, 3).mean(1), x[: steps // 2].sum(0) / (steps * (steps + 1) / 2)
+    return x.sum(0) / (steps * (steps + 1) / 2)
+
+
+def half(x: lucid.Tensor) -> lucid.Tensor:
+    """Adds the first half of the steps, which is none of a single one: (T, N, 3) to (N, 3)."""
+    return x[: x.shape[0] // 2].sum(0)
 
 
 def leaky(x: lucid.Tensor) -> Any:
@@ -189,7 +199,7 @@ FEATURES: dict[str, Callable[[], Made]] = {
     "both directions": lambda: of_sequences(nn.LSTM(3, 8, bidirectional=True)),
     "`Scan`": lambda: of_sequences(nn.RNN(3, 8, nonlinearity="relu"), lowering="scan"),
     "`Scan` of an LSTM's columns": lambda: of_sequences(nn.LSTM(3, 8), lowering="columns"),
-    "a step of one's own, `nn.scan`": lambda: of_sequences(leaky),  # type: ignore[arg-type]
+    "a step of one's own, `nn.scan`": lambda: of_sequences(leaky),
     "unrolled": lambda: made(
         nn.RNN(3, 8), (lucid.randn(5, 2, 3),), [(lucid.randn(5, rows, 3),) for rows in (4, 1)], lowering="unrolled"
     ),
@@ -198,7 +208,9 @@ FEATURES: dict[str, Callable[[], Made]] = {
     "`Conv1d`, `BatchNorm1d`": lambda: made(
         Conv().eval(), (lucid.randn(2, 3, 5),), [(lucid.randn(4, 3, 7),), (lucid.randn(1, 3, 1),)]
     ),
-    "sizes computed from sizes": lambda: of_sequences(pooled),  # type: ignore[arg-type]
+    "sizes computed from sizes": lambda: of_sequences(pooled),
+    "a true division of sizes": lambda: of_sequences(weighted),
+    "a sum of no elements": lambda: of_sequences(half),
     "integers and truth values": tokens,
     "random numbers": drawn,
     "float64": double,
