@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +36,8 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_it_runs(kernel: Any, tmp_path: Path) -> None:
     import nbformat
 
-    begun = time.perf_counter()
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     kernel.NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(tmp_path)}}).execute()
-    assert time.perf_counter() - begun < 60  # some ten seconds on a machine that does nothing else
     shown = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     assert not [output.text for output in shown if output.get("name") == "stderr"]
     kinds = [kind for output in shown for kind in output.get("data", {})]
