@@ -33,6 +33,7 @@ default_role = "py:obj"
 autodoc_typehints = "none"  # the signature of an op speaks of arrays, since its forward computes with them
 autodoc_member_order = "groupwise"
 autodoc_inherit_docstrings = False
+toc_object_entries = False  # each page repeats the table of contents
 autosummary_generate = False  # `reference` writes the pages
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False

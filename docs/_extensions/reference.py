@@ -117,11 +117,14 @@ def class_page(module: str, name: str, thing: type, again: bool) -> str:
     lines += [f".. currentmodule:: {module}", "", f".. autoclass:: {name}", "   :members:"]
     if fields := getattr(thing, "_fields", ()):
         lines.append(f"   :exclude-members: {', '.join(fields)}")  # the docstring of the class has them
-    if f"{module}.{name}" in WHOLE:
-        lines.append("   :inherited-members:")
     if again:
         lines.append("   :no-index:")
-    return "\n".join([*lines, "   :show-inheritance:", ""])
+    lines.append("   :show-inheritance:")
+    if f"{module}.{name}" in WHOLE:
+        own = [own for own in dir(thing) if not own.startswith("_") and callable(getattr(thing, own))]
+        lines += ["   :inherited-members:", "", *title("Methods", "-"), ".. autosummary::", "   :nosignatures:", ""]
+        lines += [f"   ~{name}.{method}" for method in own if getattr(thing, method).__doc__]
+    return "\n".join([*lines, ""])
 
 
 def setup(app: Any) -> dict[str, Any]:

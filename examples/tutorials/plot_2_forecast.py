@@ -79,8 +79,7 @@ example = lucid.tensor(training[:2, : 2 * WEEK].T.copy())
 exported = lucid.export.to_onnx(model.eval(), example, output_names=["quantiles"], dynamic={"demand": {1: "batch"}})
 low, median, high = lucid.runtime.Session(exported)(test[:, : 2 * WEEK].T)["quantiles"]
 days, week_before = test[:, 2 * WEEK :].T, test[:, WEEK : WEEK + DAY].T
-error = float(100 * np.abs(median / days - 1).mean())
-naive = float(100 * np.abs(week_before / days - 1).mean())
+error, naive = (float(100 * np.abs(x / days - 1).mean()) for x in (median, week_before))
 print(f"error {error:.2f} %, of last week's demand {naive:.2f} %")
 print(f"the 80 % intervals hold {((low <= days) & (days <= high)).mean():.0%} of the test part")
 
@@ -88,14 +87,13 @@ print(f"the 80 % intervals hold {((low <= days) & (days <= high)).mean():.0%} of
 # Three days of the test part, from one forecast at each midnight:
 
 hours = np.arange(3 * DAY) / 2
-low, median, high, days, week_before = (
-    x[:, ::DAY][:, 3:6].T.ravel() / 1000 for x in (low, median, high, days, week_before)
-)
+shown = (x[:, ::DAY][:, 3:6].T.ravel() / 1000 for x in (low, median, high, days, week_before))
+bottom, middle, top, truth, before = shown
 figure, axes = plt.subplots(figsize=(8, 3.6), layout="constrained")
-axes.fill_between(hours, low, high, alpha=0.25, linewidth=0, label="80 % interval")
-axes.plot(hours, median, label="forecast at midnight")
-axes.plot(hours, days, color="black", linewidth=1, label="demand")
-axes.plot(hours, week_before, color="0.7", linewidth=1, label="a week before")
+axes.fill_between(hours, bottom, top, alpha=0.25, linewidth=0, label="80 % interval")
+axes.plot(hours, middle, label="forecast at midnight")
+axes.plot(hours, truth, color="black", linewidth=1, label="demand")
+axes.plot(hours, before, color="0.7", linewidth=1, label="a week before")
 axes.set(xlabel="hours", ylabel="demand, GW", xlim=(0, 72), xticks=range(0, 73, 12))
 axes.legend(ncols=2)
 plt.show()

@@ -99,6 +99,7 @@ def centred(demand: lucid.Tensor, h0: lucid.Tensor) -> tuple[lucid.Tensor, lucid
 try:
     lucid.runtime.Session(lucid.export.to_onnx(centred, pieces[:5, :2], lucid.zeros(1, 2, 24))).stream(batch=1)
 except lucid.errors.LucidError as refused:
-    print(refused)
+    said = str(refused)
+    print(said)
 
 plt.show()
