@@ -79,6 +79,6 @@ $(VENV)/.made:
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build docs/api docs/tutorials dist *.egg-info out benchmarks/out examples/web/out examples/node_modules \
+	rm -rf $(VENV) build docs/api docs/tutorials docs/sg_execution_times.rst examples/tutorials/*.onnx dist *.egg-info out benchmarks/out examples/web/out examples/node_modules \
 	    examples/train_anywhere/include htmlcov .coverage .coverage.* .hypothesis .*_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -45,6 +45,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "tutorials",
     "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
+    "image_scrapers": ("matplotlib", "figures"),
     "download_all_examples": False,
     "min_reported_time": 1e9,
     "remove_config_comments": True,

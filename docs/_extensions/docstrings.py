@@ -16,6 +16,8 @@ __all__ = ["converted", "setup"]
 SECTION = re.compile(r"([A-Z]\w*):$")
 EQUATION = re.compile(r"\S.* = \S")
 NAMED = re.compile(r"    [^:.]+: ")
+MARKUP = re.compile(r"[*|]|(?<=\w)_(?!\w)|(?<=: )\w(?=\.( |$))")
+"""Emphasis; substitutions; references; and numbers of items, as in ``input_size: I.``"""
 CODE = re.compile(r"(``.+?``|`[^`]+`)")
 
 
@@ -73,7 +75,7 @@ def shape(block: list[str]) -> list[str]:
 def escaped(line: str) -> str:
     """Escapes what would be markup, except within backquotes."""
     parts = CODE.split(line)
-    parts[::2] = [re.sub(r"([*|])|(?<=\w)(_)(?!\w)", lambda found: f"\\{found[0]}", part) for part in parts[::2]]
+    parts[::2] = [MARKUP.sub(lambda found: f"\\{found[0]}", part) for part in parts[::2]]
     return "".join(parts)
 
 
