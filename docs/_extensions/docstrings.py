@@ -31,7 +31,7 @@ def converted(lines: list[str]) -> list[str]:
             section = heading[1]
         elif first and not first.startswith(" "):
             section = ""
-        if ">>>" in first or (section == "Example" and first.startswith("    ")):
+        if any(">>> " in line for line in block) or (section == "Example" and first.startswith("    ")):
             found += block
         elif section == "Shape":
             found += shape(block)

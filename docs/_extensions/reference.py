@@ -114,17 +114,20 @@ def class_page(module: str, name: str, thing: type, again: bool) -> str:
     The page is an orphan: two hundred of them in the table of contents, which each page repeats, take minutes.
     """
     lines = [":orphan:", "", *title(f"{module}.{name}"), f"In :py:mod:`{module}`.", ""]
-    lines += [f".. currentmodule:: {module}", "", f".. autoclass:: {name}", "   :members:"]
-    if fields := getattr(thing, "_fields", ()):
-        lines.append(f"   :exclude-members: {', '.join(fields)}")  # the docstring of the class has them
-    if again:
-        lines.append("   :no-index:")
-    lines.append("   :show-inheritance:")
+    lines += [f".. currentmodule:: {module}", ""]
+    options = ["   :members:"]
     if f"{module}.{name}" in WHOLE:
-        own = [own for own in dir(thing) if not own.startswith("_") and callable(getattr(thing, own))]
-        lines += ["   :inherited-members:", "", *title("Methods", "-"), ".. autosummary::", "   :nosignatures:", ""]
-        lines += [f"   ~{name}.{method}" for method in own if getattr(thing, method).__doc__]
-    return "\n".join([*lines, ""])
+        methods = [own for own in dir(thing) if not own.startswith("_") and callable(getattr(thing, own))]
+        lines += [".. autosummary::", "   :nosignatures:", ""]
+        lines += [*(f"   ~{name}.{own}" for own in methods if getattr(thing, own).__doc__), ""]
+        options.append("   :inherited-members:")
+    else:
+        options.append("   :show-inheritance:")
+    if fields := getattr(thing, "_fields", ()):
+        options.append(f"   :exclude-members: {', '.join(fields)}")  # the docstring of the class has them
+    if again:
+        options.append("   :no-index:")
+    return "\n".join([*lines, f".. autoclass:: {name}", *options, ""])
 
 
 def setup(app: Any) -> dict[str, Any]:
