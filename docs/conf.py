@@ -46,6 +46,7 @@ sphinx_gallery_conf = {
     "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
     "image_scrapers": ("matplotlib", "figures"),
+    "capture_repr": (),  # what is printed, and no more
     "download_all_examples": False,
     "min_reported_time": 1e9,
     "remove_config_comments": True,

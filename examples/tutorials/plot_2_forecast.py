@@ -37,14 +37,14 @@ class Forecaster(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.gru = nn.GRU(1, 24)
-        self.head = nn.Linear(24 + DAY, DAY * len(QUANTILES))
+        self.head = nn.Linear(24 + DAY, 3 * DAY)
 
     def forward(self, demand: lucid.Tensor) -> lucid.Tensor:
-        """Returns quantiles (3, 48, N) of the next day's demand, given that of the last two weeks, (672, N)."""
+        """Returns quantiles (3, 48, N) of the next day's demand, given two weeks (672, N)."""
         changes = (demand[WEEK:] / demand[:WEEK]).log() / SCALE
         state = self.gru(changes[-2 * DAY :].unsqueeze(2))[1][0]
         known = lucid.cat([state, changes[-DAY:].movedim(0, 1)], 1)
-        forecast: lucid.Tensor = self.head(known).movedim(0, 1).unflatten(0, (len(QUANTILES), DAY))
+        forecast: lucid.Tensor = self.head(known).unflatten(1, (3, DAY)).movedim(0, 2)
         return demand[WEEK : WEEK + DAY] * (SCALE * forecast).exp()
 
 
@@ -54,8 +54,9 @@ class Forecaster(nn.Module):
 
 
 def loss(model: nn.Module, given: lucid.Tensor, day: lucid.Tensor) -> lucid.Tensor:
-    forecast = (model(given) / given[WEEK : WEEK + DAY]).log() / SCALE
-    return nn.QuantileLoss(QUANTILES)(forecast.movedim(0, 2), (day / given[WEEK : WEEK + DAY]).log() / SCALE)
+    before = given[WEEK : WEEK + DAY]
+    forecast, change = (model(given) / before).log() / SCALE, (day / before).log() / SCALE
+    return nn.QuantileLoss(QUANTILES)(forecast.movedim(0, 2), change)
 
 
 lucid.manual_seed(0)

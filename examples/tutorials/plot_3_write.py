@@ -30,7 +30,9 @@ print(bytes(training[3000:3200].astype(np.uint8)).decode())
 class Writer(nn.Module):
     def __init__(self, hidden: int) -> None:
         super().__init__()
-        self.embedding, self.gru, self.head = nn.Embedding(256, 32), nn.GRU(32, hidden), nn.Linear(hidden, 256)
+        self.embedding = nn.Embedding(256, 32)
+        self.gru = nn.GRU(32, hidden)
+        self.head = nn.Linear(hidden, 256)
 
     def forward(self, text: lucid.Tensor, h0: lucid.Tensor | None = None) -> tuple[lucid.Tensor, lucid.Tensor]:
         output, h_n = self.gru(self.embedding(text), h0)
@@ -52,7 +54,8 @@ lucid.manual_seed(0)
 model = Writer(96)
 optimizer = lucid.optim.Adam(model.parameters(), lr=1e-2)
 step = lucid.compile(model, loss=loss, optimizer=optimizer, clip_grad_norm=1.0)
-given, following = (lucid.tensor(part.reshape(32, -1).T.copy()) for part in (training[:-1], training[1:]))
+given = lucid.tensor(training[:-1].reshape(32, -1).T.copy())
+following = lucid.tensor(training[1:].reshape(32, -1).T.copy())
 bits = []
 for _ in range(3):
     h = lucid.zeros(1, 32, 96)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import runpy
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +49,8 @@ def test_a_tutorial_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(pyplot, "show", lambda: None)
-    with warnings.catch_warnings():
-        matplotlib.use("agg")
-        names = runpy.run_path(str(FOLDER / f"{name}.py"), run_name="__main__")
+    matplotlib.use("agg")
+    names = runpy.run_path(str(FOLDER / f"{name}.py"), run_name="__main__")
     assert pyplot.get_fignums()
     pyplot.close("all")
     CLAIMS[name](names)

@@ -18,7 +18,7 @@ from html.parser import HTMLParser
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urldefrag, urljoin
+from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 import pytest
 
@@ -86,10 +86,10 @@ class Page(HTMLParser):
 
 def leads(site: Path, pages: dict[str, Page], name: str, link: str) -> bool:
     """Whether a link of a page leads out of the site, or to a file and an anchor that are there."""
-    target, anchor = urldefrag(urljoin(f"site:///{name}", link))
-    if link.startswith(("http:", "https:", "mailto:", "data:")):
+    if urlsplit(link).scheme:
         return True
-    path = unquote(target.split("?")[0]).removeprefix("site:///") if target.startswith("site:") else name
+    target, anchor = urldefrag(urljoin(f"http://site/{name}", link))
+    path = unquote(urlsplit(target).path).removeprefix("/")
     if not (site / path).is_file():
         return False
     return not anchor or path not in pages or unquote(anchor) in pages[path].anchors
