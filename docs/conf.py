@@ -59,6 +59,7 @@ warnings.filterwarnings("ignore", message="FigureCanvasAgg is non-interactive")
 
 html_theme = "furo"
 html_title = "lucid"
+html_favicon = "_static/lucid.svg"
 html_static_path = ["_static"]
 html_css_files = ["lucid.css"]
 html_copy_source = False
