@@ -21,7 +21,7 @@ web: $(READY)plot node
 
 # The site: build/docs/index.html. A warning is an error.
 docs: $(READY)docs
-	$(RUN) sphinx -W --keep-going -b html -d build/doctrees docs build/docs
+	$(RUN) sphinx -W --keep-going -j auto -b html -d build/doctrees docs build/docs
 
 # What the tests of examples need beside Python; without it they are skipped.
 node: $(NPM)

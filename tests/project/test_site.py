@@ -56,7 +56,20 @@ def built(folder: Path) -> Path:
         return {name for name in names if name in {*made, "node_modules", "__pycache__"} or name.startswith(".")}
 
     shutil.copytree(ROOT, folder / "checkout", ignore=ignored)
-    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "docs", str(folder / "site")]
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-W",
+        "--keep-going",
+        "-q",
+        "-j",
+        "auto",
+        "-b",
+        "html",
+        "docs",
+        str(folder / "site"),
+    ]
     done = subprocess.run(
         command,
         cwd=folder / "checkout",
