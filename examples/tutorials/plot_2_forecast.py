@@ -95,6 +95,6 @@ axes.fill_between(hours, bottom, top, alpha=0.25, linewidth=0, label="80 % inter
 axes.plot(hours, middle, label="forecast at midnight")
 axes.plot(hours, truth, color="black", linewidth=1, label="demand")
 axes.plot(hours, before, color="0.7", linewidth=1, label="a week before")
-axes.set(xlabel="hours", ylabel="demand, GW", xlim=(0, 72), xticks=range(0, 73, 12))
-axes.legend(ncols=2)
+axes.set(xlabel="hours", ylabel="demand, GW", xlim=(0, 72), ylim=(20, 42), xticks=range(0, 73, 12))
+axes.legend(ncols=2, loc="upper center")
 plt.show()
