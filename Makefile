@@ -1,7 +1,7 @@
 # Everything happens in .venv, whether or not a virtualenv is active. PYTHON is the interpreter that .venv is made from.
 PYTHON ?= python3
 EXTRAS ?= test
-ALL    ?= test,torch,web,docs
+ALL    ?= test,torch,web,serve,notebook,docs
 VENV   := .venv
 RUN    := $(VENV)/bin/python -m
 READY  := $(VENV)/.ready-
@@ -9,7 +9,7 @@ NPM    := examples/node_modules/.package-lock.json
 HEADER := examples/train_anywhere/include/onnxruntime_c_api.h
 
 .NOTPARALLEL:
-.PHONY: demo docs web node headers chromium graphviz test test-slow test-all lint format bench install clean
+.PHONY: demo docs web node headers java chromium graphviz test test-slow test-all lint format bench install clean
 
 # One thread: the products are small, and threads that wait for each other on a busy machine cost more than they bring.
 demo: $(READY)plot
@@ -34,9 +34,14 @@ $(HEADER): examples/train_anywhere/get_headers.sh
 	examples/train_anywhere/get_headers.sh
 	@touch $@
 
+APT := DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends
+
+java:
+	@command -v javac && test -e /usr/share/java/jna.jar || { apt-get -qq update && \
+	    $(APT) libjna-java $$(command -v javac >/dev/null || echo default-jdk-headless) >/dev/null; }
+
 chromium graphviz:
-	@command -v $(if $(filter graphviz,$@),dot,$@) || { apt-get -qq update && \
-	    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $@ >/dev/null; }
+	@command -v $(if $(filter graphviz,$@),dot,$@) || { apt-get -qq update && $(APT) $@ >/dev/null; }
 
 # The fast tier. Two processes: half the time on two cores, and the memory of two.
 test: lint

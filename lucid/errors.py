@@ -22,7 +22,17 @@ __all__ = [
 
 
 class LucidError(Exception):
-    """Any error that lucid itself detects."""
+    """Any error that lucid itself detects. Messages of errors that the catalogue explains end with their key in it."""
+
+    def __str__(self) -> str:
+        from .catalogue import entry_of
+
+        message = super().__str__()
+        entry = None if _SEE in message else entry_of(message)
+        return message if entry is None else f"{message}{_SEE}{entry.key})"
+
+
+_SEE = " (see: lucid explain "
 
 
 class ShapeError(LucidError, ValueError, RuntimeError):

@@ -10,7 +10,7 @@ import pytest
 import lucid
 from lucid.runtime.compiled import autotune, candidate
 
-MOST = 30
+MOST = 20
 """The most cases of a test in the slow tier; `make test-all` runs all."""
 
 

@@ -15,7 +15,7 @@ __all__ = ["write_binary", "write_json", "write_npz"]
 Array = np.ndarray[Any, Any]
 Batch = Mapping[str, Array]
 
-_TYPES = {"float32": 1, "int32": 6, "int64": 7, "bool": 9}
+_TYPES = {"float32": 1, "int32": 6, "int64": 7, "bool": 9, "float64": 11}
 """ONNX's numbers of element types."""
 
 
@@ -29,7 +29,7 @@ def write_npz(path: Path, batches: Sequence[Batch]) -> list[Path]:
 
 
 def write_json(path: Path, batches: Sequence[Batch]) -> None:
-    """Writes the file that drive.mjs takes."""
+    """Writes the file that drive.mjs takes, and the programs of `examples.deploy`, where a batch is a call."""
     described = [
         {name: {"type": str(x.dtype), "dims": x.shape, "data": x.ravel().tolist()} for name, x in batch.items()}
         for batch in batches
@@ -38,7 +38,7 @@ def write_json(path: Path, batches: Sequence[Batch]) -> None:
 
 
 def write_binary(path: Path, batches: Sequence[Batch]) -> None:
-    """Writes the file that drive.c takes."""
+    """Writes the file that drive.c takes, and run.c and Run.java of `examples.deploy`."""
     with path.open("wb") as file:
         for batch in batches:
             file.write(struct.pack("<q", len(batch)))

@@ -1,5 +1,5 @@
-"""The command line: ``lucid info``, ``summary``, ``plot``, ``verify``, ``run``, ``bench``, ``convert`` and
-``score``."""
+"""The command line: ``lucid info``, ``summary``, ``plot``, ``verify``, ``run``, ``bench``, ``convert``, ``score`` and
+``explain``."""
 
 from .main import main
 

@@ -14,7 +14,7 @@ from ..errors import LucidError, ModelImportError
 from ..export import Exported, to_onnx
 from ..export.file.read import read
 from ..export.lowering.opset import DEFAULT_OPSET
-from ..export.lowering.plan import Lowering
+from ..export.lowering.plan import Requested
 from ..importing import from_onnx
 from ..importing.module import OnnxModule
 from ..runtime import Session
@@ -27,6 +27,8 @@ __all__ = ["convert"]
 
 _ROLES = ("batch", "time")
 _PRIMES = (5, 3, 7, 2, 11, 13)
+_USUAL = {"batch": 32, "time": 100}
+"""The sizes of the measurement, unless others are given."""
 
 
 def _axes(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> list[tuple[str, str | None, int]]:
@@ -49,10 +51,10 @@ def _axes(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) ->
 @click.argument("out", type=click.Path(dir_okay=False))
 @click.option(
     "--lowering",
-    type=click.Choice(get_args(Lowering)),
+    type=click.Choice(get_args(Requested)),
     default="auto",
     show_default=True,
-    help="How recurrent layers are written; scan is the fastest for batches on a CPU.",
+    help="How recurrent layers are written; fastest times the others at the sizes of the measurement.",
 )
 @click.option("--precision", type=click.Choice(["int8", "float16", "float32"]), help="Convert the weights.")
 @click.option("--opset", type=click.IntRange(1), default=DEFAULT_OPSET, show_default=True, help="The operator set.")
@@ -72,7 +74,7 @@ def _axes(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) ->
 def convert(
     model: str,
     out: str,
-    lowering: Lowering,
+    lowering: Requested,
     precision: str | None,
     opset: int,
     dynamic: list[tuple[str, str | None, int]],
@@ -159,7 +161,7 @@ def _exported(
     module: OnnxModule,
     old: Session,
     freed: Mapping[tuple[str, int], str],
-    lowering: Lowering,
+    lowering: Requested,
     precision: Any,
     opset: int,
     sizes: Mapping[str, int],
@@ -173,8 +175,10 @@ def _exported(
         if free:
             names[port.name] = free
     labels = dict.fromkeys(label for axes in names.values() for label in axes.values())
+    usual = _USUAL if lowering == "fastest" else {}
     chosen = {
-        label: sizes.get(label, n) for label, n in zip(labels, (*_PRIMES, *range(17, 17 + len(labels))), strict=False)
+        label: sizes.get(label, usual.get(label, n))
+        for label, n in zip(labels, (*_PRIMES, *range(17, 17 + len(labels))), strict=False)
     }
     declared = {port.name: port.shape for port in old.inputs}
     for (name, axis), label in freed.items():
@@ -243,10 +247,7 @@ def _result(
     comparison: Comparison,
 ) -> dict[str, Any]:
     fixed = _fixed(old, new)
-    whole = {
-        name: fixed.get(name, sizes.get(name, 32 if name == "batch" else 100 if name == "time" else 1))
-        for name in new.axes
-    }
+    whole = {name: fixed.get(name, sizes.get(name, _USUAL.get(name, 1))) for name in new.axes}
     times = measured(old, new, whole, seconds)
     return {
         "sizes": whole,

@@ -10,6 +10,7 @@ from .. import __version__
 from ..errors import LucidError
 from .bench import bench
 from .convert import convert
+from .explain import explain
 from .info import info
 from .plot import plot
 from .run import run
@@ -43,5 +44,5 @@ def main() -> None:
     """Inspect, draw, verify and convert ONNX models, run them in onnxruntime, time them, and score files of rows."""
 
 
-for command in (info, summary, plot, verify, run, bench, convert, score):
+for command in (info, summary, plot, verify, run, bench, convert, score, explain):
     main.add_command(command)

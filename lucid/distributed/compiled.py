@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ExportError
 from ..export.lowering.builder import Builder
 from ..export.lowering.registry import lowers
 from ..nn.module import Module
@@ -59,11 +58,6 @@ class CompiledStep:
     """
 
     def __init__(self, model: Module, sharded: Sharded, ranks: int, device: Any, threads: int | None) -> None:
-        if sharded.draws:
-            raise ExportError(
-                "DistributedDataParallel: compile=True has no random numbers yet, which the module draws; use "
-                "compile=False, or remove dropout and noise"
-            )
         self._ranks = ranks
         exchanges = sum(1 for sums in sharded.plan.sums if sums)
         # The last exchange is that of the loss itself, if each rank has a term of it.
@@ -72,19 +66,24 @@ class CompiledStep:
         self._terms = [_Terms(_Share(model, sharded, ranks), device, threads) for _ in range(count)]
         self._loss = _Gradients(_Share(model, sharded, ranks, last=True), device, threads)
 
-    def run(self, tensors: Sequence[Tensor], whole: int, add_up: Sum) -> tuple[Array, list[tuple[Tensor, Array]]]:
+    def run(
+        self, tensors: Sequence[Tensor], before: int, after: int, key: Tensor | None, add_up: Sum
+    ) -> tuple[Array, list[tuple[Tensor, Array]]]:
         """Computes the loss of the whole batch and this rank's terms of its gradients, by parameter.
 
         Args:
             tensors: this rank's part of the inputs.
-            whole: the size of the whole batch.
+            before: the number of sequences of the whole batch before this part.
+            after: that of those after it.
+            key: what random numbers are drawn by, if the module draws any.
             add_up: the exchange.
         """
-        everyone = around(np.zeros(whole, np.bool_))
+        others = tuple([around(np.zeros(n, np.bool_)) for n in (before, after)])
         totals: list[list[Tensor]] = []
         for terms in self._terms:
-            totals.append([around(array) for array in add_up(terms(everyone, totals, *tensors))])
-        value, gradients = self._loss.own(everyone, totals, *tensors, share=1.0 if self._partial else 1 / self._ranks)
+            totals.append([around(array) for array in add_up(terms(others, key, totals, *tensors))])
+        share = 1.0 if self._partial else 1 / self._ranks
+        value, gradients = self._loss.own(others, key, totals, *tensors, share=share)
         return (add_up([value])[0] if self._partial else value), gradients
 
 
@@ -97,16 +96,21 @@ class _Share(Module):
         self.__dict__["_sharded"] = sharded
         self._ranks, self._last = ranks, last
 
-    def forward(self, everyone: Tensor, totals: list[list[Tensor]], *tensors: Tensor) -> Any:
+    def forward(
+        self, others: tuple[Tensor, Tensor], key: Tensor | None, totals: list[list[Tensor]], *tensors: Tensor
+    ) -> Any:
         """Returns the terms.
 
         Args:
-            everyone: a tensor whose size is that of the whole batch.
+            others: tensors whose sizes are the numbers of sequences before this part and after it.
+            key: what random numbers are drawn by.
             totals: what earlier exchanges gave.
             tensors: this rank's part of the inputs.
         """
         sharded: Sharded = self.__dict__["_sharded"]
-        steps = sharded.steps(tensors, sharded.dims(tensors), everyone.shape[0])
+        begin, after = (x.shape[0] for x in others)
+        sizes = sharded.dims(tensors)
+        steps = sharded.steps(tensors, sizes, begin + sizes[sharded.plan.symbol] + after, begin, key)
         try:
             terms = next(steps)
             for sums in totals:

@@ -39,7 +39,7 @@ class DistributedDataParallel(Module):
 
         compile: whether a step with gradients runs in onnxruntime: one graph for what is added up before the loss, as
             the number of targets, and one for the loss and its gradients. Parameters are inputs of it, as those of
-            `lucid.compile_backward`. A module that draws random numbers is refused.
+            `lucid.compile_backward`.
         device, threads: where compiled steps run, as those of `lucid.compile_backward`.
 
     Attributes:

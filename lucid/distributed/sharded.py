@@ -179,7 +179,7 @@ class Sharded:
             ranks: the number of ranks.
             add_up: the exchange.
         """
-        steps = self.steps(tensors, sizes, whole, begin, counter)
+        steps = self.steps(tensors, sizes, whole, begin, None if counter is None else counter.key)
         try:
             terms = next(steps)
             while True:
@@ -195,14 +195,14 @@ class Sharded:
         tensors: Sequence[Tensor],
         sizes: Mapping[str, Any],
         whole: Any,
-        begin: int = 0,
-        counter: Counter | None = None,
+        begin: Any,
+        key: Tensor | None,
     ) -> Generator[list[Tensor], list[Tensor], Tensor]:
         """Yields this rank's terms of what is added up next, and takes the sums; returns the whole batch's loss."""
         graph, plan = self._graph, self.plan
         env: dict[Value, Tensor] = dict(graph.captured)
-        if counter is not None:
-            env |= dict.fromkeys(self._keys, counter.key)
+        if key is not None:
+            env |= dict.fromkeys(self._keys, key)
         env |= dict(zip(graph.inputs.values(), tensors, strict=True))
         totals: dict[Value, Tensor] = {}
         local, everywhere = dict[Any, Any](sizes), {**sizes, plan.symbol: whole}
@@ -223,7 +223,7 @@ class Sharded:
         local: dict[Any, Any],
         everywhere: dict[Any, Any],
         share: Any,
-        begin: int,
+        begin: Any,
     ) -> None:
         node = task.node
         for atom, (value, axis) in self._graph.measured.items():

@@ -165,7 +165,9 @@ class Step:
             begin = sum(counts[: self._group.rank])
             if trains and state.place is not None:
                 step = sharded.compiled(module, self._ranks, *state.place)
-                value, self._own = step.run(tensors, sum(counts), self._add_up)
+                after = sum(counts[self._group.rank + 1 :])
+                key = counter.key if counter is not None and sharded.draws else None
+                value, self._own = step.run(tensors, begin, after, key, self._add_up)
             else:
                 self.loss = sharded.run(tensors, part.sizes, sum(counts), begin, counter, self._ranks, self._add_up)
                 value = self.loss._data

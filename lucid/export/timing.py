@@ -21,7 +21,7 @@ _MOST_CALLS, _FEWEST_CALLS, _ENOUGH = 50, 3, 0.2
 """How often each model is timed, and after how many seconds in all that is enough."""
 
 
-def seconds(models: Sequence[tuple[ir.Model, Precision]], plan: Plan, example: Example) -> tuple[float, ...]:
+def seconds(models: Sequence[tuple[ir.Model, Precision | None]], plan: Plan, example: Example) -> tuple[float, ...]:
     """Returns how long a call of each model takes at the example's sizes: the medians of calls in turn.
 
     Args:

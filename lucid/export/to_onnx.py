@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, get_args
 
 from ..proof.axes import Dynamic, prove
@@ -15,10 +16,11 @@ from ..proof.ranges import listed
 from .calling import explained
 from .described import describe
 from .exported import Exported
+from .fastest import fastest
 from .file.metadata import check_metadata, stamp
 from .lowering.graph import lower
 from .lowering.opset import DEFAULT_OPSET, check_opset
-from .lowering.plan import Lowering, Plan, make_plan
+from .lowering.plan import Requested, make_plan
 from .parity import check
 from .precision import PRECISIONS, Precision, convert
 from .timing import seconds
@@ -34,7 +36,7 @@ def to_onnx(
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
     dynamic: Dynamic = "auto",
-    lowering: Lowering = "auto",
+    lowering: Requested = "auto",
     opset: int = DEFAULT_OPSET,
     precision: Precision | None = None,
     float32_io: bool = True,
@@ -68,7 +70,8 @@ def to_onnx(
             same, but in an LSTM sequences are the columns of all matrices: for weights that are inputs, and from some
             16 sequences on). onnxruntime's LSTM, GRU and RNN with relu make numbers of NaN, so "rnn" adds a guard and a
             Scan to fall back to. "auto" is "rnn", but "unrolled" for an RNN with relu, or "scan" if a dynamic time axis
-            is requested, and "scan" for float64.
+            is requested, and "scan" for float64. "fastest" times them at the example's sizes and takes the best of
+            those that leave the most axes free; `lowerings` of the result has the times.
         opset: the version of the ONNX operator set.
         precision: None keeps the dtypes of the model. "float32" converts float64. "float16" converts all floats: half
             the size, and faster on devices that support it (on a CPU, onnxruntime computes in float32). "int8" stores
@@ -134,7 +137,7 @@ def export(
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
     dynamic: Dynamic = "auto",
-    lowering: Lowering = "auto",
+    lowering: Requested = "auto",
     opset: int = DEFAULT_OPSET,
     precision: Precision | None = None,
     float32_io: bool = True,
@@ -160,19 +163,18 @@ def export(
 
         asked = isinstance(dynamic, Mapping)
 
-        def planned(precision: Precision | None, time_is_asked: bool) -> Plan:
-            return make_plan(
-                proof,
-                lowering,
-                precision,
-                time_is_asked=time_is_asked,
-                made_up=example.synthetic,
-                trainable=trainable,
-                output_names=output_names,
-                states=states,
-            )
-
-        plan = planned(precision, asked)
+        planned = partial(
+            make_plan,
+            proof,
+            made_up=example.synthetic,
+            trainable=trainable,
+            output_names=output_names,
+            states=states,
+        )
+        times: dict[str, float] = {}
+        if lowering == "fastest":
+            lowering, times = fastest(partial(planned, time_is_asked=asked), opset, precision, float32_io, example)
+        plan = planned(lowering, precision, time_is_asked=asked)
         if not trainable:
             others = {axis: proof.sizes[symbol] + 1 for axis, symbol in plan.axes.items()}
             plan = plan._replace(interface=with_optional(plan.interface, model, example, plan.graph, others))
@@ -181,12 +183,12 @@ def export(
         report = check(converted, lowered, plan, model, example, precision, verify=verify, rtol=rtol, atol=atol)
         if report is not None and precision == "int8":
             # The time axis of an int8 model stays free, so no layer of its rival is unrolled by default either.
-            rival = planned("float32", asked or lowering == "auto")
+            rival = planned(lowering, "float32", time_is_asked=asked or lowering == "auto")
             plain = convert(lower(rival, opset), "float32", float32_io).model
             before, after = seconds([(plain, "float32"), (converted, "int8")], plan, example)
             report = report._replace(kept=kept, seconds=(before, after))
     describe(converted, plan)
-    exported = Exported(converted, plan, opset, precision, report)
+    exported = Exported(converted, plan, opset, precision, report, times)
     summary = None if report is None else report.as_dict()
     stamp(
         converted,
@@ -212,9 +214,9 @@ def _checked(
     metadata: Mapping[str, str] | None,
 ) -> dict[str, str]:
     """Checks the options; returns a copy of the metadata."""
-    if lowering not in get_args(Lowering):
+    if lowering not in get_args(Requested):
         raise ValueError(
-            f"to_onnx: lowering must be one of {', '.join(map(repr, get_args(Lowering)))}; got {lowering!r}"
+            f"to_onnx: lowering must be one of {', '.join(map(repr, get_args(Requested)))}; got {lowering!r}"
         )
     if not callable(model):
         raise TypeError(f"to_onnx: expected a Module or a function; got {type(model).__name__}")

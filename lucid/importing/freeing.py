@@ -98,10 +98,15 @@ def roles(
 def _reached(step: Step, a: Sequence[Any], b: Sequence[Any]) -> None:
     """Raises what the axis that differs is for a recurrent operator, if one of its inputs has it."""
     read = [differing(x, y) for x, y in zip(a, b, strict=True)]
+    places: list[tuple[int | None, int | None]]  # of each input, its time and its batch
     if step.node.op_type == "Scan":
         count = len(a) - step.node.get("num_scan_inputs", 0)
         axes = step.node.get("scan_input_axes", [0] * (len(a) - count))
         places = [(None, 0)] * count + [(axis, 1 - axis if axis < 2 else None) for axis in axes]
+    elif step.node.op_type == "Loop":
+        held, scanned = step.node.get("states"), step.node.get("scanned")
+        others = len(a) - 2 - held - scanned
+        places = [(None, None)] * 2 + [(None, 0)] * held + [(None, None)] * others + [(0, 1)] * scanned
     else:
         batch = 0 if step.node.get("layout", 0) else 1
         start = 1 if step.form == "recurrent" else 4
@@ -125,10 +130,10 @@ def _sizes(shapes: Mapping[str, tuple[int | str, ...]], turn: int) -> dict[str, 
 
 
 def examples(
-    inputs: Sequence[str], shapes: Mapping[str, tuple[int | str, ...]], dtypes: Mapping[str, Any]
+    inputs: Sequence[str], shapes: Mapping[str, tuple[int | str, ...]], dtypes: Mapping[str, Any], turn: int = 0
 ) -> list[Tensor]:
-    """Returns made-up inputs of a program."""
-    sizes = _sizes(shapes, 0)
+    """Returns made-up inputs of a program; free axes have other sizes in each of the turns 0 and 1."""
+    sizes = _sizes(shapes, turn)
     return [_example(shapes[name], dtypes[name], sizes) for name in inputs]
 
 

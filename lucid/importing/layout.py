@@ -96,7 +96,7 @@ class Layout:
         shared = self._shared({*self._uses, *outputs})
         for node, _, constant, use in used:
             sources = constant.sources()
-            for weight in sources if sources & shared else {constant}:
+            for weight in sources if sources & shared or _is_sum(constant) else {constant}:
                 layouts = {None if other is None else other.layout for other in self._uses.get(weight, ())}
                 whole = len(layouts) > 1 or weight in shared | outputs or not _splits(weight.array, use.layout)
                 self._layouts[weight] = "plain" if whole or weight is not constant else use.layout
@@ -121,6 +121,8 @@ class Layout:
         if node.op_type in _LAYERS or (node.op_type == "Div" and self._is_root(node.inputs[1])):
             return True
         rows = [i for i, name in enumerate(node.inputs) if name in inside.constants]
+        if node.op_type == "Add" and not rows:  # as of a recurrent cell: x W + h U
+            return all(self._is_layer(name, depth + 1) for name in node.inputs)
         if node.op_type in _PASSING or (node.op_type in ("Add", "Mul") and len(rows) == 1):
             return self._is_layer(node.inputs[1 if rows == [0] else 0], depth + 1)
         return False
@@ -291,6 +293,11 @@ class Layout:
         return self._derived[constant].outputs[origin.result]
 
 
+def _is_sum(constant: Constant) -> bool:
+    """Returns whether a constant is a sum, as that of both biases of a recurrent layer."""
+    return constant.origin is not None and constant.origin.node.op_type == "Add"
+
+
 def _splits(array: Array, layout: str) -> bool:
     """Returns whether a weight of a recurrent operator has the axes that the operator takes."""
     kind, _, name = layout.partition(" ")
@@ -310,18 +317,8 @@ def _live(steps: Iterable[Step], outputs: Iterable[str]) -> list[Step]:
         read = {name for name in step.inputs if name}
         for program in step.node.attributes.values():
             if isinstance(program, Program):
-                read |= _reads(program)
+                read |= program.read
         last = sorted(name for name in (read | {*step.outputs}) - needed if name and not name.startswith("\0"))
         live.append(step._replace(dead=tuple(last)))
         needed |= read
     return live[::-1]
-
-
-def _reads(program: Program) -> set[str]:
-    """Returns the names that a program may read of the values around it."""
-    names = {name for step in program.steps for name in step.inputs} | {*program.outputs}
-    for step in program.steps:
-        for inner in step.node.attributes.values():
-            if isinstance(inner, Program):
-                names |= _reads(inner)
-    return names - {""}

@@ -1,77 +1,79 @@
-"""Lists that a Loop fills, as PyTorch writes ``outputs.append(y)``: they become what the Loop collects.
+"""What a Loop collects from trip to trip: a list, as PyTorch writes ``outputs.append(y)``, or a tensor that grows.
 
-A list is then one tensor, with its elements along the first axis. No other list has an import.
+A scan collects one tensor a trip, stacked along the first axis, so both become that.
 """
 
 from __future__ import annotations
 
-import onnx
+from typing import Any
 
-from ..errors import ModelImportError
-from ..ops import flatten, moveaxis
-from ..tensor import Tensor
-from .registry import Operation, imports
+import onnx
 
 __all__ = ["without_lists"]
 
 
 def without_lists(graph: onnx.GraphProto) -> onnx.GraphProto:
-    """Replaces each list that is empty before a Loop, and grows by one tensor a trip, by an output of the Loop's body.
-
-    Raises:
-        ModelImportError: another list is joined.
-    """
-    if not any(node.op_type in ("ConcatFromSequence", "SequenceEmpty") for node in graph.node):
+    """Replaces what grows by one tensor a trip, and is read only after the Loop, by an output of the Loop's body."""
+    if not any(node.op_type == "Loop" for node in graph.node):
         return graph
     copy = onnx.GraphProto()
     copy.CopyFrom(graph)
     empty = {node.output[0] for node in copy.node if node.op_type == "SequenceEmpty"}
-    collected = {name for node in copy.node if node.op_type == "Loop" for name in _collected(node, empty)}
-    for node in copy.node:
-        if node.op_type == "ConcatFromSequence" and node.input[0] not in collected:
-            raise ModelImportError(
-                f"from_onnx: {node.op_type} {node.name!r} joins a list; lucid has no lists but those that a Loop fills"
-            )
-    read = {name for node in copy.node for name in node.input}
-    kept = [node for node in copy.node if node.op_type != "SequenceEmpty" or node.output[0] in read]
+    nodes = [part for node in copy.node for part in ([node, *_collected(node, empty)] if _loops(node) else [node])]
     del copy.node[:]
-    copy.node.extend(kept)
+    copy.node.extend(nodes)
     return copy
 
 
-def _collected(loop: onnx.NodeProto, empty: set[str]) -> list[str]:
-    """Turns the states of a Loop that are such lists into what it collects; returns the names of its outputs."""
-    body = next((a.g for a in loop.attribute if a.name == "body"), None)
-    if body is None or len(body.input) != len(loop.input) or len(body.output) < len(body.input) - 1:
-        return []
-    found = []
+def _loops(node: onnx.NodeProto) -> bool:
+    """Returns whether a node is a Loop whose body has as many inputs and outputs as it must."""
+    body = _body(node) if node.op_type == "Loop" else None
+    return body is not None and len(body.input) == len(node.input) and len(body.output) >= len(body.input) - 1
+
+
+def _body(loop: onnx.NodeProto) -> Any:
+    return next((a.g for a in loop.attribute if a.name == "body"), None)
+
+
+def _collected(loop: onnx.NodeProto, empty: set[str]) -> list[onnx.NodeProto]:
+    """Turns what grows in a Loop into what it collects; returns the nodes that join it to what was there before."""
+    body = _body(loop)
+    joins = []
     loop.output.extend([""] * (len(body.output) - 1 - len(loop.output)))
     for i in reversed(range(2, len(loop.input))):
-        insert = _insert(body, body.input[i].name, body.output[i - 1].name)
-        if loop.input[i] not in empty or insert is None:
+        node = _growth(body, body.input[i].name, body.output[i - 1].name, loop.input[i] in empty)
+        if node is None:
             continue
-        found.append(loop.output[i - 2])
-        body.output.append(onnx.ValueInfoProto(name=insert.input[1]))
-        loop.output.append(loop.output[i - 2])
-        body.node.remove(insert)
+        result = loop.output[i - 2]
+        if node.op_type == "Concat" and result:
+            axis = next(a.i for a in node.attribute if a.name == "axis")
+            stacked, more = f"{result} stacked", f"{result} more"
+            join = onnx.helper.make_node("ConcatFromSequence", [stacked], [more], loop.name, axis=axis)
+            joins += [join, onnx.helper.make_node("Concat", [loop.input[i], more], [result], loop.name, axis=axis)]
+            result = stacked
+        body.output.append(onnx.ValueInfoProto(name=node.input[1]))
+        loop.output.append(result)
+        body.node.remove(node)
         del loop.input[i], loop.output[i - 2], body.input[i], body.output[i - 1]
-    return found
+    return joins
 
 
-def _insert(body: onnx.GraphProto, state: str, result: str) -> onnx.NodeProto | None:
-    """Returns the node that puts a tensor at the end of a list, if nothing else reads the list."""
+def _growth(body: onnx.GraphProto, state: str, result: str, is_list: bool) -> onnx.NodeProto | None:
+    """Returns the node that puts a tensor at the end of a list, or of a tensor, if nothing else reads that state."""
     readers = [node for node in body.node if state in node.input]
-    if len(readers) != 1 or readers[0].op_type != "SequenceInsert":
+    if len(readers) != 1 or _reads_within(body, state):
         return None
     node = readers[0]
-    # A third input is the place where the tensor goes.
-    return node if len(node.input) == 2 and node.input[0] == state and result in node.output else None
+    if node.op_type != ("SequenceInsert" if is_list else "Concat"):
+        return None
+    # A third input of SequenceInsert is the place where the tensor goes.
+    grows = len(node.input) == 2 and node.input[0] == state != node.input[1] and result in node.output
+    return node if grows and not any(result in other.input for other in body.node) else None
 
 
-@imports("ConcatFromSequence")
-def _(node: Operation, x: Tensor) -> Tensor:
-    """Joins the elements of a list, along an axis of theirs or a new one."""
-    if node.get("new_axis", 0):
-        return moveaxis(x, 0, node.get("axis"))
-    axis = node.get("axis") % (x.ndim - 1)
-    return flatten(moveaxis(x, 0, axis), axis, axis + 1)
+def _reads_within(body: onnx.GraphProto, name: str) -> bool:
+    """Returns whether a graph in a node of the body reads a value."""
+    graphs = [a.g for node in body.node for a in node.attribute if a.type == a.GRAPH]
+    return any(name in node.input for graph in graphs for node in graph.node) or any(
+        _reads_within(graph, name) for graph in graphs
+    )

@@ -76,7 +76,7 @@ class Lockstep:
         second = {**self._scope, **self._constants, **dict(zip(self._program.inputs, two, strict=True))}
         for step in self._program.steps:
             a, b = ([values[name] if name else None for name in step.inputs] for values in (first, second))
-            if step.node.op_type in (*GATES, "Scan") and self._where is not None:
+            if step.node.op_type in (*GATES, "Loop", "Scan") and self._where is not None:
                 self._where(step, a, b)
             before = list(computed(step, first))
             try:

@@ -51,6 +51,16 @@ class Program(NamedTuple):
     steps: tuple[Step, ...]
     constants: Mapping[str, Any]
 
+    @property
+    def read(self) -> set[str]:
+        """The names that its steps and its outputs read, graphs within steps included."""
+        names = {name for step in self.steps for name in step.inputs} | {*self.outputs}
+        for step in self.steps:
+            for inner in step.node.attributes.values():
+                if isinstance(inner, Program):
+                    names |= inner.read
+        return names - {""}
+
     def run(self, scope: Mapping[str, Any], *arguments: Any, named: bool = False) -> list[Any]:
         """Computes the outputs.
 

@@ -42,7 +42,7 @@ def with_states(
     shapes: Mapping[str, tuple[int | str, ...]],
     dtypes: Mapping[str, Any],
 ) -> tuple[Program, list[State]]:
-    """Returns a program whose recurrent operators start from inputs where they started from zeros.
+    """Returns a program whose recurrent operators, scans and loops start from inputs where they started from zeros.
 
     Args:
         program: the program.
@@ -55,23 +55,24 @@ def with_states(
     """
     found = roles(program, scope, shapes, dtypes)
     batch: Any = next((shapes[name][axis] for (name, axis), role in found.items() if role == "batch"), 1)
-    zeros, others = _known(program, scope, examples(program.inputs, shapes, dtypes))
+    known = _known(program, scope, shapes, dtypes)
     taken = {*program.inputs, *program.outputs, *(name for step in program.steps for name in step.outputs)}
     for step in program.steps:
-        start = 2 if step.form == "recurrent" else 5
-        if step.node.op_type in GATES and others.intersection(step.inputs[start : start + 2]):
+        if any(name in known and not known[name].zero for name in _starts(step, known).values()):
             raise ModelImportError(f"{step.node} starts from a constant that is not zero, which no output continues")
-    hidden = [step for step in program.steps if step.node.op_type in GATES and _hidden(step, zeros)]
+    hidden = [step for step in program.steps if _hidden(step, known)]
     if not hidden:
         raise ModelImportError(
-            "no RNN, GRU or LSTM of the model starts from zeros: there is no hidden state to carry from call to call"
+            "no RNN, GRU, LSTM, Scan or Loop of the model starts from zeros: there is no hidden state to carry from "
+            "call to call"
         )
     states: list[State] = []
     steps = []
     for step in program.steps:
         if step in hidden:
             number = f"{hidden.index(step) + 1}" if len(hidden) > 1 else ""
-            step = _opened(step, program, scope, zeros, batch, number, taken, states)
+            opened = _opened if step.node.op_type in GATES else _opened_loop
+            step = opened(step, program, scope, known, batch, number, taken, states)
         steps.append(step)
     kept = {state.value for state in states}
     steps = [step._replace(dead=tuple([name for name in step.dead if name not in kept])) for step in steps]
@@ -87,13 +88,13 @@ def _opened(
     step: Step,
     program: Program,
     scope: Mapping[str, Any],
-    zeros: set[str],
+    known: Mapping[str, _Known],
     batch: Any,
     number: str,
     taken: set[str],
     states: list[State],
 ) -> Step:
-    """Returns a recurrent step that starts from inputs, and notes them."""
+    """Returns a recurrent operator that starts from inputs, and notes them."""
     if step.node.get("direction", "forward") != "forward":
         raise ModelImportError(f"{step.node} runs backward, from the end of a sequence, so its state has no next value")
     inputs = [*step.inputs, *[""] * (7 - len(step.inputs))]
@@ -102,9 +103,10 @@ def _opened(
     weight: Any = {**scope, **program.constants}[name]
     size = int(weight.shape[-1])
     shape = (batch, 1, size) if step.node.get("layout", 0) else (1, batch, size)
-    for place, letter in _hidden(step, zeros).items():
+    first = _first(step)
+    for place in _hidden(step, known):
+        letter, at = ("c", 2) if place > first else ("h", 1)
         state, output = _fresh(f"{letter}{number}", taken), _fresh(f"{letter}{number}_next", taken)
-        at = 1 if letter == "h" else 2
         inputs[place], outputs[at] = state, outputs[at] or output
         states.append(State(state, output, outputs[at], shape, np.dtype(weight.dtype)))
     count = 3 if step.node.op_type == "LSTM" else 2
@@ -112,16 +114,98 @@ def _opened(
     return step._replace(inputs=tuple(inputs), outputs=tuple(outputs[:count]), node=node)
 
 
-def _hidden(step: Step, zeros: set[str]) -> dict[int, str]:
-    """Returns the places of the initial states that are missing or zero, each with its letter."""
-    start = 2 if step.form == "recurrent" else 5
-    places = {start: "h", start + 1: "c"} if step.node.op_type == "LSTM" else {start: "h"}
-    names = [*step.inputs, *[""] * 7]
-    return {place: letter for place, letter in places.items() if not names[place] or names[place] in zeros}
+def _opened_loop(
+    step: Step,
+    program: Program,
+    scope: Mapping[str, Any],
+    known: Mapping[str, _Known],
+    batch: Any,
+    number: str,
+    taken: set[str],
+    states: list[State],
+) -> Step:
+    """Returns a Scan or a Loop that starts from inputs, and notes them."""
+    if any(step.node.get("scan_input_directions") or ()):
+        raise ModelImportError(f"{step.node} runs backward, from the end of a sequence, so its state has no next value")
+    inputs = list(step.inputs)
+    places = _hidden(step, known)
+    outputs = [*step.outputs, *[""] * (max(places) - _first(step) + 1 - len(step.outputs))]
+    for i, place in enumerate(places):
+        own = f"{number}_{i + 1}" if len(places) > 1 else number
+        state, output, at = _fresh(f"h{own}", taken), _fresh(f"h{own}_next", taken), place - _first(step)
+        value = known[inputs[place]]
+        inputs[place], outputs[at] = state, outputs[at] or output
+        states.append(State(state, output, outputs[at], value.shape, value.dtype))
+    node = step.node._replace(outputs=len(outputs))
+    return step._replace(inputs=tuple(inputs), outputs=tuple(outputs), node=node)
 
 
-def _known(program: Program, scope: Mapping[str, Any], arguments: Sequence[Tensor]) -> tuple[set[str], set[str]]:
-    """Returns the values that depend on constants and sizes alone: those that are zero, and the others."""
+def _first(step: Step) -> int:
+    """Returns the place of the first initial state among the inputs of a step."""
+    if step.node.op_type in GATES:
+        return 2 if step.form == "recurrent" else 5
+    return 2 if step.node.op_type == "Loop" else 0
+
+
+def _starts(step: Step, known: Mapping[str, _Known]) -> dict[int, str]:
+    """Returns the places of the initial states of floats, each with the name of the value, "" if there is none."""
+    kind, first = step.node.op_type, _first(step)
+    if kind in GATES:
+        names = [*step.inputs, *[""] * 7]
+        return {place: names[place] for place in range(first, first + (2 if kind == "LSTM" else 1))}
+    if kind == "Scan":
+        count = len(step.inputs) - step.node.get("num_scan_inputs")
+    elif kind == "Loop":
+        count = step.node.get("states")
+    else:
+        return {}
+    starts = {first + i: name for i, name in enumerate(step.inputs[first : first + count])}
+    return {place: name for place, name in starts.items() if name not in known or known[name].dtype.kind == "f"}
+
+
+def _hidden(step: Step, known: Mapping[str, _Known]) -> list[int]:
+    """Returns the places of the initial states that are missing or zero."""
+    starts = _starts(step, known)
+    return [place for place, name in starts.items() if not name or (name in known and known[name].zero)]
+
+
+class _Known(NamedTuple):
+    """A value that depends on constants and sizes alone.
+
+    Attributes:
+        zero: whether all its elements are zero.
+        shape: its axes; one as long as an axis that is free has its name.
+        dtype: its dtype.
+    """
+
+    zero: bool
+    shape: tuple[int | str | None, ...]
+    dtype: np.dtype[Any]
+
+
+def _known(
+    program: Program, scope: Mapping[str, Any], shapes: Mapping[str, tuple[int | str, ...]], dtypes: Mapping[str, Any]
+) -> dict[str, _Known]:
+    """Returns the values that depend on constants and sizes alone."""
+    labels = sorted({n for shape in shapes.values() for n in shape if isinstance(n, str)})
+    runs = [examples(program.inputs, shapes, dtypes, turn) for turn in (0, 1)]
+    lengths = [
+        {n: x.shape[i] for name, x in zip(program.inputs, run, strict=True) for i, n in enumerate(shapes[name])}
+        for run in runs
+    ]
+    names = {tuple(sizes[label] for sizes in lengths): label for label in labels}
+    first, second = (_constants(program, scope, run) for run in runs)
+    found = {}
+    for name, a in first.items():
+        b = second.get(name)
+        if b is not None and a.ndim == b.ndim:
+            axes = [m if m == n else names.get((m, n)) for m, n in zip(a.shape, b.shape, strict=True)]
+            found[name] = _Known(not a.any() and not b.any(), tuple(axes), a.dtype)
+    return found
+
+
+def _constants(program: Program, scope: Mapping[str, Any], arguments: Sequence[Tensor]) -> dict[str, Any]:
+    """Runs a program; returns the tensors and arrays that depend on constants and sizes alone."""
     values = {**scope, **program.constants, **dict(zip(program.inputs, arguments, strict=True))}
     known = {*scope, *program.constants}
     with no_grad():
@@ -131,14 +215,8 @@ def _known(program: Program, scope: Mapping[str, Any], arguments: Sequence[Tenso
             by_sizes = all(not name or name in known or isinstance(values[name], Sizes) for name in step.inputs)
             if by_sizes and not step.node.op_type.startswith("Random"):
                 known.update(step.outputs)
-    known &= values.keys()
-    zeros = {name for name in known if _is_zero(values[name])}
-    return zeros, known - zeros
-
-
-def _is_zero(value: Any) -> bool:
-    array = value._data if isinstance(value, Tensor) else value
-    return isinstance(array, np.ndarray) and not array.any()
+    arrays = {name: value._data if isinstance(value, Tensor) else value for name, value in values.items()}
+    return {name: arrays[name] for name in known & arrays.keys() if isinstance(arrays[name], np.ndarray)}
 
 
 def _fresh(name: str, taken: set[str]) -> str:

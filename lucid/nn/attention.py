@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -152,13 +153,14 @@ class MultiheadAttention(Module):
             is_causal: let query i attend to keys up to i. With `attn_mask`, only that mask applies, as in PyTorch.
         """
         batched = query.ndim == 3
+        own = query is key is value and self.in_proj_weight is not None
         query, key, value = (self._batch_first(name, x, batched) for name, x in _named(query, key, value))
         if key.shape[:2] != value.shape[:2] or query.shape[0] != key.shape[0]:
             raise ShapeError(
                 "MultiheadAttention: key and value must have as many positions, and all as many sequences; got "
                 f"(N, L or S, E) = {query.shape}, {key.shape} and {value.shape}"
             )
-        q, k, v = self._heads(query, key, value)
+        q, k, v = self._own_heads(query) if own else self._heads(query, key, value)
         mask = self._mask(q, k, key_padding_mask, attn_mask, is_causal, batched)
         if self.bias_k is not None or self.add_zero_attn:
             k, v, mask = self._appended(k, v, mask)
@@ -201,6 +203,13 @@ class MultiheadAttention(Module):
         weights = self._in_proj()
         biases = (None,) * 3 if self.in_proj_bias is None else split(self.in_proj_bias, self.embed_dim)
         maps = (linear(x, weight, bias) for x, weight, bias in zip(inputs, weights, biases, strict=True))
+        return self._in_heads(maps)
+
+    def _own_heads(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Projects a sequence that attends to itself: one product in the place of three."""
+        return self._in_heads(split(linear(x, self.in_proj_weight, self.in_proj_bias), self.embed_dim, -1))
+
+    def _in_heads(self, maps: Iterable[Tensor]) -> tuple[Tensor, ...]:
         return tuple(transpose(reshape(y, (*y.shape[:2], self.num_heads, self.head_dim)), 1, 2) for y in maps)
 
     def _appended(self, k: Tensor, v: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:

@@ -9,15 +9,47 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError, TraceError
-from ..tensor import Tensor
+from ..tensor import Tensor, op
 from ..tracer.mode import current_trace, no_grad
-from ..tracer.op import function
+from ..tracer.op import Array, function
 from .layer_norm import normalized
 from .math import rsqrt, square
-from .reduce import mean
+from .reduce import mean, sum
 from .shape import reshape_to
 
 __all__ = ["batch_norm", "group_norm", "rms_norm"]
+
+
+@op
+def channels_normalized(x: Array, centre: Array, variance: Array, weight: Array, bias: Array, /, eps: float) -> Array:
+    """Computes (x - centre) / sqrt(variance + eps) * weight + bias for each channel (ONNX BatchNormalization)."""
+    along = (-1, *[1] * (x.ndim - 2))
+    with np.errstate(all="ignore"):
+        scale = 1 / np.sqrt(variance + eps)
+        scale = scale if weight is None else scale * weight
+        shift = -(centre * scale) if bias is None else bias - centre * scale
+        return x * scale.reshape(along) + shift.reshape(along)
+
+
+@channels_normalized.vjp
+def _(
+    g: Any, x: Tensor, centre: Tensor, variance: Tensor, weight: Any, bias: Any, needs: tuple[bool, ...], eps: float
+) -> Any:
+    def across(row: Tensor) -> Tensor:
+        return reshape_to(row, shape=(row.shape[0], *[1] * (x.ndim - 2)))
+
+    axes = (0, *range(2, x.ndim))
+    inverse = rsqrt(variance + eps)
+    scale = inverse if weight is None else inverse * weight
+    total = sum(g, axes) if any(needs[1:]) else None
+    along = sum(g * (x - across(centre)), axes) if needs[2] or needs[3] else None
+    return (
+        g * across(scale) if needs[0] else None,
+        -(total * scale) if needs[1] else None,
+        along * scale * inverse * inverse * -0.5 if needs[2] else None,
+        along * inverse if needs[3] else None,
+        total if needs[4] else None,
+    )
 
 
 @function
@@ -78,10 +110,7 @@ def batch_norm(
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: without training=True, running_mean and running_var must be given")
-        scale = rsqrt(running_var + eps)
-        scale = scale if weight is None else scale * weight
-        shift = -(running_mean * scale) if bias is None else bias - running_mean * scale
-        return input * reshape_to(scale, shape=along) + reshape_to(shift, shape=along)
+        return channels_normalized(input, running_mean, running_var, weight, bias, eps=eps)
     axes = (0, *range(2, input.ndim))
     if math.prod([input.shape[axis] for axis in axes]) == 1:
         raise ValueError(f"batch_norm: one element per channel has no variance; got shape {input.shape}")

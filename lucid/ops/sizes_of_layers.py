@@ -93,6 +93,14 @@ def _(incoming: Shape, x: Shape, weight: Any, centre: Any, scale: Any, axes: int
     return [x, inner, inner]
 
 
+@rule("channels_normalized")
+def _(x: Shape, centre: Shape, variance: Shape, weight: Any, bias: Any, eps: float) -> Shape:
+    for row in (centre, variance, weight, bias):
+        if row is not None:
+            equal(row[0], x[1])
+    return x
+
+
 @rule("class_losses")
 def _(x: Shape, target: Shape, weight: Any, dim: int, ignore_index: int) -> list[Shape]:
     rows = tuple([equal(m, n) for m, n in zip(target, (*x[:dim], *x[dim + 1 :]), strict=True)])

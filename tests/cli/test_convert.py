@@ -18,6 +18,7 @@ from lucid import nn
 from lucid.cli import compared
 from lucid.runtime import Session
 from tests.cli.test_cli import lucid_, one_line
+from tests.importing.files import around, loop_body, port
 from tests.importing.test_freeing import file, floats, ints, layer
 from tests.tiers import thinned
 
@@ -144,6 +145,47 @@ def test_states_are_carried(folder):
     assert facts["states"] == {"h": "h_next"}
     assert facts["inputs"] == {"x": ["time", "batch", 4], "h": [1, "batch", 5]}
     assert Session(frozen).stream(batch=2)(x)["y"].shape == (9, 2, 5)
+
+
+@pytest.mark.parametrize("layer", [nn.RNN(4, 5), nn.LSTM(4, 5)], ids=str)
+def test_states_of_a_scan_are_carried(layer, folder):
+    example = lucid.randn(5, 2, 4)
+    exported = lucid.export.to_onnx(
+        lambda x: layer(x)[0], example, lowering="scan", path=folder / "scan.onnx", output_names=["y"]
+    )
+    assert exported.operators["Scan"] == 1
+    out, facts = convert(folder, "scan.onnx", "--stateful")
+    assert facts["no_stream"] == ""
+    assert len(facts["states"]) == (2 if isinstance(layer, nn.LSTM) else 1)
+    assert {tuple(facts["inputs"][name]) for name in facts["states"]} == {("batch", 5)}
+    x = floats(9, 3, 4)
+    stream = Session(out).stream(batch=3)
+    pieces = [stream(part)["y"] for part in (x[:2], x[2:3], x[3:])]
+    np.testing.assert_allclose(np.concatenate(pieces), run(folder / "scan.onnx", x)[0], atol=1e-6)
+
+
+def test_the_state_of_a_loop_is_carried(folder):
+    """As torch.jit.script writes a loop over the steps of a sequence."""
+    step = [oh.make_node("Identity", ["go"], ["going"]), oh.make_node("Gather", ["x", "i"], ["u"], axis=0)]
+    step += [oh.make_node("MatMul", ["h", "w"], ["p"]), oh.make_node("Add", ["p", "u"], ["s"])]
+    step += [oh.make_node("Tanh", ["s"], ["h_next"]), oh.make_node("Identity", ["h_next"], ["out"])]
+    nodes = [oh.make_node("Shape", ["x"], ["shape"]), oh.make_node("Gather", ["shape", "zero"], ["t"], axis=0)]
+    nodes += [
+        oh.make_node("Slice", ["shape", "one", "three"], ["rows"]),
+        oh.make_node("ConstantOfShape", ["rows"], ["h0"]),
+    ]
+    body = loop_body(step, ["h"], ["h_next", "out"], {"w": floats(4, 4)})
+    nodes.append(oh.make_node("Loop", ["t", "", "h0"], ["last", "y"], "loop", body=body))
+    places = {"zero": 0, "one": np.array([1]), "three": np.array([3])}
+    ports = [port("x", ("time", "batch", 4))], [port("y", ("time", "batch", 4))]
+    (folder / "loop.onnx").write_bytes(around(nodes, *ports, places).SerializeToString())
+    out, facts = convert(folder, "loop.onnx", "--stateful")
+    assert facts["states"] == {"h": "h_next"}
+    assert facts["inputs"]["h"] == ["batch", 4]
+    x = floats(9, 3, 4)
+    stream = Session(out).stream(batch=3)
+    pieces = [stream(part)["y"] for part in (x[:2], x[2:3], x[3:])]
+    np.testing.assert_allclose(np.concatenate(pieces), run(folder / "loop.onnx", x)[0], atol=1e-6)
 
 
 def test_states_that_are_not_hidden_or_not_zero_are_refused(folder):

@@ -20,15 +20,14 @@ with warnings.catch_warnings():
     database = pytest.importorskip("torch.testing._internal.common_methods_invocations")
 
 from tests.conformance.calls import REFUSALS, ForeignError, Report, compare, leaves, to_lucid  # noqa: E402
-from tests.tiers import sampled  # noqa: E402
 
 LEAST = 0.975
 LEAST_REFUSED = 0.94
 
 DTYPES = ("float64", "float32", "int64", "bool")
 
-MOST = 150
-"""Of ops with more samples, as pools, which combine all options, evenly chosen ones are run."""
+MOST, FEW = 150, 30
+"""Of ops with more samples, as pools, which combine all options, evenly chosen ones are run; fewer in the slow tier."""
 
 RANDOM = {
     *("bernoulli", "empty", "empty_like", "multinomial", "new_empty", "nn.functional.dropout", "normal"),
@@ -160,8 +159,8 @@ def order_of(info: Any, dtype: str) -> int:
     return 0 if info.name == "nn.functional.ctc_loss" else 1
 
 
-def differences(info: Any, dtype: str) -> Iterator[tuple[str | None, str]]:
-    """Runs the samples of an op; yields for each how lucid differs from PyTorch, and the sample."""
+def differences(info: Any, dtype: str, most: int) -> Iterator[tuple[str | None, str]]:
+    """Runs the samples of an op, so many at most; yields for each how lucid differs from PyTorch, and the sample."""
     function: Any = function_of(info)
     kind = getattr(torch, dtype)
     if kind not in info.supported_dtypes("cpu"):
@@ -169,7 +168,7 @@ def differences(info: Any, dtype: str) -> Iterator[tuple[str | None, str]]:
     torch.manual_seed(0)
     differentiable = kind.is_floating_point and info.supports_autograd
     samples = list(info.sample_inputs("cpu", kind, requires_grad=differentiable))
-    for sample in samples[:: 1 + len(samples) // MOST]:
+    for sample in samples[:: 1 + len(samples) // most]:
         given = [sample.input, sample.args, sample.kwargs]
         try:
             x, args, options = to_lucid(given)
@@ -190,14 +189,17 @@ def test_enough_names_are_shared():
     assert len({info.name for info in SHARED}) >= 180
 
 
-@pytest.mark.parametrize("dtype", sampled(DTYPES, 4))
-def test_values_and_gradients(dtype):
+@pytest.mark.parametrize(
+    ("dtype", "most"),
+    [("float64", FEW), *[pytest.param(dtype, MOST, marks=pytest.mark.exhaustive) for dtype in DTYPES]],
+)
+def test_values_and_gradients(dtype, most):
     report = Report({name: rows for name, rows in DIFFERENT.items() if dtype in ONLY.get(name, DTYPES)})
     for info in SHARED:
-        for difference, sample in differences(info, dtype):
+        for difference, sample in differences(info, dtype, most):
             report.add(name_of(info), difference, sample)
     print(f"{report.share:.2%} of {report.calls} calls agree")
-    report.check(LEAST)
+    report.check(LEAST, complete=most == MOST)
 
 
 @pytest.mark.exhaustive

@@ -96,13 +96,15 @@ def batch(dtype: str) -> tuple[Any, Any, Any]:
     return rng.standard_normal((5, N, 3)).astype(dtype), y, rng.standard_normal((N, 2)).astype(dtype)
 
 
-def trained(name: str, dtype: str, begin: int | None, end: int | None, accumulate: bool) -> tuple[Any, list[Any]]:
+def trained(
+    name: str, dtype: str, begin: int | None, end: int | None, accumulate: bool, compile: bool = False
+) -> tuple[Any, list[Any]]:
     """Returns the losses and the last gradients of a part of the batch, or of the whole without any exchange."""
     generator = lucid.manual_seed(3, generator="counter")
     model: Any = Loss(name).to(dtype)
     if begin is not None:
         lucid.manual_seed(3, generator="counter")
-        model = dist.DistributedDataParallel(model)
+        model = dist.DistributedDataParallel(model, compile=compile, threads=1)
     generator.manual_seed(4, "counter")
     optimizer = lucid.optim.Adam(model.parameters(), lr=0.02)
     x, y, z = batch(dtype)
@@ -128,11 +130,11 @@ def trained(name: str, dtype: str, begin: int | None, end: int | None, accumulat
     return np.array(losses), [p.grad for p in model.parameters()] + [p.detach() for p in model.parameters()]
 
 
-def compared(name: str, dtype: str, accumulate: bool) -> Any:
+def compared(name: str, dtype: str, accumulate: bool, compile: bool) -> Any:
     rank = dist.get_rank()
     begin, end = CUTS[dist.get_world_size()][rank : rank + 2]
     try:
-        losses, tensors = trained(name, dtype, begin, end, accumulate)
+        losses, tensors = trained(name, dtype, begin, end, accumulate, compile)
     except LucidError as error:
         return f"{type(error).__name__}: {error}"
     expected, references = trained(name, dtype, None, None, accumulate)
@@ -150,6 +152,7 @@ if __name__ == "__main__":
     dist.init_process_group()
     options = json.loads(sys.argv[1])
     names = options.get("names") or list(LOSSES)
-    found = {name: compared(name, options.get("dtype", "float64"), options.get("accumulate", False)) for name in names}
+    given = options.get("dtype", "float64"), options.get("accumulate", False), options.get("compile", False)
+    found = {name: compared(name, *given) for name in names}
     if dist.get_rank() == 0:
         print(json.dumps(found))

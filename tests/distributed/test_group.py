@@ -423,12 +423,16 @@ def test_compiled_steps_are_eager_ones() -> None:
 
 
 @pytest.mark.usefixtures("alone")
-def test_compiled_steps_draw_nothing() -> None:
-    lucid.manual_seed(0, generator="counter")
-    model = dist.DistributedDataParallel(Noisy(), compile=True)
-    with pytest.raises(ExportError, match="compile=True has no random numbers"):
-        model(lucid.ones(2, 3))
-    lucid.manual_seed(0)
+def test_compiled_steps_draw_what_eager_ones_draw() -> None:
+    found = []
+    for compile in (False, True):
+        lucid.manual_seed(0, generator="counter")
+        model = dist.DistributedDataParallel(Noisy(), compile=compile, threads=1)
+        losses = [model(lucid.ones(n, 3)) for n in (2, 2, 5)]
+        losses[-1].backward()
+        found.append([*(loss.item() for loss in losses), *model.module.head.weight.grad.flatten().tolist()])
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-5)
+    assert len(set(found[0][:3])) == 3
 
 
 class Noisy(nn.Module):
@@ -438,6 +442,16 @@ class Noisy(nn.Module):
 
     def forward(self, x: lucid.Tensor) -> lucid.Tensor:
         return F.dropout(self.head(x), 0.5).mean()
+
+
+@pytest.mark.slow
+def test_compiled_steps_of_several_processes_draw_what_the_whole_batch_draws() -> None:
+    """Of the three processes, one has no sequences."""
+    found = result(3, "losses.py", names=["dropout", "noise"], compile=True)
+    for name, (off, difference, equal) in found.items():
+        assert off < 1e-10, name
+        assert difference < 1e-10, name
+        assert equal, name
 
 
 @pytest.mark.slow

@@ -40,16 +40,7 @@ _WHY_NOT = {
         "RandomUniform",
         "RandomUniformLike",
     ),
-    "it is about sequences of tensors": (
-        "SequenceAt",
-        "SequenceConstruct",
-        "SequenceEmpty",
-        "SequenceErase",
-        "SequenceInsert",
-        "SequenceLength",
-        "SequenceMap",
-        "SplitToSequence",
-    ),
+    "it is about sequences of tensors": ("SequenceMap",),
     "it is about optional values": ("Optional", "OptionalGetElement", "OptionalHasElement"),
     "it is about texts": ("RegexFullMatch", "StringConcat", "StringNormalizer", "StringSplit", "TfIdfVectorizer"),
     "it is about images": (

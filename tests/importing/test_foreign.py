@@ -30,6 +30,10 @@ def inputs_of(name: str, n: int, t: int) -> list[Array]:
         return [tokens(t, n), normal(2, n, 16), normal(2, n, 16, seed=1)]
     if name == "stream":
         return [normal(t, n, 6), normal(2, n, 8), normal(2, n, 8, seed=1)]
+    if name.startswith("keras_masked"):
+        x = normal(n, t, 4, seed=n)
+        x[0, t // 2 :] = 0  # the layer skips steps of zeros
+        return [x]
     shapes = {"conv_gru": (n, 4, t), "cells": (4, n, 3), "forecast": (n, t, 1)}
     return [normal(*shapes.get(name, (n, t, 4)), seed=n)]
 

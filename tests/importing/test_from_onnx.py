@@ -22,19 +22,7 @@ from tests.tiers import thinned
 rng = np.random.default_rng(0)
 
 OTHER_PARAMETERS = {
-    "RNN relu with a state": "the unrolled lowering stores the sum of both biases",
     "RNNCell relu, of a vector": "without a state the recurrent weight is not in the file",
-    "BatchNorm1d": "the file has the product of weight and statistics",
-    "BatchNorm2d": "the file has the product of weight and statistics",
-    "BatchNorm1d no bias": "the file has the product of weight and statistics",
-    "TransformerEncoderLayer": "the projections of attention are three matrices",
-    "TransformerEncoderLayer norm first": "the projections of attention are three matrices",
-    "Encoder": "the projections of attention are three matrices",
-    "MultiheadAttention": "the projections of attention are three matrices",
-    "MultiheadAttention features": "the projections of attention are three matrices",
-    "MultiheadAttention masked": "the projections of attention are three matrices",
-    "MultiheadAttention unbatched": "the projections of attention are three matrices",
-    "MultiheadAttention with dropout": "the projections of attention are three matrices",
 }
 """The layers whose files hold other parameters than the layer, and why."""
 

@@ -51,7 +51,7 @@ def flips(path: Path, step: int) -> Any:
     path.write_bytes(whole)
 
 
-STEPS = [7, pytest.param(1, marks=pytest.mark.slow)]
+STEPS = [7, pytest.param(3, marks=pytest.mark.slow), pytest.param(1, marks=pytest.mark.exhaustive)]
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -34,12 +34,16 @@ QUOTED = {
 """The files that the ``python`` blocks of a page are quoted from, without annotations and docstrings."""
 ELSEWHERE = {
     "docs/from_pytorch.md": ("tests/importing/test_from_torch.py", "needs PyTorch"),
+    "docs/errors.md": ("tests/project/test_errors.py", "every other program raises an error"),
+    "docs/deploy.md": ("tests/examples/test_deploy.py", "quotes programs of examples/deploy in several languages"),
 }
 """The test that runs the blocks of a page, and why this one does not."""
 SLOW = {"docs/start.md"}
 """Pages whose blocks take seconds."""
 COMMANDS = {
-    "cd": "changes the folder",
+    "cc": "compiles C; tests/examples/test_deploy.py does it",
+    "java": "runs Java; tests/examples/test_deploy.py does it",
+    "run": "the program that cc made",
     "until": "starts a program again on many machines",
     "mpiexec": "starts several processes; tests/distributed does it with programs of its own",
 }
@@ -136,6 +140,8 @@ def test_programs_are_those_of_examples() -> None:
     programs = [unindented(path.read_text(encoding="utf-8")) for path in sources if "node_modules" not in path.parts]
     assert programs
     for block in ALL:
+        if block.page in ELSEWHERE:
+            continue
         if block.language in IN_EXAMPLES and (block.page, block.language) not in SKETCHES:
             assert any(unindented(block.text) in program for program in programs), f"{named(block)} is not in examples"
 

@@ -19,7 +19,7 @@ PACKAGE = ROOT / "lucid"
 
 # A file imports only from its own part and from earlier parts.
 ORDER = (
-    ("errors", "malloc", "absent", "tables"),
+    ("catalogue", "errors", "malloc", "absent", "tables"),
     ("devices", "threads", "backends"),
     ("cuda", "accelerator"),
     ("tracer",),

@@ -30,7 +30,7 @@ class Builder:
 
     Attributes:
         opset: the version of the ONNX operator set.
-        narrow: whether the model will be converted to float16.
+        precision: the precision that the model will be converted to; None if it keeps its dtypes.
         steps: the symbols of the time axes of recurrent layers, which have at least one step.
         strategy_of: returns how a recurrent node is lowered: "rnn", "unrolled", "scan" or "columns".
         lower_body: lowers the inner graph of an op, see `lucid.export.lowering.graph.lower_body`.
@@ -47,7 +47,7 @@ class Builder:
         self, opset: int, strategy_of: Callable[[Any], str], lower_body: Callable[..., list[ir.Value]]
     ) -> None:
         self.opset = opset
-        self.narrow = False
+        self.precision: str | None = None
         self.steps: frozenset[str] = frozenset()
         self.strategy_of = strategy_of
         self.lower_body = lower_body
@@ -135,7 +135,7 @@ class Builder:
         inner = Builder(self.opset, self.strategy_of, self.lower_body)
         inner.node = self.node
         inner.read = self.read
-        inner.narrow = self.narrow
+        inner.precision = self.precision
         inner._parent = self
         inner._apart = apart
         return inner

@@ -33,7 +33,7 @@ def lower(plan: Plan, opset: int) -> ir.Model:
     graph = plan.graph
     # A node without a strategy is in an inner graph, such as the step of a scan.
     b = Builder(opset, lambda node: plan.strategies.get(node) or strategy_of(node, "auto", False, b.read), lower_body)
-    b.read, b.narrow, b.steps = graph.read, plan.narrow, plan.steps
+    b.read, b.precision, b.steps = graph.read, plan.precision, plan.steps
     values: dict[Value, Any] = {}
     inputs = []
     for name, value in graph.inputs.items():
@@ -49,7 +49,8 @@ def lower(plan: Plan, opset: int) -> ir.Model:
     for (name, axis), symbol in plan.axes.items():
         b.symbols.setdefault(symbol, (by_name[name], axis))
     for value, tensor in graph.captured.items():
-        values[value] = _Constant(tensor._data, graph.labels[value])
+        label = graph.labels[value]
+        values[value] = _Constant(tensor._data, label, not label.startswith("constant_"))
     for atom, (value, axis) in graph.measured.items():
         b.measured[atom] = lambda value=value, axis=axis: (_operand(b, values, value), axis)  # type: ignore[misc]
     pairs = find_pairs(graph, plan.strategies)
@@ -71,7 +72,7 @@ def lower(plan: Plan, opset: int) -> ir.Model:
     nodes, outputs = without_dead(b.nodes, outputs)
     used = {v for node in all_nodes(nodes) for v in node.inputs if v is not None}
     initializers = [v for v in b.initializers.values() if v in used]
-    if plan.ties:
+    if plan.precision != "int8":  # a product with a transposed table would not be quantized
         nodes, initializers = tied(b, nodes, initializers)
     # A weight that was folded into another constant is gone, so its name is free again.
     names = {v.name for v in initializers} | {v.name for v in inputs}
@@ -134,7 +135,7 @@ def _lower_pair(b: Builder, pair: Pair, values: dict[Value, Any]) -> None:
 def _lower_node(b: Builder, node: Node, values: dict[Value, Any]) -> None:
     """Lowers one node, and adds its results to `values`."""
     b.node = node
-    folded = _fold(node, values)
+    folded = None if _is_cut(b, node, values) else _fold(node, values)
     if folded is not None:
         label = _label_of(node, values)
         for i, array in enumerate(folded):
@@ -153,11 +154,12 @@ def _lower_node(b: Builder, node: Node, values: dict[Value, Any]) -> None:
 class _Constant:
     """A tensor known at export; it becomes an initializer if a node reads it."""
 
-    __slots__ = ("array", "name")
+    __slots__ = ("array", "name", "whole")
 
-    def __init__(self, array: np.ndarray[Any, Any], name: str | None) -> None:
+    def __init__(self, array: np.ndarray[Any, Any], name: str | None, whole: bool = False) -> None:
         self.array = array
         self.name = name
+        self.whole = whole  # a parameter or a buffer, not what was computed of one
 
 
 def _operand(b: Builder, values: Mapping[Value, Any], operand: Any) -> Any:
@@ -190,6 +192,15 @@ def _lowered(b: Builder, node: Node, operands: list[Any]) -> tuple[Any, ...]:
             f"{', '.join((*op.inputs, *op.attributes))}"
         ) from error
     return results if isinstance(results, tuple) else (results,)
+
+
+def _is_cut(b: Builder, node: Node, values: Mapping[Value, Any]) -> bool:
+    """Returns whether a node cuts a weight into parts, which onnxruntime does when it loads the file.
+
+    So the file has the whole weight. But only a weight that a product reads as it is can be quantized.
+    """
+    source = values.get(node.inputs[0]) if node.op.name == "split_to" else None
+    return isinstance(source, _Constant) and source.whole and b.precision != "int8"
 
 
 def _fold(node: Node, values: Mapping[Value, Any]) -> tuple[Any, ...] | None:

@@ -23,7 +23,7 @@ def bounded_states(b: Builder, layers: Layers) -> Any:
     dtype = b.dtype(layers[0].x)
     states = (initial(b, layers, name) for name in ("h0", "c0"))
     given = [layers[0].x, *(state for state in states if state is not None)]
-    if b.narrow:
+    if b.precision == "float16":
         # The sums fit in float32, in which onnxruntime computes; that of many magnitudes would not fit in float16.
         zeros = [b.op("ReduceSum", b.op("Mul", value, np.zeros((), dtype)), keepdims=0) for value in given]
         none = zeros[0] if len(zeros) == 1 else b.op("Sum", *zeros)

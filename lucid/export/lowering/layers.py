@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ...errors import ExportError
+from ...ops import normalization  # noqa: F401 - nothing else loads its op
 from .builder import Builder
 from .operands import call, in_shape, out_dtype, out_shape, scalar
 from .registry import lowers
@@ -34,6 +35,22 @@ def _(b: Builder, x: Any, weight: Any, bias: Any, axes: int, eps: float) -> Any:
     y = b.op("Mul", y, scale)
     y = y if weight is None else b.op("Mul", y, weight)
     return (y if bias is None else b.op("Add", y, bias)), centre, scale
+
+
+@lowers("channels_normalized")
+def _(b: Builder, x: Any, centre: Any, variance: Any, weight: Any, bias: Any, eps: float) -> Any:
+    dtype = out_dtype(b)
+    rows = [None if row is None else b.cast(row, dtype) for row in (weight, bias, centre, variance)]
+    channels = in_shape(b)[1]
+    for i, number in ((0, 1), (1, 0)):
+        if rows[i] is None:
+            one = np.full(1, number, dtype)
+            rows[i] = (
+                b.const(one.repeat(channels)) if isinstance(channels, int) else b.op("Expand", one, b.size(channels))
+            )
+    if dtype == np.float64:  # the attribute is a float32
+        rows[3], eps = b.op("Add", rows[3], np.array(eps)), 0.0
+    return b.op("BatchNormalization", b.cast(x, dtype), *rows, epsilon=float(eps))
 
 
 def _mean(b: Builder, x: Any, axes: list[int]) -> Any:

@@ -22,9 +22,12 @@ from ...tracer.graph import Graph
 from ...tracer.node import Node, Value
 from ...tracer.size import Size, evaluate, symbols_of, unknowns_of
 
-__all__ = ["SEED", "SMALLEST", "Lowering", "Plan", "make_plan", "strategy_of"]
+__all__ = ["SEED", "SMALLEST", "Lowering", "Plan", "Requested", "make_plan", "strategy_of"]
 
 Lowering = Literal["auto", "rnn", "unrolled", "scan", "columns"]
+
+Requested = Literal[Lowering, "fastest"]
+"""What `to_onnx` is asked for: a lowering, or that which is the fastest at the example's sizes."""
 
 _OPERATOR_OUTPUTS = {"rnn": 2, "lstm": 3, "gru": 2}
 """The ops with a choice of lowerings, and how many of their outputs ONNX's operator returns."""
@@ -54,10 +57,9 @@ class Plan(NamedTuple):
         reads: where Python reads elements of tensors, without any effect on the graph.
         conditions: what sizes must satisfy.
         streaming: how the pieces of a sequence give what the whole gives.
-        ties: whether a weight that is used as it is and transposed is stored once.
         ranges: the elements that inputs may hold.
         interface: which inputs are lengths and states.
-        narrow: whether the model will be converted to float16.
+        precision: the precision that the model will be converted to; None if it keeps its dtypes.
         seed: the seed of random draws, which is an input; None if nothing is drawn.
     """
 
@@ -70,10 +72,9 @@ class Plan(NamedTuple):
     reads: tuple[str, ...] = ()
     conditions: tuple[Condition, ...] = ()
     streaming: Streaming = Streaming()
-    ties: bool = True
     ranges: tuple[Range, ...] = ()
     interface: Interface = Interface()
-    narrow: bool = False
+    precision: str | None = None
     seed: Tensor | None = None
 
     @property
@@ -164,10 +165,9 @@ def make_plan(
         proof.reads,
         (*proof.conditions, *_not_empty(proof.graph)),
         streaming,
-        precision != "int8",  # a product with a transposed table would not be quantized
         find_ranges(proof.graph),
         lengths_of(proof.graph)._replace(states=carried, separable=separable(proof.graph, proof.axes)),
-        precision == "float16",
+        precision,
         seed,
     )
 

@@ -38,6 +38,9 @@ def _(b: Builder, *operands: Any, nonlinearity: str) -> Any:
     strategy = b.strategy_of(b.node)
     if strategy == "rnn":
         return rnn_operator(b, [layer], nonlinearity)
+    if layer.bias_ih is not None and layer.bias_hh is not None:
+        # onnxruntime adds constants when it loads the file, which has both biases.
+        layer = layer._replace(bias_ih=b.op("Add", layer.bias_ih, layer.bias_hh), bias_hh=None)
     return _composed(b, layer, activation, _unrolled if strategy == "unrolled" else _scan)
 
 

@@ -13,6 +13,7 @@ from . import (
     recurrent,
     reduce,
     resize,
+    sequence,
     shape,
     signal,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "recurrent",
     "reduce",
     "resize",
+    "sequence",
     "shape",
     "signal",
 ]

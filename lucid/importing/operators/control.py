@@ -11,7 +11,7 @@ from ...errors import ModelImportError
 from ...nn.scan import scan
 from ...ops import arange, flip, moveaxis, zeros
 from ...tensor import Tensor
-from ...tracer.extent import lesser
+from ...tracer.extent import lesser, same
 from ..program import Program
 from ..registry import Operation, imports
 from ..values import as_tensor, integers, scalar
@@ -70,11 +70,15 @@ def _(node: Operation, scope: Mapping[str, Any], most: Any, condition: Any, *giv
         return _given(node, states)
     counters: Mapping[int, int] = node.get("counters")
     free = [i for i in range(held) if i not in counters]
-    times = arange(trips)
-    sequences = [times, *[as_tensor(x)[:trips] for x in rest[len(rest) - scanned :]]]
+    sequences = [as_tensor(x) for x in rest[len(rest) - scanned :]]
+    sequences = [x if same(x.shape[0], trips) else x[:trips] for x in sequences]
+    # Without the number of the trip, what a piece of a sequence gives does not depend on where the piece begins.
+    timed = bool(counters) or not sequences or body.inputs[0] in body.read
+    if timed:
+        sequences.insert(0, arange(trips))
 
     def step(read: Sequence[Tensor], following: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        time, *gathered = read
+        time, *gathered = read if timed else (zeros(()), *read)
         now = {i: states[i] + (time * slope).to(states[i].dtype) for i, slope in counters.items()}
         now.update(zip(free, following, strict=True))
         results = body.run(scope, time, np.array(True), *[now[i] for i in range(held)], *gathered)

@@ -47,8 +47,7 @@ def _across(x: Tensor, row: Tensor) -> Tensor:
 def _(node: Operation, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
     if node.get("training_mode", 0) or node.outputs > 1:
         raise ModelImportError(f"{node} is in training mode; only what a trained model computes can be imported")
-    scale = weight / ops.sqrt(variance + node.get("epsilon", 1e-5))
-    return x * _across(x, scale) + _across(x, bias - mean * scale)
+    return F.batch_norm(x, mean, variance, weight, bias, eps=node.get("epsilon", 1e-5))
 
 
 @imports("InstanceNormalization")

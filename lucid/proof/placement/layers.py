@@ -189,6 +189,15 @@ def _(step: Step) -> list[Placement]:
     return [placement] * 3
 
 
+@places("channels_normalized")
+def _(step: Step) -> Placement:
+    step.require_plain()
+    step.require_replicated(1, 2, 3, 4)
+    placement = step.placements[0]
+    step.require(placement.kind == "shard", placement.axis != 1)
+    return placement
+
+
 @places("normalized_slope")
 def _(step: Step) -> list[Placement]:
     step.require_plain(1, 3, 4)

@@ -157,6 +157,11 @@ def _softmax(nodes: Nodes, node: onnx.NodeProto, time: Axes) -> int | None:
     return time[x] if axis % rank != time[x] else None
 
 
+def _batch_norm(nodes: Nodes, node: onnx.NodeProto, time: Axes) -> int | None:
+    x, *rest = node.input
+    return None if time.get(x, 1) == 1 or any(name in time for name in rest) else time[x]
+
+
 def _layer_norm(nodes: Nodes, node: onnx.NodeProto, time: Axes) -> int | None:
     x, *rest = node.input
     rank = nodes.rank(x)
@@ -194,6 +199,7 @@ def _gather(nodes: Nodes, node: onnx.NodeProto, time: Axes) -> int | None:
 
 
 _RULES: Mapping[str, Callable[[Nodes, onnx.NodeProto, Axes], int | None]] = {
+    "BatchNormalization": _batch_norm,
     "Concat": _concat,
     "Gather": _gather,
     "Gemm": _gemm,

@@ -85,7 +85,7 @@ class Session:
         (1, 6, 4)
         >>> session(lucid.randn(7, 6, 2))
         Traceback (most recent call last):
-        lucid.errors.ShapeError: axis 2 of input 'x' must be 3; got 2, shape (7, 6, 2), expected (time, batch, 3)
+        lucid.errors.ShapeError: axis 2 of input 'x' must be 3; got 2, shape (7, 6, 2), expected (time, batch, 3) ...
     """
 
     def __init__(

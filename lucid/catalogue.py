@@ -1,0 +1,47 @@
+"""The catalogue of errors: what an error means, and what to write instead; catalogue.md holds it."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+from typing import NamedTuple
+
+__all__ = ["Entry", "catalogue", "entry_of"]
+
+
+class Entry(NamedTuple):
+    """An error that users meet.
+
+    Attributes:
+        key: its name, as in ``lucid explain values``.
+        text: the section about it, in Markdown.
+        pattern: a regular expression that its messages match.
+    """
+
+    key: str
+    text: str
+    pattern: str
+
+
+@cache
+def catalogue() -> tuple[Entry, ...]:
+    """Returns all entries."""
+    page = files(__package__).joinpath("catalogue.md").read_text(encoding="utf-8")
+    found = []
+    for section in page.split("\n## ")[1:]:
+        key, text = section.split("\n", 1)
+        message = text.split("```text\n", 1)[1].split("\n```", 1)[0].split(": ", 1)[1]
+        found.append(Entry(key, text.strip(), ".*".join(map(re.escape, message.split("...")))))
+    return tuple(found)
+
+
+def entry_of(message: str) -> Entry | None:
+    """Returns the entry that a message belongs to; None if it has none.
+
+    Example:
+        >>> from lucid.catalogue import entry_of
+        >>> entry_of("Error(s) in loading state_dict for Linear: ...").key
+        'state-dict'
+    """
+    return next((entry for entry in catalogue() if re.search(entry.pattern, message, re.DOTALL)), None)
