@@ -1,7 +1,7 @@
 # Everything happens in .venv, whether or not a virtualenv is active. PYTHON is the interpreter that .venv is made from.
 PYTHON ?= python3
 EXTRAS ?= test
-ALL    ?= test,torch,web,serve,notebook
+ALL    ?= test,torch,web,serve,notebook,docs
 VENV   := .venv
 RUN    := $(VENV)/bin/python -m
 READY  := $(VENV)/.ready-
@@ -9,7 +9,7 @@ NPM    := examples/node_modules/.package-lock.json
 HEADER := examples/train_anywhere/include/onnxruntime_c_api.h
 
 .NOTPARALLEL:
-.PHONY: demo web node headers java chromium graphviz test test-slow test-all lint format bench install clean
+.PHONY: demo docs web node headers java chromium graphviz test test-slow test-all lint format bench install clean
 
 # One thread: the products are small, and threads that wait for each other on a busy machine cost more than they bring.
 demo: $(READY)plot
@@ -18,6 +18,10 @@ demo: $(READY)plot
 # The page that trains models; see docs/training_anywhere.md.
 web: $(READY)plot node
 	$(RUN) examples.web
+
+# The site: build/docs/index.html. A warning is an error.
+docs: $(READY)docs
+	$(RUN) sphinx -W --keep-going -j auto -b html -d build/doctrees docs build/docs
 
 # What the tests of examples need beside Python; without it they are skipped.
 node: $(NPM)
@@ -80,6 +84,6 @@ $(VENV)/.made:
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info out benchmarks/out examples/web/out examples/node_modules \
+	rm -rf $(VENV) build docs/api docs/tutorials docs/sg_execution_times.rst examples/tutorials/*.onnx dist *.egg-info out benchmarks/out examples/web/out examples/node_modules \
 	    examples/train_anywhere/include htmlcov .coverage .coverage.* .hypothesis .*_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -12,6 +12,8 @@ import lucid
 
 # It puts lucid.data in its own place, so it cannot be imported by its path.
 collect_ignore = ["lucid/utils/data.py"]
+# What Sphinx runs, and what it makes.
+collect_ignore += ["docs/conf.py", "docs/_extensions", "docs/api", "docs/tutorials"]
 # Their examples need the extra [score].
 if find_spec("pyarrow") is None:
     collect_ignore += ["lucid/runtime/scoring/parquet.py", "docs/scoring.md"]

@@ -28,7 +28,7 @@ class GRU(RNNBase):
         batch_first: whether input and output are (N, T, *) instead of (T, N, *). It does not apply to the state.
         dropout: the probability of zeroing an output of any layer but the last, in training.
         bidirectional: whether each layer also runs backward, from the end of each sequence, with weights of its own: D
-        is 2 instead of 1. It cannot run as a stream.
+            is 2 instead of 1. It cannot run as a stream.
         device: "cpu".
         dtype: the dtype of the parameters; float32 if None.
 

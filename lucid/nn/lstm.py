@@ -39,9 +39,9 @@ class LSTM(RNNBase):
         batch_first: whether input and output are (N, T, *) instead of (T, N, *). It does not apply to the states.
         dropout: the probability of zeroing an output of any layer but the last, in training.
         bidirectional: whether each layer also runs backward, from the end of each sequence, with weights of its own: D
-        is 2 instead of 1. It cannot run as a stream.
+            is 2 instead of 1. It cannot run as a stream.
         proj_size: P, to which each h_t is projected, h_t = W_hr o_t tanh(c_t), smaller than H; 0 for no projection.
-        Such a layer is exported as a Scan, since ONNX's LSTM has no projection.
+            Such a layer is exported as a Scan, since ONNX's LSTM has no projection.
         device: "cpu".
         dtype: the dtype of the parameters; float32 if None.
 

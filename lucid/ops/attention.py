@@ -53,7 +53,7 @@ def scaled_dot_product_attention(
 
     Raises:
         ShapeError: the shapes do not fit. DtypeError: the mask is of integers. ValueError: both kinds of mask are
-        given.
+            given.
 
     Source: A. Vaswani et al. (2017), "Attention is all you need".
 

@@ -184,7 +184,7 @@ def conv1d(
 
     Raises:
         ShapeError: the shapes do not fit, or the kernel is longer than the input. ValueError: an option is out of
-        range.
+            range.
 
     >>> lucid.nn.functional.conv1d(lucid.tensor([[[1.0, 2.0, 3.0]]]), lucid.tensor([[[1.0, -1.0]]]))
     tensor([[[-1., -1.]]])
@@ -212,7 +212,7 @@ def conv2d(
 
     Raises:
         ShapeError: the shapes do not fit, or the kernel is longer than the input. ValueError: an option is out of
-        range.
+            range.
 
     >>> lucid.nn.functional.conv2d(lucid.ones(1, 3, 3), lucid.ones(1, 1, 2, 2))
     tensor([[[4., 4.],

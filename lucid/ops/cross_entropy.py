@@ -210,7 +210,7 @@ def cross_entropy(
 
     Raises:
         ShapeError: the shapes do not fit. AxisError: a class index is out of range. ValueError: an option is out of
-        range.
+            range.
 
     >>> lucid.nn.functional.cross_entropy(lucid.zeros(1, 2), lucid.tensor([0]))
     tensor(0.6931)

@@ -86,7 +86,7 @@ def batch_norm(
     Raises:
         ShapeError: the shapes do not fit. ValueError: a batch of one element per channel has no variance, there are no
         running values outside of training, or `eps` is not positive. TraceError: running values cannot be updated in
-        an exported graph.
+            an exported graph.
 
     Source: S. Ioffe and C. Szegedy (2015), "Batch normalization".
 

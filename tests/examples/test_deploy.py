@@ -149,7 +149,7 @@ def test_the_configuration_of_triton_is_that_of_the_export() -> None:
 
     session = lucid.runtime.Session(to_onnx(served, lucid.randn(2, 5, 12), lucid.zeros(2, 1, 32)))
     shapes = {spec.name: list(spec.shape) for spec in (*session.inputs, *session.outputs)}
-    (config,) = re.findall(r'```\n(backend: "onnxruntime".*?)```', PAGE, re.DOTALL)
+    (config,) = re.findall(r'```text\n(backend: "onnxruntime".*?)```', PAGE, re.DOTALL)
     entries = re.findall(r'name: "(\w+)", data_type: TYPE_FP32, dims: \[ ([-\d, ]+) \]', config)
     listed = {name: [int(n) for n in dims.split(",")] for name, dims in entries}
     (pair,) = re.findall(r'input_name: "(\w+)"\s+output_name: "(\w+)"\s+data_type: \w+\s+dims: \[ ([\d, ]+) \]', config)
