@@ -1,8 +1,8 @@
-"""What exporters make of recurrent layers: files that are right at other sizes, that fail loudly, or that are wrong silently.
+"""What exporters make of recurrent layers: files that are right at other sizes, fail loudly, or are silently wrong.
 
-Each exporter writes each layer of `benchmarks.layer`. onnxruntime runs the files at other lengths and batch sizes than the
-example's, and the results are compared with the eager layer of the library that wrote the file. A full run writes the
-tables of README.md and docs/exporters.md.
+Each exporter writes each layer of `benchmarks.layer`. onnxruntime runs the files at other lengths and batch sizes than
+the example's, and the results are compared with the eager layer of the library that wrote the file. A full run writes
+the tables of README.md and docs/exporters.md.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ END = "<!-- the end of exporters compared -->"
 CONTENDERS = (
     Contender("PyTorch, `Dim(…)`", "torch_layers:export", {"dims": "named"}, peer="torch", needs=("onnxscript",)),
     Contender("PyTorch, `Dim.AUTO`", "torch_layers:export", {"dims": "AUTO"}, peer="torch", needs=("onnxscript",)),
-    Contender("PyTorch, `Dim.DYNAMIC`", "torch_layers:export", {"dims": "DYNAMIC"}, peer="torch", needs=("onnxscript",)),
+    Contender(
+        "PyTorch, `Dim.DYNAMIC`", "torch_layers:export", {"dims": "DYNAMIC"}, peer="torch", needs=("onnxscript",)
+    ),
     Contender("PyTorch, `dynamo=False`", "torch_layers:export_older", peer="torch"),
     Contender("lucid", "lucid_layers:export"),
 )
@@ -48,7 +50,7 @@ TOLERANCE = 1e-4
 
 Outcome = Literal["right", "no file", "fixed", "fails", "wrong"]
 """No file: the export raises, or onnxruntime does not load the file. Fixed: the file declares another size, so that
-onnxruntime refuses the input. Fails: the file admits the input, and onnxruntime raises. Wrong: there are results, and they differ."""
+onnxruntime refuses the input. Fails: the file admits the input, and onnxruntime raises. Wrong: the results differ."""
 
 LETTERS: dict[Outcome, str] = {"right": "✓", "no file": "–", "fixed": "f", "fails": "e", "wrong": "✗"}
 
@@ -60,7 +62,7 @@ class File:
     Attributes:
         contender: its name.
         layer: the layer.
-        seconds: how long the export took; None if it raised.
+        seconds: the processor time of the export, which other work on the machine hardly changes; None if it raised.
         nodes: how many nodes the file has, those of subgraphs included.
         outcomes: one for each of PAIRS.
         reasons: what was said or seen wherever the outcome is not "right".
@@ -100,14 +102,14 @@ def _file(worker: Worker, layer: Layer) -> File:
     file = File(worker.contender.name, layer)
     worker.prepare(layer)
     try:
-        (file.seconds,) = worker.time(1)
+        worker.time(1)
     except WorkerError as error:
         if not worker.alive:
             raise
         file.outcomes, file.reasons = ["no file"] * len(PAIRS), [str(error)]
         return file
     results = worker.results()
-    data = results.pop("file").tobytes()
+    data, file.seconds = results.pop("file").tobytes(), float(results.pop("seconds"))
     file.nodes = _nodes(onnx.load_model_from_string(data).graph)
     try:
         session = _session(data)
@@ -135,7 +137,9 @@ def judge(
     declared = {given.name: given.shape for given in session.get_inputs()}
     feed = {name: array for name, array in inputs.items() if name in declared}
     for name, array in feed.items():
-        if any(isinstance(size, int) and size != given for size, given in zip(declared[name], array.shape, strict=True)):
+        if any(
+            isinstance(size, int) and size != given for size, given in zip(declared[name], array.shape, strict=True)
+        ):
             return "fixed", f"{name} is {declared[name]} in the file"
     try:
         results = session.run(None, feed)
@@ -162,7 +166,7 @@ def _nodes(graph: onnx.GraphProto) -> int:
 
 def summary(files: Iterable[File]) -> list[list[str]]:
     """Returns the rows of the short table: a contender in each, with its counts over all layers and sizes."""
-    rows = [["exporter", "right", "fails, and says so", "silently wrong", "nodes", "seconds"]]
+    rows = [["exporter", "right", "fails, and says so", "silently wrong", "nodes", "CPU seconds"]]
     for name, group in _by_contender(files).items():
         counts = Counter(outcome for file in group for outcome in file.outcomes)
         right, wrong = counts["right"], counts["wrong"]
@@ -186,7 +190,7 @@ def section(files: Sequence[File], machine: dict[str, str]) -> str:
         parts += [
             f"### From an example of T, N = {example[0]}, {example[1]}",
             markdown(_grid(chosen, _letters)),
-            "Nodes, and seconds of the export:",
+            "Nodes, and CPU seconds of the export:",
             markdown(_grid(chosen, lambda file: f"{file.nodes}, {file.seconds:.2g}" if file.nodes else "–")),
         ]
     return "\n\n".join(parts)

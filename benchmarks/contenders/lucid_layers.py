@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -34,18 +35,20 @@ def export(layer: Layer) -> Job:
     lucid.manual_seed(0)
     rnn: nn.RNNBase = getattr(nn, layer.kind)(I, H, **layer.options)
     model: nn.Module = Packed(rnn) if layer.form == "packed lengths" else rnn
-    file = b""
+    file, seconds = b"", 0.0
 
-    def given(time: int, batch: int) -> tuple[Any, ...]:
-        return layer.arguments({name: lucid.from_numpy(a) for name, a in layer.inputs(time, batch).items()})
+    def given(steps: int, batch: int) -> tuple[Any, ...]:
+        return layer.arguments({name: lucid.from_numpy(a) for name, a in layer.inputs(steps, batch).items()})
 
     def run() -> None:
-        nonlocal file
+        nonlocal file, seconds
+        start = time.process_time()
         example = given(layer.time, layer.batch)
         file = to_onnx(model, *example, input_names=list(layer.axes), dynamic=layer.axes).serialize()
+        seconds = time.process_time() - start
 
     def results() -> dict[str, Any]:
-        found = {"file": np.frombuffer(file, np.uint8)}
+        found = {"file": np.frombuffer(file, np.uint8), "seconds": np.array(seconds)}
         for pair in PAIRS:
             with lucid.no_grad():
                 output, state = model(*given(*pair))

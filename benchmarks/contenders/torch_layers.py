@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import time
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +20,7 @@ from ..layer import PAIRS, H, I, Layer
 __all__ = ["export", "export_older"]
 
 
-class Packed(torch.nn.Module):
+class Packed(torch.nn.Module):  # type: ignore[misc] # PyTorch's types are not followed
     """A recurrent layer over sequences of different length."""
 
     def __init__(self, rnn: Any) -> None:
@@ -86,20 +87,22 @@ def _job(layer: Layer, write: Callable[[Any, tuple[Any, ...]], bytes]) -> Job:
     torch.manual_seed(0)
     model = getattr(torch.nn, layer.kind)(I, H, **layer.options)
     model = (Packed(model) if layer.form == "packed lengths" else model).eval()
-    file = b""
+    file, seconds = b"", 0.0
 
-    def given(time: int, batch: int) -> tuple[Any, ...]:
-        return layer.arguments({name: torch.from_numpy(a) for name, a in layer.inputs(time, batch).items()})
+    def given(steps: int, batch: int) -> tuple[Any, ...]:
+        return layer.arguments({name: torch.from_numpy(a) for name, a in layer.inputs(steps, batch).items()})
 
     def run() -> None:
-        nonlocal file
+        nonlocal file, seconds
         logging.disable(logging.WARNING)
+        start = time.process_time()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             file = write(model, given(layer.time, layer.batch))
+        seconds = time.process_time() - start
 
     def results() -> dict[str, Any]:
-        found = {"file": np.frombuffer(file, np.uint8)}
+        found = {"file": np.frombuffer(file, np.uint8), "seconds": np.array(seconds)}
         for pair in PAIRS:
             with torch.no_grad():
                 output, state = model(*given(*pair))
