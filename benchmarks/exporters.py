@@ -21,6 +21,8 @@ import numpy as np
 import onnx
 import onnxruntime
 
+import lucid
+
 from . import page
 from .contender import Contender, available
 from .layer import EXAMPLES, LAYERS, PAIRS, Layer
@@ -175,6 +177,12 @@ def summary(files: Iterable[File]) -> list[list[str]]:
     return rows
 
 
+def _versions(machine: dict[str, str]) -> str:
+    names = {"torch": "PyTorch", "onnxscript": "onnxscript", "onnx": "onnx", "onnxruntime": "onnxruntime"}
+    found = [f"{text} {machine[name]}" for name, text in names.items() if name in machine]
+    return f"With {', '.join([*found, f'and lucid {lucid.__version__}'])}."
+
+
 def _middles(files: Sequence[File]) -> tuple[str, str]:
     """The median number of nodes, of files from the first example, and the median seconds of an export."""
     nodes = [f.nodes for f in files if f.nodes is not None and (f.layer.time, f.layer.batch) == EXAMPLES[0]]
@@ -222,7 +230,8 @@ def write(files: Sequence[File], machine: dict[str, str], readme: Path = README,
     Raises:
         ValueError: a file does not have both marks; neither is changed then.
     """
-    pages = ((readme, markdown(summary(files))), (target, section(files, machine)))
+    short = "\n\n".join([markdown(summary(files)), _versions(machine)])
+    pages = ((readme, short), (target, section(files, machine)))
     filled = [(path, page.fill(path.read_text(encoding="utf-8"), text, BEGIN, END)) for path, text in pages]
     for path, text in filled:
         path.write_text(text, encoding="utf-8")

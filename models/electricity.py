@@ -323,7 +323,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Three days from a midnight on, the first of them a Friday.
     first = trained + 4 * DAY
     shown = answers[first - trained : first - trained + 3 * DAY : DAY]
-    drawn = {name: curve for name, curve in curves.items() if name != "yesterday" and not name.endswith(("eager", "calibrated"))}
+    drawn = {
+        name: curve
+        for name, curve in curves.items()
+        if name != "yesterday" and not name.endswith(("eager", "calibrated"))
+    }
     picture = options.out / "electricity.png"
     report.draw(picture, 11.5, 4.6, lambda figure: draw(figure, demand, first, shown, drawn))
     print(f"\n{report.table(rows)}")

@@ -96,13 +96,16 @@ def test_both_pages_are_written_or_none(tmp_path: Path) -> None:
         write(some_files(), {}, *pages)
     assert "right" not in pages[0].read_text(encoding="utf-8")
     pages[1].write_text(pages[0].read_text(encoding="utf-8"), encoding="utf-8")
-    write(some_files(), {}, *pages)
+    write(some_files(), {"torch": "2"}, *pages)
+    assert f"With PyTorch 2, and lucid {lucid.__version__}." in pages[0].read_text(encoding="utf-8")
     assert all("| lucid | 48 |" in page.read_text(encoding="utf-8") for page in pages)
 
 
 def test_the_readme_has_the_table_of_the_page() -> None:
     readme, page = (path.read_text(encoding="utf-8") for path in (exporters.README, exporters.PAGE))
-    table = readme.partition(exporters.BEGIN)[2].partition(exporters.END)[0].strip()
+    table, versions = readme.partition(exporters.BEGIN)[2].partition(exporters.END)[0].strip().split("\n\n")
     assert table.count("\n") == len(CONTENDERS) + 1
+    (torch,) = re.findall(r"PyTorch ([\d.]+)", versions)
+    assert f"torch {torch}" in page
     assert table in page
     assert re.search(rf"^\| lucid \| {len(LAYERS) * len(PAIRS)} \| 0 \| 0 \|", table, re.MULTILINE)

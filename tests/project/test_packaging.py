@@ -53,7 +53,11 @@ def test_each_dependency_is_imported_and_each_import_is_a_dependency() -> None:
     needed = modules_of(PROJECT["dependencies"])
     optional = modules_of([one for extra in PROJECT["optional-dependencies"].values() for one in extra])
     assert needed <= imported()
-    assert imported() - needed - optional == {"lucid", "google", "dask"}  # protobuf comes with onnx, Dask with distributed
+    assert imported() - needed - optional == {
+        "lucid",
+        "google",
+        "dask",
+    }  # protobuf comes with onnx, Dask with distributed
 
 
 def test_the_version_is_the_same_everywhere() -> None:
