@@ -2,9 +2,8 @@
 
 ``python -m models.electricity`` trains one model per seed on ten weeks, writes their ensemble as ``electricity.onnx``
 and a picture as ``electricity.png``, and compares the forecasts from each half-hour of the last two weeks with last
-week, yesterday and a linear model. The file takes plain megawatts: the scaling is part of the graph, and so is the
-calibration of the intervals. The data and the measure, the mean absolute percentage error, are described in
-``models/data/README.md``.
+week, yesterday and a linear model. The file takes plain megawatts: the scaling is part of the graph. The data and the
+measure, the mean absolute percentage error, are described in ``models/data/README.md``.
 
 Letters: T time, N batch, H hidden, Q quantiles.
 """
@@ -12,7 +11,6 @@ Letters: T time, N batch, H hidden, Q quantiles.
 from __future__ import annotations
 
 import argparse
-import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -94,41 +92,14 @@ class Forecaster(nn.Module):
 
 
 class Ensemble(nn.Module):
-    """Returns the mean of the forecasts of several models, with intervals that are calibrated.
+    """Returns the mean of the forecasts of several models."""
 
-    Args:
-        models: the models.
-        widths: (48,), what the distances of the outer quantiles from the median are multiplied by, in each half-hour.
-
-    Shape:
-        as that of the models.
-    """
-
-    def __init__(self, models: Sequence[Forecaster], widths: Array | None = None) -> None:
+    def __init__(self, models: Sequence[Forecaster]) -> None:
         super().__init__()
         self.models = nn.ModuleList(models)
-        factors = np.ones(DAY) if widths is None else widths
-        self.register_buffer("widths", as_tensor(factors.reshape(DAY, 1, 1)))
 
     def forward(self, demand: lucid.Tensor) -> lucid.Tensor:
-        quantiles = lucid.stack([model(demand) for model in self.models]).mean(0)
-        median = quantiles[:, :, 1:2]
-        calibrated: lucid.Tensor = median + self.widths * (quantiles - median)
-        return calibrated
-
-
-def calibration(quantiles: Array, days: Array) -> Array:
-    """Returns the widths (48,) with which the intervals of forecasts (N, 48, 3) would hold their share of days (N, 48).
-
-    This is split conformal prediction, with the distance from the median in units of the interval's own as its score
-    (Y. Romano, E. Patterson, E. Candès (2019), "Conformalized Quantile Regression", NeurIPS; the scaled score is that
-    of H. Papadopoulos et al. (2011), "Regression Conformal Prediction with Nearest Neighbours", JAIR 40).
-    """
-    low, median, high = np.moveaxis(quantiles, 2, 0)
-    scores = np.where(days < median, (median - days) / (median - low), (days - median) / (high - median))
-    rank = math.ceil((QUANTILES[-1] - QUANTILES[0]) * (len(days) + 1))
-    widths: Array = np.sort(scores, 0)[min(rank, len(days)) - 1]
-    return widths
+        return lucid.stack([model(demand) for model in self.models]).mean(0)
 
 
 def train(options: argparse.Namespace, demand: Array, seed: int) -> Forecaster:
@@ -288,15 +259,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     trained = len(demand) - TESTED
     given, days = origins(demand, trained, len(demand))
     options.out.mkdir(parents=True, exist_ok=True)
-    # Models that have not seen the last two weeks before the test say how wide their intervals should have been there.
-    calibrated = trained - TESTED
-    earlier = Ensemble([train(options, demand[:calibrated], seed) for seed in options.seed])
-    before, after = origins(demand, calibrated, trained)
-    widths = calibration(eager(earlier, before), after)
-
     models = [train(options, demand[:trained], seed) for seed in options.seed]
     runs = [eager(model, given) for model in models]
-    plain, ensemble = eager(Ensemble(models), given), Ensemble(models, widths)
+    ensemble = Ensemble(models)
     together, path = eager(ensemble, given), options.out / "electricity.onnx"
     answers = exported(ensemble, path, options.device)(given)
 
@@ -306,13 +271,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "last week": errors(given[:, -WEEK : DAY - WEEK], days),
         "linear model": errors(linear(demand, trained, given), days),
         f"GRU, mean {seeds}": np.mean([errors(run[..., 1], days) for run in runs], axis=0),
-        f"GRU, ensemble {seeds}, not calibrated": errors(plain[..., 1], days),
         f"GRU, ensemble {seeds}, eager": errors(together[..., 1], days),
         f"GRU, ensemble {seeds}, onnxruntime": errors(answers[..., 1], days),
     }
     intervals = [
         float(np.mean([coverage(run, days) for run in runs])),
-        coverage(plain, days),
         coverage(together, days),
         coverage(answers, days),
     ]
@@ -323,11 +286,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Three days from a midnight on, the first of them a Friday.
     first = trained + 4 * DAY
     shown = answers[first - trained : first - trained + 3 * DAY : DAY]
-    drawn = {
-        name: curve
-        for name, curve in curves.items()
-        if name != "yesterday" and not name.endswith(("eager", "calibrated"))
-    }
+    drawn = {name: curve for name, curve in curves.items() if name != "yesterday" and not name.endswith("eager")}
     picture = options.out / "electricity.png"
     report.draw(picture, 11.5, 4.6, lambda figure: draw(figure, demand, first, shown, drawn))
     print(f"\n{report.table(rows)}")

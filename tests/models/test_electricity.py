@@ -68,25 +68,6 @@ def test_coverage_is_the_share_between_the_outer_quantiles() -> None:
     assert electricity.coverage(quantiles, DAYS) == 0.8
 
 
-def test_calibrated_intervals_hold_their_share_of_what_they_were_calibrated_on() -> None:
-    days = np.random.default_rng(0).standard_normal((499, DAY)) * np.linspace(1, 3, DAY)
-    widths = electricity.calibration(np.broadcast_to([-1.0, 0.0, 2.0], (499, DAY, 3)), days)
-    held = (-widths <= days) & (days <= 2 * widths)
-    np.testing.assert_array_equal(held.sum(0), 400)
-    assert (electricity.calibration(np.broadcast_to([-1.0, 0.0, 2.0], (3, DAY, 3)), days[:3]) > 0).all()
-
-
-def test_calibration_moves_the_outer_quantiles_away_from_the_median(forecaster: Any) -> None:
-    widths = np.linspace(0.5, 2, DAY)
-    plain, calibrated = (
-        electricity.eager(electricity.Ensemble([forecaster, forecaster], w).eval(), GIVEN[:3]) for w in (None, widths)
-    )
-    np.testing.assert_allclose(plain, electricity.eager(forecaster, GIVEN[:3]), rtol=1e-6)
-    distances, expected = (np.diff(q, axis=2) for q in (calibrated, plain))
-    np.testing.assert_allclose(distances, widths[:, None] * expected, rtol=1e-3)
-    np.testing.assert_array_equal(calibrated[..., 1], plain[..., 1])
-
-
 def test_quantiles_are_in_order_and_in_megawatts(forecaster: Any) -> None:
     quantiles = electricity.eager(forecaster, GIVEN[::50])
     assert quantiles.shape == (13, DAY, 3)
