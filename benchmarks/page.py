@@ -75,17 +75,17 @@ def _rows(result: Result) -> list[list[str]]:
     return rows
 
 
-def fill(text: str, new: str) -> str:
-    """The page with the section between the marks replaced.
+def fill(text: str, new: str, begin: str = BEGIN, end: str = END) -> str:
+    """The page with the section between two marks replaced.
 
     Raises:
         ValueError: the page does not have both marks.
     """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"the page must have the lines {BEGIN!r} and {END!r}")
-    return f"{before}{BEGIN}\n\n{new}\n\n{END}{after}"
+    before, first, rest = text.partition(begin)
+    _, last, after = rest.partition(end)
+    if not (first and last):
+        raise ValueError(f"the page must have the lines {begin!r} and {end!r}")
+    return f"{before}{begin}\n\n{new}\n\n{end}{after}"
 
 
 def write(folder: Path, short: Path = SUMMARY, appendix: Path = APPENDIX) -> bool:

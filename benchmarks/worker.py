@@ -46,6 +46,11 @@ class Worker:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.poll() is None
+
     def prepare(self, case: Any) -> None:
         """Creates the job for a case."""
         self.ask("prepare", self.contender.task, case, self.contender.options)

@@ -28,7 +28,7 @@ from .kinds import (
     is_tensor,
     set_default_dtype,
 )
-from .malloc import keep_pages as _keep_pages
+from .malloc import set_keep_freed_memory
 from .ops import *
 from .ops.generator import Generator
 from .shape import Size
@@ -306,6 +306,7 @@ __all__ = [
     "set_default_device",
     "set_default_dtype",
     "set_grad_enabled",
+    "set_keep_freed_memory",
     "set_num_threads",
     "set_rng_state",
     "sgn",
@@ -381,8 +382,6 @@ bool_ = _np.dtype("bool")
 # PyTorch's other names; left out of __all__, since they would shadow Python's builtins.
 half, float, double = float16, float32, float64
 short, int, long, bool = int16, int32, int64, bool_
-
-_keep_pages()
 
 _LAZY = {
     "accelerator": (),

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import GradientError
+from ..malloc import before_backward
 from .graph import walk
 from .mode import GradMode, current_trace
 from .node import FREED, Node, TensorLike, Value
@@ -46,6 +47,7 @@ def backward(
     Raises:
         GradientError: the graph was freed by an earlier backward, or a tensor that it needs has since been overwritten.
     """
+    before_backward()
     order = walk((value for value, _ in roots), _flows)
     wanted = None if targets is None else set(targets)
     live = None if wanted is None else _reaching(order, wanted)

@@ -217,11 +217,41 @@ def test_what_the_user_says_about_malloc_stands() -> None:
     assert new_pages(sizes, GLIBC_TUNABLES="glibc.malloc.mmap_threshold=131072") > PAGES
 
 
-def new_pages(sizes: tuple[int, ...], **settings: str) -> float:
+@pytest.mark.slow
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what another malloc keeps is not lucid's to say")
+def test_freed_memory_is_kept_from_the_first_backward_pass_on_unless_the_program_says_otherwise() -> None:
+    sizes = (50, 32, 28, 64)
+    assert new_pages(sizes, first="lucid.set_keep_freed_memory(False)") > PAGES
+    assert new_pages(sizes, first="lucid.set_keep_freed_memory(False), lucid.set_keep_freed_memory(True)") <= PAGES
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what another malloc keeps is not lucid's to say")
+def test_import_and_a_forward_pass_leave_malloc_as_it_is() -> None:
+    source = """
+import lucid, resource
+import numpy as np
+def pages():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    np.ones(40 * 2**20, np.int8)  # more than glibc keeps by itself
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+pages()
+loss = lucid.nn.RNN(2, 3)(lucid.ones(4, 1, 2))[0].sum()
+before = pages()
+loss.backward()
+pages()
+print(before, pages(), lucid.malloc.keep_pages())
+"""
+    before, after, largest = map(int, printed(source).split())
+    assert before >= 10  # 20 if they are huge
+    assert after < 10 or largest < 40 * 2**20
+
+
+def new_pages(sizes: tuple[int, ...], first: str = "", **settings: str) -> float:
     """Returns how many pages a training step of an LSTM (T, N, I, H) requests from the system, after warm-up."""
     source = f"""
 import lucid, resource
 from lucid import nn
+{first}
 steps, batch, features, hidden = {sizes}
 model, x = nn.LSTM(features, hidden), lucid.randn(steps, batch, features)
 g = lucid.randn(steps, batch, hidden)

@@ -1,4 +1,4 @@
-"""The README: its code runs, its names exist, and its statements about PyTorch are true.
+"""The README: its program prints what is shown, and its names, links and commands exist.
 
 The examples with ``>>>`` run as doctests; this file covers the rest.
 """
@@ -6,9 +6,10 @@ The examples with ``>>>`` run as doctests; this file covers the rest.
 from __future__ import annotations
 
 import importlib.util
-import io
+import os
 import re
-import warnings
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +17,18 @@ import numpy as np
 import pytest
 
 import lucid
-
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+from tests.project.readme import README, ROOT, program, same_output, shown
 
 
-def test_the_first_example_runs_and_has_learnt_something(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.chdir(tmp_path)
-    (block,) = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-    names: dict[str, Any] = {}
-    exec(compile(block, "README.md", "exec"), names)
-    assert (tmp_path / "wave.onnx").is_file()
-    wave = names["wave"].numpy()
-    np.testing.assert_allclose(names["forecasts"][5:], wave[6:51], rtol=0, atol=0.1)
-    assert len(block.split("from lucid import nn")[1].strip().splitlines()) == 10
+def test_the_program_prints_what_is_shown(tmp_path: Path) -> None:
+    path = tmp_path / "speakers.py"
+    path.write_text(program(), encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, path], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    same_output(done.stdout, shown())
+    assert (tmp_path / "speakers.onnx").is_file()
+    assert len([line for line in program().splitlines() if line]) <= 15
 
 
 def test_every_name_in_the_text_exists() -> None:
@@ -59,54 +58,6 @@ def test_every_command_exists() -> None:
     assert modules
     for module in modules:
         assert importlib.util.find_spec(module), module
-
-
-@pytest.mark.slow
-@pytest.mark.exhaustive
-@pytest.mark.filterwarnings("ignore")
-def test_what_is_said_of_pytorch_is_so(torch: Any) -> None:
-    pytest.importorskip("onnxscript", reason="PyTorch's exporter needs it")
-    import onnxruntime
-
-    rnn, lstm, gru = (kind(3, 4).eval() for kind in (torch.nn.RNN, torch.nn.LSTM, torch.nn.GRU))
-    Dim = torch.export.Dim
-
-    def export(model: Any, steps: int, **axes: Any) -> Any:
-        options = {"dynamic_shapes": (dict(enumerate(axes.values())),)} if axes else {}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return torch.onnx.export(model, (torch.randn(steps, 2, 3),), verbose=False, **options).model_proto
-
-    def shapes(proto: bytes, steps: int, batch: int = 2) -> tuple[Any, Any]:
-        """Returns the declared time axis, and the shape of the output at these sizes."""
-        session = onnxruntime.InferenceSession(proto, providers=["CPUExecutionProvider"])
-        (given,) = session.get_inputs()
-        return given.shape[0], session.run(None, {given.name: np.zeros((steps, batch, 3), np.float32)})[0].shape
-
-    if torch.__version__.split("+")[0].startswith("2.13."):
-        # "5 time steps become 33 nodes, 20 become 123"
-        assert [len(export(rnn, steps).graph.node) for steps in (5, 20)] == [33, 123]
-
-    # "It fixes a time dimension with a name"
-    assert shapes(export(rnn, 5, time=Dim("time")).SerializeToString(), 5) == (5, (5, 2, 4))
-
-    # "9 in, 5 out, no error"
-    name, shape = shapes(export(rnn, 5, time=Dim.AUTO).SerializeToString(), 9)
-    assert (type(name), shape) == (str, (5, 2, 4))
-
-    for model in (lstm, gru):
-        # "the file crashes at other lengths"
-        with pytest.raises(Exception, match="Reshape"):
-            shapes(export(model, 5, time=Dim.AUTO).SerializeToString(), 7)
-        # "or, exported from one step, returns (1, 21, 4) instead of (7, 3, 4)"
-        assert shapes(export(model, 1, time=Dim.AUTO, batch=Dim.AUTO).SerializeToString(), 7, batch=3)[1] == (1, 21, 4)
-
-    # "PyTorch's older exporter is right"
-    for model in (rnn, lstm, gru):
-        file = io.BytesIO()
-        options = {"dynamo": False, "input_names": ["x"], "dynamic_axes": {"x": {0: "time"}}}
-        torch.onnx.export(model, (torch.randn(5, 2, 3),), file, **options)
-        assert shapes(file.getvalue(), 7) == ("time", (7, 2, 4))
 
 
 @pytest.mark.filterwarnings("ignore")
