@@ -19,7 +19,8 @@ PACKAGE = ROOT / "lucid"
 
 # A file imports only from its own part and from earlier parts.
 ORDER = (
-    ("catalogue", "errors", "malloc", "absent", "tables"),
+    ("catalogue",),
+    ("errors", "malloc", "absent", "tables"),
     ("devices", "threads", "backends"),
     ("cuda", "accelerator"),
     ("tracer",),
@@ -61,6 +62,7 @@ WITHIN = {
         ("precision",),
         ("parity", "described"),
         ("timing",),
+        ("fastest",),
         ("exported",),
         ("to_onnx",),
         ("training",),
