@@ -36,23 +36,26 @@ def _body(loop: onnx.NodeProto) -> Any:
 
 
 def _collected(loop: onnx.NodeProto, empty: set[str]) -> list[onnx.NodeProto]:
-    """Turns what grows in a Loop into what it collects; returns the nodes that join it to what was there before."""
+    """Turns what grows in a Loop into what it collects; returns the nodes that make of it what it was."""
     body = _body(loop)
     joins = []
     loop.output.extend([""] * (len(body.output) - 1 - len(loop.output)))
     for i in reversed(range(2, len(loop.input))):
-        node = _growth(body, body.input[i].name, body.output[i - 1].name, loop.input[i] in empty)
+        is_list = loop.input[i] in empty
+        node = _growth(body, body.input[i].name, body.output[i - 1].name, is_list)
         if node is None:
             continue
-        result = loop.output[i - 2]
-        if node.op_type == "Concat" and result:
-            axis = next(a.i for a in node.attribute if a.name == "axis")
+        result, stacked = loop.output[i - 2], ""
+        if result:
             stacked, more = f"{result} stacked", f"{result} more"
-            join = onnx.helper.make_node("ConcatFromSequence", [stacked], [more], loop.name, axis=axis)
-            joins += [join, onnx.helper.make_node("Concat", [loop.input[i], more], [result], loop.name, axis=axis)]
-            result = stacked
+            cut = result if is_list else f"{result} list"
+            joins.append(onnx.helper.make_node("SplitToSequence", [stacked], [cut], loop.name, axis=0, keepdims=0))
+            if not is_list:
+                axis = next(a.i for a in node.attribute if a.name == "axis")
+                joins.append(onnx.helper.make_node("ConcatFromSequence", [cut], [more], loop.name, axis=axis))
+                joins.append(onnx.helper.make_node("Concat", [loop.input[i], more], [result], loop.name, axis=axis))
         body.output.append(onnx.ValueInfoProto(name=node.input[1]))
-        loop.output.append(result)
+        loop.output.append(stacked)
         body.node.remove(node)
         del loop.input[i], loop.output[i - 2], body.input[i], body.output[i - 1]
     return joins

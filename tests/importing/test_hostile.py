@@ -161,8 +161,8 @@ WRONG: dict[str, tuple[list[onnx.NodeProto], dict[str, Any]]] = {
     "a name in lower case": ([node("linear", ["x", "w"], ["y"])], {"w": numbers(4, 4)}),
     "an index out of range": ([node("Gather", ["x", "i"], ["y"])], {"i": np.array([9])}),
     "a tensor in place of a list": ([node("ConcatFromSequence", ["x"], ["y"], axis=0)], {}),
-    "a list of its own": (
-        [node("SequenceConstruct", ["x", "x"], ["l"]), node("ConcatFromSequence", ["l"], ["y"], axis=0)],
+    "a list in place of a tensor": (
+        [node("SequenceConstruct", ["x", "x"], ["l"]), node("Tanh", ["l"], ["y"])],
         {},
     ),
     "a dtype that does not exist": ([node("Cast", ["x"], ["y"], to=99)], {}),

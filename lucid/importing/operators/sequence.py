@@ -1,7 +1,7 @@
 """Imports of lists of tensors, as PyTorch's exporters write them: what was split, collected, put together or joined.
 
 A list is a value of the importer's own. No tensor can be made of it but by these operators, and no Scan or Loop hands
-one on; what a Loop collects, one tensor a trip, is a list that `lucid.importing.lists` makes of it.
+one on; what a Loop collects, one tensor a trip, becomes one by `lucid.importing.lists`.
 """
 
 from __future__ import annotations
@@ -109,8 +109,6 @@ def _(node: Operation, x: Any, split: Any = None) -> Any:
 @imports("ConcatFromSequence", plain=True)
 def _(node: Operation, given: Any) -> Tensor:
     axis, new = node.get("axis"), bool(node.get("new_axis", 0))
-    if isinstance(given, Tensor):  # what a Loop collected
-        given = Cut(given, 0, False)
     if isinstance(given, Cut):
         return given.joined(axis, new)
     items = [as_tensor(x) for x in _items(given)]
@@ -126,7 +124,7 @@ def _items(given: Any) -> list[Any]:
     if isinstance(given, Cut):
         n = given.x.shape[given.axis]
         return [given.at(np.array(i)) for i in range(n)]
-    raise ModelImportError("it reads a list that a Loop fills; only ConcatFromSequence does")
+    raise ModelImportError("it reads a tensor as a list")
 
 
 def _place(place: Any, count: int, last: int) -> int:
