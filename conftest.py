@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
 
@@ -22,10 +24,10 @@ if find_spec("distributed") is None:
 
 
 @pytest.fixture(autouse=True)
-def _doctest_names(doctest_namespace: dict[str, Any]) -> None:
+def _alike(doctest_namespace: dict[str, Any]) -> Iterator[None]:
+    """Each test begins with the same names and random numbers, and leaves the next one in the folder that it began in."""
     doctest_namespace.update(lucid=lucid, nn=lucid.nn, np=np)
-
-
-@pytest.fixture(autouse=True)
-def _seeded() -> None:
     lucid.manual_seed(0)
+    folder = os.getcwd()
+    yield
+    os.chdir(folder)
