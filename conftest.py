@@ -25,7 +25,7 @@ if find_spec("distributed") is None:
 
 @pytest.fixture(autouse=True)
 def _alike(doctest_namespace: dict[str, Any]) -> Iterator[None]:
-    """Each test begins with the same names and random numbers, and leaves the next one in the folder that it began in."""
+    """Each test begins with the same names and random numbers, and ends in the folder that it began in."""
     doctest_namespace.update(lucid=lucid, nn=lucid.nn, np=np)
     lucid.manual_seed(0)
     folder = os.getcwd()
