@@ -41,7 +41,7 @@ def entry_of(message: str) -> Entry | None:
 
     Example:
         >>> from lucid.catalogue import entry_of
-        >>> entry_of("Error(s) in loading state_dict for Linear: ...").key
-        'state-dict'
+        >>> entry_of("backward: the graph of sum was freed by an earlier backward; ...").key
+        'freed'
     """
     return next((entry for entry in catalogue() if re.search(entry.pattern, message, re.DOTALL)), None)

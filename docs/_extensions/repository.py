@@ -11,6 +11,7 @@ PAGES = {
     "README.md": "index",
     "CHANGELOG.md": "changelog",
     "CONTRIBUTING.md": "contributing",
+    "SECURITY.md": "security",
     "models/data/README.md": "data",
 }
 """The pages of the site that show files of the repository."""
