@@ -5,6 +5,8 @@ ALL    ?= test,torch,web,serve,notebook,docs
 VENV   := .venv
 RUN    := $(VENV)/bin/python -m
 READY  := $(VENV)/.ready-
+# Where Python does not keep its bytecode, each process of a test compiles all that it imports.
+export PYTHONDONTWRITEBYTECODE :=
 NPM    := examples/node_modules/.package-lock.json
 HEADER := examples/train_anywhere/include/onnxruntime_c_api.h
 

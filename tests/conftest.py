@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import lucid
 from lucid.runtime.compiled import autotune, candidate
+from tests.tiers import LEFT_OUT
 
 MOST = 20
 """The most cases of a test in the slow tier; `make test-all` runs all."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    chosen = config.getoption("markexpr")
+    LEFT_OUT.update(tier for tier in ("slow", "exhaustive") if f"not {tier}" in chosen)
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leaves out files whose tests are all slow, if slow tests are: some import PyTorch, which takes seconds."""
+    if "slow" not in LEFT_OUT or collection_path.suffix != ".py":
+        return None
+    text = collection_path.read_text(encoding="utf-8")
+    return True if re.search(r"^pytestmark = .*mark\.slow", text, re.MULTILINE) else None
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest deselects slow tests

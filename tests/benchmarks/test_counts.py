@@ -201,7 +201,9 @@ def test_a_simple_layer_needs_its_output_and_one_buffer(nonlinearity: str) -> No
 
 @pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what another malloc keeps is not lucid's to say")
-@pytest.mark.parametrize("sizes", thinned([(50, 32, 28, 64), (18, 256, 32, 512)], 2), ids=["small", "arrays of 36 MiB"])
+@pytest.mark.parametrize(
+    "sizes", thinned([(50, 32, 28, 64), (18, 256, 32, 512)], 2), ids=lambda sizes: "x".join(map(str, sizes))
+)
 def test_a_training_step_takes_no_new_pages(sizes: tuple[int, ...]) -> None:
     largest = 4 * sizes[0] * sizes[1] * 4 * sizes[3]
     if largest > int(printed("import lucid.malloc; print(lucid.malloc.keep_pages())")):

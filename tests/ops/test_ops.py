@@ -17,7 +17,7 @@ from lucid.tracer import trace
 from lucid.tracer.op import FUNCTIONS, OPS, Op
 from tests.ops.case import results, run, wrapped
 from tests.ops.cases import CASES, ELSEWHERE, FIXED
-from tests.tiers import sampled, thinned
+from tests.tiers import in_tiers, sampled, thinned
 
 
 def firsts(cases, every=1, sample=1):
@@ -28,9 +28,8 @@ def firsts(cases, every=1, sample=1):
     cases = list(cases)
     names = [case.name for case in cases]
     fast = {names.index(name) for name in list(dict.fromkeys(names))[::every]}
-    slow, more = [pytest.mark.slow], [pytest.mark.slow, pytest.mark.exhaustive]
-    marks = [[] if i in fast else more if i % sample else slow for i in range(len(cases))]
-    return [pytest.param(case, marks=mark) for case, mark in zip(cases, marks, strict=True)]
+    tiers = ["" if i in fast else "exhaustive" if i % sample else "slow" for i in range(len(cases))]
+    return in_tiers([(case,) for case in cases], tiers)
 
 
 each_op = pytest.mark.parametrize("case", firsts(CASES), ids=str)
