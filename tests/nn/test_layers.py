@@ -16,7 +16,7 @@ from lucid.tracer.tree import flatten, unflatten
 from tests.nn.cases import BASES, CASES
 from tests.tiers import thinned
 
-each_layer = pytest.mark.parametrize("case", CASES, ids=str)
+each_layer = pytest.mark.parametrize("case", thinned(CASES, 2), ids=str)
 
 
 def tensors(library, tree, dtype, requires_grad=False):

@@ -37,7 +37,7 @@ VIEWS = {
 """What gives views in PyTorch, and the ops below it."""
 
 
-@pytest.mark.parametrize("case", thinned([case for case in CASES if case.name not in VIEWS], 5), ids=str)
+@pytest.mark.parametrize("case", thinned([case for case in CASES if case.name not in VIEWS], 10), ids=str)
 def test_results_have_their_own_memory(case: Case) -> None:
     tensors = wrapped(case.arrays())
     for out in run(case, tensors):

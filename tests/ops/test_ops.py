@@ -33,7 +33,7 @@ def firsts(cases, every=1, sample=1):
 
 
 each_op = pytest.mark.parametrize("case", firsts(CASES), ids=str)
-some_ops = pytest.mark.parametrize("case", firsts(CASES, 3), ids=str)
+some_ops = pytest.mark.parametrize("case", firsts(CASES, 5), ids=str)
 
 
 def expected(case, arrays):
@@ -128,7 +128,7 @@ def gradients_of(function):
     return gradients
 
 
-@pytest.mark.parametrize("case", firsts([case for case in DERIVATIVES if case.stays], 4), ids=str)
+@pytest.mark.parametrize("case", firsts([case for case in DERIVATIVES if case.stays], 8), ids=str)
 def test_nothing_on_the_way_back_is_wider_than_float32(case):
     function, inputs = exportable(case)
     if not all(y.dtype == np.float32 for y in results(function(*inputs))):
@@ -163,7 +163,7 @@ def axes(case):
 EXPORTED = [case for case in CASES if not case.no_export]
 
 
-@pytest.mark.parametrize("case", firsts(EXPORTED, 2, sample=3), ids=str)
+@pytest.mark.parametrize("case", firsts(EXPORTED, 3, sample=3), ids=str)
 def test_export(case):
     function, inputs = exportable(case)
     exported = to_onnx(function, *inputs, dynamic=axes(case))
@@ -261,7 +261,7 @@ def test_methods_take_what_their_functions_take():
         assert mine == theirs, name
 
 
-@pytest.mark.parametrize("case", firsts([case for case in CASES if hasattr(Tensor, case.name)], 2), ids=str)
+@pytest.mark.parametrize("case", firsts([case for case in CASES if hasattr(Tensor, case.name)], 4), ids=str)
 def test_methods_give_what_their_functions_give(case):
     tensors = wrapped(case.arrays())
     # Tensor.size is PyTorch's: it returns the shape in Python numbers.
