@@ -39,23 +39,28 @@ def fastest(
         ExportError: the model has no plan at all.
     """
     plans: dict[Lowering, Plan] = {}
-    models: dict[Lowering, ir.Model] = {}
     problems = []
     for lowering in get_args(Lowering)[1:]:
         try:
             plan = planned(lowering, precision)
-            # Layers without a choice of their own make the same file in all ways.
-            if all([*plan.strategies.values()] != [*other.strategies.values()] for other in plans.values()):
-                models[lowering] = convert(lower(plan, opset), precision, float32_io).model
-                plans[lowering] = plan
-        except ExportError as error:  # onnxruntime lacks the operator, an axis that was asked for would be fixed, …
+        except ExportError as error:  # onnxruntime lacks the operator, or an axis that was asked for would be fixed
             problems.append(error)
-    if not plans:
+            continue
+        # Layers without a choice of their own make the same file in all ways.
+        if all([*plan.strategies.values()] != [*other.strategies.values()] for other in plans.values()):
+            plans[lowering] = plan
+    most = max((len(plan.axes) for plan in plans.values()), default=0)
+    models: dict[Lowering, ir.Model] = {}
+    for lowering, plan in plans.items():
+        if len(plan.axes) == most:
+            try:
+                models[lowering] = convert(lower(plan, opset), precision, float32_io).model
+            except ExportError as error:  # there is nothing to quantize, or the opset lacks an operator
+                problems.append(error)
+    if not models:
         raise problems[0]
-    most = max(len(plan.axes) for plan in plans.values())
-    candidates = [lowering for lowering, plan in plans.items() if len(plan.axes) == most]
-    if len(candidates) == 1:
-        return candidates[0], {}
-    timed = seconds([(models[name], precision) for name in candidates], plans[candidates[0]], example)
-    times: dict[str, float] = dict(zip(candidates, timed, strict=True))
-    return min(candidates, key=times.__getitem__), times
+    if len(models) == 1:
+        return next(iter(models)), {}
+    timed = seconds([(model, precision) for model in models.values()], plans[next(iter(models))], example)
+    times: dict[str, float] = dict(zip(models, timed, strict=True))
+    return min(models, key=times.__getitem__), times

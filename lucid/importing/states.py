@@ -71,8 +71,7 @@ def with_states(
     for step in program.steps:
         if step in hidden:
             number = f"{hidden.index(step) + 1}" if len(hidden) > 1 else ""
-            opened = _opened if step.node.op_type in GATES else _opened_loop
-            step = opened(step, program, scope, known, batch, number, taken, states)
+            step = _opened(step, {**scope, **program.constants}, known, batch, number, taken, states)
         steps.append(step)
     kept = {state.value for state in states}
     steps = [step._replace(dead=tuple([name for name in step.dead if name not in kept])) for step in steps]
@@ -86,58 +85,38 @@ def with_states(
 
 def _opened(
     step: Step,
-    program: Program,
-    scope: Mapping[str, Any],
+    weights: Mapping[str, Any],
     known: Mapping[str, _Known],
     batch: Any,
     number: str,
     taken: set[str],
     states: list[State],
 ) -> Step:
-    """Returns a recurrent operator that starts from inputs, and notes them."""
-    if step.node.get("direction", "forward") != "forward":
+    """Returns a step that starts from inputs, and notes them."""
+    if step.node.get("direction", "forward") != "forward" or any(step.node.get("scan_input_directions") or ()):
         raise ModelImportError(f"{step.node} runs backward, from the end of a sequence, so its state has no next value")
-    inputs = [*step.inputs, *[""] * (7 - len(step.inputs))]
-    outputs = [*step.outputs, *[""] * (3 - len(step.outputs))]
-    name = step.inputs[6 if step.form == "recurrent" else 2]
-    weight: Any = {**scope, **program.constants}[name]
-    size = int(weight.shape[-1])
-    shape = (batch, 1, size) if step.node.get("layout", 0) else (1, batch, size)
-    first = _first(step)
-    for place in _hidden(step, known):
-        letter, at = ("c", 2) if place > first else ("h", 1)
-        state, output = _fresh(f"{letter}{number}", taken), _fresh(f"{letter}{number}_next", taken)
-        inputs[place], outputs[at] = state, outputs[at] or output
-        states.append(State(state, output, outputs[at], shape, np.dtype(weight.dtype)))
-    count = 3 if step.node.op_type == "LSTM" else 2
-    node = step.node._replace(outputs=count)
-    return step._replace(inputs=tuple(inputs), outputs=tuple(outputs[:count]), node=node)
-
-
-def _opened_loop(
-    step: Step,
-    program: Program,
-    scope: Mapping[str, Any],
-    known: Mapping[str, _Known],
-    batch: Any,
-    number: str,
-    taken: set[str],
-    states: list[State],
-) -> Step:
-    """Returns a Scan or a Loop that starts from inputs, and notes them."""
-    if any(step.node.get("scan_input_directions") or ()):
-        raise ModelImportError(f"{step.node} runs backward, from the end of a sequence, so its state has no next value")
-    inputs = list(step.inputs)
-    places = _hidden(step, known)
-    outputs = [*step.outputs, *[""] * (max(places) - _first(step) + 1 - len(step.outputs))]
+    layer = step.node.op_type in GATES
+    first, places = _first(step), _hidden(step, known)
+    # The first result of a recurrent operator is its output; those of a Scan or a Loop begin with the last states.
+    inputs = [*step.inputs, *[""] * (places[-1] + 1 - len(step.inputs))]
+    outputs = [*step.outputs, *[""] * (places[-1] - first + 1 + layer - len(step.outputs))]
     for i, place in enumerate(places):
-        own = f"{number}_{i + 1}" if len(places) > 1 else number
-        state, output, at = _fresh(f"h{own}", taken), _fresh(f"h{own}_next", taken), place - _first(step)
-        value = known[inputs[place]]
+        at = place - first + layer
+        letter = "c" if layer and place > first else "h"
+        own = f"{number}_{i + 1}" if not layer and len(places) > 1 else number
+        state, output = _fresh(f"{letter}{own}", taken), _fresh(f"{letter}{own}_next", taken)
+        shape, dtype = _state_of(step, weights, batch) if layer else known[inputs[place]][1:]
         inputs[place], outputs[at] = state, outputs[at] or output
-        states.append(State(state, output, outputs[at], value.shape, value.dtype))
+        states.append(State(state, output, outputs[at], shape, dtype))
     node = step.node._replace(outputs=len(outputs))
     return step._replace(inputs=tuple(inputs), outputs=tuple(outputs), node=node)
+
+
+def _state_of(step: Step, weights: Mapping[str, Any], batch: Any) -> tuple[tuple[Any, ...], np.dtype[Any]]:
+    """Returns the axes and the dtype of a recurrent operator's state."""
+    weight = weights[step.inputs[6 if step.form == "recurrent" else 2]]
+    size = int(weight.shape[-1])
+    return (batch, 1, size) if step.node.get("layout", 0) else (1, batch, size), np.dtype(weight.dtype)
 
 
 def _first(step: Step) -> int:

@@ -14,6 +14,7 @@ from lucid.errors import LucidError, ShapeError
 from lucid.export import to_onnx
 from lucid.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from lucid.runtime import Session
+from lucid.runtime.session.bounded import without_guards
 from tests.tiers import thinned
 
 T, N, F, H = 6, 3, 4, 5
@@ -145,6 +146,23 @@ def test_compiled(layer: type, quick_choices: None) -> None:
         x[2, 0, 1] = value
         for _ in range(2):
             assert_same(flat(compiled(lucid.tensor(x))), model(lucid.tensor(x)))
+
+
+@pytest.mark.parametrize(("variance", "bounded"), [(1.0, True), (0.0, True), (-1.0, False), (np.nan, False)])
+def test_after_a_batch_norm(variance: float, bounded: bool) -> None:
+    """A session leaves the guard out only where the norm of bounded inputs is bounded."""
+    norm, rnn = nn.BatchNorm1d(F).eval(), nn.LSTM(F, H)
+    norm.running_var.copy_(lucid.tensor([variance, 1.0, 2.0, 3.0]))  # type: ignore[union-attr]
+
+    def model(x: lucid.Tensor) -> Any:
+        return rnn(norm(x.flatten(0, 1)).reshape(x.shape))[0]
+
+    exported = to_onnx(model, lucid.randn(3, 2, F))
+    assert (without_guards(exported.proto) is not None) == bounded
+    session, x = Session(exported), randn(T, N, F)
+    for value in (0.5, np.nan, np.inf, 1e30):
+        x[2, 0, 1] = value
+        assert_same(session(x), model(lucid.tensor(x)))
 
 
 @each_layer

@@ -105,6 +105,16 @@ def test_an_imported_model_learns_what_the_original_learns() -> None:
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
 
 
+def test_a_batch_norm_of_float64_comes_back() -> None:
+    """Its file has no epsilon: the variance has it."""
+    layer = Whole(nn.BatchNorm1d(3, eps=0.1, dtype="float64")).eval()
+    layer.part.running_var.copy_(lucid.tensor([0.5, 2.0, 0.0], dtype="float64"))
+    x = lucid.tensor(rng.standard_normal((4, 3)))
+    found = lucid.from_onnx(lucid.export.to_onnx(layer, x).proto)
+    np.testing.assert_allclose(found(x).detach(), layer(x).detach(), rtol=1e-12)
+    assert sorted(name for name, _ in found.named_parameters()) == ["part.bias", "part.weight"]
+
+
 def loss_of(model: Any, x: Any, y: Any) -> Any:
     return nn.functional.cross_entropy(model(x).reshape(-1, 3), y)
 

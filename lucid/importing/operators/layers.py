@@ -7,6 +7,7 @@ from typing import Any
 from ... import ops
 from ...errors import ModelImportError
 from ...nn import functional as F
+from ...ops.normalization import channels_normalized
 from ...tensor import Tensor
 from ..registry import Operation, imports
 from .convolution import padded
@@ -47,7 +48,7 @@ def _across(x: Tensor, row: Tensor) -> Tensor:
 def _(node: Operation, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
     if node.get("training_mode", 0) or node.outputs > 1:
         raise ModelImportError(f"{node} is in training mode; only what a trained model computes can be imported")
-    return F.batch_norm(x, mean, variance, weight, bias, eps=node.get("epsilon", 1e-5))
+    return channels_normalized(x, mean, variance, weight, bias, eps=node.get("epsilon", 1e-5))
 
 
 @imports("InstanceNormalization")

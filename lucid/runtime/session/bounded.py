@@ -153,9 +153,22 @@ class _Bounds:
             # Its epsilon keeps it from a division by 0, and its squares do not overflow.
             epsilon = next((a.f for a in node.attribute if a.name == "epsilon"), 1e-5)
             return _COUNT * self.weight(node.input[1]) + sum(map(self.weight, node.input[2:])) if epsilon > 0 else inf
+        if node.op_type == "BatchNormalization":
+            return self.normalized(node)
         if kept := handed_on(node):
             return max(self.of(name) for name in kept)
         return inf
+
+    def normalized(self, node: onnx.NodeProto) -> float:
+        """Returns the bound of a BatchNormalization by constants."""
+        x, scale, bias, mean, variance = node.input
+        if max(self.of(x), *map(self.weight, (scale, bias, mean, variance))) == inf or len(node.output) > 1:
+            return inf
+        epsilon = next((a.f for a in node.attribute if a.name == "epsilon"), 1e-5)
+        least = float(numpy_helper.to_array(self.constants[variance]).min(initial=1)) + epsilon
+        if least <= 0:
+            return inf
+        return (self.of(x) + self.weight(mean)) * self.weight(scale) / least**0.5 + self.weight(bias)
 
     def weight(self, name: str) -> float:
         """Returns the sum of the magnitudes in a constant; infinity for anything else."""
