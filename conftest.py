@@ -1,4 +1,7 @@
-"""What every doctest has at hand: `lucid`, `nn` and `np`, and the same random numbers."""
+"""What every doctest has at hand: the same random numbers, and in a docstring `lucid`, `nn` and `np`.
+
+A page has no names but those that it imports: its reader pastes the blocks into a new interpreter.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +27,11 @@ if find_spec("distributed") is None:
 
 
 @pytest.fixture(autouse=True)
-def _alike(doctest_namespace: dict[str, Any]) -> Iterator[None]:
+def _alike(request: pytest.FixtureRequest, doctest_namespace: dict[str, Any]) -> Iterator[None]:
     """Each test begins with the same names and random numbers, and ends in the folder that it began in."""
-    doctest_namespace.update(lucid=lucid, nn=lucid.nn, np=np)
+    doctest_namespace.clear()
+    if request.path.suffix == ".py":
+        doctest_namespace.update(lucid=lucid, nn=lucid.nn, np=np)
     lucid.manual_seed(0)
     folder = os.getcwd()
     yield

@@ -82,6 +82,7 @@ lucid has PyTorch's names. In many programs the import lines change, and nothing
 what is shared stays shared. Arrays are copied, and lucid itself never imports torch.
 
 ```python
+import numpy as np
 import torch
 
 theirs = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Dropout(0.1)).eval()

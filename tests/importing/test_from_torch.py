@@ -433,6 +433,6 @@ def test_the_page():
     section = page.partition("## Bring the weights along")[2].partition("\n## ")[0]
     blocks = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
     assert len(blocks) == 2
-    names = {"lucid": lucid, "nn": nn, "np": np}
+    names = {"lucid": lucid, "nn": nn}
     for block in blocks:
         exec(block, names)
