@@ -21,6 +21,9 @@ Array = np.ndarray[Any, Any]
 
 STDIN = "-"
 
+_NPY, _ZIP = b"\x93NUMPY", b"PK"
+"""How a .npy file and a .npz file begin."""
+
 
 def read_inputs(texts: Iterable[str], specs: tuple[Spec, ...]) -> tuple[list[Array], dict[str, Array]]:
     """Returns the arrays given by position and by name.
@@ -61,11 +64,13 @@ def read_inputs(texts: Iterable[str], specs: tuple[Spec, ...]) -> tuple[list[Arr
 def _loaded(path: str, content: bytes | None, spec: Spec | None) -> Array | dict[str, Array]:
     """Loads a file, or what stdin gave; refuses pickled objects, which could run code."""
     name = "stdin" if content is not None else path
-    is_text = not content.startswith((b"\x93NUMPY", b"PK")) if content is not None else path.lower().endswith(".csv")
+    is_text = not content.startswith((_NPY, _ZIP)) if content is not None else path.lower().endswith(".csv")
     try:
         if content is None:
             with open(path, "rb") as file:
                 content = file.read()
+        if not is_text and not content.startswith((_NPY, _ZIP)):
+            raise FileError(f"{name} is neither a .npy nor a .npz file, and its name does not end in .csv")
         if is_text:
             return _fitted(name, _table(content.decode("utf-8-sig"), spec), spec)
         loaded = np.load(io.BytesIO(content), allow_pickle=False)

@@ -36,7 +36,7 @@ def _optional(ctx: click.Context, param: click.Parameter, text: str | None) -> t
     return None if text is None else _parsed(text)
 
 
-@click.command()
+@click.command(short_help="Time MODEL in onnxruntime, on generated inputs.")
 @arguments.model
 @click.option("--batch", callback=_optional, metavar="SIZES", help="Sizes of the axis named batch.  [default: 1,8,32]")
 @click.option(
@@ -46,7 +46,11 @@ def _optional(ctx: click.Context, param: click.Parameter, text: str | None) -> t
     "--axis", "axes", multiple=True, metavar="NAME=SIZES", help="Sizes of any other free axis; 1 if not given."
 )
 @click.option(
-    "--seconds", type=click.FloatRange(0, min_open=True), default=0.3, show_default=True, help="For each row, at least."
+    "--seconds",
+    type=click.FloatRange(0, min_open=True),
+    default=0.3,
+    show_default=True,
+    help="Seconds to measure each row, at least.",
 )
 @arguments.device
 @arguments.threads

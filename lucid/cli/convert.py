@@ -46,7 +46,7 @@ def _axes(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) ->
     return found
 
 
-@click.command()
+@click.command(short_help="Write MODEL anew: faster, smaller, or as a stream.")
 @arguments.model
 @click.argument("out", type=click.Path(dir_okay=False))
 @click.option(
@@ -67,7 +67,9 @@ def _axes(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) ->
 )
 @click.option("--stateful", is_flag=True, help="Make inputs and outputs of hidden states, for streams.")
 @arguments.sizes("Sizes of free axes for the measurement.")
-@click.option("--seconds", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True, help="To measure.")
+@click.option(
+    "--seconds", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True, help="Seconds to measure."
+)
 @arguments.threads
 @arguments.as_json
 @arguments.no_verify
@@ -259,6 +261,7 @@ def _result(
         "inputs": {spec.name: [*spec.shape] for spec in new.inputs},
         "outputs": {spec.name: [*spec.shape] for spec in new.outputs},
         "fixed": {name: {str(axis): why for axis, why in axes.items()} for name, axes in exported.fixed.items()},
+        "kept": [*exported.report.kept] if exported.report else [],
         "no_stream": exported.streaming.why if exported.streaming.time is None else "",
     }
 
@@ -284,6 +287,8 @@ def _text(result: Mapping[str, Any]) -> str:
     lines.append(f"greatest difference {result['difference']:.2g}, in onnxruntime at {compared}")
     for kind in ("inputs", "outputs"):
         lines.append(f"{kind} " + ", ".join(f"{name}[{', '.join(map(str, s))}]" for name, s in result[kind].items()))
+    if result["kept"]:
+        lines.append(f"float32 still, as they are small or have no int8 form: {', '.join(result['kept'])}")
     if result["states"]:
         lines.append("states " + ", ".join(f"{output} continues {name}" for name, output in result["states"].items()))
         if result["no_stream"]:

@@ -12,7 +12,7 @@ from . import arguments
 __all__ = ["explain"]
 
 
-@click.command()
+@click.command(short_help="Say what an error means.")
 @click.argument("key", required=False)
 @arguments.as_json
 def explain(key: str | None, as_json: bool) -> None:

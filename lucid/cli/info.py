@@ -20,7 +20,7 @@ from .text import clean
 __all__ = ["info"]
 
 
-@click.command()
+@click.command(short_help="Show inputs, outputs, operators, weights, metadata.")
 @arguments.model
 @arguments.as_json
 def info(model: str, as_json: bool) -> None:

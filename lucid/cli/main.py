@@ -31,7 +31,14 @@ class _Commands(click.Group):
         except (LucidError, OSError) as error:
             if isinstance(error, BrokenPipeError):
                 raise
-            raise click.ClickException(clean(str(error))) from error
+            raise click.ClickException(clean(_said(error))) from error
+
+
+def _said(error: Exception) -> str:
+    """Returns the message of an error; that of the system has a number, which says nothing to a reader."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 @click.group(

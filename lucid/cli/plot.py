@@ -12,7 +12,7 @@ from . import arguments
 __all__ = ["plot"]
 
 
-@click.command()
+@click.command(short_help="Draw the graph of MODEL.")
 @arguments.model
 @click.argument("out", type=click.Path(dir_okay=False))
 @click.option(

@@ -27,7 +27,7 @@ __all__ = ["run"]
 Array = np.ndarray[Any, Any]
 
 
-@click.command()
+@click.command(short_help="Run MODEL on arrays from files or from stdin.")
 @arguments.model
 @click.option(
     "-i",

@@ -40,7 +40,7 @@ def _names(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -
     return arguments.split(texts) if texts else None
 
 
-@click.command()
+@click.command(short_help="Run MODEL over files of rows.")
 @arguments.model
 @click.argument("inputs", nargs=-1, required=True, metavar="IN...", type=click.Path(exists=True))
 @click.option("-o", "--out", required=True, type=click.Path(file_okay=False), help="The folder for the results.")

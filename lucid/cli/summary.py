@@ -17,7 +17,7 @@ __all__ = ["summary"]
 _DEFAULTS = {"time": 32}
 
 
-@click.command()
+@click.command(short_help="Show the layers of MODEL, and what they cost.")
 @arguments.model
 @arguments.sizes("Sizes of free axes.  [default: 32 for time, 1 for all others]")
 @arguments.as_json

@@ -13,7 +13,7 @@ from .text import clean
 __all__ = ["verify"]
 
 
-@click.command()
+@click.command(short_help="Check that MODEL is as lucid wrote it.")
 @arguments.model
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing if all is well.")
 @arguments.as_json

@@ -11,7 +11,7 @@ from ..nn.module import Module
 from ..tables import html_table, size_of, text_table
 from ..tensor import Parameter, Tensor
 from ..tracer.graph import Graph
-from ..tracer.node import Node
+from ..tracer.node import Node, Value
 from ..tracer.trace import Call
 from .products import products
 from .tracing import traced
@@ -211,10 +211,19 @@ class _Traced:
         calls, nodes = self.calls.get(path, []), self.nodes.get(path, [])
         module = self.modules.get(path)
         shapes = calls[0].shapes if calls else (tuple(nodes[-1].outputs[0].shape),) if nodes else None
-        parameters = self.unregistered(path) if module is None else module.parameters()
+        if module is not None:
+            parameters = [*module.parameters()]
+        else:
+            parameters = self.unregistered(path) if calls else self.read_by(nodes)
         kind = calls[0].kind if calls else "" if module is None else type(module).__name__
         activations = sum(map(_bytes, nodes))
         return _row(path, kind, parameters, shapes, len(calls), activations, self.multiply_adds[path])
+
+    def read_by(self, nodes: Sequence[Node]) -> list[Parameter]:
+        """Returns the parameters that nodes read."""
+        read = dict.fromkeys(value for node in nodes for value in node.inputs if isinstance(value, Value))
+        found = [self.graph.captured.get(value) for value in read]
+        return [t for t in found if isinstance(t, Parameter)]
 
     def unregistered(self, path: str) -> list[Parameter]:
         """Returns the parameters, as far as they are read, of a module that is no part of the model."""

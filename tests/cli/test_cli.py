@@ -74,6 +74,7 @@ def test_help(command: str) -> None:
     assert result.exit_code == 0
     assert "MODEL" in result.stdout
     assert command in lucid_("-h").stdout
+    assert "..." not in lucid_("-h").stdout.partition("Commands:")[2]
     assert lucid_("--version").stdout.strip() == f"lucid, version {lucid.__version__}"
 
 
@@ -363,7 +364,8 @@ def test_plot(folder: Path, tmp_path: Path) -> None:
     assert 'label="RNN"' in (tmp_path / "out.dot").read_text()
     assert "boxes" in result.stdout
     assert "a path ends in .dot" in one_line(lucid_("plot", folder / "rnn.onnx", tmp_path / "out.bmp"), 2)
-    assert "folder does not exist" in one_line(lucid_("plot", folder / "rnn.onnx", tmp_path / "no" / "out.dot"))
+    message = one_line(lucid_("plot", folder / "rnn.onnx", tmp_path / "no" / "out.dot"))
+    assert message == f"Error: {tmp_path / 'no'}: the folder does not exist"
     assert [path.name for path in tmp_path.iterdir()] == ["out.dot"]
 
 
@@ -381,7 +383,9 @@ def test_arrays_are_read_without_pickle(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "plain.npy").write_bytes(b"nothing like it")
     (tmp_path / "cut.npy").write_bytes((folder / "x.npy").read_bytes()[:-5])
     (tmp_path / "cut.npz").write_bytes((folder / "both.npz").read_bytes()[:-50])
-    for name in ("objects.npy", "objects.npz", "plain.npy", "cut.npy", "cut.npz", "missing.npy"):
+    message = one_line(lucid_("run", model, "-i", tmp_path / "plain.npy"))
+    assert "plain.npy is neither a .npy nor a .npz file" in message
+    for name in ("objects.npy", "objects.npz", "cut.npy", "cut.npz", "missing.npy"):
         message = one_line(lucid_("run", model, "-i", tmp_path / name))
         assert f"{name} is not a .npy or .npz file that can be read" in message
 

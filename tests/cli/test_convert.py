@@ -64,6 +64,17 @@ def convert(folder: Path, source: str, *options: str) -> tuple[Path, dict[str, A
     return out, json.loads(result.stdout)
 
 
+def test_weights_that_stay_float32_are_named(folder: Path, tmp_path: Path) -> None:
+    lucid.export.to_onnx(nn.RNN(3, 4), lucid.randn(5, 2, 3), path=tmp_path / "small.onnx")
+    result = lucid_(
+        "convert", tmp_path / "small.onnx", tmp_path / "out.onnx", "--precision", "int8", "--seconds", "0.01"
+    )
+    assert result.exit_code == 0, result.output
+    assert "float32 still, as they are small or have no int8 form: weight_ih_l0" in result.stdout
+    _, facts = convert(folder, "rnn.onnx")
+    assert facts["kept"] == []
+
+
 @pytest.mark.parametrize(
     ("options", "limit"),
     thinned(

@@ -194,6 +194,12 @@ def test_an_imported_model_has_the_rows_of_its_file():
     ]
 
 
+def test_an_imported_layer_has_its_parameters_in_its_rows():
+    exported = lucid.export.to_onnx(nn.RNN(3, 4), lucid.randn(5, 2, 3))
+    rows = {row.path: row for row in lucid.summary(lucid.from_onnx(exported.proto), lucid.ones(5, 2, 3)).rows}
+    assert {path: row.parameters for path, row in rows.items()} == dict.fromkeys(("", "rnn", "rnn.l0"), 4 * (3 + 4 + 2))
+
+
 def test_modules_that_are_not_registered_are_named():
     hidden = [nn.Linear(3, 3)]
 
