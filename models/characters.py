@@ -131,7 +131,7 @@ def train(options: argparse.Namespace, parts: Parts) -> Run:
         )
     scheduler = CosineAnnealingLR(optimizer, T_max=options.epochs * len(starts))
     run, best = Run(model, [], []), model.state_dict()
-    with tqdm(total=options.epochs * len(starts), desc=f"seed {options.seed}", unit="step") as progress:
+    with tqdm(total=options.epochs * len(starts), desc=f"seed {options.seed}", unit="step", disable=None) as progress:
         for _ in range(options.epochs):
             total, state = 0.0, lucid.zeros(1, options.batch_size, options.hidden)
             for start in starts:
@@ -295,7 +295,7 @@ def draw(figure: Any, title: str, run: Run, known: dict[str, float], tested: flo
     for (dashes, colour), (name, bits) in zip(styles, known.items(), strict=True):
         axes.axhline(bits, color=colour, linestyle=dashes, linewidth=1.1, label=f"{name}, test part: {bits:.2f}")
     axes.set(title=title, xlabel="epoch", ylabel="bits per character")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params(axis="x", integer=True, min_n_ticks=1)
     axes.grid(axis="y", color=report.GREY, alpha=0.35, linewidth=0.6)
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
 

@@ -265,7 +265,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     together, path = eager(ensemble, given), options.out / "electricity.onnx"
     answers = exported(ensemble, path, options.device)(given)
 
-    seeds = f"of {len(models)} seeds"
+    seeds = f"of {len(models)} seed{'s' if len(models) > 1 else ''}"
     curves = {
         "yesterday": errors(given[:, -DAY:], days),
         "last week": errors(given[:, -WEEK : DAY - WEEK], days),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["COLOURS", "GREY", "INK", "draw", "milliseconds", "require_matplotlib", "table"]
+__all__ = ["COLOURS", "GREY", "INK", "draw", "marker", "milliseconds", "require_matplotlib", "table"]
 
 INK = "#22313f"
 GREY = "#aab4bd"
@@ -31,6 +31,11 @@ def milliseconds(run: Callable[[], object], calls: int = 1, repeats: int = 5) ->
         run()
         times.append(time.perf_counter() - start)
     return 1e3 * min(times) / calls
+
+
+def marker(epochs: Sequence[int]) -> str | None:
+    """Returns the marker of a curve: a single epoch is a point."""
+    return "o" if len(epochs) == 1 else None
 
 
 def require_matplotlib() -> None:

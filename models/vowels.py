@@ -255,11 +255,14 @@ def draw(figure: Any, seeds: Sequence[int], runs: Sequence[Run], scores: Array, 
     loss, rate = left.subplots(2, 1, sharex=True)
     for colour, seed, run in zip(itertools.cycle(report.COLOURS), seeds, runs, strict=False):
         epochs = range(1, len(run.losses) + 1)
-        loss.plot(epochs, run.losses, color=colour, linewidth=1.3, label=f"seed {seed}")
-        rate.plot(epochs, [100 * a for a in run.accuracies], color=colour, linewidth=1.3)
+        style: Any = {"color": colour, "linewidth": 1.3, "marker": report.marker(epochs)}
+        loss.plot(epochs, run.losses, label=f"seed {seed}", **style)
+        rate.plot(epochs, [100 * a for a in run.accuracies], **style)
     loss.set(yscale="log", title="Cross entropy in training", ylabel="nats an utterance")
+    loss.yaxis.set_major_formatter("{x:g}")
     loss.legend(loc="upper right")
     rate.set(title="Accuracy in validation", xlabel="epoch", ylabel="right answers, %", ylim=(0, 102))
+    rate.locator_params(axis="x", integer=True, min_n_ticks=1)
     for axes in (loss, rate):
         axes.grid(axis="y", color=report.GREY, alpha=0.35, linewidth=0.6)
 
@@ -269,8 +272,9 @@ def draw(figure: Any, seeds: Sequence[int], runs: Sequence[Run], scores: Array, 
     matrix = right.subplots()
     matrix.imshow(shares, cmap="Blues", vmin=0, vmax=1.15)
     for i, j in zip(*counts.nonzero(), strict=True):
-        wrong = {"color": report.COLOURS[1], "fontweight": "bold"}
-        matrix.text(j, i, str(counts[i, j]), ha="center", va="center", **({"color": "white"} if i == j else wrong))
+        plain = report.INK if i == j or shares[i, j] > 0.3 else report.COLOURS[1]
+        colour, weight = "white" if shares[i, j] > 0.55 else plain, "normal" if i == j else "bold"
+        matrix.text(j, i, str(counts[i, j]), ha="center", va="center", color=colour, fontweight=weight)
     matrix.set(
         title=f"Answers in onnxruntime, seed {seeds[0]}: {accuracy(scores, test):.1%} right",
         xlabel="answered speaker",

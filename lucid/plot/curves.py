@@ -100,9 +100,14 @@ def _draw(axes: Axes, name: str, curves: Mapping[str, np.ndarray[Any, Any]], log
         # A single epoch is a point.
         axes.plot(range(1, len(curve) + 1), curve, label=label, marker="o" if len(curve) == 1 else None)
     axes.set_ylabel(name)
-    axes.locator_params(axis="x", integer=True)
+    axes.locator_params(axis="x", integer=True, min_n_ticks=1)
     axes.grid(axis="y", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     if log:
+        from matplotlib.ticker import LogLocator, NullFormatter
+
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
     axes.legend(frameon=False)

@@ -67,7 +67,7 @@ class Diagram:
         """The graph in Graphviz's language."""
         lines = [
             "digraph {",
-            '  graph [fontname="Helvetica", fontsize=11, color="#8a97a3"]',
+            '  graph [fontname="Helvetica", fontsize=11, color="#8a97a3", labeljust=l]',
             '  node [fontname="Helvetica", fontsize=11, shape=box, style="rounded,filled", fillcolor="#e8eef4"]',
             '  edge [fontname="Helvetica", fontsize=9, color="#5a6874"]',
             *(f"  {key} [label={_quoted(self.boxes[key])}, shape=oval, fillcolor=white]" for key in self._rounds),
@@ -127,7 +127,7 @@ def _counted(label: str, count: int) -> str:
 
 def _edge(labels: list[str]) -> str:
     label = labels[0] if len(labels) == 1 else f"{len(labels)} tensors"
-    return f" [label={_quoted(label)}]" if label else ""
+    return f" [label={_quoted(f' {label}')}]" if label else ""  # the space keeps the text off the line
 
 
 def _quoted(text: str) -> str:

@@ -96,9 +96,9 @@ def graph(
             label="1"
             n1 [label="tanh"]
           }
-          i0 -> n0 [label="(2, 3)"]
-          n0 -> n1 [label="(2, 4)"]
-          n1 -> o0 [label="(2, 4)"]
+          i0 -> n0 [label=" (2, 3)"]
+          n0 -> n1 [label=" (2, 4)"]
+          n1 -> o0 [label=" (2, 4)"]
         }
     """
     if not isinstance(most, int) or most < 1:
@@ -138,7 +138,9 @@ def _rendered(source: str, kind: str) -> bytes:
             f"graph: a {kind} is laid out by Graphviz's program dot, which is not installed: apt install graphviz, "
             "brew install graphviz or conda install graphviz. Without it write a .dot file, or take .source"
         )
-    done = subprocess.run([dot, f"-T{kind}"], input=source.encode(), capture_output=True)
+    done = subprocess.run(
+        [dot, f"-T{kind}", *(["-Gdpi=144"] if kind == "png" else [])], input=source.encode(), capture_output=True
+    )
     if done.returncode:
         raise LucidError(f"graph: Graphviz failed: {done.stderr.decode(errors='replace').strip()}")
     return done.stdout

@@ -37,7 +37,7 @@ def boxes(source):
 def edges(source):
     """Returns the edges between labels, with their own labels."""
     names = boxes(source)
-    found = re.findall(r'^ *([nsio]\d+) -> ([nsio]\d+)(?: \[label="([^"]*)"\])?$', source, re.MULTILINE)
+    found = re.findall(r'^ *([nsio]\d+) -> ([nsio]\d+)(?: \[label=" ([^"]*)"\])?$', source, re.MULTILINE)
     return {(names[a], names[b]): label for a, b, label in found}
 
 

@@ -31,6 +31,15 @@ def test_curves_share_a_panel_and_panels_an_axis():
     np.testing.assert_array_equal(figure.axes[1].lines[0].get_ydata(), [0.5, 0.75])
 
 
+def test_ticks_are_whole_epochs_and_plain_numbers():
+    (axes,) = lucid.plot.history([3.0]).axes
+    assert all(tick == round(tick) for tick in axes.get_xticks())
+    (axes,) = lucid.plot.history([3.0, 0.3], log=True).axes
+    labels = {text.get_text() for text in axes.get_yticklabels()}
+    assert {"0.5", "1", "2"} <= labels
+    assert not [text for text in axes.get_yticklabels(minor=True) if text.get_text()]
+
+
 def test_a_file_is_whole_or_as_it_was(tmp_path):
     path = tmp_path / "history.png"
     lucid.plot.history([2, 1], path=path)
