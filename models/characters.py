@@ -33,7 +33,7 @@ from lucid.optim import Adam
 from lucid.optim.lr_scheduler import CosineAnnealingLR
 from lucid.runtime import Session
 
-from . import report
+from . import checks, report
 
 BYTES = 256
 ORDERS = range(7)
@@ -300,28 +300,23 @@ def draw(figure: Any, title: str, run: Run, known: dict[str, float], tested: flo
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
 
 
-def positive(text: str) -> float:
-    """Reads a positive number."""
-    if not (number := float(text)) > 0:
-        raise argparse.ArgumentTypeError(f"must be positive; got {text}")
-    return number
-
-
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parses the command line."""
     parser = argparse.ArgumentParser(prog="python -m models.characters", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--text", type=Path, help="a file in UTF-8 to learn from instead of Python's help texts")
+    parser.add_argument("--text", type=checks.file, help="a file in UTF-8 to learn from instead of Python's help texts")
     parser.add_argument("--seed", type=int, default=0, help="decides all random numbers")
-    parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--embedding", type=int, default=64, help="size of the vector that stands for a byte")
-    parser.add_argument("--hidden", type=int, default=128, help="hidden units of the GRU")
-    parser.add_argument("--batch-size", type=int, default=32, help="streams that are read side by side in training")
-    parser.add_argument("--steps", type=int, default=64, help="bytes between two updates")
-    parser.add_argument("--learning-rate", type=float, default=6e-3, help="at first; it falls along a cosine")
-    parser.add_argument("--prompt", default="The ", help="the text that the model continues")
-    parser.add_argument("--length", type=int, default=500, help="bytes to write")
+    parser.add_argument("--epochs", type=checks.count, default=8)
+    parser.add_argument("--embedding", type=checks.count, default=64, help="size of the vector that stands for a byte")
+    parser.add_argument("--hidden", type=checks.count, default=128, help="hidden units of the GRU")
     parser.add_argument(
-        "--temperature", type=positive, default=0.7, help="below 1, likelier bytes are drawn more often"
+        "--batch-size", type=checks.count, default=32, help="streams that are read side by side in training"
+    )
+    parser.add_argument("--steps", type=checks.count, default=64, help="bytes between two updates")
+    parser.add_argument("--learning-rate", type=checks.positive, default=6e-3, help="at first; it falls along a cosine")
+    parser.add_argument("--prompt", default="The ", help="the text that the model continues")
+    parser.add_argument("--length", type=checks.count, default=500, help="bytes to write")
+    parser.add_argument(
+        "--temperature", type=checks.positive, default=0.7, help="below 1, likelier bytes are drawn more often"
     )
     parser.add_argument(
         "--top-k",
@@ -331,8 +326,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="K",
         help="draw among the K likeliest bytes",
     )
-    parser.add_argument("--device", default="cpu", help="where onnxruntime runs: cpu, cuda, cuda:1, auto")
-    parser.add_argument("--out", type=Path, default=Path("out"), help="folder for characters.onnx and characters.png")
+    parser.add_argument(
+        "--device", type=checks.device, default="cpu", help="where onnxruntime runs: cpu, cuda, cuda:1, auto"
+    )
+    parser.add_argument(
+        "--out", type=checks.folder, default=Path("out"), help="folder for characters.onnx and characters.png"
+    )
     options = parser.parse_args(arguments)
     if not options.prompt:
         parser.error("--prompt must have at least one character")

@@ -27,7 +27,7 @@ from lucid.optim import AdamW
 from lucid.optim.lr_scheduler import CosineAnnealingLR
 from lucid.runtime import Session
 
-from . import report
+from . import checks, report
 
 DAY, WEEK = 48, 336
 """In half-hours."""
@@ -232,14 +232,18 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parses the command line."""
     parser = argparse.ArgumentParser(prog="python -m models.electricity", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seed", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="one model is trained for each")
-    parser.add_argument("--epochs", type=int, default=200)
-    parser.add_argument("--hidden", type=int, default=32, help="hidden units of the GRU")
+    parser.add_argument("--epochs", type=checks.count, default=200)
+    parser.add_argument("--hidden", type=checks.count, default=32, help="hidden units of the GRU")
     parser.add_argument("--dropout", type=float, default=0.2, help="share of the state that is left out in training")
     parser.add_argument("--noise", type=float, default=0.3, help="standard deviation of the noise added in training")
-    parser.add_argument("--batch-size", type=int, default=14, help="pieces of the series in an epoch")
-    parser.add_argument("--learning-rate", type=float, default=1e-2, help="at first; it falls along a cosine")
-    parser.add_argument("--device", default="cpu", help="where onnxruntime runs: cpu, cuda, cuda:1, auto")
-    parser.add_argument("--out", type=Path, default=Path("out"), help="folder for electricity.onnx and electricity.png")
+    parser.add_argument("--batch-size", type=checks.count, default=14, help="pieces of the series in an epoch")
+    parser.add_argument("--learning-rate", type=checks.positive, default=1e-2, help="at first; it falls along a cosine")
+    parser.add_argument(
+        "--device", type=checks.device, default="cpu", help="where onnxruntime runs: cpu, cuda, cuda:1, auto"
+    )
+    parser.add_argument(
+        "--out", type=checks.folder, default=Path("out"), help="folder for electricity.onnx and electricity.png"
+    )
     parser.add_argument(
         "--validate",
         action="store_true",

@@ -28,7 +28,7 @@ from lucid.optim import Adam
 from lucid.optim.lr_scheduler import CosineAnnealingLR
 from lucid.runtime import Session
 
-from . import report
+from . import checks, report
 
 FEATURES, SPEAKERS = 12, 9
 HERE = Path(__file__).parent
@@ -292,19 +292,21 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parses the command line."""
     parser = argparse.ArgumentParser(prog="python -m models.vowels", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seed", type=int, nargs="+", default=[0, 1, 2], help="one model is trained for each")
-    parser.add_argument("--epochs", type=int, default=50)
-    parser.add_argument("--hidden", type=int, default=64, help="hidden units of the RNN")
+    parser.add_argument("--epochs", type=checks.count, default=50)
+    parser.add_argument("--hidden", type=checks.count, default=64, help="hidden units of the RNN")
     parser.add_argument("--noise", type=float, default=0.5, help="standard deviation of the noise added in training")
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--learning-rate", type=float, default=5e-3, help="at first; it falls along a cosine")
+    parser.add_argument("--batch-size", type=checks.count, default=32)
+    parser.add_argument("--learning-rate", type=checks.positive, default=5e-3, help="at first; it falls along a cosine")
     parser.add_argument(
         "--lowering",
         default="scan",
         choices=["rnn", "scan"],
         help="rnn is the smallest file, scan the fastest for batches",
     )
-    parser.add_argument("--device", default="cpu", help="where onnxruntime runs: cpu, cuda, cuda:1, auto")
-    parser.add_argument("--out", type=Path, default=Path("out"), help="folder for vowels.onnx and vowels.png")
+    parser.add_argument(
+        "--device", type=checks.device, default="cpu", help="where onnxruntime runs: cpu, cuda, cuda:1, auto"
+    )
+    parser.add_argument("--out", type=checks.folder, default=Path("out"), help="folder for vowels.onnx and vowels.png")
     parser.add_argument(
         "--validate", action="store_true", help="cross-validate on the training set, by which settings are to be chosen"
     )

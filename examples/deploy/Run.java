@@ -77,6 +77,10 @@ public class Run {
   }
 
   public static void main(String[] words) throws Exception {
+    if (words.length < 2) {
+      System.err.println("usage: java Run.java MODEL CALLS [STATE=OUTPUT ...]");
+      System.exit(2);
+    }
     Pointer base = NativeLibrary.getInstance("onnxruntime").getFunction("OrtGetApiBase").invokePointer(new Object[0]);
     api = Function.getFunction(base.getPointer(0)).invokePointer(new Object[] {17});
     Pointer memory = made(GetAllocatorWithDefaultOptions);

@@ -21,4 +21,9 @@ async function main(path, callsPath, ...pairs) {
   for await (const outputs of results(session, calls, states)) console.log(JSON.stringify(mapped(outputs, described)));
 }
 
-await main(...process.argv.slice(2));
+const words = process.argv.slice(2);
+if (words.length < 2) {
+  console.error("usage: node run.mjs MODEL CALLS [STATE=OUTPUT ...]");
+  process.exit(2);
+}
+await main(...words);

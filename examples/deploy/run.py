@@ -52,4 +52,7 @@ def main(path: str, calls_path: str, *pairs: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        print("usage: python run.py MODEL CALLS [STATE=OUTPUT ...]", file=sys.stderr)
+        sys.exit(2)
     main(*sys.argv[1:])

@@ -94,7 +94,11 @@ def main() -> None:
     parser.add_argument("--longest", type=int, default=1000, help="the most steps of a sequence")
     parser.add_argument("--most", type=int, default=64, help="the most sequences of a request")
     given = parser.parse_args()
-    uvicorn.run(create(given.model, given.longest, given.most), host=given.host, port=given.port)
+    try:
+        app = create(given.model, given.longest, given.most)
+    except (ValueError, LucidError) as error:
+        parser.error(str(error))
+    uvicorn.run(app, host=given.host, port=given.port)
 
 
 if __name__ == "__main__":

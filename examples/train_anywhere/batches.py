@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,27 +20,27 @@ _TYPES = {"float32": 1, "int32": 6, "int64": 7, "bool": 9, "float64": 11}
 """ONNX's numbers of element types."""
 
 
-def write_npz(path: Path, batches: Sequence[Batch]) -> list[Path]:
+def write_npz(path: str | os.PathLike[str], batches: Sequence[Batch]) -> list[Path]:
     """Writes a file for each batch, beside the path; returns their paths, as drive.py takes them."""
-    paths = [path.with_name(f"{path.stem}.{number}.npz") for number in range(len(batches))]
+    paths = [Path(path).with_name(f"{Path(path).stem}.{number}.npz") for number in range(len(batches))]
     for each, batch in zip(paths, batches, strict=True):
         arrays: dict[str, Any] = dict(batch)
         np.savez(each, **arrays)
     return paths
 
 
-def write_json(path: Path, batches: Sequence[Batch]) -> None:
+def write_json(path: str | os.PathLike[str], batches: Sequence[Batch]) -> None:
     """Writes the file that drive.mjs takes, and the programs of `examples.deploy`, where a batch is a call."""
     described = [
         {name: {"type": str(x.dtype), "dims": x.shape, "data": x.ravel().tolist()} for name, x in batch.items()}
         for batch in batches
     ]
-    path.write_text(json.dumps(described))
+    Path(path).write_text(json.dumps(described))
 
 
-def write_binary(path: Path, batches: Sequence[Batch]) -> None:
+def write_binary(path: str | os.PathLike[str], batches: Sequence[Batch]) -> None:
     """Writes the file that drive.c takes, and run.c and Run.java of `examples.deploy`."""
-    with path.open("wb") as file:
+    with open(path, "wb") as file:
         for batch in batches:
             file.write(struct.pack("<q", len(batch)))
             for name, x in batch.items():

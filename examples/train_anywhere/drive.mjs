@@ -30,4 +30,9 @@ async function main(path, batchesPath, epochs = "1") {
   }
 }
 
-await main(...process.argv.slice(2));
+const words = process.argv.slice(2);
+if (words.length < 2) {
+  console.error("usage: node drive.mjs STEP BATCHES [EPOCHS]");
+  process.exit(2);
+}
+await main(...words);

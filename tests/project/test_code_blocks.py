@@ -42,6 +42,9 @@ SLOW = {"docs/start.md"}
 """Pages whose blocks take seconds."""
 COMMANDS = {
     "cc": "compiles C; tests/examples/test_deploy.py does it",
+    "mkdir": "makes a folder",
+    "cp": "copies a library that every wheel of onnxruntime has; tests/examples/test_deploy.py links it",
+    "ln": "names the same library for the linker",
     "java": "runs Java; tests/examples/test_deploy.py does it",
     "run": "the program that cc made",
     "until": "starts a program again on many machines",
