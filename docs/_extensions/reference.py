@@ -80,7 +80,8 @@ def index() -> str:
     return "\n".join(
         [
             *title("API reference"),
-            "Everything that is public, by module, from the docstrings.",
+            "Everything that is public, by module, from the docstrings. Examples begin with ``import numpy as np``,",
+            "``import lucid`` and ``from lucid import nn``.",
             "",
             ".. autosummary::",
             "   :nosignatures:",

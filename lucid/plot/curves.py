@@ -91,7 +91,7 @@ def _figure(panels: int) -> Figure:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise LucidError('history draws with matplotlib: pip install "lucid-onnx[plot]"') from error
+        raise LucidError("history draws with matplotlib: pip install 'lucid-onnx[plot]'") from error
     return Figure(figsize=(7, 1 + 2.6 * panels), layout="constrained")
 
 
@@ -110,4 +110,5 @@ def _draw(axes: Axes, name: str, curves: Mapping[str, np.ndarray[Any, Any]], log
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.legend(frameon=False)
+    if [*curves] != [name]:  # the axis names it already
+        axes.legend(frameon=False)

@@ -18,7 +18,7 @@ _CUDA = "CUDAExecutionProvider"
 _CPU = "CPUExecutionProvider"
 
 _INSTALL = (
-    "install it with `pip install lucid-onnx[gpu]`, then `pip install --force-reinstall --no-deps onnxruntime-gpu`, "
+    "install it with `pip install 'lucid-onnx[gpu]'`, then `pip install --force-reinstall --no-deps onnxruntime-gpu`, "
     "since onnxruntime and onnxruntime-gpu unpack into the same folder"
 )
 _LIBRARIES = (
