@@ -71,9 +71,10 @@ class Module(Hooked):
                 if call is not None:
                     call.returned(result)
                 return result
+        result = self.forward(*args, **kwargs) if self._hooks is None else call_with_hooks(self, args, kwargs)
         if RUN.get() is None:
             self.__dict__["_last_call"] = summary_of(args, kwargs)
-        return self.forward(*args, **kwargs) if self._hooks is None else call_with_hooks(self, args, kwargs)
+        return result
 
     # --- attributes
 

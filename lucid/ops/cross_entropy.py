@@ -251,7 +251,8 @@ def _against_probabilities(
 ) -> Tensor:
     if target.shape != input.shape:
         raise ShapeError(
-            f"cross_entropy: probabilities must have the shape of the input, {input.shape}; got {target.shape}"
+            f"cross_entropy: a target of {target.dtype} holds probabilities, so it must have the shape of the input, "
+            f"{input.shape}; got {target.shape}; class indices are integers, as in target.long()"
         )
     logs = log_softmax(input, dim)
     if label_smoothing:

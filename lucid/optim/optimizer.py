@@ -58,8 +58,9 @@ class Optimizer:
     """
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
-        if isinstance(params, (Tensor, np.ndarray, Mapping)):
-            raise TypeError(f"params must be an iterable of Tensors or of dicts; got {type(params).__name__}")
+        if isinstance(params, (Tensor, np.ndarray, Mapping)) or not isinstance(params, Iterable):
+            instead = "; write model.parameters()" if hasattr(params, "parameters") else ""
+            raise TypeError(f"params must be an iterable of Tensors or of dicts; got {type(params).__name__}{instead}")
         self.defaults = {name: _number(value) for name, value in defaults.items()}
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}

@@ -286,7 +286,7 @@ class _Walk:
     def _begin(self, node: Node, first: int, last: int) -> None:
         state = node.inputs[first]
         if state is None:
-            raise _refused(node, "it starts from zeros with every piece; export the model with its state as an input")
+            raise _refused(node, "it starts from zeros with every piece")
         why = "starts from a sequence" if state in self.sequences else self.carried.begin(node, state, last)
         if why is not None:
             raise _refused(node, f"it {why}; export the model with its states as inputs and outputs")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, cast
 
@@ -193,7 +194,7 @@ class Op(Generic[P, R]):
         kind: type[Exception] = ShapeError
         if isinstance(error, (IndexError, TypeError)):
             kind = AxisError if isinstance(error, IndexError) else DtypeError
-        raise kind(f"{self.name}: {error}; got ({got}{options})") from error
+        raise kind(f"{self.name}: {_plain(str(error))}; got ({got}{options})") from error
 
     def __reduce__(self) -> str:
         """Pickles the op by name, so that a copy is the op itself, as for functions."""
@@ -201,6 +202,14 @@ class Op(Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"<op {self.name}({', '.join(self.inputs)}; {', '.join(self.attributes)})>"
+
+
+def _plain(message: str) -> str:
+    """Returns a message of NumPy's without what only its authors know: the signature of a product."""
+    found = re.search(r"core dimension.*\(size (\d+) is different from (\d+)\)", message)
+    if found is None:
+        return message.strip()
+    return f"the axes that are summed over must have one size, not {found[2]} and {found[1]}"
 
 
 def declare(

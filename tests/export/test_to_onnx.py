@@ -717,6 +717,14 @@ def test_a_bare_recurrent_layer_needs_no_call():
     assert to_onnx(nn.RNN(4, 5, batch_first=True)).axes == {"x": {0: "batch", 1: "time"}}
 
 
+def test_a_call_that_failed_is_no_example():
+    rnn = nn.RNN(3, 4)
+    rnn(lucid.randn(5, 2, 3))
+    with pytest.raises(ShapeError):
+        rnn(lucid.randn(5, 2, 4))
+    assert to_onnx(rnn).axes == {"x": {0: "time", 1: "batch"}}
+
+
 def test_the_last_call_keeps_lengths():
     model = Packed()
     model(lucid.randn(6, 3, 4), lucid.tensor([4, 6, 1]))

@@ -491,6 +491,7 @@ A = lucid.zeros(2, requires_grad=True)
     [
         (A, TypeError, "params must be an iterable of Tensors or of dicts; got Tensor"),
         ({"params": [A]}, TypeError, "params must be an iterable of Tensors or of dicts; got dict"),
+        (nn.Linear(2, 2), TypeError, r"got Linear; write model.parameters\(\)"),
         ([], ValueError, "SGD: got an empty parameter list"),
         ([np.zeros(2)], TypeError, "SGD can only optimize Tensors; one of the params is ndarray"),
         ([A * 2], ValueError, r"computed from others; got one of shape \(2,\)"),
