@@ -5,9 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-__all__ = ["Shown", "facts_table", "html_table", "preformatted", "size_of", "text_table"]
+__all__ = ["Shown", "counted", "facts_table", "html_table", "preformatted", "size_of", "text_table"]
 
 _CELL = "text-align: {}; font-family: monospace; white-space: pre-wrap"
+
+
+def counted(count: int, noun: str) -> str:
+    """Formats a number of things for display.
+
+    Example:
+        >>> from lucid.tables import counted
+        >>> counted(1, "node"), counted(1200, "node")
+        ('1 node', '1,200 nodes')
+    """
+    return f"{count:,} {noun}{'s' if count != 1 else ''}"
 
 
 def size_of(count: int) -> str:

@@ -13,7 +13,7 @@ import onnx
 
 from ..export.file.digest import messages
 from ..export.file.read import read
-from ..tables import size_of, text_table
+from ..tables import counted, size_of, text_table
 from . import arguments
 from .text import clean
 
@@ -109,8 +109,8 @@ def _text(found: dict[str, Any]) -> str:
         ("nodes", ", ".join(f"{n} {op}" if n > 1 else op for op, n in found["operators"].items()) or "none"),
         (
             "constants",
-            f"{found['weights']['tensors']} tensors"
-            + "".join(f", {n:,} elements of {dtype}" for dtype, n in elements.items()),
+            counted(found["weights"]["tensors"], "tensor")
+            + "".join(f", {counted(n, 'element')} of {dtype}" for dtype, n in elements.items()),
         ),
         *((key, text if len(text) <= 100 else f"{text[:97]}...") for key, text in found["metadata"].items()),
     ]

@@ -14,6 +14,7 @@ from ..runtime import Scored, Session
 from ..runtime.scoring.layout import lay_out
 from ..runtime.scoring.parts import Part, parts_of, score_alone
 from ..runtime.scoring.score import missing, open_source
+from ..tables import counted
 from . import arguments
 from .session import open_session
 from .text import clean
@@ -106,7 +107,8 @@ def score(
         files = [scored._asdict() for scored in sorted(done)]
         click.echo(json.dumps({"rows": rows, "files": files, "failed": failed}, indent=2))
     else:
-        click.echo(f"{rows:,} rows in {_files(len(done))}, of which {skipped} were there already; {len(failed)} failed")
+        made = f"{counted(rows, 'row')} in {counted(len(done), 'file')}"
+        click.echo(f"{made}; {skipped} there already, {len(failed)} failed")
     if failed:
         click.get_current_context().exit(1)
 
@@ -156,7 +158,3 @@ def _rows(path: str, names: Sequence[str]) -> int:
         return source.count([name for name in names if name in source.names])
     finally:
         source.close()
-
-
-def _files(count: int) -> str:
-    return f"{count} file{'s' if count != 1 else ''}"

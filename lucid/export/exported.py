@@ -11,7 +11,7 @@ import onnx
 import onnx_ir as ir
 
 from ..errors import ExportError, FileError
-from ..tables import html_table
+from ..tables import counted, html_table
 from .file.layout import fits
 from .file.write import write
 from .lowering.graph import lower
@@ -152,7 +152,7 @@ class Exported:
         self.path = os.fspath(path)
 
     def __str__(self) -> str:
-        lines = [f"ONNX model, opset {self.opset}, {sum(self.operators.values())} nodes"]
+        lines = [f"ONNX model, opset {self.opset}, {counted(sum(self.operators.values()), 'node')}"]
         for kind, values in (("input", self.model.graph.inputs), ("output", self.model.graph.outputs)):
             lines += [f"  {kind} {value.name}: {value.type}{_dims(value)}" for value in values]
         lines.append("  nodes " + ", ".join(f"{n} {op}" if n > 1 else op for op, n in self.operators.items()))

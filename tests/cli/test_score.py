@@ -57,7 +57,7 @@ def test_files_and_folders(model: Path, tmp_path: Path) -> None:
     args = model, rows, tmp_path / "c.npz", "--out", rows / "out", "--columns", "x=frames"
     result = score(*args)
     assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout == "15 rows in 3 files, of which 0 were there already; 0 failed\n"
+    assert result.stdout == "15 rows in 3 files; 0 there already, 0 failed\n"
     assert list(contents(rows / "out")) == ["a.npz", "c.npz", "sub/b.npz"]
     with np.load(rows / "a.npz") as given, np.load(rows / "out" / "a.npz") as found:
         assert found.files == ["id", "labels", "score"]
@@ -83,7 +83,7 @@ def test_parquet(model: Path, tmp_path: Path) -> None:
     assert found.schema.names == ["id", "labels", "score"]
     np.testing.assert_allclose(found["score"], [s for _, s in alone(tagger()[0], rows)], atol=1e-6)
     result = score(model, tmp_path / "rows.parquet", "-o", tmp_path / "out", "--keep", "")
-    assert "0 were there already" in result.stdout
+    assert "; 0 there already" in result.stdout
     assert pq.read_table(tmp_path / "out" / "rows.parquet").schema.names == ["labels", "score"]
 
 
@@ -102,7 +102,7 @@ def test_a_file_that_fails_is_named_and_the_rest_goes_on(model: Path, tmp_path: 
     assert list(contents(tmp_path / "out")) == ["b.npz"]
     result = score(*args)
     assert result.exit_code == 1
-    assert result.stdout == "7 rows in 1 file, of which 1 were there already; 2 failed\n"
+    assert result.stdout == "7 rows in 1 file; 1 there already, 2 failed\n"
 
 
 def test_mistakes_in_the_command(model: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 from typing import Any, NamedTuple
 
 from ...errors import VerificationError
+from ...tables import counted
 from .digest import GRAPH, TENSORS, WEIGHTS, altered, digests
 from .metadata import AXES, OPSET, PREFIX, REPORT, VERSION, read_json
 from .read import folder_of, read
@@ -43,7 +44,7 @@ class Verified(NamedTuple):
         axes = [f"axis {axis} of {name} is {s}" for name, free in self.axes.items() for axis, s in free.items()]
         rows = [
             ("written by", f"lucid {self.version}, opset {self.opset}"),
-            ("weights", f"as written, {self.tensors} tensors, SHA-256 {self.weights}"),
+            ("weights", f"as written, {counted(self.tensors, 'tensor')}, SHA-256 {self.weights}"),
             ("graph", f"as written, SHA-256 {self.graph}"),
             ("free axes", "; ".join(axes) or "none"),
             ("compared", _compared(self.report)),
@@ -116,4 +117,4 @@ def _compared(report: dict[str, Any] | None) -> str:
         return "no"
     made = [check for check in report["checks"] if check["difference"] is not None]
     greatest = max((check["difference"] for check in made), default=0.0)
-    return f"with the eager model at {len(made)} sizes, greatest difference {greatest:.1e}"
+    return f"with the eager model at {counted(len(made), 'size')}, greatest difference {greatest:.1e}"
