@@ -43,8 +43,8 @@ def versions_of(found: Mapping[str, Engine]) -> str:
     browser = next(engine.browser.version for engine in found.values() if isinstance(engine, Page))
     return (
         f"{MADE_WITH}Python {'.'.join(platform.python_version_tuple()[:2])} and onnxruntime {onnxruntime.__version__} "
-        f"(1.22, the oldest supported, under Python 3.10), onnxruntime-web {web} and Chromium {browser.split('.')[0]}, whose WebGPU was "
-        "SwiftShader: a GPU in software."
+        f"(1.22, the oldest supported, under Python 3.10), onnxruntime-web {web} and Chromium {browser.split('.')[0]}, "
+        "whose WebGPU was SwiftShader: a GPU in software."
     )
 
 
