@@ -318,7 +318,7 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
             find_device(wrong)  # type: ignore[arg-type]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     assert find_device("auto") == find_device("cpu") == Device("cpu")
-    with pytest.raises(RuntimeUnavailableError, match=r"no CUDA: install it with `pip install lucid-onnx\[gpu\]`"):
+    with pytest.raises(RuntimeUnavailableError, match=r"no CUDA: install it with `pip install 'lucid-onnx\[gpu\]'`"):
         find_device("cuda:1")
     monkeypatch.setattr(
         onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
