@@ -24,6 +24,14 @@ class Readout:
     _requires_grad: bool
     _value: Value | None
 
+    def _is_away(self) -> bool:
+        """Returns whether its elements are elsewhere, such as on a GPU; whoever reads `_data` brings them home."""
+        try:
+            object.__getattribute__(self, "_data")  # without `Absent.__getattr__`, which brings them
+        except AttributeError:
+            return True
+        return False
+
     def numpy(self, *, force: bool = False) -> np.ndarray[Any, Any]:
         """Returns the elements as a NumPy array that shares memory with the tensor, read-only in a trace.
 

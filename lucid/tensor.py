@@ -39,7 +39,7 @@ class Tensor(Methods, Layout, Readout, Hookable):
     """
 
     __slots__ = {
-        **dict.fromkeys(("__weakref__", "_axes", "_base", "_data", "_requires_grad", "_value", "_written")),
+        **dict.fromkeys(("__weakref__", "_away", "_axes", "_base", "_data", "_requires_grad", "_value", "_written")),
         "grad": """The gradient that `backward` accumulated, of the tensor's shape, or None (torch.Tensor.grad).
 
         >>> w = lucid.tensor([1.0, 2.0], requires_grad=True)
@@ -53,6 +53,8 @@ class Tensor(Methods, Layout, Readout, Hookable):
     """Of a view: the tensor whose memory it shares, or `CUT`. Otherwise, its family, if a graph recorded a write."""
     _written: Written
     """Its memory as one that was overwritten; set by the first write, since most tensors never see one."""
+    _away: Any
+    """Of a tensor without `_data`: what brings it, since its elements are elsewhere, such as on a GPU."""
     _axes: tuple[str, ...] | None
     """The names of the first axes of a batch that a data loader made; None in any other tensor."""
 

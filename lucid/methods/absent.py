@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from ..absent import EXPRESSIONS, hint_for
 
@@ -54,7 +54,9 @@ class Absent:
     # Type checkers would assume that every attribute exists.
     if not TYPE_CHECKING:
 
-        def __getattr__(self, name: str) -> NoReturn:
+        def __getattr__(self, name: str) -> Any:
+            if name == "_data":
+                return self._away.bring(self)
             hint = _INSTEAD.get(name) or hint_for("lucid.tensor", name)
             plain: Any = name[:-1]
             if hint is None and name.endswith("_") and not name.startswith("_"):

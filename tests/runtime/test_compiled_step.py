@@ -25,7 +25,10 @@ F = nn.functional
 
 T, N, I, H = 6, 4, 3, 5  # noqa: E741 - the letters of the field
 
-both = pytest.mark.parametrize("updates", thinned([True, False], 2))
+WAYS = ("graph", "optimizer", "device")
+"""What updates the parameters: the graph, the optimizer, or the graph in the memory of a device, here of the CPU."""
+
+each = pytest.mark.parametrize("by", thinned(WAYS, 3))
 
 
 class Classifier(nn.Module):
@@ -52,8 +55,10 @@ def batch(seed: int = 0, steps: int = T, size: int = N) -> tuple[lucid.Tensor, l
     )
 
 
-def choose(monkeypatch: pytest.MonkeyPatch, updates: bool) -> None:
-    """Has the graph update the parameters, or the optimizer."""
+def choose(monkeypatch: pytest.MonkeyPatch, by: str) -> None:
+    """Has the graph update the parameters, or the optimizer; or has the state stay in memory of its own."""
+    updates = by != "optimizer"
+    monkeypatch.setattr(compiled_step.CompiledStep, "_resides", by == "device")
     monkeypatch.setattr(dispatch, "_cores", lambda: 1)
     monkeypatch.setattr(dispatch.Candidate, "seconds", lambda self, *_: float(self.way.updates != updates))
 
@@ -130,12 +135,10 @@ def pair(kind: str = "RNN", optimizer: str = "Adam", **options: Any) -> Pair:
 # --- values
 
 
-@pytest.mark.parametrize(
-    ("name", "updates"), thinned([(n, u) for n in OPTIMIZERS for u in (True, False)], 7, 2, sample=3)
-)
-def test_each_optimizer(monkeypatch: pytest.MonkeyPatch, name: str, updates: bool) -> None:
+@pytest.mark.parametrize(("name", "by"), thinned([(n, by) for n in OPTIMIZERS for by in WAYS], 10, 2, sample=3))
+def test_each_optimizer(monkeypatch: pytest.MonkeyPatch, name: str, by: str) -> None:
     """The rate, and another number, change in each step; the first steps make the state."""
-    choose(monkeypatch, updates)
+    choose(monkeypatch, by)
     kind, options = OPTIMIZERS[name]
     steps = pair("GRU", kind, **options)
     for number in range(8):
@@ -145,7 +148,7 @@ def test_each_optimizer(monkeypatch: pytest.MonkeyPatch, name: str, updates: boo
             if group.get("weight_decay"):
                 group["weight_decay"] = 0.1 / (1 + number)
         steps.check(*batch(number, 3 + number, 2 + number % 3))
-    assert steps.updates == {updates}
+    assert steps.updates == {by != "optimizer"}
 
 
 LONG = [(kind, optimizer) for kind in ("GRU", "LSTM", "RNN") for optimizer in ("Adam", "SGD", "AdamW")]
@@ -156,7 +159,7 @@ LONG = [(kind, optimizer) for kind in ("GRU", "LSTM", "RNN") for optimizer in ("
 def test_a_long_run_is_eager_training_and_that_of_the_file(
     monkeypatch: pytest.MonkeyPatch, kind: str, optimizer: str
 ) -> None:
-    choose(monkeypatch, True)
+    choose(monkeypatch, "graph")
     steps = pair(kind, optimizer, lr=1e-3)
     data = [batch(i) for i in range(5)]
     file = lucid.export.training_step(steps.model, loss, steps.optimizer, *data[0], verify=False)
@@ -174,9 +177,9 @@ def test_a_long_run_is_eager_training_and_that_of_the_file(
         np.testing.assert_allclose(array, state[name], rtol=1e-4, atol=1e-6, err_msg=name)
 
 
-@both
-def test_sizes_and_calls(monkeypatch: pytest.MonkeyPatch, updates: bool) -> None:
-    choose(monkeypatch, updates)
+@each
+def test_sizes_and_calls(monkeypatch: pytest.MonkeyPatch, by: str) -> None:
+    choose(monkeypatch, by)
     steps = pair("LSTM")
     for i, (length, size) in enumerate([(T, N), (1, 1), (11, 2), (T, N), (T, N)]):
         steps.check(*batch(i, length, size))
@@ -186,9 +189,9 @@ def test_sizes_and_calls(monkeypatch: pytest.MonkeyPatch, updates: bool) -> None
     steps.compare()
 
 
-@both
-def test_metrics_and_clipping(monkeypatch: pytest.MonkeyPatch, updates: bool) -> None:
-    choose(monkeypatch, updates)
+@each
+def test_metrics_and_clipping(monkeypatch: pytest.MonkeyPatch, by: str) -> None:
+    choose(monkeypatch, by)
 
     def scored(model: Any, data: Any, flag: str) -> Any:
         scores = model(data["x"])
@@ -229,25 +232,25 @@ def test_a_batch_in_parts(monkeypatch: pytest.MonkeyPatch, cores: int, size: int
     assert {candidate.parts for candidate, _ in steps.step._cache.served.values()} == {min(cores, size)}
 
 
-@both
-def test_float64(monkeypatch: pytest.MonkeyPatch, updates: bool) -> None:
-    choose(monkeypatch, updates)
+@each
+def test_float64(monkeypatch: pytest.MonkeyPatch, by: str) -> None:
+    choose(monkeypatch, by)
     model = Classifier("LSTM").double()
     steps = Pair(model, optim.NAdam(model.parameters(), lr=0.01))
     for i in range(5):
         x, y = batch(i)
         steps.check(x.double(), y, rtol=1e-11, atol=1e-13)
-    assert steps.updates == {updates}
+    assert steps.updates == {by != "optimizer"}
 
 
 # --- model and optimizer hold the truth
 
 
-@both
+@each
 def test_what_the_user_changes_acts_on_the_next_step_without_an_export(
-    monkeypatch: pytest.MonkeyPatch, updates: bool
+    monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
-    choose(monkeypatch, updates)
+    choose(monkeypatch, by)
     steps = pair("GRU", weight_decay=0.1)
     steps.check(*batch())
     exported = counted(monkeypatch)
@@ -288,10 +291,10 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     return exported
 
 
-@both
-def test_views_and_gradients(monkeypatch: pytest.MonkeyPatch, updates: bool) -> None:
+@each
+def test_views_and_gradients(monkeypatch: pytest.MonkeyPatch, by: str) -> None:
     """Whoever holds a view of a parameter sees its new values; gradients are neither read nor written."""
-    choose(monkeypatch, updates)
+    choose(monkeypatch, by)
     steps = pair("LSTM")
     weight = steps.model.head.weight
     array, tensor, detached = weight.detach().numpy(), weight.data, weight.detach()
@@ -311,9 +314,9 @@ def test_views_and_gradients(monkeypatch: pytest.MonkeyPatch, updates: bool) -> 
         kept.backward()
 
 
-@both
-def test_eager_and_compiled_steps_take_turns(monkeypatch: pytest.MonkeyPatch, updates: bool) -> None:
-    choose(monkeypatch, updates)
+@each
+def test_eager_and_compiled_steps_take_turns(monkeypatch: pytest.MonkeyPatch, by: str) -> None:
+    choose(monkeypatch, by)
     steps = pair("GRU", "NAdam")
     for i in range(8):
         if i % 3 == 1:
@@ -324,12 +327,12 @@ def test_eager_and_compiled_steps_take_turns(monkeypatch: pytest.MonkeyPatch, up
             steps.compare()
         else:
             steps.check(*batch(i))
-    assert steps.updates == {updates}
+    assert steps.updates == {by != "optimizer"}
 
 
-@both
-def test_a_call_that_fails_changes_nothing(monkeypatch: pytest.MonkeyPatch, updates: bool) -> None:
-    choose(monkeypatch, updates)
+@each
+def test_a_call_that_fails_changes_nothing(monkeypatch: pytest.MonkeyPatch, by: str) -> None:
+    choose(monkeypatch, by)
     steps = pair("GRU", "Adam")
     x, y = batch()
     steps.check(x, y)
@@ -358,9 +361,9 @@ def test_a_call_that_fails_changes_nothing(monkeypatch: pytest.MonkeyPatch, upda
 
 
 @pytest.mark.slow
-@both
-def test_running_statistics(monkeypatch: pytest.MonkeyPatch, updates: bool) -> None:
-    choose(monkeypatch, updates)
+@each
+def test_running_statistics(monkeypatch: pytest.MonkeyPatch, by: str) -> None:
+    choose(monkeypatch, by)
 
     class Normed(Classifier):
         def __init__(self, momentum: float | None) -> None:
@@ -395,7 +398,7 @@ def test_running_statistics(monkeypatch: pytest.MonkeyPatch, updates: bool) -> N
 @pytest.mark.slow
 def test_buffers_that_change_at_some_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a later export finds to change was a constant in an earlier one."""
-    choose(monkeypatch, True)
+    choose(monkeypatch, "graph")
 
     class Averaged(Classifier):
         def __init__(self) -> None:
@@ -425,9 +428,9 @@ def test_buffers_that_change_at_some_sizes(monkeypatch: pytest.MonkeyPatch) -> N
 # --- which parameters are trained
 
 
-@both
-def test_groups_and_frozen_and_shared_parameters(monkeypatch: pytest.MonkeyPatch, updates: bool) -> None:
-    choose(monkeypatch, updates)
+@each
+def test_groups_and_frozen_and_shared_parameters(monkeypatch: pytest.MonkeyPatch, by: str) -> None:
+    choose(monkeypatch, by)
 
     class Tied(Classifier):
         def __init__(self) -> None:
@@ -453,13 +456,13 @@ def test_groups_and_frozen_and_shared_parameters(monkeypatch: pytest.MonkeyPatch
     exported = counted(monkeypatch)
     steps.check(*batch(3))
     assert exported == []
-    assert steps.updates == {updates}
+    assert steps.updates == {by != "optimizer"}
 
 
 @pytest.mark.slow
 def test_parameters_without_a_gradient_at_some_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """They keep their counts, so that they are no longer updated alike; eager training does the same."""
-    choose(monkeypatch, True)
+    choose(monkeypatch, "graph")
 
     class Short(Classifier):
         def __init__(self) -> None:
@@ -481,7 +484,7 @@ def test_parameters_without_a_gradient_at_some_size(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.slow
 def test_it_is_exported_again_when_something_changes_and_only_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    choose(monkeypatch, True)
+    choose(monkeypatch, "graph")
     steps = pair("RNN", "SGD", momentum=0.9)
     factor = 1.0
 
@@ -528,7 +531,7 @@ class Rotated(optim.Optimizer):
 
 
 def test_an_update_without_a_graph_is_the_optimizers_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    choose(monkeypatch, True)
+    choose(monkeypatch, "graph")
     model = Classifier()
     steps = Pair(model, Rotated(model.parameters(), {"lr": 0.1}))
     for i in range(3):
@@ -622,9 +625,9 @@ def test_a_buffer_that_decides_is_refused() -> None:
     assert model.calls.item() == 0
 
 
-@both
-def test_dropout_draws_as_a_counter_based_generator(monkeypatch: pytest.MonkeyPatch, updates: bool) -> None:
-    choose(monkeypatch, updates)
+@each
+def test_dropout_draws_as_a_counter_based_generator(monkeypatch: pytest.MonkeyPatch, by: str) -> None:
+    choose(monkeypatch, by)
     model = Classifier("GRU", num_layers=2, dropout=0.5)
     steps = Pair(model, optim.Adam(model.parameters(), lr=0.01))
     with pytest.raises(ExportError, match="draws random numbers"):

@@ -76,6 +76,8 @@ class Candidate:
             self._run = Bound(self.session).run
         self._parameters = tuple(exported.parameters.values())
         self._shapes: Shapes = tuple([parameter.shape for parameter in self._parameters])
+        if (resident := flat.runner(self.session, exported.parameters)) is not None:
+            self._run, self._parameters = resident.run, ()
         self.draws = exported.draws
         if self.draws:
             self._shapes = (*self._shapes, ())

@@ -71,7 +71,8 @@ def compile(
             `lucid.manual_seed(seed, generator="counter")`: each call is the next step of it, as after
             `Generator.begin_step`. With such a generator it may also be in training mode, with dropout. For a training
             step it may be in any mode, and keeps it.
-        device: "cpu", "cuda", "cuda:1" and so on, or "auto"; what a step trains stays on the CPU.
+        device: "cpu", "cuda", "cuda:1" and so on, or "auto". On a GPU, what a step trains stays there between steps;
+            reading a parameter, or the optimizer's state, brings it back.
         loss: a function ``loss(model, *batch)`` that gives a tensor without axes, or such a tensor and a dict of
             metrics by name. The step returns the same. It must compute with the model that it is given; plain numbers,
             texts and tuples that its code names are watched.

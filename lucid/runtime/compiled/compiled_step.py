@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from operator import is_
 from typing import Any
@@ -24,13 +24,15 @@ from ...proof.example import Example
 from ...tensor import Tensor, around
 from ...tracer.mode import MODE
 from ...tracer.tree import Structure, unflatten
+from ..session.session import Session
 from .autotune import fastest
 from .candidate import Candidate, Way
 from .dispatch import Signature, Tuned
 from .flattened import Flattened
-from .live import ByGraph, ByOptimizer, Current, Update
+from .live import ByGraph, ByOptimizer, Current, OnDevice, Update
 from .module import Cache, CompiledModule
 from .parts import Shapes
+from .resident import Memory, Resident
 
 __all__ = ["CompiledStep"]
 
@@ -64,7 +66,14 @@ class CompiledStep(CompiledModule):
         self.clip = clip
         # The keys of the buffers that steps change; the others are constants of the graph.
         self.moving: list[str] = []
+        # The parts of the state that are on the device.
+        self.memory: Memory | None = None
         super().__init__(model, device, threads)
+
+    @property
+    def _resides(self) -> bool:
+        """Whether the state stays on the device from step to step."""
+        return self.device.kind != "cpu"
 
     def signature(self, structure: Structure, known: Tuned) -> Signature:
         return _Signature(self, structure, known)
@@ -160,6 +169,9 @@ class _Loss(Flattened):
         self.count = len(leaves)
         return leaves[0], {f"metric.{i}": leaf for i, leaf in enumerate(leaves[1:])}
 
+    def runner(self, session: Session, parameters: Mapping[str, Tensor]) -> Resident | None:
+        return self.update.runner(session, parameters)
+
     def rehearse(self, results: Sequence[Array]) -> None:
         self.update.rehearse(results[self.count :])
 
@@ -177,7 +189,9 @@ class _Signature(Signature):
         best = super()._choose(arrays, shapes, in_use)
         if best.parts == 1:
             whole = self._made_for(best.way._replace(updates=True), arrays, shapes)
-            best = fastest([best, whole], arrays, shapes, 3) if whole is not best else best
+            if whole is not best:
+                # On a device there is nothing to time: the other way carries all gradients and parameters along.
+                best = whole if self.compiled._resides else fastest([best, whole], arrays, shapes, 3)
         for candidate in self._made:
             _update(candidate).forget()
         return best
@@ -225,7 +239,12 @@ class _Signature(Signature):
             return Gradients(model, flat, optimizer, state), ByOptimizer(model, optimizer, state, step.clip)
         cohorts, kept = cohorts_of(model, optimizer, trained)
         state = State({**entries, **kept}, ())
-        update = ByGraph(model, optimizer, cohorts, state, step.clip[0] is not None)
+        clips = step.clip[0] is not None
+        if step._resides:
+            step.memory = step.memory or Memory(step.device)
+            update: ByGraph = OnDevice(model, optimizer, cohorts, state, clips, step.memory)
+        else:
+            update = ByGraph(model, optimizer, cohorts, state, clips)
         return Whole(model, flat, optimizer, cohorts, state, step.clip), update
 
     def _names(self, arrays: Sequence[Array], state: State) -> list[str]:

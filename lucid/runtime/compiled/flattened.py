@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from ...nn.module import Module
 from ...tensor import Tensor
 from ...tracer.tree import LEAF, Structure, flatten, key_of, unflatten
+from ..session.session import Session
 
 __all__ = ["Flattened", "is_tensor"]
 
@@ -62,6 +63,10 @@ class Flattened(Module):
             # The usual result needs no traversal: this overhead follows each call.
             return tuple(tensors[: self._row])
         return unflatten(next(iter(self.results.values())), iter(tensors))
+
+    def runner(self, session: Session, parameters: Mapping[str, Tensor]) -> Any:
+        """Returns what runs a session in place of itself; None here."""
+        return None
 
     def rehearse(self, results: Sequence[np.ndarray[Any, Any]]) -> None:
         """Does what follows a call and takes time, without any effect, for autotuning; nothing here."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -17,8 +17,10 @@ from ...optim.optimizer import Optimizer
 from ...optim.program import Settings
 from ...tensor import Tensor, around
 from ...tracer.writes import touch
+from ..session.session import Session
+from .resident import Memory, Resident
 
-__all__ = ["ByGraph", "ByOptimizer", "Current", "Update"]
+__all__ = ["ByGraph", "ByOptimizer", "Current", "OnDevice", "Update"]
 
 Array = np.ndarray[Any, Any]
 
@@ -74,11 +76,20 @@ class Update(ABC):
             copy._data = buffer._data
         for tensor in (*self.parameters.values(), *self.buffers):
             if not tensor._data.flags.writeable:
-                raise ValueError(f"compile: an array of shape {tensor.shape} that a step changes is read-only")
+                raise _read_only(tensor)
 
     def fits(self) -> bool:
         """Returns whether the optimizer's state is such that the update can say what follows."""
         return True
+
+    def runner(self, session: Session, parameters: Mapping[str, Tensor]) -> Resident | None:
+        """Returns what runs a session on the memory of the state, if that is on a device; None here.
+
+        Args:
+            session: the session.
+            parameters: its inputs beside the batch and a seed, by name.
+        """
+        return None
 
     @abstractmethod
     def undo(self) -> None:
@@ -93,9 +104,10 @@ class Update(ABC):
     def rehearse(self, results: Sequence[Array]) -> None:
         """Does as much as `finish`, without any effect: on copies, which are kept."""
 
-    @abstractmethod
     def forget(self) -> None:
-        """Drops the copies of `rehearse`."""
+        """Drops the copies of `rehearse`, and the arrays of buffers, which others have: see `resident`."""
+        for copy in self._copies:
+            copy._data = copy._data.copy()
 
 
 class ByGraph(Update):
@@ -145,6 +157,13 @@ class ByGraph(Update):
     def begin(self) -> None:
         self._made, self._after = [], []
         super().begin()
+        self._prepare()
+        kept = self.optimizer.state
+        for copy, p, slot in self._slots:
+            copy._data = kept[p][slot]._data
+
+    def _prepare(self) -> None:
+        """Makes the optimizer's state where there is none, and computes the numbers of the update."""
         kept = self.optimizer.state
         for cohort, parameters, current in self._cohorts:
             settings = current.settings()
@@ -156,8 +175,6 @@ class ByGraph(Update):
             first = kept[parameters[0]]
             counts = [first[name] for name in cohort.counts]
             self._after.append([*cohort.program.begin(settings, counts)])
-        for copy, p, slot in self._slots:
-            copy._data = kept[p][slot]._data
 
     def undo(self) -> None:
         for p, before in self._made:
@@ -169,13 +186,17 @@ class ByGraph(Update):
     def finish(self, results: Sequence[Array]) -> Tensor | None:
         for tensor, array in zip(self._next, results[-len(self._next) :], strict=True):
             np.copyto(tensor._data, array)
+        self._count()
+        touch(*self.parameters.values(), *self.buffers)
+        return around(results[0]) if self._clips else None
+
+    def _count(self) -> None:
+        """Gives the optimizer the numbers that follow."""
         kept = self.optimizer.state
         for (cohort, parameters, _), numbers in zip(self._cohorts, self._after, strict=True):
             new = dict(zip(cohort.counts, numbers, strict=True))
             for p in parameters if new else ():
                 kept[p].update(new)
-        touch(*self.parameters.values(), *self.buffers)
-        return around(results[0]) if self._clips else None
 
     def rehearse(self, results: Sequence[Array]) -> None:
         if not self._scratch:
@@ -184,7 +205,58 @@ class ByGraph(Update):
             np.copyto(copy, array)
 
     def forget(self) -> None:
+        super().forget()
         self._scratch = []
+
+
+class OnDevice(ByGraph):
+    """The graph computes the next state, which stays on its device until somebody reads it.
+
+    Args:
+        model, optimizer, cohorts, state, clips: those of `ByGraph`.
+        memory: the state's memory on the device.
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        optimizer: Optimizer,
+        cohorts: Sequence[Cohort],
+        state: State,
+        clips: bool,
+        memory: Memory,
+    ) -> None:
+        super().__init__(model, optimizer, cohorts, state, clips)
+        self._memory = memory
+
+    def runner(self, session: Session, parameters: Mapping[str, Tensor]) -> Resident:
+        # The copies keep no array: one that somebody else has would come back from the device after each step.
+        for copy in (*self._copies, *[copy for copy, _, _ in self._slots]):
+            copy._data = np.broadcast_to(np.zeros((), copy.dtype), copy.shape)
+        return Resident(session, self._memory, parameters, self._owners)
+
+    def _owners(self) -> dict[str, Tensor]:
+        """Returns the tensors that hold the parts of the state now, by name."""
+        kept, slots = self.optimizer.state, {}
+        for cohort, parameters, _ in self._cohorts:
+            for key, p in zip(cohort.keys, parameters, strict=True):
+                slots.update({f"{slot}.{key}": kept[p][slot] for slot in cohort.slots})
+        buffers = dict(zip(self.state.names("buffer"), self.buffers, strict=True))
+        return {**self.parameters, **slots, **buffers}
+
+    def begin(self) -> None:
+        self._made, self._after = [], []
+        for tensor in (*self.parameters.values(), *self.buffers):
+            if not (tensor._is_away() or tensor._data.flags.writeable):
+                raise _read_only(tensor)
+        self._prepare()
+
+    def finish(self, results: Sequence[Array]) -> Tensor | None:
+        self._count()
+        return around(results[0]) if self._clips else None
+
+    def rehearse(self, results: Sequence[Array]) -> None:
+        """Does nothing: it is timed against nothing."""
 
 
 class ByOptimizer(Update):
@@ -238,4 +310,9 @@ class ByOptimizer(Update):
         self._step(self._twin, [copies[places[p]] for p in self.parameters.values()], results)
 
     def forget(self) -> None:
+        super().forget()
         self._twin = None
+
+
+def _read_only(tensor: Tensor) -> ValueError:
+    return ValueError(f"compile: an array of shape {tensor.shape} that a step changes is read-only")

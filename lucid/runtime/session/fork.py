@@ -7,7 +7,7 @@ import os
 from typing import Any, Protocol
 from weakref import WeakSet
 
-__all__ = ["Unloaded", "keep", "watch"]
+__all__ = ["Unloaded", "keep", "watch", "watch_fork"]
 
 
 class Forked(Protocol):
@@ -30,8 +30,28 @@ def _after_fork() -> None:
         thing._forked()
 
 
+class Forking(Protocol):
+    """Something that a forked child cannot reach."""
+
+    def _forking(self) -> None:
+        """Saves what a child needs, in the parent, before the fork."""
+
+
+_SAVED: WeakSet[Forking] = WeakSet()
+
+
+def watch_fork(thing: Forking) -> None:
+    """Has something save what a forked child needs."""
+    _SAVED.add(thing)
+
+
+def _before_fork() -> None:
+    for thing in list(_SAVED):
+        thing._forking()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork)
 
 
 def keep(session: Any) -> None:
