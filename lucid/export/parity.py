@@ -34,6 +34,10 @@ _FLOATS = {"tensor(float16)": np.float16, "tensor(float)": np.float32, "tensor(d
 """NumPy's dtypes by onnxruntime's type names."""
 
 
+_FURTHER = 8
+"""By about how much several axes together are larger: twice as large, they would take longer than all other runs. Each
+by itself is twice as large."""
+
 _STEPS = (7, 1, -1, 2)
 """The changes of a single size that are compared if a program accepts none of the other sizes."""
 
@@ -157,12 +161,15 @@ def _compare(
 
 def wanted(base: dict[str, int], plan: Plan) -> list[dict[str, int]]:
     """Returns the sizes to compare at: the example's, then those that the conditions of the plan allow."""
-    larger = {symbol: 2 * n + 3 + i for i, (symbol, n) in enumerate(base.items())}
+    double = {symbol: 2 * n + 3 + i for i, (symbol, n) in enumerate(base.items())}
+    larger = {symbol: n + min(n, _FURTHER) + 3 + i for i, (symbol, n) in enumerate(base.items())}
+    larger = larger if len(base) > 1 else double
     # A condition may be for multiples.
-    larger = next((s for s in (larger, *_multiples(base)) if allowed(plan, s)), larger)
+    larger = next((s for s in (larger, double, *_multiples(base)) if allowed(plan, s)), larger)
     others = [dict.fromkeys(base, 1), larger]
     if len(base) > 1:
-        others += [{**larger, symbol: 1} for symbol in base]
+        wide = double if allowed(plan, double) else larger
+        others += [{**wide, symbol: 1} for symbol in base]
     return [base, *(sizes for sizes in others if sizes != base and allowed(plan, sizes))]
 
 

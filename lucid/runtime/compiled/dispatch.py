@@ -164,7 +164,7 @@ class Signature:
                 candidate = self._export(way, known.example)
                 if candidate.takes(shapes):
                     return candidate
-        # The proof and the parity check run the model at several sizes, one of them twice as large along each axis.
+        # The proof and the parity check run the model at several sizes, some of them larger.
         candidate = self._export(way, arrays, verify=not large)
         if candidate.session.interface.lengths:  # they would exceed the steps of the cut inputs
             return self._export(way, arrays) if large else candidate
