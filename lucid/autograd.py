@@ -10,7 +10,6 @@ import numpy as np
 from .absent import absent_from
 from .errors import GradientError
 from .tensor import Tensor, around, initial_gradient
-from .tracer.backward import backward as gradients_of
 from .tracer.mode import enable_grad, is_grad_enabled, no_grad
 from .tracer.op import OPS
 
@@ -75,6 +74,8 @@ def grad(
     for i, x in enumerate(xs):
         if not x.requires_grad:
             raise GradientError(f"grad: input {i}, of shape {x.shape}, does not require gradients")
+    from .tracer.backward import backward as gradients_of  # at first use
+
     targets = [x._value or x._leaf_value() for x in xs]
     found = gradients_of(
         [(y._value or y._leaf_value(), initial_gradient(y, g)) for y, g in zip(ys, given, strict=True)],

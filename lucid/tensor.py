@@ -17,7 +17,6 @@ from .methods import Methods
 from .readout import Readout
 from .shape import sizes_given
 from .tracer.aliases import follow
-from .tracer.backward import backward as _backward
 from .tracer.dim import has_dim
 from .tracer.mode import MODE, GradMode
 from .tracer.node import Value
@@ -140,10 +139,12 @@ class Tensor(Methods, Layout, Readout, Hookable):
         """
         if not self.requires_grad:
             raise GradientError("backward: this tensor was not computed from any tensor that requires gradients")
+        from .tracer.backward import backward  # at first use: a model that only runs needs none of it
+
         retain = create_graph if retain_graph is None else retain_graph
         first = initial_gradient(self, gradient)
         roots = [(self._value or self._leaf_value(), first)]
-        found = _backward(roots, wrap=Tensor._wrap, retain_graph=retain, create_graph=create_graph)
+        found = backward(roots, wrap=Tensor._wrap, retain_graph=retain, create_graph=create_graph)
         # A rule may pass its incoming gradient on unchanged, so several leaves may receive the same one.
         shared = {first}
         keeps_graph = create_graph or MODE.get().trace is not None

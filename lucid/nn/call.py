@@ -25,13 +25,16 @@ class CallSummary:
         self.structure = structure
 
 
-def summary_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> CallSummary:
+_OfOne = tuple[tuple[int, ...], Any, Any]
+"""The summary of a call with one tensor of floats: its shape, its dtype, and the names of its axes."""
+
+
+def summary_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> CallSummary | _OfOne:
     """Returns the summary of a call with these arguments."""
-    leaves: Any
-    if len(args) == 1 and not kwargs and isinstance(args[0], Tensor):
-        leaves, structure = args, _ONE
-    else:
-        leaves, structure = (None if kwargs else _plain(args)) or flatten((args, kwargs), _is_tensor)
+    # The usual call has one tensor: a whole summary would take as long as a small layer.
+    if len(args) == 1 and not kwargs and type(x := args[0]) is Tensor and (array := x._data).dtype.kind == "f":
+        return array.shape, array.dtype, x._axes
+    leaves, structure = (None if kwargs else _plain(args)) or flatten((args, kwargs), _is_tensor)
     return CallSummary(
         tuple([x._data if x._data.dtype.kind != "f" else (x._data.shape, x._data.dtype) for x in leaves]),
         [x._axes for x in leaves],
@@ -63,6 +66,7 @@ def _structure(counts: tuple[int | None, ...]) -> Structure:
 
 
 _ONE = _structure((None,))
+"""The structure of a call with one tensor."""
 
 
 def _is_tensor(x: Any) -> bool:
@@ -71,9 +75,10 @@ def _is_tensor(x: Any) -> bool:
 
 def example_of(module: Any) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
     """Returns arguments like those of the module's last call; None if it was never called."""
-    summary: CallSummary | None = module.__dict__.get("_last_call")
-    if summary is None:
+    last: CallSummary | _OfOne | None = module.__dict__.get("_last_call")
+    if last is None:
         return None
+    summary = last if isinstance(last, CallSummary) else CallSummary((last[:2],), [last[2]], _ONE)
     rng = np.random.default_rng(0)
 
     def tensors() -> Iterator[Tensor]:

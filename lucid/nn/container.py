@@ -28,8 +28,9 @@ class Sequential(Module):
             self.add_module(str(name), module)
 
     def forward(self, input: Any) -> Any:
-        for module in self:
-            input = module(input)
+        for module in self._modules.values():
+            if module is not None:
+                input = module(input)
         return input
 
     def __iter__(self) -> Iterator[Module]:

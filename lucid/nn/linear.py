@@ -61,16 +61,17 @@ class Linear(Module):
             init.uniform_(parameter, -bound, bound)
 
     def forward(self, input: Tensor) -> Tensor:
+        if not isinstance(input, Tensor):
+            raise TypeError(f"Linear: input must be a Tensor; got {described(input)}")
         try:
-            fits = input.ndim > 0 and input.shape[-1] == self.in_features
-        except AttributeError:  # asked beforehand, the type would cost as much as the rest of this function
-            raise TypeError(f"Linear: input must be a Tensor; got {described(input)}") from None
-        if not fits:
+            return linear(input, self.weight, self.bias)
+        except ShapeError as error:  # asked beforehand, the size would cost as much as the rest of this function
+            if input.ndim and input.shape[-1] == self.in_features:
+                raise
             raise ShapeError(
                 f"Linear: input has {input.shape[-1] if input.ndim else 'no'} features in its last axis, but "
                 f"in_features is {self.in_features}; got shape {input.shape}, expected (*, {self.in_features})"
-            )
-        return linear(input, self.weight, self.bias)
+            ) from error
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"

@@ -121,11 +121,11 @@ class Module(Hooked):
         object.__setattr__(self, name, value)
 
     def __getattr__(self, name: str) -> Any:
+        own: dict[str, Any] = self.__dict__
         for table in ("_parameters", "_buffers", "_modules"):
-            entries = self.__dict__.get(table)
-            if entries is not None and name in entries:
+            if name in (entries := own.get(table, ())):
                 return entries[name]
-        computed = self.__dict__.get("_computed", {})
+        computed = own.get("_computed", ())
         if name in computed:
             return computed[name](self)
         hint = f": {_INSTEAD[name]}" if name in _INSTEAD else ""

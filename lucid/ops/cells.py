@@ -1,25 +1,22 @@
 """Recurrent cells: one op computes one step, with its own gradient.
 
-Each gradient is one formula of ops. Where it is recorded, these ops are; where it is not, as in most training, the same
-formula runs on arrays by the ops' forwards, in one call.
+Each gradient is one formula of ops. Where nothing records it, as in most training, it runs on arrays: see
+`lucid.tracer.pull`.
 
 Letters: N batch, I input, H hidden. An input (I,) is one without a batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
 from ..tensor import Tensor, op
-from ..tracer.mode import MODE
 from ..tracer.op import Array
-from .creation import zeros_like
 from .elementwise import gt, tanh
 from .linalg import matmul, weight_gradient
-from .recurrent import quiet
+from .recurrent import quiet, zeros_of
 from .reduce import sum_to
 from .shape import concat, split_to
 
@@ -61,14 +58,8 @@ def _(
     needs: tuple[bool, ...],
     nonlinearity: str,
 ) -> Any:
-    return _by(_rnn_gradient, g, x, h, weight_ih, weight_hh, out, needs, nonlinearity)
-
-
-def _rnn_gradient(
-    f: _Functions, g: Any, x: Any, h: Any, weight_ih: Any, weight_hh: Any, out: Any, needs: Any, nonlinearity: str
-) -> Any:
-    dz = g * (1 - out * out) if nonlinearity == "tanh" else g * f.gt(out, 0)
-    return _gradients(f, dz, dz, None, x, h, weight_ih, weight_hh, needs)
+    dz = g * (1 - out * out) if nonlinearity == "tanh" else g * gt(out, 0)
+    return _gradients(dz, dz, None, x, h, weight_ih, weight_hh, needs)
 
 
 @op
@@ -113,33 +104,27 @@ def _(
     out: Any,
     needs: tuple[bool, ...],
 ) -> Any:
-    return _by(_lstm_gradient, g, x, h, c, weight_ih, weight_hh, out, needs)
-
-
-def _lstm_gradient(
-    f: _Functions, g: Any, x: Any, h: Any, c: Any, weight_ih: Any, weight_hh: Any, out: Any, needs: Any
-) -> Any:
     dh, dc, d_gates = g
     _, c_next, gates = out
     sizes = (c.shape[-1],) * 4
-    i, forget, candidate, o = f.split_to(gates, sizes=sizes, dim=-1)
-    t = f.tanh(c_next)
+    i, forget, candidate, o = split_to(gates, sizes=sizes, dim=-1)
+    t = tanh(c_next)
     if dh is None:
-        dh = f.zeros_like(t)
+        dh = zeros_of(t)
     through = dh * o * (1 - t * t)
     dc = through if dc is None else dc + through
     parts = [dc * candidate, dc * c, dc * i, dh * t]
     if d_gates is not None:
-        parts = [part + d for part, d in zip(parts, f.split_to(d_gates, sizes=sizes, dim=-1), strict=True)]
+        parts = [part + d for part, d in zip(parts, split_to(d_gates, sizes=sizes, dim=-1), strict=True)]
     d_i, d_f, d_g, d_o = parts
-    da = f.concat(
+    da = concat(
         d_i * (i * (1 - i)),
         d_f * (forget * (1 - forget)),
         d_g * (1 - candidate * candidate),
         d_o * (o * (1 - o)),
         dim=-1,
     )
-    gx, gh, *rest = _gradients(f, da, da, None, x, h, weight_ih, weight_hh, (*needs[:2], *needs[3:]))
+    gx, gh, *rest = _gradients(da, da, None, x, h, weight_ih, weight_hh, (*needs[:2], *needs[3:]))
     return gx, gh, dc * forget if needs[2] else None, *rest
 
 
@@ -172,22 +157,18 @@ def gru_cell(x: Array, h: Array, weight_ih: Array, weight_hh: Array, bias_ih: Ar
 
 @gru_cell.vjp
 def _(g: Any, x: Tensor, h: Tensor, weight_ih: Tensor, weight_hh: Tensor, out: Any, needs: tuple[bool, ...]) -> Any:
-    return _by(_gru_gradient, g, x, h, weight_ih, weight_hh, out, needs)
-
-
-def _gru_gradient(f: _Functions, g: Any, x: Any, h: Any, weight_ih: Any, weight_hh: Any, out: Any, needs: Any) -> Any:
     dh, d_gates, dq = g
     _, gates, q = out
     sizes = (h.shape[-1],) * 3
-    r, z, n = f.split_to(gates, sizes=sizes, dim=-1)
+    r, z, n = split_to(gates, sizes=sizes, dim=-1)
     if dh is None:
-        dh = f.zeros_like(q)
-    d_r, d_z, d_n = (None,) * 3 if d_gates is None else f.split_to(d_gates, sizes=sizes, dim=-1)
+        dh = zeros_of(q)
+    d_r, d_z, d_n = (None,) * 3 if d_gates is None else split_to(d_gates, sizes=sizes, dim=-1)
     dn = _plus(dh * (1 - z), d_n) * (1 - n * n)
     dz = _plus(dh * (h - n), d_z) * (z * (1 - z))
     dr = _plus(dn * q, d_r) * (r * (1 - r))
-    da, inner = f.concat(dr, dz, dn, dim=-1), f.concat(dr, dz, _plus(dn * r, dq), dim=-1)
-    return _gradients(f, da, inner, dh * z, x, h, weight_ih, weight_hh, needs)
+    da, inner = concat(dr, dz, dn, dim=-1), concat(dr, dz, _plus(dn * r, dq), dim=-1)
+    return _gradients(da, inner, dh * z, x, h, weight_ih, weight_hh, needs)
 
 
 # --- both
@@ -209,50 +190,16 @@ def _sigmoid(x: Array) -> None:
     np.divide(1, x, x)
 
 
-class _Functions(NamedTuple):
-    """What the formula of a gradient is made of: ops on tensors, or their forwards on arrays."""
-
-    concat: Callable[..., Any]
-    gt: Callable[..., Any]
-    matmul: Callable[..., Any]
-    split_to: Callable[..., Any]
-    sum_to: Callable[..., Any]
-    tanh: Callable[..., Any]
-    weight_gradient: Callable[..., Any]
-    zeros_like: Callable[..., Any]
-
-
-_OPS: dict[str, Any] = {op.name: op for op in (concat, gt, matmul, split_to, sum_to, tanh, weight_gradient)}
-_ON_TENSORS = _Functions(**_OPS, zeros_like=zeros_like)
-_ON_ARRAYS = _Functions(**{name: op.forward for name, op in _OPS.items()}, zeros_like=np.zeros_like)
-
-
-def _by(formula: Callable[..., Any], *operands: Any) -> Any:
-    """Computes gradients: by ops if they are recorded, otherwise on arrays."""
-    mode = MODE.get()
-    if mode.grad or mode.trace is not None:
-        return formula(_ON_TENSORS, *operands)
-    found = formula(_ON_ARRAYS, *map(_array, operands))
-    return tuple([None if array is None else Tensor._wrap(array) for array in found])
-
-
-def _array(operand: Any) -> Any:
-    if type(operand) is tuple:
-        return tuple(map(_array, operand))
-    return operand._data if isinstance(operand, Tensor) else operand
-
-
 def _plus(x: Any, y: Any) -> Any:
     return x if y is None else x + y
 
 
 def _gradients(
-    f: _Functions, da: Any, inner: Any, kept: Any, x: Any, h: Any, weight_ih: Any, weight_hh: Any, needs: Any
+    da: Any, inner: Any, kept: Any, x: Any, h: Any, weight_ih: Any, weight_hh: Any, needs: Any
 ) -> tuple[Any, ...]:
     """Computes the gradients of x, h, weights and biases, of which `needs` says what is needed.
 
     Args:
-        f: what to compute with.
         da: the gradient of W_ih x + b_ih.
         inner: that of W_hh h + b_hh; it may be the same.
         kept: the gradient that reaches h past the weights; None for zero.
@@ -260,12 +207,12 @@ def _gradients(
         needs: for each operand and bias, whether its gradient is needed.
     """
     rows = da.shape[-1:]
-    g_bias = f.sum_to(da, shape=rows) if needs[4] or (needs[5] and inner is da) else None
+    g_bias = sum_to(da, shape=rows) if needs[4] or (needs[5] and inner is da) else None
     return (
-        f.matmul(da, weight_ih) if needs[0] else None,
-        _plus(f.matmul(inner, weight_hh), kept) if needs[1] else None,
-        f.weight_gradient(da, x) if needs[2] else None,
-        f.weight_gradient(inner, h) if needs[3] else None,
+        matmul(da, weight_ih) if needs[0] else None,
+        _plus(matmul(inner, weight_hh), kept) if needs[1] else None,
+        weight_gradient(da, x) if needs[2] else None,
+        weight_gradient(inner, h) if needs[3] else None,
         g_bias,
-        g_bias if inner is da or not needs[5] else f.sum_to(inner, shape=rows),
+        g_bias if inner is da or not needs[5] else sum_to(inner, shape=rows),
     )

@@ -27,6 +27,7 @@ from .recurrent import (
     recurrent_weight_gradient,
     shifted,
 )
+from .reduce import sum_to
 from .shape import concat, split, stack, transpose, unbind, unsqueeze
 
 __all__ = ["gru", "gru_backward", "gru_tangent"]
@@ -144,16 +145,16 @@ def _(
     if needs[3]:
         gr = recurrent_weight_gradient(da, h0, output)
     if needs[4] or needs[5]:
-        g_bias_hh = da.sum((0, 1))
-        g_bias_ih = concat(g_bias_hh[: 2 * hidden], dn.sum((0, 1)))
+        g_bias_hh = sum_to(da, shape=da.shape[2:])
+        g_bias_ih = concat(g_bias_hh[: 2 * hidden], sum_to(dn, shape=dn.shape[2:]))
     return gx, gh, gw, gr, g_bias_ih, g_bias_hh, None
 
 
 def _direct(g_gates: Any, g_inner: Any, gates: Tensor, inner: Tensor, lengths: Any) -> tuple[Tensor, Tensor]:
     """Converts the gradients of gates and inner themselves into contributions to da and dn of `gru_backward`."""
-    r, z, n = unbind(gates, 1)
+    r, z, n = (gates[:, gate] for gate in range(3))
     none = inner * 0.0
-    g_r, g_z, g_n = (none, none, none) if g_gates is None else unbind(g_gates, 1)
+    g_r, g_z, g_n = (none, none, none) if g_gates is None else (g_gates[:, gate] for gate in range(3))
     dn = g_n * (1 - n * n)
     dr = (g_r + dn * inner) * r * (1 - r)
     dq = dn * r if g_inner is None else dn * r + g_inner

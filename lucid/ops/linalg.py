@@ -41,7 +41,8 @@ def _(g: Tensor, x: Tensor, y: Tensor, needs: tuple[bool, ...], shapes: Any) -> 
         g = unsqueeze(g, -2)
     gx = gy = None
     if needs[0]:
-        gx = matmul(g, transpose(unsqueeze(y, 1) if columns else y, -1, -2))
+        y = unsqueeze(y, 1) if columns else y
+        gx = matmul(g, y.T if y.ndim == 2 else transpose(y, -1, -2))
         gx = squeeze(gx, -2) if rows else gx
     if needs[1]:
         x = unsqueeze(x, 0) if rows else x
@@ -95,6 +96,8 @@ def weight_gradient(dz: Array, x: Array, /) -> Array:
     Shape:
         dz: (*, O), the gradient of the product; x: (*, I), its input; the result: (O, I).
     """
+    if dz.ndim == 2:
+        return np.matmul(dz.T, x)
     rows = math.prod(dz.shape[:-1])
     return np.matmul(dz.reshape(rows, dz.shape[-1]).T, x.reshape(rows, x.shape[-1]))
 

@@ -29,6 +29,7 @@ from .recurrent import (
     recurrent_weight_gradient,
     shifted,
 )
+from .reduce import sum_to
 from .shape import concat, split, stack, transpose, unbind, unsqueeze
 
 __all__ = ["lstm", "lstm_backward", "lstm_tangent"]
@@ -124,8 +125,8 @@ def _(
         g_states = output * 0.0
     direct = None
     if g_gates is not None:
-        o, i, f, candidate = unbind(gates, 1)
-        g_o, g_i, g_f, g_g = unbind(g_gates, 1)
+        o, i, f, candidate = (gates[:, gate] for gate in range(4))
+        g_o, g_i, g_f, g_g = (g_gates[:, gate] for gate in range(4))
         direct = concat(
             g_i * i * (1 - i), g_f * f * (1 - f), g_g * (1 - candidate * candidate), g_o * o * (1 - o), dim=-1
         )
@@ -150,7 +151,7 @@ def _(
     if needs[4]:
         gr = recurrent_weight_gradient(da, h0, output)
     if needs[5] or needs[6]:
-        gb = da.sum((0, 1))
+        gb = sum_to(da, shape=da.shape[2:])
     return gx, gh, gc, gw, gr, gb, gb, None
 
 

@@ -12,9 +12,10 @@ import numpy as np
 from ..errors import ShapeError
 from ..tensor import Tensor, op
 from ..tracer.op import Array
-from .creation import arange, zeros_like
+from .creation import count, fill
 from .elementwise import eq, ge, where
 from .linalg import matmul, weight_gradient
+from .reduce import sum_to
 from .shape import concat, transpose, unsqueeze
 
 __all__ = ["recurrent_weight_gradient", "reverse_sequence", "rnn", "rnn_backward"]
@@ -110,7 +111,7 @@ def _(
     if needs[3]:
         gr = recurrent_weight_gradient(dz, h0, output)
     if needs[4] or needs[5]:
-        gb = dz.sum((0, 1))
+        gb = sum_to(dz, shape=dz.shape[2:])
     return gx, gh, gw, gr, gb, gb, None
 
 
@@ -204,14 +205,22 @@ def _(g: Tensor, lengths: Any) -> Any:
     return reverse_sequence(g, lengths), None
 
 
+_INT64 = np.dtype(np.int64)
+
+
+def zeros_of(x: Any) -> Any:
+    """Returns zeros with the shape and dtype of a tensor, or of an array in a gradient rule that runs on arrays."""
+    return fill(shape=x.shape, value=0.0, dtype=x.dtype)
+
+
 def shifted(z: Tensor, reverse: bool) -> Tensor:
     """Returns z_(t+1) at position t if `reverse`, else z_(t-1); zeros at the end where there is none."""
-    return concat(z[1:], zeros_like(z[:1]), dim=0) if reverse else concat(zeros_like(z[:1]), z[:-1], dim=0)
+    return concat(z[1:], zeros_of(z[:1]), dim=0) if reverse else concat(zeros_of(z[:1]), z[:-1], dim=0)
 
 
 def before(first: Any, states: Tensor) -> Tensor:
     """Returns the state before each step, starting from `first`, or from zeros if it is None."""
-    return concat(zeros_like(states[:1]) if first is None else first, states[:-1], dim=0)
+    return concat(zeros_of(states[:1]) if first is None else first, states[:-1], dim=0)
 
 
 @op
@@ -316,21 +325,19 @@ def gradient_of_states(g: Any, output: Tensor, lengths: Any) -> Any:
     if lengths is None:
         if g_last is None:
             return g_output
-        rest = zeros_like(output[:-1]) if g_output is None else g_output[:-1]
+        rest = zeros_of(output[:-1]) if g_output is None else g_output[:-1]
         last = g_last if g_output is None else g_output[-1:] + g_last
         return concat(rest, last, dim=0)
-    total = (
-        zeros_like(output) if g_output is None else where(unsqueeze(padding_mask(lengths, steps), -1), 0.0, g_output)
-    )
+    total = zeros_of(output) if g_output is None else where(unsqueeze(padding_mask(lengths, steps), -1), 0.0, g_output)
     if g_last is None:
         return total
-    is_last = eq(unsqueeze(arange(steps), 1), lengths - 1)
+    is_last = eq(unsqueeze(count(start=0, stop=steps, step=1, dtype=_INT64), 1), lengths - 1)
     return total + where(unsqueeze(is_last, -1), g_last, 0.0)
 
 
 def padding_mask(lengths: Tensor, steps: int) -> Tensor:
     """Returns (T, N) bools, True from each sequence's length on, computed with ops."""
-    return ge(unsqueeze(arange(steps), 1), lengths)
+    return ge(unsqueeze(count(start=0, stop=steps, step=1, dtype=_INT64), 1), lengths)
 
 
 def padding(lengths: Array, steps: int) -> Array:

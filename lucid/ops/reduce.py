@@ -14,7 +14,7 @@ import numpy as np
 from ..tensor import Tensor, op
 from ..tracer.op import Array
 from .creation import eye
-from .elementwise import eq, where
+from .elementwise import eq, exp, where
 from .shape import expand_to, flip, permute, reshape_to, unsqueeze
 
 __all__ = ["all", "any", "cumsum", "log_softmax", "logsumexp", "mean", "prod", "softmax", "sum"]
@@ -91,9 +91,9 @@ def sum_to(x: Array, /, shape: tuple[int, ...]) -> Array:
     tensor([2., 2., 2.])
     """
     extra = x.ndim - len(shape)
+    if x.shape[extra:] == shape:
+        return _add_up_leading(x, extra) if x.size >= _MANY else np.asarray(add_up(x, axis=tuple(range(extra))))
     summed = (*range(extra), *[i + extra for i, n in enumerate(shape) if n == 1 and x.shape[i + extra] != 1])
-    if x.size >= _MANY and 0 < extra == len(summed):
-        return _add_up_leading(x, extra)
     return add_up(x, axis=summed, keepdims=True).reshape(shape)
 
 
@@ -273,7 +273,7 @@ def log_softmax(x: Array, /, dim: int, dtype: Any = None) -> Array:
 
 @log_softmax.vjp
 def _(g: Tensor, out: Tensor, dim: int) -> Any:
-    return g - out.exp() * sum(g, dim, True)
+    return g - exp(out) * sum(g, dim, True)
 
 
 def below_top(x: Array, dim: int, dtype: Any) -> Array:

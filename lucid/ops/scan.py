@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from ..tensor import Tensor, op
-from ..tracer.backward import backward
 from ..tracer.graph import Graph
 from ..tracer.op import Array
 from ..tracer.subgraph import record, replay, runner
@@ -141,6 +140,8 @@ def _parts(tensors: Sequence[Tensor], counts: Sequence[int]) -> list[list[Tensor
 
 def _gradients(pairs: Sequence[tuple[Tensor, Tensor]], targets: Sequence[Tensor]) -> list[Tensor]:
     """Returns the gradients of `targets`, zeros where there is none."""
+    from ..tracer.backward import backward  # at first use
+
     values = [target._value or target._leaf_value() for target in targets]
     roots = [(root._value or root._leaf_value(), d) for root, d in pairs]
     found = backward(roots, wrap=Tensor._wrap, targets=values) if roots else {}

@@ -156,7 +156,8 @@ def permute(x: Array, /, dims: tuple[int, ...]) -> Array:
 
 @permute.vjp
 def _(g: Tensor, dims: tuple[int, ...]) -> Any:
-    return permute(g, dims=tuple(np.argsort([d % len(dims) for d in dims]).tolist()))
+    places = sorted(zip([d % len(dims) for d in dims], range(len(dims)), strict=True))
+    return permute(g, dims=tuple([place for _, place in places]))
 
 
 @function
@@ -166,11 +167,11 @@ def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
     >>> lucid.transpose(lucid.ones(2, 3, 4), 0, 2).shape
     (4, 3, 2)
     """
-    dims = list(range(x.ndim))
     a, b = normal_axis(dim0, x.ndim, scalar=True), normal_axis(dim1, x.ndim, scalar=True)
-    if dims:
-        dims[a], dims[b] = dims[b], dims[a]
-    return permute(x, dims=tuple(dims))
+    if a == b:
+        return permute(x, dims=tuple(range(x.ndim)))
+    a, b = min(a, b), max(a, b)
+    return permute(x, dims=(*range(a), b, *range(a + 1, b), a, *range(b + 1, x.ndim)))
 
 
 @function

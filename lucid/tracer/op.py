@@ -83,6 +83,7 @@ class Op(Generic[P, R]):
         self.no_export = no_export
         self.view = view
         self.rule: Callable[..., Any] | None = None
+        self.pull: Callable[..., Any] | None = None
         self.size_rule: Callable[..., Any] | None = None
         self.size_rule_needs_dtypes = False
         self.plan: tuple[tuple[str, Any], ...] = ()
@@ -123,7 +124,7 @@ class Op(Generic[P, R]):
             else:
                 known = ("g", "out", "needs", "shapes", *self.inputs, *self.attributes)
                 raise TypeError(f"{self.name}: the gradient asks for {name!r}; there is {', '.join(known)}")
-        self.rule, self.plan = rule, tuple(plan)
+        self.rule, self.plan, self.pull = rule, tuple(plan), None
         self.keeps_inputs = tuple(key for kind, key in plan if kind == "input")
         self.keeps_star = star in names
         self.keeps_out = "out" in names

@@ -34,6 +34,7 @@ NUMBERS = frozenset((bool, int, float))
 """The types of input that an op accepts besides tensors and arrays."""
 
 # A named tuple's own constructor takes three times as long.
+_new = object.__new__
 _spec = functools.partial(tuple.__new__, Spec)
 
 
@@ -113,11 +114,17 @@ def recorded(
     else:
         # The same for one result, inlined: the calls would take as long as everything else here.
         shape, dtype = spec = _spec((result.shape, result.dtype))
-        node = Node(op, inputs, attrs, (spec,), needs, saved, stamp)
-        results = object.__new__(op.tensor)
+        node = _new(Node)
+        node.op, node.inputs, node.attrs, node.outputs = op, inputs, attrs, (spec,)
+        node.needs_grad, node.saved, node.stamp = needs, saved, stamp
+        node.hooks = node.trace = node.sizes = node.location = None
+        node.scope = ""
+        results = _new(op.tensor)
         results._data, results.grad, results._axes, results._base = result, None, None, None
         results._requires_grad = needs = needs and dtype.kind == "f"
-        results._value = Value(shape, dtype, needs, node)
+        results._value = value = _new(Value)
+        value.shape, value.dtype, value.requires_grad, value.node, value.index = shape, dtype, needs, node, 0
+        value.leaf = value.hooks = None
     if trace is not None:
         trace.record(node)
     return results

@@ -238,7 +238,7 @@ class _Binding:
     def __init__(self, session: Session, places: Mapping[str, Place], buffers: list[Buffer]) -> None:
         self.buffers = buffers
         self._io: Any = session._session.io_binding()
-        self._inputs: dict[str, Array] = {}
+        self._inputs: list[Array] = []
         self._names = session.output_names
         self._free = [name for name in self._names if name.removeprefix(PREFIX) not in places]
         for name, place in places.items():
@@ -252,10 +252,10 @@ class _Binding:
         self._run = caller(session._session, self._io)
 
     def __call__(self, inputs: Mapping[str, Array]) -> list[Array]:
-        for name, array in inputs.items():
-            if self._inputs.get(name) is not array:
-                self._inputs[name] = kept = np.asarray(array, order="C")
-                self._io.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(kept))
+        # Each time: what goes to a device is copied when it is bound, and the numbers of an update are overwritten.
+        self._inputs = [np.asarray(array, order="C") for array in inputs.values()]
+        for name, array in zip(inputs, self._inputs, strict=True):
+            self._io.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(array))
         for name in self._free:  # anew: onnxruntime would reuse the memory of the last run
             self._io.bind_output(name)
         self._run()
