@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import export, imports, infer, memory, overhead, page, parts, picture, scaling, stream, train
+from . import (
+    export,
+    files,
+    first,
+    imports,
+    infer,
+    loops,
+    memory,
+    overhead,
+    page,
+    parts,
+    picture,
+    scaling,
+    stream,
+    train,
+)
 from .command import Draw, finish
 from .machine import busy
 from .options import PEERS, Options, parse
@@ -13,8 +28,11 @@ from .table import table
 
 BENCHMARKS: tuple[tuple[Callable[[Options], Result], Draw], ...] = (
     (train.measure, picture.bars),
+    (loops.measure, picture.bars),
     (parts.measure, picture.bars),
     (infer.measure, picture.bars),
+    (files.measure, picture.bars),
+    (first.measure, picture.bars),
     (export.measure, picture.bars),
     (stream.measure, picture.bars),
     (imports.measure, picture.bars),

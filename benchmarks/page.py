@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .options import parse
+from .place import ROOT
 from .result import Result, ratio
 from .table import markdown
-from .worker import ROOT
 
 __all__ = ["APPENDIX", "BEGIN", "END", "ORDER", "SUMMARY", "fill", "section", "summary", "write"]
 
@@ -20,7 +20,20 @@ APPENDIX = ROOT / "docs" / "performance-appendix.md"
 
 BEGIN = "<!-- the last full run: written by `python -m benchmarks`, do not edit -->"
 END = "<!-- the end of the last full run -->"
-ORDER = ("train", "parts", "infer", "export", "stream", "imports", "memory", "overhead", "scaling")
+ORDER = (
+    "train",
+    "loops",
+    "parts",
+    "infer",
+    "files",
+    "first",
+    "export",
+    "stream",
+    "imports",
+    "memory",
+    "overhead",
+    "scaling",
+)
 
 
 def summary(results: Sequence[Result]) -> str:
