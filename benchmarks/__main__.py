@@ -8,6 +8,7 @@ from . import (
     export,
     files,
     first,
+    history,
     imports,
     infer,
     loops,
@@ -23,7 +24,7 @@ from . import (
 from .command import Draw, finish
 from .machine import busy
 from .options import PEERS, Options, parse
-from .result import Finding, Result
+from .result import Result
 from .table import table
 
 BENCHMARKS: tuple[tuple[Callable[[Options], Result], Draw], ...] = (
@@ -44,15 +45,17 @@ BENCHMARKS: tuple[tuple[Callable[[Options], Result], Draw], ...] = (
 
 def main() -> None:
     options = parse("All benchmarks, against PyTorch and JAX where they are installed.")
-    findings: list[Finding] = []
+    results: list[Result] = []
     was_busy = busy()  # before any benchmark: later the load is our own
     for measure, draw in BENCHMARKS:
         result = measure(options)
         finish(result, options, draw, was_busy)
-        findings += result.findings
+        results.append(result)
+    findings = [finding for result in results for finding in result.findings]
     print(table([["measure", "target", "here", ""], *([f.measure, f.target, f.value, f.verdict] for f in findings)]))
     if not options.quick and set(options.against) == set(PEERS) and page.write(options.out):
-        print("\ndocs/performance.md has this run now")
+        history.append([history.of_results(results)])
+        print("\ndocs/performance.md and benchmarks/history.jsonl have this run now")
 
 
 if __name__ == "__main__":
