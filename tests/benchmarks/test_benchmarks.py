@@ -17,6 +17,7 @@ from benchmarks import (
     export,
     files,
     first,
+    gpu,
     imports,
     infer,
     loops,
@@ -39,6 +40,7 @@ from benchmarks.loop import LOOPS, Loop
 from benchmarks.operation import Operation
 from benchmarks.options import PEERS, Options, parse
 from benchmarks.place import ROOT
+from benchmarks.placed import MODES, Placed
 from benchmarks.result import Finding, Result, Row, geometric_mean, ratio
 from benchmarks.rounds import LeftOut, compare, prepare
 from benchmarks.table import markdown, table
@@ -138,6 +140,46 @@ def test_first_calls_are_measured_in_new_processes(monkeypatch: pytest.MonkeyPat
     assert [len(seconds) for row in result.rows for seconds in row.values.values()] == [1, 1]
     assert [f.met is not None for f in result.findings] == [True, True]
     assert result.notes == []
+
+
+def test_without_a_device_the_benchmark_says_what_is_missing_and_ends(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert gpu.devices(["cpu"]) == (["cpu"], [])
+    found, missing = gpu.devices(["mlx"])
+    assert found == []
+    assert missing[0].startswith("mlx: device 'mlx' asked for, but")
+    monkeypatch.setattr(gpu, "devices", lambda: (found, missing))
+    gpu.main()
+    said = capsys.readouterr()
+    assert said.out.startswith("there is no device other than the CPU to measure:\n- mlx: ")
+    assert said.err == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES)
+def test_every_way_to_run_on_a_device_agrees(mode: Any) -> None:
+    """The same jobs run on the CPU, where PyTorch has them, too; each as a device without recurrent operators would."""
+    found, _ = available(gpu.CONTENDERS[:3], PEERS)
+    left_out = LeftOut()
+    workers = [Worker(contender) for contender in found]
+    try:
+        for kind in ("tanh", "lstm", "gru"):
+            ready = prepare(workers, Placed("cpu", mode, Case(kind, 3, 2, 3, 5)), left_out)
+            assert ready == workers
+            for worker in ready:
+                assert worker.time(1)[0] > 0
+    finally:
+        for worker in workers:
+            worker.close()
+    assert left_out.notes() == []
+
+
+def test_the_ways_to_run_on_a_device_have_a_mean_each() -> None:
+    rows = [Row(str(placed), {"lucid": [1.0], "torch": [2.0]}) for placed in gpu.on("cuda")]
+    assert gpu.means(rows) == [f"cuda, {mode}, torch / lucid: mean 2" for mode in MODES]
+    assert {placed.case.time for placed in gpu.on("webgpu")} == {20}
+    assert len(gpu.on("webgpu", quick=True)) == 3 * len(MODES)
 
 
 @pytest.mark.slow
