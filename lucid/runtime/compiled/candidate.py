@@ -72,7 +72,7 @@ class Candidate:
         self._run = self.session.run
         if separation is not None:
             self._run = Parts(self.session, separation, way.parts).run
-        elif way.updates and self.session.device.kind == "cpu":  # elsewhere an input is copied when it is bound
+        elif way.updates:
             self._run = Bound(self.session).run
         self._parameters = tuple(exported.parameters.values())
         self._shapes: Shapes = tuple([parameter.shape for parameter in self._parameters])

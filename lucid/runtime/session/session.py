@@ -25,7 +25,7 @@ from .outputs import Outputs
 from .pieces import interface_of, streaming_of
 from .ranges import ranges_of
 from .recurrence import recurrence_of
-from .spec import Shape, as_array, check_shapes, evaluate, resolve, sample, specs_of
+from .spec import Shape, as_array, axis_of, check_shapes, evaluate, resolve, sample, specs_of
 from .stream import Stream
 
 __all__ = ["Session"]
@@ -302,14 +302,7 @@ class Session:
         for steps in self.recurrence.time:
             # onnxruntime's RNN would return zeros for the state, and its Scan fails.
             if (n := evaluate(steps, sizes)) is not None and n < 1:
-                axis = next(
-                    (
-                        f"axis {spec.shape.index(steps)} of input {spec.name!r}"
-                        for spec in self.inputs
-                        if steps in spec.shape
-                    ),
-                    f"axis {steps!r}",
-                )
+                axis = axis_of(self.inputs, steps)
                 raise ShapeError(f"{axis} is {n}, but a recurrent layer runs over it: at least one step is needed")
         return sizes
 
