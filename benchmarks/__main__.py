@@ -22,6 +22,7 @@ from . import (
     train,
 )
 from .command import Draw, finish
+from .contender import package
 from .machine import busy
 from .options import PEERS, Options, parse
 from .result import Result
@@ -53,9 +54,15 @@ def main() -> None:
         results.append(result)
     findings = [finding for result in results for finding in result.findings]
     print(table([["measure", "target", "here", ""], *([f.measure, f.target, f.value, f.verdict] for f in findings)]))
-    if not options.quick and set(options.against) == set(PEERS) and page.write(options.out):
+    if full(options) and page.write(options.out):
         history.append([history.of_results(results)])
         print("\ndocs/performance.md and benchmarks/history.jsonl have this run now")
+
+
+def full(options: Options) -> bool:
+    """Returns whether all cases run, against all peers."""
+    peers = set(options.against) == set(PEERS) and all(package(peer) is not None for peer in PEERS)
+    return peers and not options.quick and not options.only
 
 
 if __name__ == "__main__":

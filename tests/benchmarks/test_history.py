@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from benchmarks import __main__ as everything
 from benchmarks import history, page
 from benchmarks.contender import package
 from benchmarks.history import Run, append, by_machine, changes, drawn, from_git, of_results, parse, read
+from benchmarks.options import Options
 from benchmarks.place import ROOT
 from benchmarks.result import Finding, Result
 
@@ -67,6 +70,28 @@ def test_a_broken_file_is_left_as_it_is(tmp_path: Path, line: str) -> None:
     with pytest.raises(ValueError, match=r"line 2 of history\.jsonl is not a run"):
         append([run("2026-02-04", a=3.0)], path)
     assert path.read_text(encoding="utf-8") == broken
+
+
+def test_only_a_full_run_is_appended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    appended: list[Run] = []
+    options = Options(out=tmp_path)
+    monkeypatch.setattr(everything, "BENCHMARKS", [(lambda _: replace(result(), machine={}), lambda *_: tmp_path)])
+    monkeypatch.setattr(everything, "package", lambda name: "1.0")
+    monkeypatch.setattr(everything, "busy", lambda: "")
+    monkeypatch.setattr(history, "append", appended.extend)
+    monkeypatch.setattr(page, "write", lambda folder: True)
+    for partial in ({"quick": True}, {"only": "tanh"}, {"against": ("torch",)}):
+        monkeypatch.setattr(everything, "parse", lambda _, partial=partial: replace(options, **partial))
+        everything.main()
+        assert appended == []
+    monkeypatch.setattr(everything, "parse", lambda _: options)
+    monkeypatch.setattr(everything, "package", lambda name: None if name == "jax" else "1.0")
+    everything.main()
+    assert appended == []
+    monkeypatch.setattr(everything, "package", lambda name: "1.0")
+    everything.main()
+    assert [run.ratios for run in appended] == [of_results([result()]).ratios]
+    assert appended[0].machine.keys() >= {"processor", "numpy"}
 
 
 def test_a_change_counts_by_what_is_better() -> None:

@@ -79,8 +79,7 @@ class Plugin(NamedTuple):
                 found = self._listed()
         if not found:
             raise RuntimeUnavailableError(
-                f"{self.package} is installed, but finds no device on this machine that it can run on; or use "
-                "device='cpu'"
+                f"{self.package} is installed, but finds no device on this machine that it can run on; use device='cpu'"
             )
         return found
 
