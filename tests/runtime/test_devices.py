@@ -22,7 +22,9 @@ from lucid.errors import FileError, LucidError, RuntimeUnavailableError
 from lucid.export import to_onnx
 from lucid.export.exported import Exported
 from lucid.runtime import Device, Session, find_device
+from lucid.runtime.session import buffer as buffers
 from lucid.runtime.session import plugin as plugins
+from lucid.runtime.session.buffer import Binding, Buffer
 from lucid.runtime.session.device import holds_memory
 from lucid.runtime.session.plugin import installed
 
@@ -181,6 +183,39 @@ def test_a_provider_that_runs_nothing_is_refused() -> None:
     ):
         with pytest.raises(RuntimeUnavailableError, match="runs no node of this model on AzureExecutionProvider"):
             load()
+
+
+@pytest.mark.parametrize("bound", [False, True], ids=["without a binding", "bound anew"])
+@pytest.mark.parametrize("kind", ["RNN", "LSTM"])
+def test_buffers_of_the_cpu_serve_a_device_without_memory(
+    bound: bool, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session that really runs on the CPU is called as one on a device is."""
+    rnn, x, h = getattr(nn, kind)(3, 4), lucid.randn(9, 2, 3), lucid.zeros(1, 2, 4)
+    session = Session(to_onnx(rnn, x, (h, h * 1.0) if kind == "LSTM" else h))
+    session.device = Device("azure")
+    assert not holds_memory(session.device)
+    monkeypatch.setattr(buffers, "holds_memory", lambda device: bound)
+    monkeypatch.setattr(buffers, "_taken", lambda session: {})
+    stream = session.stream(batch=2)
+    pieces = [stream(part)["output"] for part in (x[:3], x[3:4], x[4:5], x[5:6], x[6:])]
+    np.testing.assert_allclose(np.concatenate(pieces), rnn(x)[0].detach().numpy(), atol=2e-6)
+    states = [h.numpy()] * (2 if kind == "LSTM" else 1)
+    for _ in range(3):
+        part = lucid.randn(2, 2, 3)
+        np.testing.assert_allclose(session(part, *states)[0], rnn(part)[0].detach().numpy(), atol=2e-6)
+    unknown = Binding(session._session, session.device, {}, {"output": None}, _all_buffers(session, x.numpy(), states))
+    np.testing.assert_allclose(unknown([])[0], rnn(x)[0].detach().numpy(), atol=2e-6)  # type: ignore[index]
+
+
+def _all_buffers(session: Session, *arrays: Any) -> dict[str, Buffer]:
+    """Returns a buffer for each input, with these elements."""
+    first, states = arrays
+    found = {}
+    for name, array in zip(session.input_names, (first, *states), strict=True):
+        found[name] = Buffer(Device("cpu"), array.shape, array.dtype)
+        found[name].put(array)
+    return found
 
 
 def test_the_command_line_names_what_is_missing(tmp_path: Path) -> None:
