@@ -115,9 +115,10 @@ def test_a_page_gives_its_run() -> None:
 
 
 def test_the_run_of_the_appendix_is_in_the_history() -> None:
-    here = parse(page.APPENDIX.read_text(encoding="utf-8"))
-    assert here is not None
-    assert here in read()
+    text = page.APPENDIX.read_text(encoding="utf-8")
+    here = parse(text)
+    # A run that goes on after midnight is of two days, and the page says so.
+    assert here in read() if here is not None else page.MIXED in text
     days = [entry.day for entry in read()]
     assert days == sorted(days)
 
