@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["disagreement"]
+__all__ = ["TOLERANCE", "disagreement"]
 
 Array = np.ndarray[Any, Any]
 
@@ -20,7 +20,7 @@ STEP_TOLERANCE = 0.02
 ADAM_EPSILON = 1e-8
 
 
-def disagreement(results: Mapping[str, Array], reference: Mapping[str, Array]) -> str:
+def disagreement(results: Mapping[str, Array], reference: Mapping[str, Array], tolerance: float = TOLERANCE) -> str:
     """Describes how the results of a contender differ from the reference; returns an empty text if they agree.
 
     Keys that both have are compared. "step of w" is Adam's first step in units of the learning rate. It is compared
@@ -34,7 +34,7 @@ def disagreement(results: Mapping[str, Array], reference: Mapping[str, Array]) -
             g = results[name.replace("step of ", "gradient of ", 1)].astype(np.float64)
             wanted, limit = g / (np.abs(g) + ADAM_EPSILON), STEP_TOLERANCE
         else:
-            wanted, limit = reference[name], TOLERANCE
+            wanted, limit = reference[name], tolerance
         if results[name].shape != wanted.shape:
             return f"disagrees: {name} has shape {results[name].shape}, not {wanted.shape}"
         error = float(np.max(np.abs(results[name] - wanted)) / np.max(np.abs(wanted)))

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from . import picture
-from .machine import busy, describe
+from .machine import busy, describe, held
 from .options import Options, parse
 from .result import Result
 
@@ -25,7 +25,7 @@ def command(measure: Callable[[Options], Result], draw: Draw = picture.bars) -> 
 
 def finish(result: Result, options: Options, draw: Draw = picture.bars, was_busy: str = "") -> None:
     """Prints a result and saves it."""
-    result.notes += [was_busy] if was_busy else []
+    result.notes += [note for note in (was_busy, held()) if note]
     result.machine = describe()
     result.options = {name: value for name, value in asdict(options).items() if name != "out"}
     print(f"\n{result.title}\n\n{result.table()}\n", flush=True)

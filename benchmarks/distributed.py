@@ -22,9 +22,9 @@ from lucid.distributed.group import current
 
 from .command import command
 from .options import Options
+from .place import ROOT
 from .result import Finding, Result, Row, ratio
 from .rounds import say
-from .worker import ROOT
 
 __all__ = ["measure", "on_paper", "worker"]
 

@@ -6,7 +6,7 @@ from .case import Case
 from .command import command
 from .contender import Contender
 from .options import Options
-from .result import Finding, Result, ratio
+from .result import Finding, Result, Row, ratio
 from .rounds import compare
 
 __all__ = ["CASES", "CONTENDERS", "measure"]
@@ -24,17 +24,13 @@ def measure(options: Options) -> Result:
     """Measures export: lucid's, verified in onnxruntime, against both of PyTorch's, which verify nothing."""
     rows, notes = compare(CONTENDERS, CASES[:1] if options.quick else CASES, options)
     names = [c.name for c in CONTENDERS if any(c.name in row.values for row in rows)]
-    row = next((row for row in rows if row.case.startswith("tanh")), None)
-    findings = [
-        Finding.at_least(
-            "torch.onnx.export(dynamo=True) / lucid's export and verification",
-            10,
-            None if row is None else ratio(row, "torch dynamo", "lucid"),
-        ),
-        Finding.at_most(
-            "export and verification of two layers", 0.5, None if row is None else row.middle("lucid"), " s"
-        ),
-    ]
+    findings = []
+    for kind, layers, seconds in (("tanh", "two layers", 0.5), ("lstm", "two layers of an LSTM", 0.25)):
+        row = next((row for row in rows if row.case.startswith(kind)), Row(kind, {}))
+        label = "torch.onnx.export(dynamo=True) / lucid's export and verification"
+        label += "" if kind == "tanh" else ", LSTM"
+        findings.append(Finding.at_least(label, 10, ratio(row, "torch dynamo", "lucid")))
+        findings.append(Finding.at_most(f"export and verification of {layers}", seconds, row.middle("lucid"), " s"))
     return Result("export", "Export to ONNX, lucid's with verification (T, N, I, H)", names, rows, findings, notes)
 
 

@@ -28,9 +28,10 @@ from .contender import Contender, available
 from .layer import EXAMPLES, LAYERS, PAIRS, Layer
 from .machine import busy, describe
 from .options import Options, parse
+from .place import ROOT
 from .rounds import chosen, say
 from .table import markdown, table
-from .worker import ROOT, Worker, WorkerError
+from .worker import Worker, WorkerError
 
 __all__ = ["CONTENDERS", "PAGE", "README", "File", "judge", "measure", "section", "summary", "write"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -11,10 +10,11 @@ from pathlib import Path
 
 from .command import command
 from .contender import package
+from .machine import freed
 from .options import Options
+from .place import ROOT
 from .result import Finding, Result, Row, ratio
 from .rounds import say
-from .worker import ROOT
 
 __all__ = ["measure"]
 
@@ -34,7 +34,7 @@ CLOCK = "import time; start = time.perf_counter(); {}; print(time.perf_counter()
 STATEMENTS = {
     "import": {name: f"import {name}" for name in LIBRARIES},
     # What lucid loads on first use does not count above, but every program with a model waits for it.
-    "import, and nn.RNN": {"lucid": "import lucid; lucid.nn.RNN", "torch": "import torch; torch.nn.RNN"},
+    "import, and a first model": {name: f"import {name}; {name}.nn.RNN(2, 3)" for name in ("lucid", "torch")},
     "import, and make a model and its optimizer": {
         name: f"import {name}; {name}.optim.Adam({name}.nn.RNN(2, 3).parameters())" for name in ("lucid", "torch")
     },
@@ -60,11 +60,12 @@ def measure(options: Options) -> Result:
     notes.append(f"installed sizes, with what each depends on: {listed}; lucid alone is {source() / 2**20:.1f} MiB")
     say(f"imports: {names}")
     first, *later = rows
-    for row in later:
-        both = Row(row.case, {"lucid": row.values["lucid"], "numpy": first.values["numpy"]})
+    beside = [Row(row.case, {"lucid": row.values["lucid"], "numpy": first.values["numpy"]}) for row in later]
+    for row, both in zip(later, beside, strict=True):
         notes.append(f"{row.case}: lucid takes {ratio(both, 'lucid', 'numpy'):.2f} times what `import numpy` takes")
     findings = [
         Finding.at_most("import lucid / import numpy", 1.3, ratio(first, "lucid", "numpy")),
+        Finding.at_most("import lucid, and a first model / import numpy", 1.25, ratio(beside[0], "lucid", "numpy")),
         Finding.at_least("import torch / import lucid", 8, ratio(first, "torch", "lucid")),
     ]
     return Result("imports", "Import in a new process", names, rows, findings, notes)
@@ -74,7 +75,7 @@ def clock(statement: str) -> float:
     """Returns the seconds that a statement takes in a new process."""
     # pip compiles what it installs. A checkout is compiled by its first import, unless that must not write bytecode;
     # then only lucid would be compiled again every time.
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment = {name: value for name, value in freed().items() if name != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run(
         [sys.executable, "-c", CLOCK.format(statement)],
         cwd=ROOT,

@@ -10,11 +10,23 @@ import time
 from pathlib import Path
 
 from .contender import package
-from .worker import ROOT
+from .place import ROOT
 
-__all__ = ["busy", "describe"]
+__all__ = ["busy", "describe", "freed", "held", "vectors"]
 
 PACKAGES = ("numpy", "onnx", "onnxruntime", "torch", "onnxscript", "jax", "jaxlib")
+
+HOLDING = (
+    "OPENBLAS_CORETYPE",
+    "NPY_DISABLE_CPU_FEATURES",
+    "NPY_ENABLE_CPU_FEATURES",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "MKL_CBWR",
+    "ATEN_CPU_CAPABILITY",
+    "ONEDNN_MAX_CPU_ISA",
+    "DNNL_MAX_CPU_ISA",
+)
+"""The variables that hold a library to the kernels of another processor than the one that it runs on."""
 
 WATCHED = 1.0
 """Seconds to watch the machine before a benchmark begins; a load average would count what has ended, too."""
@@ -57,17 +69,44 @@ def _worked() -> float | None:
     return (user + nice + system + irq + softirq + stolen) / os.sysconf("SC_CLK_TCK")
 
 
+def freed() -> dict[str, str]:
+    """Returns the environment without what holds a library to older kernels."""
+    return {name: text for name, text in os.environ.items() if name not in HOLDING}
+
+
+def held() -> str:
+    """Describes what holds a library to older kernels here; contenders run without it."""
+    found = [f"{name}={os.environ[name]}" for name in HOLDING if name in os.environ]
+    if not found:
+        return ""
+    return (
+        f"{', '.join(found)} holds a library to the kernels of another processor; contenders in processes of their own "
+        "were measured without it"
+    )
+
+
 def processor() -> str:
     """Returns the processor's name, with its widest vector instructions."""
+    fields = _fields()
+    if not fields:
+        return platform.processor() or platform.machine()
+    family = f"family {fields['cpu family']} model {fields['model']}" if "cpu family" in fields else ""
+    return ", ".join(filter(None, (fields.get("model name", platform.machine()), family, vectors())))
+
+
+def vectors() -> str:
+    """Returns the processor's widest vector instructions, "avx512f", "avx2" or "avx"; "" where it has or tells none."""
+    flags = _fields().get("flags", "").split()
+    return next((name for name in ("avx512f", "avx2", "avx") if name in flags), "")
+
+
+def _fields() -> dict[str, str]:
+    """Returns what the system says of the last processor; {} where it does not."""
     path = Path("/proc/cpuinfo")
     if not path.exists():
-        return platform.processor() or platform.machine()
+        return {}
     lines = dict(line.split(":", 1) for line in path.read_text().splitlines() if ":" in line)
-    fields = {name.strip(): text.strip() for name, text in lines.items()}
-    flags = fields.get("flags", "").split()
-    widest = next((name for name in ("avx512f", "avx2", "avx") if name in flags), "")
-    family = f"family {fields['cpu family']} model {fields['model']}" if "cpu family" in fields else ""
-    return ", ".join(filter(None, (fields.get("model name", platform.machine()), family, widest)))
+    return {name.strip(): text.strip() for name, text in lines.items()}
 
 
 def memory() -> str:

@@ -8,7 +8,7 @@ from .contender import available
 from .options import Options
 from .result import Finding, Result, Row, ratios
 from .rounds import LeftOut, chosen, say
-from .train import TRAINERS
+from .train import OWN, TRAINERS
 from .worker import Worker, WorkerError
 
 __all__ = ["measure"]
@@ -36,10 +36,11 @@ def measure(options: Options) -> Result:
     names = [c.name for c in found if any(c.name in row.values for row in whole)]
     findings = [
         Finding.at_most(
-            f"peak memory of a training step, lucid / torch, {label}, worst size",
+            f"peak memory of a training step, {own} / torch, {label}, worst size",
             1.0,
-            max(ratios(rows, "lucid", "torch"), default=None),
+            max(ratios(rows, own, "torch"), default=None),
         )
+        for own in OWN
         for label, rows in (("over the bare interpreter", whole), ("over what stood there before", steps))
     ]
     title = "Peak memory of training; process: over a bare interpreter; steps: over what stood there before the first"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .worker import ROOT
+from .place import ROOT
 
 __all__ = ["PEERS", "Options", "parse"]
 

@@ -9,18 +9,32 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .options import parse
+from .place import ROOT
 from .result import Result, ratio
 from .table import markdown
-from .worker import ROOT
 
-__all__ = ["APPENDIX", "BEGIN", "END", "ORDER", "SUMMARY", "fill", "section", "summary", "write"]
+__all__ = ["APPENDIX", "BEGIN", "END", "MIXED", "ORDER", "SUMMARY", "fill", "section", "summary", "write"]
 
 SUMMARY = ROOT / "docs" / "performance.md"
 APPENDIX = ROOT / "docs" / "performance-appendix.md"
 
 BEGIN = "<!-- the last full run: written by `python -m benchmarks`, do not edit -->"
+MIXED = "Not all benchmarks ran on the same day, commit or machine"
 END = "<!-- the end of the last full run -->"
-ORDER = ("train", "parts", "infer", "export", "stream", "imports", "memory", "overhead", "scaling")
+ORDER = (
+    "train",
+    "loops",
+    "parts",
+    "infer",
+    "files",
+    "first",
+    "export",
+    "stream",
+    "imports",
+    "memory",
+    "overhead",
+    "scaling",
+)
 
 
 def summary(results: Sequence[Result]) -> str:
@@ -56,7 +70,7 @@ def _mixed(results: Sequence[Result]) -> list[str]:
     """A warning if the benchmarks did not all run in the same place and on the same day."""
     if all(result.machine == results[0].machine for result in results):
         return []
-    return ["Not all benchmarks ran on the same day, commit or machine. The machine described ran the first one."]
+    return [f"{MIXED}. The machine described ran the first one."]
 
 
 def _rows(result: Result) -> list[list[str]]:

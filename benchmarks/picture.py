@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from .contender import package
 from .result import Result, ratio
 
-__all__ = ["bars", "curves"]
+__all__ = ["bars", "curves", "lines"]
 
 INK = "#22313f"
 GREY = "#aab4bd"
@@ -63,10 +65,46 @@ def curves(result: Result, panels: Sequence[tuple[str, Sequence[tuple[float, int
     return _draw(folder / f"{result.name}.png", 10, 3.8, fill)
 
 
+def lines(title: str, ticks: Sequence[str], values: Sequence[tuple[str, Sequence[float | None]]], label: str) -> str:
+    """Draws one line each for the values of some things at each tick, beside a line at 1; returns it as SVG."""
+
+    def fill(figure: Any) -> None:
+        from matplotlib.ticker import LogLocator
+
+        axes = figure.subplots()
+        for i, (name, numbers) in enumerate(values):
+            shown = [(x, y) for x, y in enumerate(numbers) if y is not None]
+            style = "-" if i < len(COLOURS) else "--" if i < 2 * len(COLOURS) else ":"
+            axes.plot(*zip(*shown, strict=True), style, marker="o", markersize=3, label=name, color=COLOURS[i % 8])
+        axes.axhline(1, color=INK, linewidth=1)
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(0.5, 0.7, 1, 1.5, 2, 3, 5, 7)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("")
+        axes.set_xticks(range(len(ticks)), ticks)
+        axes.set_xlim(-0.3, len(ticks) - 0.7)
+        axes.set(title=title, ylabel=label)
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=7)
+
+    text = io.StringIO()
+    with _figure(10, max(2.6, 0.7 + 0.17 * len(values)), fill) as figure:
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()
+
+
 def _draw(path: Path, width: float, height: float, fill: Callable[[Any], None]) -> Path | None:
     """Writes a picture, without a display; returns None if matplotlib is not installed."""
     if package("matplotlib") is None:
         return None
+    with _figure(width, height, fill) as figure:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=130)
+    return path
+
+
+@contextmanager
+def _figure(width: float, height: float, fill: Callable[[Any], None]) -> Iterator[Any]:
+    """Makes a figure in the style of the project, which holds until the figure has been written."""
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -80,6 +118,8 @@ def _draw(path: Path, width: float, height: float, fill: Callable[[Any], None]) 
         "axes.spines.top": False,
         "axes.titlelocation": "left",
         "legend.frameon": False,
+        "svg.fonttype": "none",
+        "svg.hashsalt": "lucid",  # the same names in each picture that is drawn anew
         "xtick.color": INK,
         "ytick.color": INK,
     }
@@ -87,6 +127,4 @@ def _draw(path: Path, width: float, height: float, fill: Callable[[Any], None]) 
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         fill(figure)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=130)
-    return path
+        yield figure

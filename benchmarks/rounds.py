@@ -10,7 +10,7 @@ from itertools import count
 from statistics import median
 from typing import Any
 
-from .agreement import disagreement
+from .agreement import TOLERANCE, disagreement
 from .contender import Contender, available
 from .options import Options
 from .result import Row
@@ -25,7 +25,9 @@ while after their last work, those of ONNX Runtime for 50 ms."""
 MOST_CALLS = 2000
 
 
-def compare(contenders: Sequence[Contender], cases: Iterable[Any], options: Options) -> tuple[list[Row], list[str]]:
+def compare(
+    contenders: Sequence[Contender], cases: Iterable[Any], options: Options, tolerance: float = TOLERANCE
+) -> tuple[list[Row], list[str]]:
     """Runs all contenders on all cases; returns a row per case, and notes on what was left out.
 
     On each case, a contender must agree with the first one that can do it at all, or it is not timed.
@@ -36,7 +38,7 @@ def compare(contenders: Sequence[Contender], cases: Iterable[Any], options: Opti
     with ExitStack() as stack:
         workers = [stack.enter_context(Worker(contender)) for contender in found]
         for case in chosen(cases, options):
-            ready = prepare(workers, case, left_out)
+            ready = prepare(workers, case, left_out, tolerance)
             rows.append(Row(str(case), take_turns(ready, options)))
             middles = (f"{name} {1e3 * median(seconds):.3g}" for name, seconds in rows[-1].values.items())
             say(f"{case}: {', '.join(middles)} ms")
@@ -65,7 +67,7 @@ def chosen(cases: Iterable[Any], options: Options) -> list[Any]:
     return [case for case in cases if options.only in str(case)]
 
 
-def prepare(workers: Sequence[Worker], case: Any, left_out: LeftOut) -> list[Worker]:
+def prepare(workers: Sequence[Worker], case: Any, left_out: LeftOut, tolerance: float = TOLERANCE) -> list[Worker]:
     """Returns the workers that can do the case and agree; each of the others is noted."""
     ready = []
     reference = None
@@ -78,7 +80,7 @@ def prepare(workers: Sequence[Worker], case: Any, left_out: LeftOut) -> list[Wor
             left_out.add(worker.contender.name, case, str(error), error.details)
             continue
         if results:
-            wrong = "" if reference is None else disagreement(results, reference)
+            wrong = "" if reference is None else disagreement(results, reference, tolerance)
             if wrong:
                 left_out.add(worker.contender.name, case, f"it {wrong}")
                 continue

@@ -21,9 +21,9 @@ from lucid.nn.utils.rnn import pack_padded_sequence
 
 from .command import command
 from .options import Options
+from .place import ROOT
 from .result import Finding, Result, Row, ratio
 from .rounds import say
-from .worker import ROOT
 
 __all__ = ["measure"]
 

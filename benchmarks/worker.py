@@ -8,14 +8,13 @@ import pickle
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 from typing import Any
 
 from .contender import Contender
+from .machine import freed
+from .place import ROOT
 
-__all__ = ["ROOT", "Worker", "WorkerError"]
-
-ROOT = Path(__file__).resolve().parent.parent
+__all__ = ["Worker", "WorkerError"]
 
 
 class WorkerError(Exception):
@@ -38,6 +37,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=self._said,
             cwd=ROOT,
+            env=freed(),
         )
 
     def __enter__(self) -> Worker:

@@ -16,7 +16,15 @@ from ..case import Case
 from ..job import Job
 from .lucid import layer, streamable
 
-__all__ = ["stream", "training_products"]
+__all__ = ["file", "stream", "training_products"]
+
+
+def file(case: Case, lowering: Any) -> Job:
+    """Runs the file that lucid writes with this lowering, as any program would."""
+    exported = to_onnx(layer(case), lucid.tensor(case.input()), lowering=lowering)
+    session = onnxruntime.InferenceSession(exported.serialize(), providers=["CPUExecutionProvider"])
+    feed = {session.get_inputs()[0].name: case.input()}
+    return Job(lambda: session.run(None, feed), lambda: {"output": session.run(None, feed)[0]})
 
 
 def stream(case: Case) -> Job:

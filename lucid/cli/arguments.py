@@ -14,7 +14,10 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 model: Decorator = click.argument("model", type=click.Path(exists=True, dir_okay=False))
 
 device: Decorator = click.option(
-    "--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 and so on, or auto: CUDA where it starts."
+    "--device",
+    default="cpu",
+    show_default=True,
+    help="cpu; cuda, cuda:1 and so on; webgpu or another execution provider; or auto: CUDA where it starts.",
 )
 
 threads: Decorator = click.option(

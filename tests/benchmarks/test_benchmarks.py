@@ -15,7 +15,12 @@ import pytest
 from benchmarks import (
     distributed,
     export,
+    files,
+    first,
+    gpu,
+    imports,
     infer,
+    loops,
     machine,
     memory,
     overhead,
@@ -29,13 +34,17 @@ from benchmarks import (
 )
 from benchmarks.agreement import disagreement
 from benchmarks.case import KINDS, Case, cases
+from benchmarks.command import finish
 from benchmarks.contender import Contender, available, package
+from benchmarks.loop import LOOPS, Loop
 from benchmarks.operation import Operation
 from benchmarks.options import PEERS, Options, parse
+from benchmarks.place import ROOT
+from benchmarks.placed import MODES, Placed
 from benchmarks.result import Finding, Result, Row, geometric_mean, ratio
 from benchmarks.rounds import LeftOut, compare, prepare
 from benchmarks.table import markdown, table
-from benchmarks.worker import ROOT, Worker, WorkerError
+from benchmarks.worker import Worker, WorkerError
 from tests.tiers import sampled
 
 TINY = Options(rounds=1, seconds=0.0, case_seconds=0.0)
@@ -75,6 +84,129 @@ def test_the_means_of_training_are_over_the_six_sizes_of_one_layer() -> None:
     assert found["training, RNN, torch / lucid, mean"].value == "2 ×"
     assert found["training, LSTM, torch / lucid, worst size"].met is True
     assert found["training, LSTM, jax / lucid, mean"].met is None
+
+
+@pytest.mark.parametrize(("vectors", "targets"), [("avx512f", "3.5 3.3 1.3"), ("avx2", "3.3 3 1.2"), ("", "3.3 3 1.2")])
+def test_the_targets_of_a_compiled_step_follow_the_processor(
+    vectors: str, targets: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "vectors", lambda: vectors)
+    found = {f.measure: f.target for f in train.findings([])}
+    measures = ("RNN, torch / lucid step", "GRU, torch / lucid step", "RNN, jax / lucid step")
+    assert [found[f"training, {measure}, mean"] for measure in measures] == [f"≥ {n} ×" for n in targets.split()]
+
+
+def test_compiled_training_of_the_largest_products_is_held_against_eager() -> None:
+    rows = [Row(str(c), {"lucid": [3.0], "lucid compiled": [2.0 if c.hidden == 512 else 9.0]}) for c in cases()]
+    found = {f.measure: f.value for f in train.findings(rows)}
+    for layer in ("RNN", "GRU"):
+        assert found[f"training, {layer} at 200, 64, 256, 512, lucid / lucid compiled"] == "1.5 ×"
+
+
+def test_each_layer_is_held_against_pytorchs_own_export() -> None:
+    values = {"torch exported": [1.2], "lucid compiled": [1.0]}
+    found = {f.measure: f for f in infer.findings([Row(str(c), values) for c in cases(stacked=False)])}
+    assert found["torch's own export / lucid.compile, LSTM, mean"].met is False
+    assert found["torch's own export / lucid.compile, GRU, worst size"].met is True
+
+
+def test_loops_have_a_target_each() -> None:
+    rows = [Row(str(loop), {"lucid": [1.0], "lucid compiled": [0.5], "torch": [0.95]}) for loop in LOOPS]
+    *each, mean, worst = loops.findings(rows)
+    assert [f.met for f in each] == [True, True, True, False, False, False]
+    assert (mean.value, mean.met, worst.value) == ("1.9 ×", False, "1.9 ×")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program", sampled(["tutorial", "own cell", "RNNCell", "LSTMCell", "policy"], 3))
+def test_all_contenders_of_a_loop_agree(program: Any) -> None:
+    left_out = LeftOut()
+    # torch.compile takes half a minute for a loop.
+    found = [c for c in available(loops.CONTENDERS, PEERS)[0] if c.name != "torch compiled"]
+    workers = [Worker(contender) for contender in found]
+    try:
+        assert prepare(workers, Loop(program, 3, 2, 3, 5), left_out) == workers
+    finally:
+        for worker in workers:
+            worker.close()
+    assert left_out.notes() == []
+
+
+@pytest.mark.slow
+def test_first_calls_are_measured_in_new_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(first, "CASES", (Case("tanh", 4, 2, 3, 5),))
+    result = first.measure(replace(TINY, quick=True))
+    assert [list(row.values) for row in result.rows] == [["lucid.compile", "lucid.compile_backward"]]
+    assert [len(seconds) for row in result.rows for seconds in row.values.values()] == [1, 1]
+    assert [f.met is not None for f in result.findings] == [True, True]
+    assert result.notes == []
+
+
+def test_without_a_device_the_benchmark_says_what_is_missing_and_ends(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert gpu.devices(["cpu"]) == (["cpu"], [])
+    found, missing = gpu.devices(["mlx"])
+    assert found == []
+    assert missing[0].startswith("mlx: device 'mlx' asked for, but")
+    monkeypatch.setattr(gpu, "devices", lambda: (found, missing))
+    gpu.main()
+    said = capsys.readouterr()
+    assert said.out.startswith("there is no device other than the CPU to measure:\n- mlx: ")
+    assert said.err == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES)
+def test_every_way_to_run_on_a_device_agrees(mode: Any) -> None:
+    """The same jobs run on the CPU, where PyTorch has them, too; each as a device without recurrent operators would."""
+    found, _ = available(gpu.CONTENDERS[:3], PEERS)
+    left_out = LeftOut()
+    workers = [Worker(contender) for contender in found]
+    try:
+        for kind in ("tanh", "lstm", "gru"):
+            ready = prepare(workers, Placed("cpu", mode, Case(kind, 3, 2, 3, 5)), left_out)
+            assert ready == workers
+            for worker in ready:
+                assert worker.time(1)[0] > 0
+    finally:
+        for worker in workers:
+            worker.close()
+    assert left_out.notes() == []
+
+
+def test_the_ways_to_run_on_a_device_have_a_mean_each() -> None:
+    rows = [Row(str(placed), {"lucid": [1.0], "torch": [2.0]}) for placed in gpu.on("cuda")]
+    assert gpu.means(rows) == [f"cuda, {mode}, torch / lucid: mean 2" for mode in MODES]
+    assert {placed.case.time for placed in gpu.on("webgpu")} == {20}
+    assert len(gpu.on("webgpu", quick=True)) == 3 * len(MODES)
+
+
+@pytest.mark.slow
+def test_model_files_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "CASES", (Case("tanh", 4, 32, 3, 5),))
+    result = files.measure(replace(TINY, quick=True))
+    assert {"lucid, default", "lucid, fastest"} <= result.rows[0].values.keys()
+    assert len(result.findings) == 4
+
+
+def test_contenders_run_without_what_holds_numpy_to_older_kernels(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in machine.HOLDING:
+        monkeypatch.delenv(name, raising=False)
+    assert machine.held() == ""
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Prescott")
+    assert machine.held().startswith("OPENBLAS_CORETYPE=Prescott holds a library to the kernels of another processor")
+    with Worker(Contender("numpy", "numpy:operation")) as worker:
+        environment = Path(f"/proc/{worker._process.pid}/environ")
+        if environment.exists():
+            worker.prepare(Operation("tanh", 1))
+            assert b"OPENBLAS_CORETYPE" not in environment.read_bytes()
+    assert imports.clock("import os; assert 'OPENBLAS_CORETYPE' not in os.environ") > 0
+    result = Result("some", "Some", ["lucid"], [Row("x", {"lucid": [1.0]})])
+    finish(result, replace(TINY, out=tmp_path), lambda *_: tmp_path)
+    assert result.notes == [machine.held()]
 
 
 def test_eager_inference_is_judged_from_the_third_size_on() -> None:

@@ -67,7 +67,9 @@ class Bound:
             if len(self._shapes) >= _KEPT:
                 self._shapes.clear()
             # An empty batch, and elements that must be bounded, are for the session, which has other graphs for them.
-            if not session.guarded and not any(0 in shape for shape in shapes):
+            # So is another device: onnxruntime copies an input there when it is bound, not when the model runs.
+            bare = session.device.kind == "cpu" and not session.guarded
+            if bare and not any(0 in shape for shape in shapes):
                 self._shapes.add(shapes)
             return results
         session.check_elements(arrays)

@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 
 from .bounded import LIMIT, are_bounded, square
-from .device import Device
+from .device import Device, allocate, holds_memory, turn
 
 __all__ = ["OPTIONS", "Binding", "Buffer", "caller"]
 
@@ -21,31 +21,37 @@ OPTIONS = onnxruntime.RunOptions()
 
 
 class Buffer:
-    """Memory of one shape and dtype on a device, initially zeros.
+    """Memory of one shape and dtype on a device, initially zeros: the CPU's where the device has none to offer.
 
     Attributes:
         value: the memory as an OrtValue.
-        array: the memory as a NumPy array; None if it is not on a CPU.
+        array: the memory as a NumPy array; None if it is not the CPU's.
     """
 
-    __slots__ = ("array", "value")
+    __slots__ = ("_turn", "array", "value")
 
     def __init__(self, device: Device, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         zeros = np.zeros(shape, dtype)
+        value = allocate(device, zeros)
+        self._turn = turn(device)
         # On a CPU the OrtValue shares the array's memory, so filling it needs no call into onnxruntime.
-        self.value = onnxruntime.OrtValue.ortvalue_from_numpy(zeros, device.kind, device.number)
-        self.array = zeros if device.kind == "cpu" else None
+        self.value = onnxruntime.OrtValue.ortvalue_from_numpy(zeros) if value is None else value
+        self.array = zeros if value is None else None
 
     def put(self, x: Array) -> None:
         """Copies an array of the same shape and dtype into the buffer."""
         if self.array is not None:
             self.array[...] = x
         else:
-            self.value.update_inplace(np.ascontiguousarray(x))
+            with self._turn:
+                self.value.update_inplace(np.ascontiguousarray(x))
 
     def get(self) -> Array:
         """Returns a copy of the buffer's contents."""
-        return self.array.copy() if self.array is not None else np.asarray(self.value.numpy())
+        if self.array is not None:
+            return self.array.copy()
+        with self._turn:
+            return np.asarray(self.value.numpy())
 
 
 class Binding:
@@ -66,7 +72,7 @@ class Binding:
         squares: for each input that must be bounded, what adds up the squares of its buffer, if all are on a CPU.
     """
 
-    __slots__ = ("device", "guarded", "inputs", "io", "memory", "outputs", "run", "squares", "unknown")
+    __slots__ = ("_place", "guarded", "inputs", "io", "memory", "outputs", "run", "squares", "unknown")
 
     def __init__(
         self,
@@ -80,17 +86,27 @@ class Binding:
     ) -> None:
         self.inputs = tuple(inputs.values())
         self.outputs = tuple(outputs.values())
-        self.io = session.io_binding()
-        self.device = device
+        self.io = session.io_binding() if device.kind == "cpu" or holds_memory(device) else _Unbound(session)
+        # What is not allocated beforehand comes back from a plugin's memory in the CPU's.
+        self._place = (device.kind, device.number) if device.kind == "cuda" else ("cpu", 0)
         self.unknown = [name for name, output in outputs.items() if output is None]
-        for name, buffer in {**inputs, **(read or {})}.items():
-            self.io.bind_ortvalue_input(name, buffer.value)
-        for name, output in {**outputs, **(written or {})}.items():
-            if output is None:
-                self.io.bind_output(name, device.kind, device.number)
-            else:
-                self.io.bind_ortvalue_output(name, output.value)
-        self.run = caller(session, self.io)
+        with turn(device):
+            for name, buffer in {**inputs, **(read or {})}.items():
+                self.io.bind_ortvalue_input(name, buffer.value)
+            for name, output in {**outputs, **(written or {})}.items():
+                if output is None:
+                    self.io.bind_output(name, *self._place)
+                else:
+                    self.io.bind_ortvalue_output(name, output.value)
+        # onnxruntime copies an input to where the model takes it when it is bound, not when the model runs.
+        taken = _taken(session)
+        elsewhere = {
+            name: buffer.value
+            for name, buffer in {**inputs, **(read or {})}.items()
+            if device.kind != "cpu" and taken.get(name) != ("cpu" if buffer.array is not None else "device")
+        }
+        run = caller(session, self.io)
+        self.run = run if device.kind == "cpu" else partial(_bound_anew, self.io, elsewhere, run, turn(device))
         sources = [buffer.array for buffer in self.inputs if buffer.array is not None]
         targets = [buffer.array for buffer in self.outputs if buffer is not None and buffer.array is not None]
         seen = len(sources) == len(self.inputs) and len(targets) == len(self.outputs)
@@ -121,13 +137,64 @@ class Binding:
             return [buffer.get() for buffer in self.outputs]  # type: ignore[union-attr]
         for name in self.unknown:
             # Bound again: onnxruntime would reuse the memory of the last run, which may be too small.
-            self.io.bind_output(name, self.device.kind, self.device.number)
+            self.io.bind_output(name, *self._place)
         self.run()
         return [np.array(value.numpy()) for value in self.io.get_outputs()[: len(self.outputs)]]
 
 
+def _taken(session: Any) -> dict[str, str]:
+    """Returns where a session takes each input, on the "cpu" or the "device"; {} where onnxruntime does not say."""
+    infos: list[Any] = getattr(session, "get_input_memory_infos", list)()
+    names = [spec.name for spec in session.get_inputs()]
+    # "CudaPinned" is the CPU's memory, but not the one that buffers lie in.
+    places = {"Cpu": "cpu", "CudaPinned": "pinned"}
+    return {name: places.get(info.name, "device") for name, info in zip(names, infos, strict=False)}
+
+
+def _bound_anew(io: Any, values: Mapping[str, Any], run: Callable[[], None], turn: Any) -> None:
+    """Runs a session on a device, with these inputs bound anew."""
+    with turn:
+        for name, value in values.items():
+            io.bind_ortvalue_input(name, value)
+        run()
+
+
+class _Unbound:
+    """What stands for onnxruntime's binding where a provider has no memory for buffers.
+
+    The build onnxruntime-webgpu 1.27 ends the process when a binding is freed.
+    """
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self._inputs: dict[str, Any] = {}
+        self._outputs: dict[str, Any] = {}
+        self._results: list[Array] = []
+
+    def bind_ortvalue_input(self, name: str, value: Any) -> None:
+        self._inputs[name] = value
+
+    def bind_ortvalue_output(self, name: str, value: Any) -> None:
+        self._outputs[name] = value
+
+    def bind_output(self, name: str, kind: str, number: int) -> None:
+        self._outputs[name] = None
+
+    def run(self) -> None:
+        feeds = {name: value.numpy() for name, value in self._inputs.items()}
+        self._results = [np.asarray(result) for result in self._session.run(list(self._outputs), feeds, OPTIONS)]
+        for value, result in zip(self._outputs.values(), self._results, strict=True):
+            if value is not None:
+                value.update_inplace(result)
+
+    def get_outputs(self) -> list[Any]:
+        return [onnxruntime.OrtValue.ortvalue_from_numpy(result) for result in self._results]
+
+
 def caller(session: Any, io: Any) -> Callable[[], None]:
     """Returns a function that runs a session on a binding."""
+    if isinstance(io, _Unbound):
+        return io.run
     try:
         # The public method does the same, but its Python call takes a tenth of the time of one step of a model.
         return partial(session._sess.run_with_iobinding, io._iobinding, OPTIONS)

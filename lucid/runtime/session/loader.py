@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from ...errors import FileError, LucidError
+from ...errors import FileError, LucidError, RuntimeUnavailableError
 from ...export.exported import Exported
 from ...export.file.empty import aborts, without_aborts
 from .bounded import without_guards
-from .device import Device, load_libraries, require
+from .device import Device, load_libraries, require, select, turn
 from .source import Source, read_model
 
 __all__ = ["Loader"]
@@ -100,12 +100,27 @@ class Loader:
         said = load_libraries(device)
         if source.weights:
             options.add_external_initializers(list(source.weights), list(source.weights.values()))
+        providers = select(device, options)
         try:
-            session = onnxruntime.InferenceSession(source.model, options, providers=device.providers)
+            with turn(device):
+                session = onnxruntime.InferenceSession(source.model, options, providers=providers)
         except Exception as error:  # onnxruntime raises its own exception types
+            if device.kind != "cpu" and self._loads(source):
+                raise RuntimeUnavailableError(
+                    f"device {str(device)!r} asked for, but onnxruntime cannot load {source.name} there: {error}; or "
+                    "use device='cpu'"
+                ) from error
             raise FileError(f"{source.name} cannot be loaded by onnxruntime: {error}") from error
         require(device, session, said)
         return session
+
+    def _loads(self, source: Source) -> bool:
+        """Returns whether the model loads on the CPU, so that a failure is the device's."""
+        try:
+            self.load(source, Device("cpu"))
+        except FileError:
+            return False
+        return True
 
     def load_whole(self, device: Device) -> Any:
         """Returns onnxruntime's session of the model with its guards, whose operators also accept an empty batch.

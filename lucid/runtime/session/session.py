@@ -15,7 +15,7 @@ from ...export.exported import Exported
 from .arguments import INSTEAD, filled, ordered
 from .bounded import are_bounded
 from .buffer import OPTIONS, Binding, Buffer
-from .device import Device, find_device
+from .device import Device, find_device, holds_memory, turn
 from .fork import Unloaded, keep, watch
 from .formula import compute, conditions_of
 from .html import html_of_session
@@ -25,7 +25,7 @@ from .outputs import Outputs
 from .pieces import interface_of, streaming_of
 from .ranges import ranges_of
 from .recurrence import recurrence_of
-from .spec import Shape, as_array, check_shapes, evaluate, resolve, sample, specs_of
+from .spec import Shape, as_array, axis_of, check_shapes, evaluate, resolve, sample, specs_of
 from .stream import Stream
 
 __all__ = ["Session"]
@@ -51,7 +51,7 @@ class Session:
 
     Args:
         model: the path of a model, the result of `lucid.export.to_onnx`, or the bytes of a file.
-        device: "cpu", "cuda", "cuda:1" and so on, or "auto": CUDA if it starts, otherwise the CPU.
+        device: see `find_device`; "auto" is CUDA if it starts, otherwise the CPU.
         threads: the number of threads per operator; if None, onnxruntime's default.
         verify: whether to check a file that lucid wrote against its digests, and to refuse more nodes than onnxruntime
             loads in minutes. A file of another writer has no digests.
@@ -124,6 +124,7 @@ class Session:
         # The positions of the inputs that must be bounded, since the model runs without its guards.
         self.guarded = tuple([i for i, spec in enumerate(self.inputs) if spec.name in self._loader.guarded])
         self._whole: Any = None
+        self._turn = turn(self.device)
         # By the shapes of inputs: the idle bindings, or None if buffers are not used. The most recently used come last.
         self._bindings: dict[tuple[Shape, ...], list[Binding] | None] = {}
         self._lock = threading.Lock()
@@ -189,8 +190,9 @@ class Session:
 
     def _run(self, arrays: Sequence[Array], session: Any = None) -> list[Array]:
         """Runs the model without buffers. onnxruntime returns results without axes as NumPy scalars."""
-        session = session or self._session
-        results = session.run(self.output_names, dict(zip(self.input_names, arrays, strict=True)), OPTIONS)
+        feeds = dict(zip(self.input_names, arrays, strict=True))
+        with self._turn:
+            results = (session or self._session).run(self.output_names, feeds, OPTIONS)
         return [np.asarray(result) for result in results]
 
     def _with_guards(self) -> Any:
@@ -300,14 +302,7 @@ class Session:
         for steps in self.recurrence.time:
             # onnxruntime's RNN would return zeros for the state, and its Scan fails.
             if (n := evaluate(steps, sizes)) is not None and n < 1:
-                axis = next(
-                    (
-                        f"axis {spec.shape.index(steps)} of input {spec.name!r}"
-                        for spec in self.inputs
-                        if steps in spec.shape
-                    ),
-                    f"axis {steps!r}",
-                )
+                axis = axis_of(self.inputs, steps)
                 raise ShapeError(f"{axis} is {n}, but a recurrent layer runs over it: at least one step is needed")
         return sizes
 
@@ -336,16 +331,14 @@ class Session:
         with self._lock:
             while len(self._bindings) >= _KEPT:
                 self._bindings.pop(next(iter(self._bindings)))
-            self._bindings.setdefault(shapes, [] if size <= _SMALL or self.device.kind != "cpu" else None)
+            self._bindings.setdefault(shapes, [] if size <= _SMALL or holds_memory(self.device) else None)
 
     def _bind(self, shapes: tuple[Shape, ...]) -> Binding:
         with self._lock:  # the most recently used shapes are dropped last
             if (bindings := self._bindings.pop(shapes, None)) is not None:
                 self._bindings[shapes] = bindings
         sizes = check_shapes(self.inputs, shapes)
-        inputs = {
-            spec.name: Buffer(self.device, shape, spec.dtype) for spec, shape in zip(self.inputs, shapes, strict=True)
-        }
+        inputs = {s.name: Buffer(self.device, shape, s.dtype) for s, shape in zip(self.inputs, shapes, strict=True)}
         return self.bind(inputs, self.output_buffers(sizes))
 
     def bind(
@@ -393,7 +386,7 @@ class Session:
         """Loads the model in a forked child, unless it is loaded, and returns onnxruntime's session.
 
         Raises:
-            LucidError: it ran on CUDA, or its file has changed.
+            LucidError: it ran on another device than the CPU, or its file has changed.
         """
         with self._lock:
             if isinstance(self._session, Unloaded):

@@ -12,7 +12,7 @@ from ...errors import DtypeError, FileError, ShapeError
 from ...tensor import Tensor
 from .formula import compute
 
-__all__ = ["Shape", "Spec", "as_array", "check_shapes", "evaluate", "resolve", "sample", "specs_of"]
+__all__ = ["Shape", "Spec", "as_array", "axis_of", "check_shapes", "evaluate", "resolve", "sample", "specs_of"]
 
 Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
@@ -150,6 +150,14 @@ def evaluate(size: int | str | None, sizes: Mapping[str, int]) -> int | None:
         return sizes[size]
     found = compute(size, sizes)
     return found if type(found) is int else None
+
+
+def axis_of(specs: Sequence[Spec], size: str) -> str:
+    """Returns words for the first axis of this size, for a message."""
+    for spec in specs:
+        if size in spec.shape:
+            return f"axis {spec.shape.index(size)} of input {spec.name!r}"
+    return f"axis {size!r}"
 
 
 def resolve(spec: Spec, sizes: Mapping[str, int]) -> Shape | None:
