@@ -308,6 +308,8 @@ def test_compiled_modules_and_steps_run_on_a_device(device: str) -> None:
         eager.zero_grad()
         loss(twin, x).backward()
         eager.step()
+    # The parameters are on the device, if it has memory, until somebody reads them.
+    assert {p._is_away() for p in rnn.parameters()} == {holds_memory(find_device(device))}
     for mine, other in zip(rnn.parameters(), twin.parameters(), strict=True):
         np.testing.assert_allclose(mine.detach().numpy(), other.detach().numpy(), atol=1e-5)
 

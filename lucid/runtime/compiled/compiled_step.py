@@ -24,6 +24,7 @@ from ...proof.example import Example
 from ...tensor import Tensor, around
 from ...tracer.mode import MODE
 from ...tracer.tree import Structure, unflatten
+from ..session.device import holds_memory
 from ..session.session import Session
 from .autotune import fastest
 from .candidate import Candidate, Way
@@ -73,7 +74,7 @@ class CompiledStep(CompiledModule):
     @property
     def _resides(self) -> bool:
         """Whether the state stays on the device from step to step."""
-        return self.device.kind != "cpu"
+        return holds_memory(self.device)
 
     def signature(self, structure: Structure, known: Tuned) -> Signature:
         return _Signature(self, structure, known)

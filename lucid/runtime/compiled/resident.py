@@ -6,7 +6,6 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from operator import is_
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from ...export.training.state import PREFIX
 from ...tensor import Tensor, around
 from ...tracer.writes import touch
 from ..session.buffer import Buffer, caller
-from ..session.device import Device
+from ..session.device import Device, turn
 from ..session.fork import watch, watch_fork
 from ..session.session import Session
 from .parts import Shapes
@@ -160,12 +159,13 @@ class Resident:
         self._memory = memory
         self._parameters = dict(parameters)
         self._owners = owners
-        self._bindings: list[_Binding] = []
+        self._io: Any = None
+        self._call: Callable[[], None]
         watch(self)
 
     def _forked(self) -> None:
         """Drops what is bound: it belongs to a session of the parent."""
-        self._bindings = []
+        self._io = None
 
     def run(self, arrays: Sequence[Array], shapes: Shapes) -> list[Array]:
         """Takes a step, and returns the results that are no part of the state.
@@ -196,9 +196,9 @@ class Resident:
             fed = {name: held.get(name, x) for name, x in inputs.items() if name not in places}
             session.check_elements([fed[s.name] if s.name in fed else places[s.name].stand_in for s in session.inputs])
             try:
-                results = self._bound(places)(fed)
+                results = self._stepped(places, fed)
             except Exception as error:  # onnxruntime raises its own exception types
-                self._bindings = []
+                self._io = None
                 raise LucidError(f"onnxruntime failed on inputs of shapes {list(shapes)}: {error}") from error
             for place in places.values():
                 place.turn()
@@ -215,52 +215,34 @@ class Resident:
         touch(*owners.values())
         return list(found.values())
 
-    def _bound(self, places: Mapping[str, Place]) -> _Binding:
-        """Returns the binding of the buffers that the places read and write now: there are two, by turns."""
-        buffers = [buffer for place in places.values() for buffer in (place.read, place.written)]
-        for binding in self._bindings:
-            if all(map(is_, buffers, binding.buffers)):
-                return binding
-        binding = _Binding(self._session, places, buffers)
-        self._bindings = [*self._bindings[-1:], binding]
-        return binding
+    def _stepped(self, places: Mapping[str, Place], fed: Mapping[str, Array]) -> list[Array]:
+        """Runs the session from what the places read into what they write; returns the other outputs.
+
+        Everything is bound in each step: onnxruntime copies an input to where the model takes it when it is bound.
+        """
+        session = self._session
+        with turn(session.device):
+            if self._io is None:
+                self._io = session._session.io_binding()
+                self._call = caller(session._session, self._io)
+            kept = {name: np.asarray(array, order="C") for name, array in fed.items()}  # onnxruntime does not keep them
+            for name in session.input_names:
+                held = places[name].read.value if name in places else _value(kept[name])
+                self._io.bind_ortvalue_input(name, held)
+            free = []
+            for name in session.output_names:
+                if (place := places.get(name.removeprefix(PREFIX))) is None:
+                    self._io.bind_output(name)
+                    free.append(name)
+                else:
+                    self._io.bind_ortvalue_output(name, place.written.value)
+            self._call()
+            values = dict(zip(session.output_names, self._io.get_outputs(), strict=True))
+            return [np.array(values[name].numpy()) for name in free]
 
 
-class _Binding:
-    """A session's inputs and outputs, bound to the memory of a state.
-
-    Args:
-        session: the session.
-        places: the parts of the state, by name.
-        buffers: the buffers that they read and write, in order.
-    """
-
-    def __init__(self, session: Session, places: Mapping[str, Place], buffers: list[Buffer]) -> None:
-        self.buffers = buffers
-        self._io: Any = session._session.io_binding()
-        self._inputs: list[Array] = []
-        self._names = session.output_names
-        self._free = [name for name in self._names if name.removeprefix(PREFIX) not in places]
-        for name, place in places.items():
-            if name in session.input_names:
-                self._io.bind_ortvalue_input(name, place.read.value)
-        for name in self._names:  # in order, since onnxruntime returns them in the order of binding
-            if name in self._free:
-                self._io.bind_output(name)
-            else:
-                self._io.bind_ortvalue_output(name, places[name.removeprefix(PREFIX)].written.value)
-        self._run = caller(session._session, self._io)
-
-    def __call__(self, inputs: Mapping[str, Array]) -> list[Array]:
-        # Each time: what goes to a device is copied when it is bound, and the numbers of an update are overwritten.
-        self._inputs = [np.asarray(array, order="C") for array in inputs.values()]
-        for name, array in zip(inputs, self._inputs, strict=True):
-            self._io.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(array))
-        for name in self._free:  # anew: onnxruntime would reuse the memory of the last run
-            self._io.bind_output(name)
-        self._run()
-        values = dict(zip(self._names, self._io.get_outputs(), strict=True))
-        return [np.array(values[name].numpy()) for name in self._free]
+def _value(array: Array) -> Any:
+    return onnxruntime.OrtValue.ortvalue_from_numpy(array)
 
 
 def _references(tensor: Tensor) -> int:
