@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from typing import Any
+from weakref import ref
 
 from ..tensor import Tensor
 from ..tracer.writes import WRITES
@@ -45,6 +46,7 @@ class Guards:
         # As few rows as possible: each call of a compiled module first checks all of them.
         self._entries: list[tuple[dict[Any, Any], Any, Any]] = []
         self._sizes: list[tuple[dict[Any, Any], int]] = []
+        # Arrays by weak references: to hold one would bring its tensor back from a GPU after each training step.
         self._tensors: list[tuple[Any, Any, Any]] = []
         self._kinds: list[tuple[Any, bool, Any, Any]] = []
         self._variables: list[tuple[Callable[[], Any], Any]] = []
@@ -73,7 +75,7 @@ class Guards:
                 if trains:
                     self._kinds.append((tensor, tensor.requires_grad, tensor._data.dtype, tensor._data.shape))
                 if not (trains and tensor.requires_grad):
-                    self._tensors.append((tensor, tensor._data, tensor._leaf_value()))
+                    self._tensors.append((tensor, ref(tensor._data), tensor._leaf_value()))
             self._entries += [
                 (own, name, value)
                 for name, value in own.items()
@@ -85,12 +87,12 @@ class Guards:
         for read, value in _variables(function):
             self._variables.append((read, value))
             if isinstance(value, Tensor) and not value.requires_grad:
-                self._tensors.append((value, value._data, value._leaf_value()))
+                self._tensors.append((value, ref(value._data), value._leaf_value()))
 
     def release(self, tensors: Iterable[Tensor]) -> None:
         """Allows the elements of some of the tensors to change."""
         free = set(tensors)
-        self._kinds += [(t, t.requires_grad, data.dtype, data.shape) for t, data, _ in self._tensors if t in free]
+        self._kinds += [(t, t.requires_grad, t._data.dtype, t._data.shape) for t, _, _ in self._tensors if t in free]
         self._tensors = [row for row in self._tensors if row[0] not in free]
 
     def training(self) -> Module | None:
@@ -103,10 +105,10 @@ class Guards:
     def holds(self) -> bool:
         """Returns whether nothing has changed."""
         for tensor, data, value in self._tensors:
-            if tensor._data is not data or tensor._value is not value:
+            if tensor._data is not data() or tensor._value is not value:
                 return False
         if self._time != (now := WRITES.now):
-            if WRITES.since(self._time, [data for _, data, _ in self._tensors]):
+            if WRITES.since(self._time, [tensor._data for tensor, _, _ in self._tensors]):
                 return False
             self._time = now
         for tensor, requires_grad, dtype, shape in self._kinds:

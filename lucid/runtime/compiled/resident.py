@@ -84,6 +84,7 @@ class Place:
             if self._home is not None and self._is_away(tensor):
                 np.copyto(self._home, self.read.get())
                 tensor._data, self._home = self._home, None
+                touch(tensor)
             return tensor._data
 
     def clear(self) -> None:
