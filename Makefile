@@ -47,7 +47,7 @@ chromium graphviz:
 
 # The fast tier. Two processes: half the time on two cores, and the memory of two.
 test: lint
-	$(RUN) pytest -n 2 $(COVERAGE)
+	$(RUN) pytest -n 2 -m "not slow and not exhaustive" $(COVERAGE)
 
 # The slow tier. PyTorch is the oracle.
 SLOW := slow and not exhaustive

@@ -13,8 +13,8 @@ import lucid
 from lucid.runtime.compiled import autotune, candidate
 from tests.tiers import LEFT_OUT
 
-MOST = 20
-"""The most cases of a test in the slow tier; `make test-all` runs all."""
+MOST = {"slow": 20, "": 8}
+"""The most cases of a test in the slow tier, and in an everyday pytest; `make test-all` and `make test` run all."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -32,17 +32,18 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 
 @pytest.hookimpl(tryfirst=True)  # before pytest deselects slow tests
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    slow: dict[str, list[pytest.Item]] = {}
+    tests: dict[tuple[str, str], list[pytest.Item]] = {}
     for item in items:
         if "torch" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
-        if item.get_closest_marker("slow") and not item.get_closest_marker("exhaustive"):
-            slow.setdefault(item.nodeid.split("[")[0], []).append(item)
-    for cases in slow.values():
-        every = -(-len(cases) // MOST)
+        if not item.get_closest_marker("exhaustive"):
+            tier = "slow" if item.get_closest_marker("slow") else ""
+            tests.setdefault((tier, item.nodeid.split("[")[0]), []).append(item)
+    for (tier, _), cases in tests.items():
+        every = -(-len(cases) // MOST[tier])
         for i, item in enumerate(cases):
             if i % every:
-                item.add_marker(pytest.mark.exhaustive)
+                item.add_marker(pytest.mark.exhaustive if tier else pytest.mark.wide)
 
 
 @pytest.fixture(scope="session")

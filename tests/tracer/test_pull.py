@@ -13,7 +13,7 @@ from lucid.ops.elementwise import exp, tanh
 from lucid.ops.linalg import matmul
 from lucid.ops.shape import transpose
 from lucid.tensor import Tensor
-from lucid.tracer.op import OPS
+from lucid.tracer.op import FUNCTIONS, OPS
 from lucid.tracer.pull import on_arrays
 
 SCALE = 2.0
@@ -107,7 +107,7 @@ def _forget() -> Any:
     before = set(OPS)
     yield
     for name in set(OPS) - before:
-        del OPS[name]
+        del OPS[name], FUNCTIONS[name]
 
 
 def test_a_users_rule_of_operators_runs_on_arrays_where_nothing_records_it() -> None:
