@@ -32,10 +32,16 @@ def rests(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return found
 
 
-def winner(*candidates: Timed, rounds: int = 3) -> Timed:
-    given: Any = candidates
-    found: Any = autotune.fastest(given, [], (), rounds)
-    return found
+def winner(*candidates: Timed, rounds: int = 3, elsewhere: bool = False) -> Timed:
+    """Returns the fastest; after each timing the program does something else, if `elsewhere`."""
+    steps = autotune.fastest(candidates, [], (), rounds)
+    try:
+        next(steps)
+        while True:
+            steps.send(elsewhere)
+    except StopIteration as stop:
+        found: Timed = stop.value
+        return found
 
 
 def test_a_slow_moment_decides_nothing(rests: list[float]) -> None:
@@ -56,6 +62,12 @@ def test_those_of_one_thread_take_turns_without_a_rest(rests: list[float]) -> No
     assert winner(*candidates) is candidates[1]
     assert not any(candidate.turns for candidate in candidates)
     assert [rest for rest in rests if rest] == [autotune._SETTLE]
+
+
+def test_after_something_else_those_of_one_thread_rest_first(rests: list[float]) -> None:
+    candidates = [Timed(0.04, 0.04, 0.04, steady=True), Timed(0.05, 0.01, 0.05, steady=True)]
+    assert winner(*candidates, elsewhere=True) is candidates[1]
+    assert rests == [autotune._SETTLE] * 6
 
 
 @pytest.mark.parametrize(

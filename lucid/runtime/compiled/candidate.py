@@ -25,8 +25,8 @@ Array = np.ndarray[Any, Any]
 _TURN = 0.01
 """The seconds for which each candidate is timed."""
 
-_LONG = 0.1
-"""A call that takes more seconds than this is repeated only once."""
+_LONG = 0.05
+"""A call that takes more seconds than this is not repeated."""
 
 _NO_SEED = np.zeros((), np.int64)
 """The seed of calls that are timed."""
@@ -122,9 +122,11 @@ class Candidate:
             self.flat.rehearse(self.run(arrays, shapes))
             return time.perf_counter() - begin
 
-        if timed() > _LONG:
-            return timed()
-        timed()  # the first two calls allocate the buffers
+        if (once := timed()) > _LONG:
+            return once
+        again = timed()  # the first two calls allocate the buffers
+        if again > _TURN:
+            return again
         taken, end = [timed(), timed(), timed()], time.perf_counter() + _TURN
         while time.perf_counter() < end:
             taken.append(timed())

@@ -54,8 +54,8 @@ def compile(
     raises the model's own error if it rejects them. When a parameter, a buffer, a submodule or a plain attribute has
     changed, the next call exports it again, too. Shapes form a class if their sizes agree up to the next power of two.
     For each class, the lowerings of recurrent layers are timed, and the fastest is used from then on. If the sequences
-    of a batch are proved to be independent, batches split into parts, one for each core, are timed as well. Results
-    record no gradients.
+    of a batch are proved to be independent, batches split into parts, one for each core, are timed as well. This choice
+    is made piece by piece in the calls that follow the first, or at once by `tune`. Results record no gradients.
 
     With a loss and an optimizer it returns a training step instead: ``step(*batch)`` is forward, backward, clipping and
     update. Model and optimizer hold the truth all the time. What a step changes, the parameters, running statistics and
@@ -151,6 +151,13 @@ class Compiled(CompiledModule):
         candidate, arrays, shapes = self._find(cache, mode, args, kwargs)
         return candidate.flat.returned((candidate.step if candidate.draws else candidate.run)(arrays, shapes))
 
+    def _tune(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        mode = MODE.get()
+        if mode.trace is not None:
+            raise LucidError("compile: the fastest way is chosen by exports, which no trace records; tune it outside")
+        cache = self._current()
+        self._find(self._in_mode(cache, cache.guards.training()), mode, args, kwargs, whole=True)
+
     def _in_mode(self, cache: Cache, module: Module | None) -> Cache:
         """Returns the cache for the modes of the modules, of which one may be in training mode; an empty one for new
         modes.
@@ -167,7 +174,7 @@ class Compiled(CompiledModule):
             )
         modes = () if module is None else tuple([m.training for m in cache.guards.modules])
         if modes != cache.modes:
-            self._cache = cache = Cache(Guards(self.model, self.trains), {}, {}, modes)
+            self._cache = cache = Cache(Guards(self.model, self.trains), {}, {}, {}, modes)
         return cache
 
     def __getattr__(self, name: str) -> Any:

@@ -9,7 +9,7 @@ from ...devices import device as Place
 from ...errors import GradientError, LucidError
 from ...nn.module import Module
 from ...tensor import Tensor, around
-from ...tracer.mode import MODE
+from ...tracer.mode import MODE, Mode
 from ...tracer.op import Array
 from ...tracer.tree import Structure, unflatten
 from .flattened import Flattened
@@ -30,7 +30,8 @@ def compile_backward(model: Module, device: str | Place = "cpu", *, threads: int
     the next call exports it again, too. Shapes form a class if their sizes agree up to the next power of two. For each
     class, the lowerings of recurrent layers are timed, and the fastest is used from then on. If the gradients are
     proved to be sums or means over the sequences of a batch, batches split into parts, one for each core, are timed as
-    well, otherwise a single thread.
+    well, otherwise a single thread. This choice is made piece by piece in the calls that follow the first, or at once
+    by `tune`.
 
     Args:
         model: a Module, in the mode in which it is to run. If it draws random numbers, as dropout does, then by a
@@ -93,11 +94,7 @@ class CompiledBackward(CompiledModule):
             gradient: the incoming gradient of the result, of its shape; optional for a single element.
             kwargs: the model's keyword arguments.
         """
-        mode = MODE.get()
-        if mode.trace is not None:
-            raise LucidError("compile_backward: gradients cannot be added to parameters inside of a trace")
-        if not mode.grad:
-            raise GradientError("compile_backward: gradients are disabled here, by no_grad or the like")
+        _require_gradients()
         if gradient is not None:
             kwargs["gradient"] = gradient
         results, gradients = self.computed(args, kwargs)
@@ -108,6 +105,11 @@ class CompiledBackward(CompiledModule):
                 parameter.grad = around(parameter.grad._data + array)
         return results
 
+    def _tune(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if kwargs.get("gradient", self) is None:
+            del kwargs["gradient"]
+        self._find(self._current(), _require_gradients(), args, kwargs, whole=True)
+
     def computed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, list[tuple[Tensor, Array]]]:
         """Returns the model's result, and the gradient of each parameter that it depends on."""
         candidate, arrays, shapes = self._find(self._current(), MODE.get(), args, kwargs)
@@ -115,6 +117,20 @@ class CompiledBackward(CompiledModule):
         assert isinstance(flat, _Gradients)
         results = (candidate.step if candidate.draws else candidate.run)(arrays, shapes)
         return flat.returned(results), list(zip(flat.reached, results[-len(flat.reached) :], strict=True))
+
+
+def _require_gradients() -> Mode:
+    """Returns the mode, in which gradients are computed.
+
+    Raises:
+        LucidError: a trace runs. GradientError: gradients are disabled.
+    """
+    mode = MODE.get()
+    if mode.trace is not None:
+        raise LucidError("compile_backward: gradients cannot be added to parameters inside of a trace")
+    if not mode.grad:
+        raise GradientError("compile_backward: gradients are disabled here, by no_grad or the like")
+    return mode
 
 
 class _Gradients(Flattened):

@@ -24,7 +24,6 @@ from ...proof.example import Example
 from ...tensor import Tensor, around
 from ...tracer.mode import MODE
 from ...tracer.tree import Structure, unflatten
-from .autotune import fastest
 from .candidate import Candidate, Way
 from .dispatch import Signature, Tuned
 from .flattened import Flattened
@@ -75,7 +74,7 @@ class CompiledStep(CompiledModule):
     def _empty(self) -> Cache:
         guards = _Guards(self.model, self.loss, self.optimizer)
         guards.release(self._buffers())
-        return Cache(guards, {}, {})
+        return Cache(guards, {}, {}, {})
 
     def _buffers(self) -> list[Tensor]:
         """Returns the buffers that steps change."""
@@ -91,23 +90,35 @@ class CompiledStep(CompiledModule):
         Returns:
             The loss; or the loss and the dict of metrics, with ``grad_norm`` where gradients are clipped by their norm.
         """
+        with self._lock:
+            return self._taken(*self._ready(batch, named, False))
+
+    def _tune(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        with self._lock:
+            self._ready(args, kwargs, True)
+
+    def _ready(
+        self, batch: tuple[Any, ...], named: dict[str, Any], whole: bool
+    ) -> tuple[Candidate, list[Array], Shapes]:
+        """Returns the candidate for a batch, its arrays and their shapes; makes the whole choice if `whole`."""
         mode = MODE.get()
         if mode.trace is not None:
             raise LucidError("compile: a training step changes parameters, which no trace records; call it outside")
         if not mode.grad:
             raise GradientError("compile: gradients are disabled here, by no_grad or the like")
-        with self._lock:
+        while True:
             cache = self._current()
             known, is_new = len(self.moving), not cache.signatures
-            candidate, arrays, shapes = self._find(cache, mode, batch, named)
-            if not _update(candidate).fits():
-                cache.served.clear()
-                candidate, arrays, shapes = self._find(cache, mode, batch, named)
-            if len(self.moving) > known:
-                cache.guards.release(self._buffers())
-                if not is_new:  # in earlier exports the new ones are constants
-                    self._cache = self._empty()
-            return self._taken(candidate, arrays, shapes)
+            found = self._find(cache, mode, batch, named, whole)
+            if not _update(found[0]).fits():
+                cache.forget()
+                found = self._find(cache, mode, batch, named, whole)
+            if len(self.moving) == known:
+                return found
+            cache.guards.release(self._buffers())
+            if is_new:
+                return found
+            self._cache = self._empty()  # in earlier exports the new ones are constants
 
     def _taken(self, candidate: Candidate, arrays: Sequence[Array], shapes: Shapes) -> Any:
         flat, update = candidate.flat, _update(candidate)
@@ -173,23 +184,22 @@ class _Signature(Signature):
 
     compiled: CompiledStep
 
-    def _choose(self, arrays: Sequence[Array], shapes: Shapes, in_use: Sequence[Candidate]) -> Candidate:
-        best = super()._choose(arrays, shapes, in_use)
-        if best.parts == 1:
-            whole = self._made_for(best.way._replace(updates=True), arrays, shapes)
-            best = fastest([best, whole], arrays, shapes, 3) if whole is not best else best
+    def further(self, best: Way) -> list[Way]:
+        return [best._replace(updates=True)] if best.parts == 1 else []
+
+    def _settle(self, kept: Sequence[Candidate]) -> None:
         for candidate in self._made:
             _update(candidate).forget()
-        return best
+        super()._settle(kept)
 
-    def _made_for(self, way: Way, arrays: Sequence[Array], shapes: Shapes) -> Candidate:
+    def made_for(self, way: Way, arrays: Sequence[Array], shapes: Shapes) -> Candidate:
         if way.updates:
             # An update may be none that a graph can compute, such as one in float64 or of a user's own optimizer.
             with suppress(ExportError):
-                candidate = super()._made_for(way, arrays, shapes)
+                candidate = super().made_for(way, arrays, shapes)
                 if _update(candidate).fits():
                     return candidate
-        return super()._made_for(way._replace(updates=False), arrays, shapes)
+        return super().made_for(way._replace(updates=False), arrays, shapes)
 
     def _traced(self, way: Way, arrays: Sequence[Array], verify: bool) -> tuple[Exported, Flattened]:
         step = self.compiled
