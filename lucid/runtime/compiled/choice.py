@@ -37,17 +37,25 @@ class Choice:
         first: the candidate that serves meanwhile.
         arrays: inputs; they are copied, since the program may overwrite them.
         shapes: their shapes.
+        kept: the way that was the fastest in an earlier process, if the first candidate is only a stage of it.
 
     Attributes:
         way: the way of that candidate; once the choice stands, the fastest.
     """
 
-    def __init__(self, signature: Signature, first: Candidate, arrays: Sequence[Array], shapes: Shapes) -> None:
+    def __init__(
+        self,
+        signature: Signature,
+        first: Candidate,
+        arrays: Sequence[Array],
+        shapes: Shapes,
+        kept: Way | None = None,
+    ) -> None:
         self.way = first.way
         self.arrays = [array.copy() for array in arrays]
         self.shapes = shapes
         self._signature = signature
-        self._steps = self._chosen(first)
+        self._steps = self._chosen(first) if kept is None else self._resumed(kept)
         self._begun = False
 
     def advance(self, signature: Signature, whole: bool) -> bool:
@@ -73,6 +81,12 @@ class Choice:
     def made(self, way: Way) -> Candidate:
         """Returns the candidate for a way, of the model as it is now."""
         return self._signature.made_for(way, self.arrays, self.shapes)
+
+    def _resumed(self, way: Way) -> Generator[bool, bool | None, Way]:
+        """Exports the model for a way that is known to be the fastest; returns another if it does not apply."""
+        self.made(way)
+        yield True
+        return self.made(way).way
 
     def _chosen(self, first: Candidate) -> Generator[bool, bool | None, Way]:
         """Exports the model with every lowering that suits these inputs, and times the candidates.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, overload
 
@@ -21,7 +22,13 @@ __all__ = ["Compiled", "compile"]
 
 
 @overload
-def compile(model: Module, device: str | Place = "cpu", *, threads: int | None = None) -> Compiled: ...
+def compile(
+    model: Module,
+    device: str | Place = "cpu",
+    *,
+    threads: int | None = None,
+    cache: str | os.PathLike[str] | None = None,
+) -> Compiled: ...
 
 
 @overload
@@ -34,6 +41,7 @@ def compile(
     clip_grad_norm: float | None = None,
     clip_grad_value: float | None = None,
     threads: int | None = None,
+    cache: str | os.PathLike[str] | None = None,
 ) -> CompiledStep: ...
 
 
@@ -46,6 +54,7 @@ def compile(
     clip_grad_norm: float | None = None,
     clip_grad_value: float | None = None,
     threads: int | None = None,
+    cache: str | os.PathLike[str] | None = None,
 ) -> Compiled | CompiledStep:
     """Returns a drop-in replacement for a model that runs in onnxruntime; or, with a loss, a training step.
 
@@ -81,11 +90,16 @@ def compile(
         clip_grad_value: the largest magnitude of an element of a gradient, after that; None for no limit.
         threads: the number of threads that an operator, or a batch, is spread over; if None, onnxruntime's default for
             an operator and one per core for a batch.
+        cache: the path of a JSON file that keeps the choices: the next process that compiles the same model, for
+            shapes of the same class, on the same machine and with the same versions, begins with the fastest way. An
+            export is proved and verified as always.
 
     Raises:
         TypeError: it is not a Module, or there is a loss without an optimizer or the reverse.
         ValueError: a limit of the gradients is not positive.
         RuntimeUnavailableError: there is no such device.
+        FileError: what is at the path of `cache` is no file of choices, or is damaged.
+        OSError: the folder of `cache` does not exist, or cannot be written to.
         LucidError: at the call, the model is in training mode or draws, and the generator is not counter-based.
         ExportError: at the call, the model cannot be exported, such as one that decides by a value, or fixed axes would
             need too many exports; it never falls back to the eager model.
@@ -108,7 +122,7 @@ def compile(
         (True, 20.0)
     """
     if loss is None and optimizer is None and clip_grad_norm is None and clip_grad_value is None:
-        return Compiled(model, device, threads)
+        return Compiled(model, device, threads, cache)
     if loss is None or optimizer is None:
         raise TypeError(
             "compile: a training step needs both a loss and an optimizer, as in lucid.compile(model, loss=loss, "
@@ -121,7 +135,7 @@ def compile(
     for name, limit in (("clip_grad_norm", clip_grad_norm), ("clip_grad_value", clip_grad_value)):
         if limit is not None and not limit > 0:
             raise ValueError(f"compile: {name} must be positive or None; got {limit}")
-    return CompiledStep(model, loss, optimizer, (clip_grad_norm, clip_grad_value), device, threads)
+    return CompiledStep(model, loss, optimizer, (clip_grad_norm, clip_grad_value), device, threads, cache)
 
 
 class Compiled(CompiledModule):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from ...autograd import grad
@@ -18,7 +19,13 @@ from .module import CompiledModule
 __all__ = ["CompiledBackward", "compile_backward"]
 
 
-def compile_backward(model: Module, device: str | Place = "cpu", *, threads: int | None = None) -> CompiledBackward:
+def compile_backward(
+    model: Module,
+    device: str | Place = "cpu",
+    *,
+    threads: int | None = None,
+    cache: str | os.PathLike[str] | None = None,
+) -> CompiledBackward:
     """Returns a replacement for ``loss = model(x, y)`` and ``loss.backward()``: one graph that runs in onnxruntime.
 
     The model returns the tensor to differentiate, or several tensors of which that is the first. A call adds the
@@ -40,10 +47,12 @@ def compile_backward(model: Module, device: str | Place = "cpu", *, threads: int
         device: "cpu", "cuda", "cuda:1" and so on, or "auto"; parameters and gradients stay on the CPU.
         threads: the number of threads that an operator, or a batch, is spread over; if None, onnxruntime's default for
             an operator and one per core for a batch, or a single thread.
+        cache: the path of a file that keeps the choices, as with `lucid.compile`.
 
     Raises:
         TypeError: it is not a Module.
         RuntimeUnavailableError: there is no such device.
+        FileError, OSError: `cache` is another file, or cannot be written.
         ExportError: at the call, the model cannot be exported, such as one that decides by a value or a parameter, or
             fixed axes would need too many exports; it never falls back to the eager model.
         LucidError: at the call, the model draws, but the generator is no longer counter-based.
@@ -69,7 +78,7 @@ def compile_backward(model: Module, device: str | Place = "cpu", *, threads: int
         >>> losses[-1] < losses[0]
         True
     """
-    return CompiledBackward(model, device, threads)
+    return CompiledBackward(model, device, threads, cache)
 
 
 class CompiledBackward(CompiledModule):

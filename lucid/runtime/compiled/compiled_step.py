@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from operator import is_
@@ -26,6 +27,7 @@ from ...tracer.mode import MODE
 from ...tracer.tree import Structure, unflatten
 from .candidate import Candidate, Way
 from .dispatch import Signature, Tuned
+from .facts import of_function, of_optimizer
 from .flattened import Flattened
 from .live import ByGraph, ByOptimizer, Current, Update
 from .module import Cache, CompiledModule
@@ -57,19 +59,28 @@ class CompiledStep(CompiledModule):
         clip: tuple[float | None, float | None],
         device: str | Place,
         threads: int | None,
+        cache: str | os.PathLike[str] | None,
     ) -> None:
         self.loss = loss
         self.optimizer = optimizer
         self.clip = clip
         # The keys of the buffers that steps change; the others are constants of the graph.
         self.moving: list[str] = []
-        super().__init__(model, device, threads)
+        super().__init__(model, device, threads, cache)
 
     def signature(self, structure: Structure, known: Tuned) -> Signature:
         return _Signature(self, structure, known)
 
     def flat(self, structure: Structure) -> _Loss:
         return _Loss(self.loss, structure, self.clip[0] is not None)
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            **super()._facts(),
+            "loss": of_function(self.loss),
+            "optimizer": of_optimizer(self.optimizer),
+            "clip": [limit is not None for limit in self.clip],
+        }
 
     def _empty(self) -> Cache:
         guards = _Guards(self.model, self.loss, self.optimizer)

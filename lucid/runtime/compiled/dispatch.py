@@ -16,8 +16,9 @@ from ...nn.gru import GRU
 from ...nn.lstm import LSTM
 from ...tensor import Tensor
 from ...tracer.trace import input_names
-from ...tracer.tree import Structure, unflatten
+from ...tracer.tree import Structure, key_of, unflatten
 from ..session.spec import as_array, evaluate
+from . import facts
 from .candidate import Candidate, Way
 from .choice import Choice
 from .flattened import Flattened
@@ -93,13 +94,14 @@ class Signature:
                 return self.made_for(known, arrays, shapes), True
             del self.known.fastest[kind]
         before = self.exports
-        choice = self.known.choices.get(kind)
-        candidate = self._first(arrays, shapes) if choice is None else self.made_for(choice.way, arrays, shapes)
-        if not candidate.session.recurrence.states:
-            self.known.fastest[kind] = candidate.way
-            return candidate, True
-        if choice is None:
-            choice = self.known.choices[kind] = Choice(self, candidate, arrays, shapes)
+        if (choice := self.known.choices.get(kind)) is not None:
+            candidate = self.made_for(choice.way, arrays, shapes)
+        else:
+            candidate, fastest = self._begun(kind, arrays, shapes)
+            if fastest == candidate.way:
+                self.known.fastest[kind] = fastest
+                return candidate, True
+            choice = self.known.choices[kind] = Choice(self, candidate, arrays, shapes, fastest)
         if self.exports > before and not whole:
             return candidate, False
         try:
@@ -110,15 +112,34 @@ class Signature:
             raise
         del self.known.choices[kind]
         self.known.fastest[kind] = choice.way
+        if self.compiled._kept is not None:
+            self.compiled._kept.keep(self._facts(kind, arrays), choice.way)
         candidate = self.made_for(choice.way, arrays, shapes)
         self._settle([candidate, *in_use])
         return candidate, True
 
+    def _begun(self, kind: Any, arrays: Sequence[Array], shapes: Shapes) -> tuple[Candidate, Way | None]:
+        """Returns the candidate for the first call of a class of shapes, and the fastest way if it is known."""
+        kept = self.compiled._kept
+        if kept is not None and (way := kept.find(self._facts(kind, arrays))) is not None:
+            with suppress(ExportError):  # it may not apply to what the model has become
+                # A graph that also updates is not verified; that of the gradients is, and comes first.
+                return self.made_for(way._replace(updates=False), arrays, shapes), way
+        first = self._first(arrays, shapes)
+        return first, None if first.session.recurrence.states else first.way
+
+    def _facts(self, kind: Any, arrays: Sequence[Array]) -> dict[str, Any]:
+        """Returns what the choice for a class of shapes depends on."""
+        return {
+            **self.compiled._facts(),
+            "structure": repr(key_of(self.structure)),
+            "inputs": facts.of_inputs([array.dtype for array in arrays], kind),
+            "machine": facts.machine(_cores()),
+        }
+
     def _first(self, arrays: Sequence[Array], shapes: Shapes) -> Candidate:
         """Exports the model with the lowering that wins most often, and returns the candidate that does."""
         first = self._whole(self._guess(arrays), arrays, shapes)
-        for array, spec in zip(arrays, first.session.inputs, strict=False):
-            as_array(array, spec)  # checks the dtype; candidates do not
         if not first.session.recurrence.states:
             return first
         return self.made_for(Way(first.lowering, *self._likely(first, arrays, shapes)), arrays, shapes)
@@ -213,6 +234,8 @@ class Signature:
             self._made.append(Candidate(known.exported, known.session.device, way, known.flat))
             return self._made[-1]
         candidate = self._exported(way, arrays, shapes)
+        for array, spec in zip(arrays, candidate.session.inputs, strict=False):
+            as_array(array, spec)  # checks the dtype; candidates do not
         made = [r for r in self._made if r.way == way]
         if len(made) >= _EXPORTS and way.lowering != "unrolled":
             reasons = [

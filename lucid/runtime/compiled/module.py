@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -18,9 +19,11 @@ from ...tracer.mode import MODE, Mode
 from ...tracer.tree import Structure, flatten, key_of
 from ..session.device import Device, find_device
 from ..session.fork import watch
+from . import facts
 from .candidate import Candidate
 from .dispatch import Signature, Tuned
 from .flattened import Flattened, is_tensor
+from .kept import Kept
 from .parts import Shapes
 
 __all__ = ["CompiledModule"]
@@ -43,7 +46,13 @@ class CompiledModule(ABC):
     trains = False
     """Whether parameters may change from call to call."""
 
-    def __init__(self, model: Module, device: str | Place | Device, threads: int | None) -> None:
+    def __init__(
+        self,
+        model: Module,
+        device: str | Place | Device,
+        threads: int | None,
+        cache: str | os.PathLike[str] | None = None,
+    ) -> None:
         if not isinstance(model, Module):
             raise TypeError(
                 f"{self.name}: expected a Module, whose parameters can be watched for changes; got "
@@ -53,6 +62,7 @@ class CompiledModule(ABC):
         self.device = find_device(device)
         self._asked = self.device if isinstance(device, Place) else device
         self._threads = threads
+        self._kept = None if cache is None else Kept(cache, self.name)
         self._lock = threading.RLock()
         self._cache = self._empty()
         # Kept when parameters change: none of it depends on them.
@@ -80,6 +90,17 @@ class CompiledModule(ABC):
     def signature(self, structure: Structure, known: Tuned) -> Signature:
         """Returns what exports it for arguments of this structure."""
         return Signature(self, structure, known)
+
+    def _facts(self) -> dict[str, Any]:
+        """Returns what the choice of the fastest way depends on, beside the inputs and the machine, as JSON."""
+        return {
+            "call": type(self).__name__,
+            "model": facts.of_function(type(self.model)),
+            "modules": facts.of_model(self.model),
+            "device": str(self._asked),
+            "threads": self._threads,
+            "versions": facts.versions(),
+        }
 
     @property
     def lowerings(self) -> dict[Shapes, str]:
