@@ -13,6 +13,7 @@ from lucid import nn, optim
 from lucid.errors import ExportError, LucidError
 from lucid.runtime.compiled import autotune, candidate, choice, dispatch
 from lucid.runtime.compiled.dispatch import Signature
+from lucid.runtime.session.fork import Unloaded
 from lucid.tracer import trace
 from tests.tiers import thinned
 
@@ -278,3 +279,26 @@ def test_pieces_end_when_their_time_is_up(monkeypatch: pytest.MonkeyPatch) -> No
     for expected in (False, False, True):  # an export, the other export, all timings
         fast(x)
         assert stands(fast) == expected
+
+
+@pytest.mark.parametrize("way", ["inference", "gradients"])
+def test_one_session_is_left(way: str) -> None:
+    """The others stay as exports; another class of shapes that takes one loads it."""
+    model = Tagger("RNN")
+    compiled: Any = lucid.compile(model.eval()) if way == "inference" else lucid.compile_backward(model)
+
+    def loaded() -> list[Any]:
+        (signature,) = compiled._cache.signatures.values()
+        return [c for c in signature._made if not isinstance(c.session._session, Unloaded)]
+
+    compiled.tune(*batch(0))
+    (best,) = loaded()
+    assert [best] == [c for c, _ in compiled._cache.served.values()]
+    others = [c for c in compiled._cache.signatures[next(iter(compiled._cache.signatures))]._made if c is not best]
+    assert others
+    for other in others:
+        arrays = [tensor.numpy() for tensor in batch(0)]
+        found = other.run(arrays, tuple([array.shape for array in arrays]))
+        assert found[0] == pytest.approx(model(*batch(0)).item(), rel=1e-5)
+    compiled.tune(*batch(0, 2 * T))
+    assert {id(c) for c in loaded()} == {id(c) for c, _ in compiled._cache.served.values()}

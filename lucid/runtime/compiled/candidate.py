@@ -13,6 +13,7 @@ from ...errors import LucidError, ShapeError
 from ...export.exported import Exported
 from ...ops.generator import default_generator
 from ..session.device import Device
+from ..session.fork import unload
 from ..session.session import Session
 from .bound import Bound
 from .flattened import Flattened
@@ -69,11 +70,13 @@ class Candidate:
         model = exported if separation is None else exported.part()
         # A training step allocates dozens of arrays of whole sequences, and an arena would keep them in each session.
         self.session = Session(model, device, threads=way.threads, arena=not exported.parameters)
+        self._bound: Bound | None = None
         self._run = self.session.run
         if separation is not None:
             self._run = Parts(self.session, separation, way.parts).run
         elif way.updates:
-            self._run = Bound(self.session).run
+            self._bound = Bound(self.session)
+            self._run = self._bound.run
         self._parameters = tuple(exported.parameters.values())
         self._shapes: Shapes = tuple([parameter.shape for parameter in self._parameters])
         self.draws = exported.draws
@@ -87,6 +90,12 @@ class Candidate:
         if self.draws:
             arrays = [*arrays, seed]
         return self._run(arrays, shapes + self._shapes)
+
+    def unload(self) -> None:
+        """Frees onnxruntime's session; the next run loads it."""
+        if self._bound is not None:
+            self._bound.unbind()
+        unload(self.session)
 
     def step(self, arrays: Sequence[Array], shapes: Shapes) -> list[Array]:
         """Runs the function, which draws, as the next step of lucid's generator.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import ExportError
+from ...malloc import return_pages
 from .autotune import fastest
 from .candidate import Candidate, Way
 from .parts import Shapes
@@ -24,6 +25,10 @@ Array = np.ndarray[Any, Any]
 
 _PIECE = 0.1
 """The seconds after which a piece ends; an export always ends one."""
+
+
+_LONG = 0.05
+"""The seconds of a call from which on its memory counts more than the time that it takes to get it from the system."""
 
 
 class Choice:
@@ -107,6 +112,7 @@ class Choice:
         for entrant in entrants:
             before = self._signature.exports
             entrant.run(*given)
+            return_pages()
             yield self._signature.exports > before
         rounds = 3 if self._signature.compiled.trains else 2
         best = yield from fastest(entrants, *given, rounds)
@@ -124,9 +130,13 @@ class _Entrant:
         self._choice = choice
         self.way = way
         self.steady = way.threads == 1
+        self._taken = 0.0
 
     def run(self, arrays: Sequence[Array], shapes: Shapes) -> None:
         self._choice.made(self.way).run(arrays, shapes)
 
     def seconds(self, arrays: Sequence[Array], shapes: Shapes) -> float:
-        return self._choice.made(self.way).seconds(arrays, shapes)
+        if self._taken > _LONG:
+            return_pages()  # those of the candidate before, which would add up
+        self._taken = self._choice.made(self.way).seconds(arrays, shapes)
+        return self._taken

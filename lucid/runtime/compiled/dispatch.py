@@ -12,6 +12,7 @@ import numpy as np
 from ...errors import ExportError
 from ...export.exported import Exported
 from ...export.to_onnx import export
+from ...malloc import return_pages
 from ...nn.gru import GRU
 from ...nn.lstm import LSTM
 from ...tensor import Tensor
@@ -198,9 +199,17 @@ class Signature:
         return candidate.session.check(shapes + candidate._shapes)
 
     def _settle(self, kept: Sequence[Candidate]) -> None:
-        """Drops candidates that are not kept: a session has its own threads, and its own copy of constant weights."""
+        """Frees the sessions of candidates that are not kept, and returns what they took to the system.
+
+        A session has its own threads, and its own copy of constant weights. Those with the threads that were asked for
+        stay as exports, from which other classes of shapes may take their candidates.
+        """
         threads = self.compiled._threads
         self._made = [r for r in self._made if r.threads == threads or r in kept]
+        for candidate in self._made:
+            if candidate not in kept:
+                candidate.unload()
+        return_pages()
 
     def _parts(self, first: Candidate, batch: int, small: bool) -> list[int]:
         """Returns the numbers of parts to try; each part runs on one thread.
