@@ -84,7 +84,7 @@ ways = pytest.mark.parametrize("way", ["inference", "gradients", "step"])
 def test_the_next_start_exports_the_fastest_alone(tmp_path: Path, exports: list[Way], way: str) -> None:
     path = tmp_path / "choices.json"
     _, compiled, call = made(way, path)
-    assert json.loads(path.read_text())["choices"] == {}
+    assert path.read_bytes() == b""  # made, since a place that cannot be written is refused now
     settled(compiled, call)
     assert len(exports) == 2
     (entry,) = json.loads(path.read_text())["choices"].values()
@@ -176,7 +176,7 @@ def test_a_kept_way_that_no_longer_applies_is_chosen_anew(
 
 BROKEN = {
     "cut off": '{"format": "lucid.choices", "version": 1, "choi',
-    "empty": "",
+    "blank": " ",
     "another format": '{"weights": [1, 2]}',
     "a list": "[]",
     "another version": '{"format": "lucid.choices", "version": 2, "choices": {}}',
@@ -238,7 +238,6 @@ def test_a_place_that_cannot_be_written_is_refused_at_once(tmp_path: Path, monke
 
     # Root may write to a folder that is read-only.
     monkeypatch.setattr(kept.tempfile, "TemporaryFile", refused)
-    monkeypatch.setattr(kept, "atomic_write", refused)
     for name in ("choices.json", "new.json"):
         with pytest.raises(PermissionError, match="compile_backward: no choices can be kept there: Permission denied"):
             lucid.compile_backward(nn.RNN(I, H), cache=tmp_path / name)
@@ -255,7 +254,7 @@ def test_a_disk_that_fills_up_later_is_a_warning(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(kept, "atomic_write", full)
     with pytest.warns(RuntimeWarning, match="compile: a choice is not kept: .*No space left"):
         settled(compiled, call)
-    assert json.loads(path.read_text())["choices"] == {}
+    assert path.read_bytes() == b""
 
 
 def test_a_file_that_is_deleted_or_damaged_meanwhile(tmp_path: Path) -> None:
@@ -292,5 +291,6 @@ for number in range(20):
     writers = [subprocess.Popen([sys.executable, "-c", source, str(i)]) for i in range(4)]
     assert [writer.wait(120) for writer in writers] == [0] * 4
     found = Kept(path, "compile")
-    assert all(found.find({**FACTS, "inputs": [str(i), n]}) for i in range(4) for n in range(20))
+    lost = [(i, n) for i in range(4) for n in range(20) if found.find({**FACTS, "inputs": [str(i), n]}) is None]
+    assert not lost
     assert os.listdir(tmp_path) == ["choices.json"]

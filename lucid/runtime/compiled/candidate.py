@@ -18,6 +18,7 @@ from ..session.session import Session
 from .bound import Bound
 from .flattened import Flattened
 from .parts import Parts, Shapes
+from .replayed import Replayed
 
 __all__ = ["Candidate", "Way"]
 
@@ -37,7 +38,7 @@ class Way(NamedTuple):
     """A way to run a model.
 
     Attributes:
-        lowering: the lowering of recurrent layers.
+        lowering: the lowering of recurrent layers; "numpy" if the graph runs in NumPy.
         threads: the number of threads per operator; None for onnxruntime's default.
         parts: the number of parts that a batch is split into, if possible; they run side by side.
         updates: whether the graph of a training step also updates the parameters.
@@ -47,6 +48,11 @@ class Way(NamedTuple):
     threads: int | None
     parts: int = 1
     updates: bool = False
+
+    @property
+    def exported(self) -> str:
+        """The lowering that the model is exported with."""
+        return "scan" if self.lowering == "numpy" else self.lowering
 
 
 class Candidate:
@@ -74,6 +80,10 @@ class Candidate:
         self._run = self.session.run
         if separation is not None:
             self._run = Parts(self.session, separation, way.parts).run
+        elif way.lowering == "numpy":
+            assert exported.graph is not None
+            self._run = Replayed(exported.graph, self.session).run
+            unload(self.session)
         elif way.updates:
             self._bound = Bound(self.session)
             self._run = self._bound.run

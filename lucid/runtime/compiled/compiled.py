@@ -72,8 +72,8 @@ def compile(
     by an eager step, or in `lr` by a schedule, acts on the next step. Another change, of a mode, `requires_grad`, a
     hook, the groups, or an option from or to zero, exports again. `grad` is neither read nor written. For each class of
     shapes it is timed whether one graph updates the parameters, too, or the optimizer does so from the gradients of a
-    graph, whose batch may run in parts; the gradients of that graph are compared with the eager model's. If a call
-    fails, nothing has changed.
+    graph, whose batch may run in parts. If its inputs are large, that graph is also tried in NumPy, op by op. Its
+    gradients are compared with the eager model's. If a call fails, nothing has changed.
 
     Args:
         model: a Module in evaluation mode. If it draws random numbers, then by a counter-based generator,

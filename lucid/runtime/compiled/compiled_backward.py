@@ -37,8 +37,8 @@ def compile_backward(
     the next call exports it again, too. Shapes form a class if their sizes agree up to the next power of two. For each
     class, the lowerings of recurrent layers are timed, and the fastest is used from then on. If the gradients are
     proved to be sums or means over the sequences of a batch, batches split into parts, one for each core, are timed as
-    well, otherwise a single thread. This choice is made piece by piece in the calls that follow the first, or at once
-    by `tune`.
+    well, otherwise a single thread. Where inputs are large, so is NumPy, which runs the same graph op by op. This
+    choice is made piece by piece in the calls that follow the first, or at once by `tune`.
 
     Args:
         model: a Module, in the mode in which it is to run. If it draws random numbers, as dropout does, then by a

@@ -196,7 +196,7 @@ class _Signature(Signature):
     compiled: CompiledStep
 
     def further(self, best: Way) -> list[Way]:
-        return [best._replace(updates=True)] if best.parts == 1 else []
+        return [best._replace(updates=True)] if best.parts == 1 and best.lowering != "numpy" else []
 
     def _settle(self, kept: Sequence[Candidate]) -> None:
         for candidate in self._made:
@@ -232,7 +232,7 @@ class _Signature(Signature):
         step.moving = [key for key, _ in model.named_buffers() if key in step.moving or key in found.buffers]
         program, update = self._program(way, flat, found.parameters)
         names = self._names(arrays, program.state)
-        lowering: Any = way.lowering
+        lowering: Any = way.exported
         exported = export_live(program, Example(program, tensors, {}, names), lowering, verify and not way.updates)
         flat.update = update
         return exported, flat

@@ -24,6 +24,7 @@ from .candidate import Candidate, Way
 from .choice import Choice
 from .flattened import Flattened
 from .parts import Shapes
+from .replayed import is_replayable
 
 if TYPE_CHECKING:
     from .module import CompiledModule
@@ -44,6 +45,10 @@ _COLUMNS = 16
 _LARGE = 1 << 16
 """The number of input elements above which a model is exported at small sizes, guessed or known from another export.
 Up to this number, a batch that can be split is also tried as a whole on one core."""
+
+
+_HUGE = 1 << 20
+"""The number of input elements above which a training graph is also tried in NumPy."""
 
 
 class Tuned:
@@ -189,7 +194,15 @@ class Signature:
         found += [Way(lowering, 1, n) for n in parts for lowering in lowerings]
         if self.compiled.trains and "lstm" in first.exported.recurrent:
             found += [Way("columns", 1, n) for n in parts if batch // n >= _COLUMNS]
+        if self._suits_numpy(first, arrays):
+            found.append(Way("numpy", None))
         return found
+
+    def _suits_numpy(self, first: Candidate, arrays: Sequence[Array]) -> bool:
+        """Returns whether the graph may be as fast in NumPy, whose number of threads is not lucid's to set."""
+        graph, unlimited = first.exported.graph, self.compiled._threads is None
+        large = sum(array.size for array in arrays) > _HUGE and first.session.device.kind == "cpu"
+        return large and unlimited and self.compiled.trains and graph is not None and is_replayable(graph)
 
     def further(self, best: Way) -> list[Way]:
         """Returns the ways that only the best of all others is compared with."""
@@ -233,8 +246,8 @@ class Signature:
 
     def made_for(self, way: Way, arrays: Sequence[Array], shapes: Shapes) -> Candidate:
         """Returns the candidate for a way, which takes inputs of these shapes; exports the model if needed."""
-        graph = way.lowering, way.updates
-        found = [r for r in self._made if (r.lowering, r.way.updates) == graph and r.takes(shapes)]
+        graph = way.exported, way.updates
+        found = [r for r in self._made if (r.way.exported, r.way.updates) == graph and r.takes(shapes)]
         for candidate in found:
             if candidate.way == way:
                 return candidate
@@ -303,7 +316,7 @@ class Signature:
             flat,
             tuple(tensors),
             input_names=input_names(compiled.model, args, kwargs),
-            lowering=way.lowering,  # type: ignore[arg-type]
+            lowering=way.exported,  # type: ignore[arg-type]
             trainable=compiled.trains,
             verify=verify,
             conditional=True,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from typing import Any, get_args
 
@@ -51,13 +52,12 @@ class Kept:
     def __init__(self, path: str | os.PathLike[str], who: str) -> None:
         self._path = os.path.realpath(path)
         self._who = who
+        folder = os.path.dirname(self._path)
         try:
-            if os.path.exists(self._path):
-                with tempfile.TemporaryFile(dir=os.path.dirname(self._path)):
-                    pass  # a later choice can be written
-            else:
-                with self._locked():
-                    pass
+            if not os.path.isdir(folder):
+                raise FileNotFoundError(errno.ENOENT, "the folder does not exist")
+            with self._locked(), tempfile.TemporaryFile(dir=folder):
+                pass  # a later choice can be written
             self._ways = {key: _way(entry["way"]) for key, entry in self._read().items()}
         except FileError:
             raise
@@ -88,21 +88,16 @@ class Kept:
     def _locked(self) -> Iterator[None]:
         """Holds the file for this process, so that no other one writes; makes it if there is none."""
         while True:
-            if not os.path.exists(self._path):
-                self._write({})
-            with open(self._path, "rb") as file:
+            with open(self._path, "ab") as file:
                 if fcntl is None:
-                    yield
-                    return
+                    break  # Windows cannot replace an open file
                 fcntl.flock(file, fcntl.LOCK_EX)
                 # A writer that held it replaced the file, so this one is no longer that of the path.
-                try:
-                    same = os.path.samestat(os.fstat(file.fileno()), os.stat(self._path))
-                except FileNotFoundError:
-                    same = False
-                if same:
-                    yield
-                    return
+                with suppress(FileNotFoundError):
+                    if os.path.samestat(os.fstat(file.fileno()), os.stat(self._path)):
+                        yield
+                        return
+        yield
 
     def _write(self, entries: Mapping[str, Any]) -> None:
         text = json.dumps({"format": _FORMAT, "version": _VERSION, "choices": entries}, indent=1)
@@ -119,7 +114,10 @@ class Kept:
             if os.path.getsize(self._path) > _MOST_BYTES:
                 raise ValueError(f"it has more than {_MOST_BYTES:,} bytes")
             with open(self._path, "rb") as file:
-                found = json.loads(file.read())
+                text = file.read()
+            if not text:
+                return {}  # it was just made
+            found = json.loads(text)
             if not isinstance(found, dict) or found.get("format") != _FORMAT:
                 raise ValueError(f"it has no 'format': {_FORMAT!r}")
             if found.get("version") != _VERSION:
@@ -142,7 +140,7 @@ def _way(entry: Any) -> Way:
     """
     way = Way(entry["lowering"], entry["threads"], entry["parts"], entry["updates"])
     counts = [n for n in (way.threads, way.parts) if n is not None]
-    if way.lowering not in get_args(Lowering)[1:] or type(way.updates) is not bool or way.parts is None:
+    if way.lowering not in (*get_args(Lowering)[1:], "numpy") or type(way.updates) is not bool or way.parts is None:
         raise ValueError(f"{entry} is no way to run a model")
     if any(type(n) is not int or not 1 <= n <= 4096 for n in counts):
         raise ValueError(f"{entry} has numbers of threads or parts that no machine has")
