@@ -105,7 +105,7 @@ class Exported:
         return dict(Counter(node.op_type for node in self.model.graph))
 
     @property
-    def graph(self) -> Graph | None:
+    def _graph(self) -> Graph | None:
         """The graph that was lowered, of a trainable model; None of others, and of copies."""
         return self._plan.graph if self._plan is not None and self.parameters else None
 

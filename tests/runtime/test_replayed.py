@@ -222,7 +222,7 @@ def test_it_frees_what_is_read_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     backward = lucid.compile_backward(model := Loss("gru"))
     backward.tune(*example())
     ((served, _),) = backward._cache.served.values()
-    graph = served.exported.graph
+    graph = served.exported._graph
     assert graph is not None
     replayed = Replayed(graph, served.session)
     freed = [value for _, values in replayed._steps for value in values]

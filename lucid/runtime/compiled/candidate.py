@@ -81,8 +81,8 @@ class Candidate:
         if separation is not None:
             self._run = Parts(self.session, separation, way.parts).run
         elif way.lowering == "numpy":
-            assert exported.graph is not None
-            self._run = Replayed(exported.graph, self.session).run
+            assert exported._graph is not None
+            self._run = Replayed(exported._graph, self.session).run
             unload(self.session)
         elif way.updates:
             self._bound = Bound(self.session)

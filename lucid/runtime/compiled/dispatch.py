@@ -200,7 +200,7 @@ class Signature:
 
     def _suits_numpy(self, first: Candidate, arrays: Sequence[Array]) -> bool:
         """Returns whether the graph may be as fast in NumPy, whose number of threads is not lucid's to set."""
-        graph, unlimited = first.exported.graph, self.compiled._threads is None
+        graph, unlimited = first.exported._graph, self.compiled._threads is None
         large = sum(array.size for array in arrays) > _HUGE and first.session.device.kind == "cpu"
         return large and unlimited and self.compiled.trains and graph is not None and is_replayable(graph)
 
