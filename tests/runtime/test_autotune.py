@@ -12,9 +12,10 @@ from lucid.runtime.compiled import autotune
 class Timed:
     """A candidate with given timings."""
 
-    def __init__(self, *turns: float, steady: bool = False) -> None:
+    def __init__(self, *turns: float, steady: bool = False, frugal: bool = False) -> None:
         self.turns = list(turns)
         self.steady = steady
+        self.frugal = frugal
 
     def seconds(self, arrays: Any, shapes: Any) -> float:
         return self.turns.pop(0)
@@ -93,6 +94,12 @@ def test_what_is_spread_has_to_be_ahead_each_time_side_by_side(
 def test_long_calls_are_compared_as_they_are(taken: float, spread_wins: bool) -> None:
     steady, spread = Timed(1.0, 1.0, 1.0, steady=True), Timed(taken)
     assert winner(steady, spread) is (spread if spread_wins else steady)
+
+
+@pytest.mark.parametrize(("taken", "wins"), [(1.05, True), (1.15, False)])
+def test_of_long_calls_one_that_takes_less_memory_may_take_a_little_longer(taken: float, wins: bool) -> None:
+    steady, frugal = Timed(1.0, 1.0, 1.0, steady=True), Timed(taken, frugal=True)
+    assert winner(steady, frugal) is (frugal if wins else steady)
 
 
 def test_of_several_that_are_ahead_the_first_by_most_is_taken() -> None:

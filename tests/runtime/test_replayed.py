@@ -217,6 +217,26 @@ def test_where_it_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "numpy" not in lowerings(lucid.compile_backward(Loss()).tune(*args))
 
 
+def test_a_model_that_comes_to_hold_a_scan_is_chosen_anew() -> None:
+    class Switching(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell, self.scans = nn.RNNCell(I, H), False
+
+        def forward(self, x: Any) -> Any:
+            return nn.scan(self.cell, x)[0].sum() if self.scans else self.cell(x[0]).sum() + self.rnn(x)[0].sum()
+
+    model = Switching()
+    model.rnn = nn.RNN(I, H)
+    x = lucid.randn(T, N, I)
+    backward = lucid.compile_backward(model).tune(x)
+    assert lowerings(backward) == {"numpy"}
+    model.scans = True
+    for _ in range(40):
+        assert backward(x).item() == pytest.approx(model(x).item(), rel=1e-4, abs=1e-5)
+    assert "numpy" not in lowerings(backward)
+
+
 def test_it_frees_what_is_read_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """No value outlives its last reader, so the peak is that of an eager step at most."""
     backward = lucid.compile_backward(model := Loss("gru"))

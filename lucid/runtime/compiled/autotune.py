@@ -31,15 +31,23 @@ an operator to another core takes microseconds longer, and a multithreaded call 
 """
 
 
+_FRUGAL = 1.1
+"""Above `_SHORT` seconds, by what factor a call may take longer that takes much less memory."""
+
+
 class Timed(Protocol):
     """What can be timed.
 
     Attributes:
         steady: whether it runs on one thread per operator.
+        frugal: whether it takes much less memory than the others.
     """
 
     @property
     def steady(self) -> bool: ...
+
+    @property
+    def frugal(self) -> bool: ...
 
     def run(self, arrays: Sequence[Array], shapes: Shapes) -> Any:
         """Runs once."""
@@ -80,7 +88,7 @@ def fastest(
     ahead = {best: 1.0}
     for candidate in spread:
         if taken > _SHORT:
-            ahead[candidate] = _ratio(taken, candidate.seconds(*given))
+            ahead[candidate] = _ratio(taken, candidate.seconds(*given)) * (_FRUGAL if candidate.frugal else 1.0)
             yield False
         else:
             ahead[candidate] = yield from _lead(candidate, best, given, rounds)

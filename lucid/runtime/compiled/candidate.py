@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...errors import LucidError, ShapeError
+from ...errors import ExportError, LucidError, ShapeError
 from ...export.exported import Exported
 from ...ops.generator import default_generator
 from ..session.device import Device
@@ -18,7 +18,7 @@ from ..session.session import Session
 from .bound import Bound
 from .flattened import Flattened
 from .parts import Parts, Shapes
-from .replayed import Replayed
+from .replayed import Replayed, is_replayable
 
 __all__ = ["Candidate", "Way"]
 
@@ -81,8 +81,9 @@ class Candidate:
         if separation is not None:
             self._run = Parts(self.session, separation, way.parts).run
         elif way.lowering == "numpy":
-            assert exported._graph is not None
-            self._run = Replayed(exported._graph, self.session).run
+            if (graph := exported._graph) is None or not is_replayable(graph):
+                raise ExportError("the model has come to hold a scan, which NumPy does not run op by op")
+            self._run = Replayed(graph, self.session).run
             unload(self.session)
         elif way.updates:
             self._bound = Bound(self.session)

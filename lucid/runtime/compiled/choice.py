@@ -130,6 +130,7 @@ class _Entrant:
         self._choice = choice
         self.way = way
         self.steady = way.threads == 1
+        self.frugal = way.lowering == "numpy"
         self._taken = 0.0
 
     def run(self, arrays: Sequence[Array], shapes: Shapes) -> None:
