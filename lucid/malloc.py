@@ -6,7 +6,7 @@ import ctypes
 import os
 from typing import Any
 
-__all__ = ["before_backward", "keep_pages", "set_keep_freed_memory"]
+__all__ = ["before_backward", "keep_pages", "return_pages", "set_keep_freed_memory"]
 
 KEPT = 512 * 2**20
 """How many freed bytes the process keeps."""
@@ -76,6 +76,13 @@ def keep_pages() -> int:
     if library is not None and largest:
         library.mallopt(_TRIM_THRESHOLD, KEPT)
     return largest
+
+
+def return_pages() -> None:
+    """Returns what is free now to the system, after much was used that will not be used again; keeps the setting."""
+    library = _glibc()
+    if library is not None:
+        library.malloc_trim(0)
 
 
 def _return_pages() -> int:

@@ -61,6 +61,7 @@ def train_compiled(case: Case) -> Job:
     """Runs the same, with forward and backward as one graph in onnxruntime."""
     model = layer(case)
     compiled = lucid.compile_backward(model)
+    compiled.tune(lucid.tensor(case.input()), gradient=lucid.tensor(case.gradient()))
 
     def backward(x: lucid.Tensor, gradient: lucid.Tensor) -> lucid.Tensor:
         output, _ = compiled(x, gradient=gradient)
@@ -101,7 +102,7 @@ def train_step(case: Case) -> Job:
     model = layer(case)
     x, g = lucid.tensor(case.input()), lucid.tensor(case.gradient())
     optimizer = lucid.optim.Adam(model.parameters(), lr=RATE)
-    step = lucid.compile(model, loss=weighted, optimizer=optimizer)
+    step = lucid.compile(model, loss=weighted, optimizer=optimizer).tune(x, g)
 
     def results() -> dict[str, Any]:
         output = step(x, g)[1]["output"].numpy()
@@ -184,8 +185,8 @@ def lowered(case: Case, lowering: str) -> Job:
 
 def compiled(case: Case) -> Job:
     """Runs the layer with `lucid.compile`; results record no gradients, so `no_grad` is not needed."""
-    model = lucid.compile(layer(case).eval())
     x = lucid.tensor(case.input())
+    model = lucid.compile(layer(case).eval()).tune(x)
     return Job(lambda: model(x)[0], lambda: {"output": np.asarray(model(x)[0].numpy())})
 
 

@@ -36,8 +36,8 @@ def _session(placed: Placed, device: str) -> Job:
 
 
 def _compile(placed: Placed, device: str) -> Job:
-    model = lucid.compile(layer(placed.case).eval(), device)
     x = lucid.tensor(placed.case.input())
+    model = lucid.compile(layer(placed.case).eval(), device).tune(x)
     return Job(lambda: model(x)[0], lambda: {"output": np.asarray(model(x)[0].numpy())})
 
 
@@ -46,7 +46,7 @@ def _step(placed: Placed, device: str) -> Job:
     model = layer(case)
     x, g = lucid.tensor(case.input()), lucid.tensor(case.gradient())
     optimizer = lucid.optim.Adam(model.parameters(), lr=RATE)
-    step = lucid.compile(model, device, loss=weighted, optimizer=optimizer)
+    step = lucid.compile(model, device, loss=weighted, optimizer=optimizer).tune(x, g)
     return Job(lambda: step(x, g), lambda: {"output": step(x, g)[1]["output"].numpy()})
 
 

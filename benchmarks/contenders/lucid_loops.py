@@ -77,9 +77,9 @@ def run(loop: Loop, compiled: bool = False) -> Job:
     model.load_state_dict(weights)
     x, h = lucid.tensor(loop.input()), lucid.zeros(loop.batch, loop.hidden)
     if not loop.trained:
-        return _policy(lucid.compile(model.eval()) if compiled else model.eval(), x, h)
+        return _policy(lucid.compile(model.eval()).tune(x[0], h) if compiled else model.eval(), x, h)
     optimizer = lucid.optim.SGD(model.parameters(), lr=RATE)
-    backward = lucid.compile_backward(model) if compiled else None
+    backward = lucid.compile_backward(model).tune(x, h) if compiled else None
 
     def step() -> Any:
         optimizer.zero_grad()

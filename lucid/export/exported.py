@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from ..errors import ExportError, FileError
 from ..tables import counted, html_table
+from ..tracer.graph import Graph
 from .file.layout import fits
 from .file.write import write
 from .lowering.graph import lower
@@ -74,8 +75,9 @@ class Exported:
         self.interface = plan.interface
         self.lowerings = dict(lowerings or {})
         self._by_operator = "rnn" in plan.strategies.values()
-        # Only `part` needs it, and it holds the weights as they were before they were converted or rearranged.
-        self._plan = plan if plan.separation is not None and plan.separation.totals else None
+        # Only `part` and `graph` need it. It holds the weights as they were before they were converted or rearranged.
+        parted = plan.separation is not None and plan.separation.totals
+        self._plan = plan if parted or plan.parameters else None
 
     @property
     def proto(self) -> onnx.ModelProto:
@@ -101,6 +103,11 @@ class Exported:
     def operators(self) -> dict[str, int]:
         """The number of nodes of each ONNX operator, not counting subgraphs."""
         return dict(Counter(node.op_type for node in self.model.graph))
+
+    @property
+    def _graph(self) -> Graph | None:
+        """The graph that was lowered, of a trainable model; None of others, and of copies."""
+        return self._plan.graph if self._plan is not None and self.parameters else None
 
     def part(self) -> Exported:
         """Returns the model for a part of a batch: its last outputs are the totals that `separation` uses as weights.

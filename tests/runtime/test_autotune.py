@@ -12,9 +12,10 @@ from lucid.runtime.compiled import autotune
 class Timed:
     """A candidate with given timings."""
 
-    def __init__(self, *turns: float, steady: bool = False) -> None:
+    def __init__(self, *turns: float, steady: bool = False, frugal: bool = False) -> None:
         self.turns = list(turns)
         self.steady = steady
+        self.frugal = frugal
 
     def seconds(self, arrays: Any, shapes: Any) -> float:
         return self.turns.pop(0)
@@ -32,10 +33,16 @@ def rests(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return found
 
 
-def winner(*candidates: Timed, rounds: int = 3) -> Timed:
-    given: Any = candidates
-    found: Any = autotune.fastest(given, [], (), rounds)
-    return found
+def winner(*candidates: Timed, rounds: int = 3, elsewhere: bool = False) -> Timed:
+    """Returns the fastest; after each timing the program does something else, if `elsewhere`."""
+    steps = autotune.fastest(candidates, [], (), rounds)
+    try:
+        next(steps)
+        while True:
+            steps.send(elsewhere)
+    except StopIteration as stop:
+        found: Timed = stop.value
+        return found
 
 
 def test_a_slow_moment_decides_nothing(rests: list[float]) -> None:
@@ -56,6 +63,12 @@ def test_those_of_one_thread_take_turns_without_a_rest(rests: list[float]) -> No
     assert winner(*candidates) is candidates[1]
     assert not any(candidate.turns for candidate in candidates)
     assert [rest for rest in rests if rest] == [autotune._SETTLE]
+
+
+def test_after_something_else_those_of_one_thread_rest_first(rests: list[float]) -> None:
+    candidates = [Timed(0.04, 0.04, 0.04, steady=True), Timed(0.05, 0.01, 0.05, steady=True)]
+    assert winner(*candidates, elsewhere=True) is candidates[1]
+    assert rests == [autotune._SETTLE] * 6
 
 
 @pytest.mark.parametrize(
@@ -81,6 +94,12 @@ def test_what_is_spread_has_to_be_ahead_each_time_side_by_side(
 def test_long_calls_are_compared_as_they_are(taken: float, spread_wins: bool) -> None:
     steady, spread = Timed(1.0, 1.0, 1.0, steady=True), Timed(taken)
     assert winner(steady, spread) is (spread if spread_wins else steady)
+
+
+@pytest.mark.parametrize(("taken", "wins"), [(1.05, True), (1.15, False)])
+def test_of_long_calls_one_that_takes_less_memory_may_take_a_little_longer(taken: float, wins: bool) -> None:
+    steady, frugal = Timed(1.0, 1.0, 1.0, steady=True), Timed(taken, frugal=True)
+    assert winner(steady, frugal) is (frugal if wins else steady)
 
 
 def test_of_several_that_are_ahead_the_first_by_most_is_taken() -> None:

@@ -147,7 +147,7 @@ def test_nothing_is_exported_twice_without_need(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(dispatch, "export", counted)
     model = Classifier().eval()
     fast = compile(model)
-    fast(lucid.randn(20, 2, 3))
+    fast.tune(lucid.randn(20, 2, 3))
     assert count == 2  # rnn and scan
     for steps in range(17, 33):
         fast(lucid.randn(steps, 2, 3))

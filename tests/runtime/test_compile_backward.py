@@ -98,11 +98,13 @@ def test_sequences_of_different_length(monkeypatch: pytest.MonkeyPatch, layer: s
     model = Loss(layer)
     backward = compile_backward(model)
     x, y = example()
+    backward.tune(x, y, lucid.tensor([6, 2, 4]))
     for lengths in ([6, 2, 4], [1, 6, 1]):
         given = x.numpy().copy()
         for i, n in enumerate(lengths):
             given[n:, i] = np.nan
         assert_same(model, backward, lucid.tensor(given), y, lucid.tensor(lengths))
+    assert set(backward.lowerings.values()) == {lowering}
 
 
 @pytest.mark.parametrize("lowering", thinned(["scan", "rnn"], 2))
@@ -112,6 +114,7 @@ def test_each_candidate(monkeypatch: pytest.MonkeyPatch, layer: str, lowering: s
     model = Loss(layer)
     backward = compile_backward(model)
     args = example(20)
+    assert backward.tune(*args) is backward
     assert_same(model, backward, *args)
     assert set(backward.lowerings.values()) == {lowering}
 
@@ -125,7 +128,7 @@ def test_threads(monkeypatch: pytest.MonkeyPatch, threads: int | None, parts: in
     )
     model = Loss()
     backward = compile_backward(model)
-    assert_same(model, backward, *example(20, batch))
+    assert_same(model, backward.tune(*example(20, batch)), *example(20, batch))
     assert {(candidate.threads, candidate.parts) for candidate, _ in backward._cache.served.values()} == {
         (threads, parts)
     }
@@ -148,7 +151,8 @@ def test_no_more_threads_than_were_asked_for(
     timed: set[tuple[int, int]] = set()
     monkeypatch.setattr(dispatch.Candidate, "seconds", lambda self, *_: timed.add((self.threads, self.parts)) or 1.0)
     model = Loss()
-    assert_same(model, compile_backward(model, threads=asked), *example(20))
+    args = example(20)
+    assert_same(model, compile_backward(model, threads=asked).tune(*args), *args)
     assert timed == made
 
 
@@ -226,7 +230,9 @@ def test_it_is_exported_again_when_the_model_changes_and_only_then(monkeypatch: 
         assert_same(model, backward, *args)
         return count
 
-    assert exports() == 2  # scan and rnn
+    backward.tune(*args)
+    assert count == 2  # scan and rnn
+    assert exports() == 0
     nn.init.normal_(model.head.weight)
     model.load_state_dict({k: v * 0.5 for k, v in model.state_dict().items()})
     assert exports() == 0  # parameters are read at each call
@@ -332,8 +338,9 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, list[tuple[int,
 def test_large_inputs_are_exported_at_small_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     exports = watched(monkeypatch)
     model = Loss()
-    assert_same(model, compile_backward(model), *example(30, 8))
-    assert exports
+    args = example(30, 8)
+    assert_same(model, compile_backward(model).tune(*args), *args)
+    assert len(exports) == 2
     assert all(export == (True, [(3, 4, I), (4,)]) for export in exports)
 
 
@@ -347,7 +354,8 @@ def test_where_the_guess_is_wrong_an_export_finds_the_free_axes(monkeypatch: pyt
 
     model = FeaturesFirst()
     x, y = example(30, 8)
-    assert_same(model, compile_backward(model), x.permute(2, 0, 1), y)
+    x = x.permute(2, 0, 1)
+    assert_same(model, compile_backward(model).tune(x, y), x, y)
     assert exports[:2] == [(True, [(3, 4, 8), (5,)]), (False, [(I, 30, 8), (8,)])]
     assert exports[2:]
     assert all(export == (True, [(I, 3, 4), (4,)]) for export in exports[2:])
@@ -368,17 +376,17 @@ def test_columns(monkeypatch: pytest.MonkeyPatch, given: bool, dtype: str) -> No
         lengths = [lucid.tensor(1 + np.arange(batch) * 5 % T)] * given
         if given:
             x = lucid.where(lucid.tensor(np.arange(T))[:, None, None] >= lengths[0][:, None], np.nan, x)
-        assert_same(model, backward, x, y, *lengths)
+        assert_same(model, backward.tune(x, y, *lengths), x, y, *lengths)
         assert set(backward.lowerings.values()) == expected
     other = compile_backward(Loss("gru"))
-    other(*example(T, 32))
+    other.tune(*example(T, 32))
     assert set(other.lowerings.values()) == {"scan"}
 
 
 def test_no_session_keeps_the_arrays_of_a_step() -> None:
     model = Loss()
     backward = compile_backward(model)
-    assert_same(model, backward, *example())
+    assert_same(model, backward.tune(*example()), *example())
     (signature,) = backward._cache.signatures.values()
     for candidate in signature._made:
         options = candidate.session._session.get_session_options()

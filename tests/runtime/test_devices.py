@@ -301,7 +301,7 @@ def test_compiled_modules_and_steps_run_on_a_device(device: str) -> None:
     twin = nn.RNN(3, 4)
     twin.load_state_dict(rnn.state_dict())
     optimizer = lucid.optim.SGD(rnn.parameters(), lr=0.5)
-    step = lucid.compile(rnn, device, loss=loss, optimizer=optimizer)
+    step = lucid.compile(rnn, device, loss=loss, optimizer=optimizer).tune(x)
     eager = lucid.optim.SGD(twin.parameters(), lr=0.5)
     for _ in range(3):
         step(x)

@@ -18,7 +18,7 @@ from lucid import nn
 from lucid.errors import LucidError
 from lucid.export import to_onnx
 from lucid.runtime import Session
-from lucid.runtime.compiled import candidate, dispatch
+from lucid.runtime.compiled import candidate, choice, dispatch
 from lucid.runtime.compiled.workers import Workers
 
 pytestmark = [
@@ -57,7 +57,7 @@ def forked(work: Callable[[], Any]) -> Any:
 def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Has compiled modules run a batch in two parts."""
     monkeypatch.setattr(dispatch, "_cores", lambda: 2)
-    monkeypatch.setattr(dispatch, "fastest", lambda candidates, *_: max(candidates, key=lambda c: c.parts))
+    monkeypatch.setattr(candidate.Candidate, "seconds", lambda self, *_: float(self.parts != 2))
 
 
 def three_calls(session: Session, x: Any) -> list[Any]:
@@ -86,7 +86,7 @@ def test_a_compiled_model_in_a_child(in_parts: None) -> None:
     fast = lucid.compile(rnn)
     x = lucid.randn(6, 4, 3)
     expected = rnn(x)[0].detach().numpy()
-    np.testing.assert_allclose(fast(x)[0], expected, atol=1e-6)
+    np.testing.assert_allclose(fast.tune(x)(x)[0], expected, atol=1e-6)
     assert {c.parts for c, _ in fast._cache.served.values()} == {2}
     np.testing.assert_allclose(forked(lambda: fast(x)[0].numpy()), expected, atol=1e-6)
     longer = lucid.randn(9, 5, 3)
@@ -98,6 +98,7 @@ def test_a_compiled_training_step_in_a_child(in_parts: None) -> None:
     loss = Loss()
     backward = lucid.compile_backward(loss)
     x, y = lucid.randn(6, 4, 3), lucid.randn(4, 1)
+    backward.tune(x, y)
 
     def step() -> Any:
         loss.zero_grad()
@@ -120,6 +121,7 @@ def test_a_step_that_updates_in_a_child(monkeypatch: pytest.MonkeyPatch, updates
     optimizer = lucid.optim.Adam(model.parameters(), lr=0.1)
     step = lucid.compile(model, loss=lambda model, x, y: model(x, y), optimizer=optimizer)
     x, y = lucid.randn(6, 4, 3), lucid.randn(4, 1)
+    step.tune(x, y)
     for _ in range(3):  # the second call binds the state
         step(x, y)
 
@@ -131,6 +133,27 @@ def test_a_step_that_updates_in_a_child(monkeypatch: pytest.MonkeyPatch, updates
     assert found == pytest.approx(values, rel=1e-5)
     for weight, other in zip(weights, expected, strict=True):
         np.testing.assert_allclose(weight, other, atol=1e-6)
+
+
+def test_a_choice_goes_on_in_both_after_a_fork(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the child it begins anew: another thread may have been making a piece of it."""
+    monkeypatch.setattr(choice, "_PIECE", 0.0)
+    rnn = nn.GRU(3, 8).eval()
+    fast = lucid.compile(rnn)
+    x = lucid.randn(6, 4, 3)
+    expected = rnn(x)[0].detach().numpy()
+    for _ in range(3):
+        fast(x)
+
+    def stands() -> bool:
+        for _ in range(60):
+            np.testing.assert_allclose(fast(x)[0].numpy(), expected, atol=1e-6)
+        return not fast._cache.tried
+
+    assert not any(known.fastest for known in fast._tuned.values())
+    assert forked(lambda: sum(len(known.choices) for known in fast._tuned.values())) == 0
+    assert forked(stands)
+    assert stands()
 
 
 def test_a_child_forked_while_another_thread_holds_the_lock() -> None:

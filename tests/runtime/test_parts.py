@@ -32,9 +32,15 @@ def three_parts(monkeypatch: pytest.MonkeyPatch, quick_choices: None) -> None:
     monkeypatch.setattr(candidate.Candidate, "seconds", lambda self, *_: float(self.parts == 1))
 
 
+def assert_all_same(model: nn.Module, backward: Any, *args: Any) -> None:
+    """Asserts that a call gives the outputs and gradients of the eager call, by the first candidate and the chosen."""
+    assert_same(model, backward, *args)
+    assert_same(model, backward.tune(*args), *args)
+
+
 def parts_of(compiled: Any) -> set[int]:
     """Returns the numbers of parts that the recent batches were cut into."""
-    return {candidate.parts for candidate, _ in compiled._cache.served.values()}
+    return {candidate.parts for candidate, _ in compiled._cache.in_use()}
 
 
 @pytest.mark.parametrize("layers", thinned([1, 2], 2))
@@ -44,7 +50,7 @@ def test_gradients_of_a_mean_over_the_batch(layer: str, layers: int) -> None:
     model = Loss(layer, num_layers=layers)
     backward = compile_backward(model)
     for steps, batch in ((T, 5), (11, 3), (2, 7)):
-        assert_same(model, backward, lucid.randn(steps, batch, I), lucid.tensor(np.arange(batch) % 2))
+        assert_all_same(model, backward, lucid.randn(steps, batch, I), lucid.tensor(np.arange(batch) % 2))
     assert parts_of(backward) == {3}
 
 
@@ -56,7 +62,7 @@ def test_sequences_of_different_length(layer: str) -> None:
     lengths = [6, 2, 4, 1]
     for i, n in enumerate(lengths):
         x[:n, i] = np.random.default_rng(i).standard_normal((n, I))
-    assert_same(model, backward, lucid.tensor(x), y, lucid.tensor(lengths))
+    assert_all_same(model, backward, lucid.tensor(x), y, lucid.tensor(lengths))
     assert parts_of(backward) == {3}
 
 
@@ -68,7 +74,7 @@ def test_states_are_cut_too(layer: str) -> None:
     states = (h, lucid.randn(2, 4, H)) if layer == "lstm" else h
     with lucid.no_grad():
         wanted, last = model(x, states)
-    output, found = compiled(x, states)
+    output, found = compiled.tune(x, states)(x, states)
     assert parts_of(compiled) == {3}
     np.testing.assert_allclose(output.numpy(), wanted.numpy(), rtol=1e-5, atol=1e-6)
     for one, other in zip(found if layer == "lstm" else [found], last if layer == "lstm" else [last], strict=True):
@@ -105,7 +111,7 @@ def test_targets_that_are_ignored(ignored: str) -> None:
         loss.backward()
     wanted = gradients(model)
     model.zero_grad()
-    found = backward(x, lucid.tensor(y))
+    found = backward.tune(x, lucid.tensor(y))(x, lucid.tensor(y))
     assert parts_of(backward) == {3}
     np.testing.assert_allclose(found.numpy(), loss.detach().numpy(), rtol=1e-5)
     assert bool(np.isnan(found.numpy())) == (ignored == "all")
@@ -118,7 +124,7 @@ def test_what_is_not_a_number_stays_where_it_is() -> None:
     compiled = compile(model)
     x = np.random.default_rng(0).standard_normal((T, 5, I)).astype(np.float32)
     x[2, 3] = np.nan
-    output = compiled(lucid.tensor(x))[0].numpy()
+    output = compiled.tune(lucid.tensor(x))(lucid.tensor(x))[0].numpy()
     assert parts_of(compiled) == {3}
     assert np.isnan(output[2:, 3]).all()
     assert np.isfinite(np.delete(output, 3, 1)).all()
@@ -140,7 +146,7 @@ def test_a_model_that_takes_the_batch_as_a_whole_runs_as_a_whole() -> None:
     model = Centred(True).eval()
     compiled = compile(model)
     x = lucid.randn(T, 6, I)
-    np.testing.assert_allclose(compiled(x).numpy(), model(x).detach().numpy(), atol=1e-6)
+    np.testing.assert_allclose(compiled.tune(x)(x).numpy(), model(x).detach().numpy(), atol=1e-6)
     assert parts_of(compiled) == {1}
 
 
@@ -152,22 +158,22 @@ def test_a_model_that_came_to_take_the_batch_as_a_whole_runs_as_a_whole() -> Non
         for centred in (False, True, False):
             model.centred = centred
             x = lucid.randn(T, batch, I)
-            np.testing.assert_allclose(compiled(x).numpy(), model(x).detach().numpy(), atol=1e-6)
+            np.testing.assert_allclose(compiled.tune(x)(x).numpy(), model(x).detach().numpy(), atol=1e-6)
     assert parts_of(compiled) == {3}
 
 
 def test_a_single_sequence_is_not_cut() -> None:
     compiled = compile(nn.LSTM(I, H).eval())
-    compiled(lucid.randn(T, 1, I))
+    compiled.tune(lucid.randn(T, 1, I))
     assert parts_of(compiled) == {1}
-    compiled(lucid.randn(T, 2, I))
+    compiled.tune(lucid.randn(T, 2, I))
     assert parts_of(compiled) == {1, 2}
 
 
 def test_no_more_threads_than_were_asked_for() -> None:
     for threads, parts in ((1, 1), (2, 2)):
         compiled = compile(nn.LSTM(I, H).eval(), threads=threads)
-        compiled(lucid.randn(T, 6, I))
+        compiled.tune(lucid.randn(T, 6, I))
         assert parts_of(compiled) == {parts}
 
 
@@ -185,7 +191,7 @@ def test_inputs_with_odd_strides() -> None:
     compiled = compile(model)
     x = lucid.randn(4, T, I).transpose(0, 1)
     assert not x.numpy().flags.c_contiguous
-    np.testing.assert_allclose(compiled(x)[0].numpy(), model(x)[0].detach().numpy(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(compiled.tune(x)(x)[0].numpy(), model(x)[0].detach().numpy(), rtol=1e-5, atol=1e-6)
     assert parts_of(compiled) == {3}
 
 

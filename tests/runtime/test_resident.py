@@ -59,7 +59,7 @@ def trained(steps: int = 2) -> tuple[Model, optim.Adam, Step]:
     lucid.manual_seed(0)
     model = Model()
     optimizer = optim.Adam(model.parameters(), lr=0.05)
-    step = lucid.compile(model, loss=loss, optimizer=optimizer)
+    step = lucid.compile(model, loss=loss, optimizer=optimizer).tune(X, Y)
     for _ in range(steps):
         step(X, Y)
     return model, optimizer, step
@@ -150,7 +150,7 @@ def test_copies_and_files(tmp_path: Path) -> None:
     fresh = Model()
     fresh.load_state_dict(lucid.load(tmp_path / "model.safetensors"))
     close(fresh, eager(4)[0])
-    twin_step = lucid.compile(twin, loss=loss, optimizer=twin_optimizer)
+    twin_step = lucid.compile(twin, loss=loss, optimizer=twin_optimizer).tune(X, Y)
     for _ in range(2):
         twin_step(X, Y)
     close(twin, eager(4)[0])
@@ -276,7 +276,7 @@ def test_steps_of_two_losses_take_turns() -> None:
         return (model(x) - y).abs().mean()
 
     model, optimizer, step = trained(0)
-    other_step = lucid.compile(model, loss=second, optimizer=optimizer)
+    other_step = lucid.compile(model, loss=second, optimizer=optimizer).tune(X, Y)
     lucid.manual_seed(0)
     other = Model()
     twin = optim.Adam(other.parameters(), lr=0.05)
@@ -310,6 +310,7 @@ def test_parameters_of_another_shape_take_another_place() -> None:
     model, optimizer, step = trained()
     model.head = nn.Linear(5, 3)
     optimizer.param_groups[0]["params"] = list(model.parameters())
+    step.tune(X, lucid.zeros(4, 3))
     step(X, lucid.zeros(4, 3))
     assert model.head.weight._is_away()
     assert model.head.weight.detach().numpy().shape == (3, 5)

@@ -37,11 +37,14 @@ class Bound:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._forked()
+        self.unbind()
         watch(self)
 
     def _forked(self) -> None:
-        """Drops what is bound: it belongs to a session of the parent."""
+        self.unbind()  # it belongs to a session of the parent
+
+    def unbind(self) -> None:
+        """Drops what is bound."""
         self._io: Any = None
         self._call: Callable[[], None]
         self._inputs: list[Array | None] = []

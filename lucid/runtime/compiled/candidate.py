@@ -9,14 +9,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...errors import LucidError, ShapeError
+from ...errors import ExportError, LucidError, ShapeError
 from ...export.exported import Exported
 from ...ops.generator import default_generator
 from ..session.device import Device
+from ..session.fork import unload
 from ..session.session import Session
 from .bound import Bound
 from .flattened import Flattened
 from .parts import Parts, Shapes
+from .replayed import Replayed, is_replayable
 
 __all__ = ["Candidate", "Way"]
 
@@ -25,8 +27,8 @@ Array = np.ndarray[Any, Any]
 _TURN = 0.01
 """The seconds for which each candidate is timed."""
 
-_LONG = 0.1
-"""A call that takes more seconds than this is repeated only once."""
+_LONG = 0.05
+"""A call that takes more seconds than this is not repeated."""
 
 _NO_SEED = np.zeros((), np.int64)
 """The seed of calls that are timed."""
@@ -36,7 +38,7 @@ class Way(NamedTuple):
     """A way to run a model.
 
     Attributes:
-        lowering: the lowering of recurrent layers.
+        lowering: the lowering of recurrent layers; "numpy" if the graph runs in NumPy.
         threads: the number of threads per operator; None for onnxruntime's default.
         parts: the number of parts that a batch is split into, if possible; they run side by side.
         updates: whether the graph of a training step also updates the parameters.
@@ -46,6 +48,11 @@ class Way(NamedTuple):
     threads: int | None
     parts: int = 1
     updates: bool = False
+
+    @property
+    def exported(self) -> str:
+        """The lowering that the model is exported with."""
+        return "scan" if self.lowering == "numpy" else self.lowering
 
 
 class Candidate:
@@ -69,11 +76,18 @@ class Candidate:
         model = exported if separation is None else exported.part()
         # A training step allocates dozens of arrays of whole sequences, and an arena would keep them in each session.
         self.session = Session(model, device, threads=way.threads, arena=not exported.parameters)
+        self._bound: Bound | None = None
         self._run = self.session.run
         if separation is not None:
             self._run = Parts(self.session, separation, way.parts).run
+        elif way.lowering == "numpy":
+            if (graph := exported._graph) is None or not is_replayable(graph):
+                raise ExportError("the model has come to hold a scan, which NumPy does not run op by op")
+            self._run = Replayed(graph, self.session).run
+            unload(self.session)
         elif way.updates:
-            self._run = Bound(self.session).run
+            self._bound = Bound(self.session)
+            self._run = self._bound.run
         self._parameters = tuple(exported.parameters.values())
         self._shapes: Shapes = tuple([parameter.shape for parameter in self._parameters])
         if (resident := flat.runner(self.session, exported.parameters)) is not None:
@@ -89,6 +103,12 @@ class Candidate:
         if self.draws:
             arrays = [*arrays, seed]
         return self._run(arrays, shapes + self._shapes)
+
+    def unload(self) -> None:
+        """Frees onnxruntime's session; the next run loads it."""
+        if self._bound is not None:
+            self._bound.unbind()
+        unload(self.session)
 
     def step(self, arrays: Sequence[Array], shapes: Shapes) -> list[Array]:
         """Runs the function, which draws, as the next step of lucid's generator.
@@ -124,9 +144,11 @@ class Candidate:
             self.flat.rehearse(self.run(arrays, shapes))
             return time.perf_counter() - begin
 
-        if timed() > _LONG:
-            return timed()
-        timed()  # the first two calls allocate the buffers
+        if (once := timed()) > _LONG:
+            return once
+        again = timed()  # the first two calls allocate the buffers
+        if again > _TURN:
+            return again
         taken, end = [timed(), timed(), timed()], time.perf_counter() + _TURN
         while time.perf_counter() < end:
             taken.append(timed())

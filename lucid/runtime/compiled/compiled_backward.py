@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from ...autograd import grad
@@ -9,7 +10,7 @@ from ...devices import device as Place
 from ...errors import GradientError, LucidError
 from ...nn.module import Module
 from ...tensor import Tensor, around
-from ...tracer.mode import MODE
+from ...tracer.mode import MODE, Mode
 from ...tracer.op import Array
 from ...tracer.tree import Structure, unflatten
 from .flattened import Flattened
@@ -18,7 +19,13 @@ from .module import CompiledModule
 __all__ = ["CompiledBackward", "compile_backward"]
 
 
-def compile_backward(model: Module, device: str | Place = "cpu", *, threads: int | None = None) -> CompiledBackward:
+def compile_backward(
+    model: Module,
+    device: str | Place = "cpu",
+    *,
+    threads: int | None = None,
+    cache: str | os.PathLike[str] | None = None,
+) -> CompiledBackward:
     """Returns a replacement for ``loss = model(x, y)`` and ``loss.backward()``: one graph that runs in onnxruntime.
 
     The model returns the tensor to differentiate, or several tensors of which that is the first. A call adds the
@@ -30,19 +37,23 @@ def compile_backward(model: Module, device: str | Place = "cpu", *, threads: int
     the next call exports it again, too. Shapes form a class if their sizes agree up to the next power of two. For each
     class, the lowerings of recurrent layers are timed, and the fastest is used from then on. If the gradients are
     proved to be sums or means over the sequences of a batch, batches split into parts, one for each core, are timed as
-    well, otherwise a single thread.
+    well, otherwise a single thread. Where inputs are large, so is NumPy, which runs the same graph op by op. This
+    choice is made piece by piece in the calls that follow the first, or at once by `tune`.
 
     Args:
         model: a Module, in the mode in which it is to run. If it draws random numbers, as dropout does, then by a
             counter-based generator, `lucid.manual_seed(seed, generator="counter")`: each call is the next step of it,
             as after `Generator.begin_step`.
-        device: "cpu", "cuda", "cuda:1" and so on, or "auto"; parameters and gradients stay on the CPU.
+        device: "cpu", "cuda", "cuda:1" and so on, "auto", or another that `find_device` knows; parameters and gradients
+            stay on the CPU.
         threads: the number of threads that an operator, or a batch, is spread over; if None, onnxruntime's default for
             an operator and one per core for a batch, or a single thread.
+        cache: the path of a file that keeps the choices, as with `lucid.compile`.
 
     Raises:
         TypeError: it is not a Module.
         RuntimeUnavailableError: there is no such device.
+        FileError, OSError: `cache` is another file, or cannot be written.
         ExportError: at the call, the model cannot be exported, such as one that decides by a value or a parameter, or
             fixed axes would need too many exports; it never falls back to the eager model.
         LucidError: at the call, the model draws, but the generator is no longer counter-based.
@@ -68,7 +79,7 @@ def compile_backward(model: Module, device: str | Place = "cpu", *, threads: int
         >>> losses[-1] < losses[0]
         True
     """
-    return CompiledBackward(model, device, threads)
+    return CompiledBackward(model, device, threads, cache)
 
 
 class CompiledBackward(CompiledModule):
@@ -93,11 +104,7 @@ class CompiledBackward(CompiledModule):
             gradient: the incoming gradient of the result, of its shape; optional for a single element.
             kwargs: the model's keyword arguments.
         """
-        mode = MODE.get()
-        if mode.trace is not None:
-            raise LucidError("compile_backward: gradients cannot be added to parameters inside of a trace")
-        if not mode.grad:
-            raise GradientError("compile_backward: gradients are disabled here, by no_grad or the like")
+        _require_gradients()
         if gradient is not None:
             kwargs["gradient"] = gradient
         results, gradients = self.computed(args, kwargs)
@@ -108,6 +115,11 @@ class CompiledBackward(CompiledModule):
                 parameter.grad = around(parameter.grad._data + array)
         return results
 
+    def _tune(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if kwargs.get("gradient", self) is None:
+            del kwargs["gradient"]
+        self._find(self._current(), _require_gradients(), args, kwargs, whole=True)
+
     def computed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, list[tuple[Tensor, Array]]]:
         """Returns the model's result, and the gradient of each parameter that it depends on."""
         candidate, arrays, shapes = self._find(self._current(), MODE.get(), args, kwargs)
@@ -115,6 +127,20 @@ class CompiledBackward(CompiledModule):
         assert isinstance(flat, _Gradients)
         results = (candidate.step if candidate.draws else candidate.run)(arrays, shapes)
         return flat.returned(results), list(zip(flat.reached, results[-len(flat.reached) :], strict=True))
+
+
+def _require_gradients() -> Mode:
+    """Returns the mode, in which gradients are computed.
+
+    Raises:
+        LucidError: a trace runs. GradientError: gradients are disabled.
+    """
+    mode = MODE.get()
+    if mode.trace is not None:
+        raise LucidError("compile_backward: gradients cannot be added to parameters inside of a trace")
+    if not mode.grad:
+        raise GradientError("compile_backward: gradients are disabled here, by no_grad or the like")
+    return mode
 
 
 class _Gradients(Flattened):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from operator import is_
@@ -26,9 +27,9 @@ from ...tracer.mode import MODE
 from ...tracer.tree import Structure, unflatten
 from ..session.device import holds_memory
 from ..session.session import Session
-from .autotune import fastest
 from .candidate import Candidate, Way
 from .dispatch import Signature, Tuned
+from .facts import of_function, of_optimizer
 from .flattened import Flattened
 from .live import ByGraph, ByOptimizer, Current, OnDevice, Update
 from .module import Cache, CompiledModule
@@ -61,6 +62,7 @@ class CompiledStep(CompiledModule):
         clip: tuple[float | None, float | None],
         device: str | Place,
         threads: int | None,
+        cache: str | os.PathLike[str] | None,
     ) -> None:
         self.loss = loss
         self.optimizer = optimizer
@@ -69,7 +71,7 @@ class CompiledStep(CompiledModule):
         self.moving: list[str] = []
         # The parts of the state that are on the device.
         self.memory: Memory | None = None
-        super().__init__(model, device, threads)
+        super().__init__(model, device, threads, cache)
 
     @property
     def _resides(self) -> bool:
@@ -82,10 +84,18 @@ class CompiledStep(CompiledModule):
     def flat(self, structure: Structure) -> _Loss:
         return _Loss(self.loss, structure, self.clip[0] is not None)
 
+    def _facts(self) -> dict[str, Any]:
+        return {
+            **super()._facts(),
+            "loss": of_function(self.loss),
+            "optimizer": of_optimizer(self.optimizer),
+            "clip": [limit is not None for limit in self.clip],
+        }
+
     def _empty(self) -> Cache:
         guards = _Guards(self.model, self.loss, self.optimizer)
         guards.release(self._buffers())
-        return Cache(guards, {}, {})
+        return Cache(guards, {}, {}, {})
 
     def _buffers(self) -> list[Tensor]:
         """Returns the buffers that steps change."""
@@ -101,23 +111,35 @@ class CompiledStep(CompiledModule):
         Returns:
             The loss; or the loss and the dict of metrics, with ``grad_norm`` where gradients are clipped by their norm.
         """
+        with self._lock:
+            return self._taken(*self._ready(batch, named, False))
+
+    def _tune(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        with self._lock:
+            self._ready(args, kwargs, True)
+
+    def _ready(
+        self, batch: tuple[Any, ...], named: dict[str, Any], whole: bool
+    ) -> tuple[Candidate, list[Array], Shapes]:
+        """Returns the candidate for a batch, its arrays and their shapes; makes the whole choice if `whole`."""
         mode = MODE.get()
         if mode.trace is not None:
             raise LucidError("compile: a training step changes parameters, which no trace records; call it outside")
         if not mode.grad:
             raise GradientError("compile: gradients are disabled here, by no_grad or the like")
-        with self._lock:
+        while True:
             cache = self._current()
             known, is_new = len(self.moving), not cache.signatures
-            candidate, arrays, shapes = self._find(cache, mode, batch, named)
-            if not _update(candidate).fits():
-                cache.served.clear()
-                candidate, arrays, shapes = self._find(cache, mode, batch, named)
-            if len(self.moving) > known:
-                cache.guards.release(self._buffers())
-                if not is_new:  # in earlier exports the new ones are constants
-                    self._cache = self._empty()
-            return self._taken(candidate, arrays, shapes)
+            found = self._find(cache, mode, batch, named, whole)
+            if not _update(found[0]).fits():
+                cache.forget()
+                found = self._find(cache, mode, batch, named, whole)
+            if len(self.moving) == known:
+                return found
+            cache.guards.release(self._buffers())
+            if is_new:
+                return found
+            self._cache = self._empty()  # in earlier exports the new ones are constants
 
     def _taken(self, candidate: Candidate, arrays: Sequence[Array], shapes: Shapes) -> Any:
         flat, update = candidate.flat, _update(candidate)
@@ -186,25 +208,26 @@ class _Signature(Signature):
 
     compiled: CompiledStep
 
-    def _choose(self, arrays: Sequence[Array], shapes: Shapes, in_use: Sequence[Candidate]) -> Candidate:
-        best = super()._choose(arrays, shapes, in_use)
-        if best.parts == 1:
-            whole = self._made_for(best.way._replace(updates=True), arrays, shapes)
-            if whole is not best:
-                # On a device there is nothing to time: the other way carries all gradients and parameters along.
-                best = whole if self.compiled._resides else fastest([best, whole], arrays, shapes, 3)
+    def further(self, best: Way) -> list[Way]:
+        return [best._replace(updates=True)] if best.parts == 1 and best.lowering != "numpy" else []
+
+    def is_ahead(self, way: Way) -> bool:
+        # On a device there is nothing to time: the other way carries all gradients and parameters along.
+        return way.updates and self.compiled._resides
+
+    def _settle(self, kept: Sequence[Candidate]) -> None:
         for candidate in self._made:
             _update(candidate).forget()
-        return best
+        super()._settle(kept)
 
-    def _made_for(self, way: Way, arrays: Sequence[Array], shapes: Shapes) -> Candidate:
+    def made_for(self, way: Way, arrays: Sequence[Array], shapes: Shapes) -> Candidate:
         if way.updates:
             # An update may be none that a graph can compute, such as one in float64 or of a user's own optimizer.
             with suppress(ExportError):
-                candidate = super()._made_for(way, arrays, shapes)
+                candidate = super().made_for(way, arrays, shapes)
                 if _update(candidate).fits():
                     return candidate
-        return super()._made_for(way._replace(updates=False), arrays, shapes)
+        return super().made_for(way._replace(updates=False), arrays, shapes)
 
     def _traced(self, way: Way, arrays: Sequence[Array], verify: bool) -> tuple[Exported, Flattened]:
         step = self.compiled
@@ -226,7 +249,7 @@ class _Signature(Signature):
         step.moving = [key for key, _ in model.named_buffers() if key in step.moving or key in found.buffers]
         program, update = self._program(way, flat, found.parameters)
         names = self._names(arrays, program.state)
-        lowering: Any = way.lowering
+        lowering: Any = way.exported
         exported = export_live(program, Example(program, tensors, {}, names), lowering, verify and not way.updates)
         flat.update = update
         return exported, flat

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +12,19 @@ import numpy as np
 from ...errors import ExportError
 from ...export.exported import Exported
 from ...export.to_onnx import export
+from ...malloc import return_pages
+from ...nn.gru import GRU
+from ...nn.lstm import LSTM
 from ...tensor import Tensor
 from ...tracer.trace import input_names
-from ...tracer.tree import Structure, unflatten
+from ...tracer.tree import Structure, key_of, unflatten
 from ..session.spec import as_array, evaluate
-from .autotune import fastest
+from . import facts
 from .candidate import Candidate, Way
+from .choice import Choice
 from .flattened import Flattened
 from .parts import Shapes
+from .replayed import is_replayable
 
 if TYPE_CHECKING:
     from .module import CompiledModule
@@ -42,70 +47,186 @@ _LARGE = 1 << 16
 Up to this number, a batch that can be split is also tried as a whole on one core."""
 
 
+_HUGE = 1 << 20
+"""The number of input elements above which a training graph is also tried in NumPy."""
+
+
 class Tuned:
     """The results of autotuning for one signature.
 
     Attributes:
         fastest: for each class of shapes, the fastest way.
+        choices: for each class of shapes, the choice of it, until it stands.
         example: inputs that are small along all free axes, so that an export takes little time.
     """
 
     def __init__(self) -> None:
         self.fastest: dict[Any, Way] = {}
+        self.choices: dict[Any, Choice] = {}
         self.example: list[Array] | None = None
 
 
 class Signature:
-    """One calling convention of a model: a nested structure of arguments, with the dtypes and ranks of the tensors."""
+    """One calling convention of a model: a nested structure of arguments, with the dtypes and ranks of the tensors.
+
+    Attributes:
+        exports: how often the model was exported.
+    """
 
     def __init__(self, compiled: CompiledModule, structure: Structure, known: Tuned) -> None:
         self.compiled = compiled
         self.structure = structure
         self.known = known
+        self.exports = 0
         self._made: list[Candidate] = []
 
-    def candidate(self, arrays: Sequence[Array], shapes: Shapes, in_use: Sequence[Candidate]) -> Candidate:
-        """Returns the candidate for these inputs, after export and autotuning if needed. Candidates in use are kept."""
-        kind = tuple([tuple([n if n <= _UNROLLED else 1 << (n - 1).bit_length() for n in shape]) for shape in shapes])
-        known = self.known.fastest.get(kind)
-        if known is None:
-            candidate = self._choose(arrays, shapes, in_use)
-            self.known.fastest[kind] = candidate.way
-        else:
-            candidate = self._made_for(known, arrays, shapes)
-        return candidate
+    def candidate(
+        self, arrays: Sequence[Array], shapes: Shapes, in_use: Sequence[Candidate], whole: bool = False
+    ) -> tuple[Candidate, bool]:
+        """Returns the candidate for these inputs, and whether it stays that of their class.
 
-    def _choose(self, arrays: Sequence[Array], shapes: Shapes, in_use: Sequence[Candidate]) -> Candidate:
-        """Exports the model with every lowering that suits these inputs, and returns the fastest candidate."""
-        threads = self.compiled._threads
-        first = self._made_for(Way("scan", threads), arrays, shapes)
-        for array, spec in zip(arrays, first.session.inputs, strict=False):
-            as_array(array, spec)  # checks the dtype; candidates do not
-        recurrence = first.session.recurrence
-        if not recurrence.states:
+        The first call for a class exports the model once. Each of the next ones makes a piece of the choice, unless it
+        has to export the model for its own answer.
+
+        Args:
+            arrays: the inputs.
+            shapes: their shapes.
+            in_use: the candidates that are kept.
+            whole: whether to make the whole choice now.
+        """
+        kind = tuple([tuple([n if n <= _UNROLLED else 1 << (n - 1).bit_length() for n in shape]) for shape in shapes])
+        if (known := self.known.fastest.get(kind)) is not None:
+            with suppress(ExportError):  # it may not apply to what the model has become
+                return self.made_for(known, arrays, shapes), True
+            del self.known.fastest[kind]
+        before = self.exports
+        if (choice := self.known.choices.get(kind)) is not None:
+            candidate = self.made_for(choice.way, arrays, shapes)
+        else:
+            candidate, fastest = self._begun(kind, arrays, shapes)
+            if fastest == candidate.way:
+                self.known.fastest[kind] = fastest
+                return candidate, True
+            choice = self.known.choices[kind] = Choice(self, candidate, arrays, shapes, fastest)
+        if self.exports > before and not whole:
+            return candidate, False
+        try:
+            if not choice.advance(self, whole):
+                return candidate, False
+        except BaseException:
+            del self.known.choices[kind]  # the next call begins anew
+            raise
+        del self.known.choices[kind]
+        self.known.fastest[kind] = choice.way
+        if self.compiled._kept is not None:
+            self.compiled._kept.keep(self._facts(kind, arrays), choice.way)
+        candidate = self.made_for(choice.way, arrays, shapes)
+        self._settle([candidate, *in_use])
+        return candidate, True
+
+    def _begun(self, kind: Any, arrays: Sequence[Array], shapes: Shapes) -> tuple[Candidate, Way | None]:
+        """Returns the candidate for the first call of a class of shapes, and the fastest way if it is known."""
+        kept = self.compiled._kept
+        if kept is not None and (way := kept.find(self._facts(kind, arrays))) is not None:
+            with suppress(ExportError):  # it may not apply to what the model has become
+                # A graph that also updates is not verified; that of the gradients is, and comes first.
+                return self.made_for(way._replace(updates=False), arrays, shapes), way
+        first = self._first(arrays, shapes)
+        return first, None if first.session.recurrence.states else first.way
+
+    def _facts(self, kind: Any, arrays: Sequence[Array]) -> dict[str, Any]:
+        """Returns what the choice for a class of shapes depends on."""
+        return {
+            **self.compiled._facts(),
+            "structure": repr(key_of(self.structure)),
+            "inputs": facts.of_inputs([array.dtype for array in arrays], kind),
+            "machine": facts.machine(_cores()),
+        }
+
+    def _first(self, arrays: Sequence[Array], shapes: Shapes) -> Candidate:
+        """Exports the model with the lowering that wins most often, and returns the candidate that does."""
+        first = self._whole(self._guess(arrays), arrays, shapes)
+        if not first.session.recurrence.states:
             return first
-        sizes = first.session.check(shapes + first._shapes)
-        steps = [evaluate(n, sizes) for n in recurrence.time]
-        short = bool(steps) and all(n is not None and n <= _UNROLLED for n in steps)
-        candidates = [first]
-        for lowering in ("rnn", "unrolled") if short else ("rnn",):
-            # The lowering may not apply to this model, such as the RNN operator in float64.
+        return self.made_for(Way(first.lowering, *self._likely(first, arrays, shapes)), arrays, shapes)
+
+    def _whole(self, lowering: str, arrays: Sequence[Array], shapes: Shapes) -> Candidate:
+        """Returns the candidate that runs a batch as a whole, with this lowering or, if it does not apply, a scan."""
+        if lowering != "scan":
             with suppress(ExportError):
-                candidates.append(self._made_for(Way(lowering, threads), arrays, shapes))
+                return self.made_for(Way(lowering, self.compiled._threads), arrays, shapes)
+        return self.made_for(Way("scan", self.compiled._threads), arrays, shapes)
+
+    def _guess(self, arrays: Sequence[Array]) -> str:
+        """Returns the lowering that is likely to be the fastest; one that always applies, unless all is float32."""
+        model = self.compiled.model
+        if any(p.dtype != np.float32 for p in model.parameters()):
+            return "scan"
+        if any(1 in array.shape[:-1] for array in arrays if array.ndim > 1):
+            return "rnn"  # a single sequence, or a single step
+        gated = any(isinstance(module, (LSTM, GRU)) for module in model.modules())
+        return "rnn" if gated and not self.compiled.trains else "scan"
+
+    def _likely(self, first: Candidate, arrays: Sequence[Array], shapes: Shapes) -> tuple[int | None, int]:
+        """Returns the number of threads and of parts that are likely to be the fastest."""
+        return max([(way.threads, way.parts) for way in self.ways(first, ["scan"], arrays, shapes)], key=lambda n: n[1])
+
+    def whole_ways(self, first: Candidate, arrays: Sequence[Array], shapes: Shapes) -> Iterator[Way]:
+        """Yields the ways to run a batch as a whole; not all may apply."""
+        steps = [evaluate(n, self._sizes(first, shapes)) for n in first.session.recurrence.time]
+        short = bool(steps) and all(n is not None and n <= _UNROLLED for n in steps)
+        for lowering in ("scan", "rnn", "unrolled") if short else ("scan", "rnn"):
+            yield Way(lowering, self.compiled._threads)
+
+    def ways(self, first: Candidate, lowerings: Sequence[str], arrays: Sequence[Array], shapes: Shapes) -> list[Way]:
+        """Returns the ways among which one is chosen.
+
+        Args:
+            first: a candidate.
+            lowerings: the lowerings that apply to a batch as a whole.
+            arrays: the inputs.
+            shapes: their shapes.
+        """
         separation = first.exported.separation
-        batch = 0 if separation is None else sizes[separation.symbol]
+        batch = 0 if separation is None else self._sizes(first, shapes)[separation.symbol]
         parts = self._parts(first, batch, sum(array.size for array in arrays) <= _LARGE)
-        candidates += [
-            self._made_for(Way(candidate.lowering, 1, n), arrays, shapes) for n in parts for candidate in candidates
-        ]
+        found = [Way(lowering, self.compiled._threads) for lowering in lowerings]
+        found += [Way(lowering, 1, n) for n in parts for lowering in lowerings]
         if self.compiled.trains and "lstm" in first.exported.recurrent:
-            columns = [Way("columns", 1, n) for n in parts if batch // n >= _COLUMNS]
-            candidates += [self._made_for(way, arrays, shapes) for way in columns]
-        # For a training run, autotuning may take a second.
-        best = fastest(candidates, arrays, shapes, 3 if self.compiled.trains else 2)
-        # The others are dropped: a session has its own threads, and its own copy of constant weights.
-        self._made = [r for r in self._made if r.threads == threads or r is best or r in in_use]
-        return best
+            found += [Way("columns", 1, n) for n in parts if batch // n >= _COLUMNS]
+        if self._suits_numpy(first, arrays):
+            found.append(Way("numpy", None))
+        return found
+
+    def _suits_numpy(self, first: Candidate, arrays: Sequence[Array]) -> bool:
+        """Returns whether the graph may be as fast in NumPy, whose number of threads is not lucid's to set."""
+        graph, unlimited = first.exported._graph, self.compiled._threads is None
+        large = sum(array.size for array in arrays) > _HUGE and first.session.device.kind == "cpu"
+        return large and unlimited and self.compiled.trains and graph is not None and is_replayable(graph)
+
+    def further(self, best: Way) -> list[Way]:
+        """Returns the ways that only the best of all others is compared with."""
+        return []
+
+    def is_ahead(self, way: Way) -> bool:
+        """Returns whether one of these ways is the fastest without being timed."""
+        return False
+
+    def _sizes(self, candidate: Candidate, shapes: Shapes) -> dict[str, int]:
+        return candidate.session.check(shapes + candidate._shapes)
+
+    def _settle(self, kept: Sequence[Candidate]) -> None:
+        """Frees the sessions of candidates that are not kept, and returns what they took to the system.
+
+        A session has its own threads, and its own copy of constant weights. Those with the threads that were asked for
+        stay as exports, from which other classes of shapes may take their candidates.
+        """
+        threads = self.compiled._threads
+        self._made = [r for r in self._made if r.threads == threads or r in kept]
+        for candidate in self._made:
+            if candidate not in kept:
+                candidate.unload()
+        return_pages()
 
     def _parts(self, first: Candidate, batch: int, small: bool) -> list[int]:
         """Returns the numbers of parts to try; each part runs on one thread.
@@ -127,9 +248,10 @@ class Signature:
             found.add(1)  # handing a part to another core may take longer than computing it
         return sorted(found)
 
-    def _made_for(self, way: Way, arrays: Sequence[Array], shapes: Shapes) -> Candidate:
-        graph = way.lowering, way.updates
-        found = [r for r in self._made if (r.lowering, r.way.updates) == graph and r.takes(shapes)]
+    def made_for(self, way: Way, arrays: Sequence[Array], shapes: Shapes) -> Candidate:
+        """Returns the candidate for a way, which takes inputs of these shapes; exports the model if needed."""
+        graph = way.exported, way.updates
+        found = [r for r in self._made if (r.way.exported, r.way.updates) == graph and r.takes(shapes)]
         for candidate in found:
             if candidate.way == way:
                 return candidate
@@ -138,6 +260,8 @@ class Signature:
             self._made.append(Candidate(known.exported, known.session.device, way, known.flat))
             return self._made[-1]
         candidate = self._exported(way, arrays, shapes)
+        for array, spec in zip(arrays, candidate.session.inputs, strict=False):
+            as_array(array, spec)  # checks the dtype; candidates do not
         made = [r for r in self._made if r.way == way]
         if len(made) >= _EXPORTS and way.lowering != "unrolled":
             reasons = [
@@ -178,6 +302,7 @@ class Signature:
 
     def _export(self, way: Way, arrays: Sequence[Array], verify: bool = True) -> Candidate:
         compiled = self.compiled
+        self.exports += 1
         exported, flat = self._traced(way, arrays, verify)
         candidate = Candidate(exported, compiled._asked, way, flat)
         compiled.device = candidate.session.device
@@ -195,7 +320,7 @@ class Signature:
             flat,
             tuple(tensors),
             input_names=input_names(compiled.model, args, kwargs),
-            lowering=way.lowering,  # type: ignore[arg-type]
+            lowering=way.exported,  # type: ignore[arg-type]
             trainable=compiled.trains,
             verify=verify,
             conditional=True,

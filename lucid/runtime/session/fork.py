@@ -7,7 +7,7 @@ import os
 from typing import Any, Protocol
 from weakref import WeakSet
 
-__all__ = ["Unloaded", "keep", "watch", "watch_fork"]
+__all__ = ["Unloaded", "keep", "unload", "watch", "watch_fork"]
 
 
 class Forked(Protocol):
@@ -60,7 +60,7 @@ def keep(session: Any) -> None:
 
 
 class Unloaded:
-    """Stands for a session of onnxruntime in a forked child, up to the first use.
+    """Stands for a session of onnxruntime in a forked child, or after `unload`, up to the first use.
 
     Args:
         owner: the session whose `_loaded` loads it anew, and stores it in place of this object.
@@ -71,3 +71,18 @@ class Unloaded:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._owner._loaded(), name)
+
+
+def unload(owner: Any) -> None:
+    """Frees onnxruntime's session on a CPU, with its threads and its copy of the weights; the next call loads it anew.
+
+    Args:
+        owner: the `Session`; calls in other threads keep what they use.
+    """
+    if owner.device.kind != "cpu":
+        return
+    with owner._lock:
+        if not isinstance(owner._session, Unloaded):
+            owner._session = Unloaded(owner)
+        owner._whole = None
+        owner._bindings = {}

@@ -383,7 +383,7 @@ class Session:
         self._lock = threading.Lock()
 
     def _loaded(self) -> Any:
-        """Loads the model in a forked child, unless it is loaded, and returns onnxruntime's session.
+        """Loads the model after `unload` or in a forked child, unless it is loaded; returns onnxruntime's session.
 
         Raises:
             LucidError: it ran on another device than the CPU, or its file has changed.
