@@ -2,37 +2,32 @@
 //
 //     node drive.mjs vowels.train.onnx batches.json [epochs]
 //
-// batches.json has a list of batches, each {"name": {"type": "float32", "dims": [5, 2], "data": [...]}}. The first values
-// of the state are those of vowels.init.onnx.
+// batches.json lists batches, each {"name": {"type": "float32", "dims": [5, 2], "data": [...]}}; vowels.init.onnx gives the state.
 
 import { readFile } from "node:fs/promises";
 import * as ort from "onnxruntime-web";
 
 import { start, step, tensor } from "./step.mjs";
 
-async function main(path, batchesPath, epochs = "1") {
-  ort.env.wasm.numThreads = 1;
-  const session = await ort.InferenceSession.create(await readFile(path));
-  const init = await ort.InferenceSession.create(await readFile(path.replace(".train.onnx", ".init.onnx")));
-  const batches = JSON.parse(await readFile(batchesPath, "utf8"));
-  let state = await start(init);
-  for (let epoch = 0; epoch < Number(epochs); epoch++) {
-    let sum = 0;
-    const begun = performance.now();
-    for (const batch of batches) {
-      const feeds = Object.fromEntries(Object.entries(batch).map(([name, given]) => [name, tensor(given)]));
-      let loss;
-      [state, loss] = await step(session, state, feeds);
-      sum += loss;
-    }
-    const took = (performance.now() - begun) / batches.length;
-    console.log(`epoch ${epoch}  loss ${(sum / batches.length).toFixed(6)}  ${took.toFixed(2)} ms a step`);
-  }
-}
-
-const words = process.argv.slice(2);
-if (words.length < 2) {
+const [path, batchesPath, epochs = "1"] = process.argv.slice(2);
+if (batchesPath === undefined) {
   console.error("usage: node drive.mjs STEP BATCHES [EPOCHS]");
   process.exit(2);
 }
-await main(...words);
+ort.env.wasm.numThreads = 1;
+const session = await ort.InferenceSession.create(await readFile(path));
+const init = await ort.InferenceSession.create(await readFile(path.replace(".train.onnx", ".init.onnx")));
+const batches = JSON.parse(await readFile(batchesPath, "utf8"));
+let state = await start(init);
+for (let epoch = 0; epoch < Number(epochs); epoch++) {
+  let sum = 0;
+  const begun = performance.now();
+  for (const batch of batches) {
+    const feeds = Object.fromEntries(Object.entries(batch).map(([name, given]) => [name, tensor(given)]));
+    let loss;
+    [state, loss] = await step(session, state, feeds);
+    sum += loss;
+  }
+  const took = (performance.now() - begun) / batches.length;
+  console.log(`epoch ${epoch}  loss ${(sum / batches.length).toFixed(6)}  ${took.toFixed(2)} ms a step`);
+}

@@ -156,7 +156,7 @@ def test_a_terminal_shows_how_far_it_is(model: Path, tmp_path: Path) -> None:
     write_npz(tmp_path / "rows" / "b.npz", 40)
     command = [sys.executable, "-m", "lucid", "score", model, tmp_path / "rows", "--out", tmp_path / "out"]
     done = subprocess.run([*command, "--columns", "x=frames"], stdout=-1, stderr=terminal, text=True)
-    assert (done.returncode, done.stdout[:20]) == (0, "100 rows in 2 files,")
+    assert (done.returncode, done.stdout[:20]) == (0, "100 rows in 2 files;")
     shown = os.read(main_end, 1 << 16).decode()
     assert "0/100" in shown
     assert "100/100" in shown

@@ -167,7 +167,7 @@ def test_a_seed_decides_the_text(file: Path, tmp_path: Path, capsys: Any) -> Non
         written += re.findall(r"piece by piece +[\d.]+\n\n(.*)\n\n[\d,]+ bytes a second", captured.out, re.DOTALL)
     assert written[0] == written[1]
     assert written[0].startswith("The ")
-    assert re.search(r"bits \d\.\d{3}, validation \d\.\d{3}", captured.err)
+    assert captured.err == ""  # the bar is for a terminal
     rows = re.findall(r"^(\S.*?) +\d\.\d{3}$", captured.out, re.MULTILINE)
     assert rows[:3] == ["n-gram, order 3", "xz", "bz2"]
     assert rows[-2:] == ["GRU, eager", "GRU, onnxruntime, piece by piece"]
