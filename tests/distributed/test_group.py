@@ -367,7 +367,8 @@ def test_runs_over_fifty_steps(task: str, dtype: str) -> None:
     one, *others = [result(n, "train.py", task=task, dtype=dtype) for n in (1, 2, 3)]
     assert len(one["losses"]) == 50
     for other in others:
-        np.testing.assert_allclose(other["losses"], one["losses"], rtol=1e-5 if dtype == "float32" else 1e-10)
+        # With AVX2 they agree to 1e-5. AVX-512 adds up in another order, and two of 50 steps differ by 1.5e-5.
+        np.testing.assert_allclose(other["losses"], one["losses"], rtol=3e-5 if dtype == "float32" else 1e-10)
         assert len(set(other["digests"])) == 1, "replicas are equal bit by bit"
 
 
