@@ -75,7 +75,7 @@ class Exported:
         self.interface = plan.interface
         self.lowerings = dict(lowerings or {})
         self._by_operator = "rnn" in plan.strategies.values()
-        # Only `part` and `graph` need it. It holds the weights as they were before they were converted or rearranged.
+        # Only `part` and `_graph` need it. It holds the weights as they were before they were converted or rearranged.
         parted = plan.separation is not None and plan.separation.totals
         self._plan = plan if parted or plan.parameters else None
 

@@ -162,8 +162,9 @@ def _compare(
 def wanted(base: dict[str, int], plan: Plan) -> list[dict[str, int]]:
     """Returns the sizes to compare at: the example's, then those that the conditions of the plan allow."""
     double = {symbol: 2 * n + 3 + i for i, (symbol, n) in enumerate(base.items())}
-    larger = {symbol: n + min(n, _FURTHER) + 3 + i for i, (symbol, n) in enumerate(base.items())}
-    larger = larger if len(base) > 1 else double
+    larger = double
+    if len(base) > 1:
+        larger = {symbol: n + min(n, _FURTHER) + 3 + i for i, (symbol, n) in enumerate(base.items())}
     # A condition may be for multiples.
     larger = next((s for s in (larger, double, *_multiples(base)) if allowed(plan, s)), larger)
     others = [dict.fromkeys(base, 1), larger]

@@ -28,13 +28,12 @@ class Sequential(Module):
             self.add_module(str(name), module)
 
     def forward(self, input: Any) -> Any:
-        for module in self._modules.values():
-            if module is not None:
-                input = module(input)
+        for module in self:
+            input = module(input)
         return input
 
     def __iter__(self) -> Iterator[Module]:
-        return self.children()
+        return iter([module for module in self._modules.values() if module is not None])
 
     def __len__(self) -> int:
         return len(self._modules)

@@ -208,6 +208,11 @@ def _(g: Tensor, lengths: Any) -> Any:
 _INT64 = np.dtype(np.int64)
 
 
+def _times(steps: int) -> Tensor:
+    """Returns the numbers of the steps, (T, 1)."""
+    return unsqueeze(count(start=0, stop=steps, step=1, dtype=_INT64), 1)
+
+
 def zeros_of(x: Any) -> Any:
     """Returns zeros with the shape and dtype of a tensor, or of an array in a gradient rule that runs on arrays."""
     return fill(shape=x.shape, value=0.0, dtype=x.dtype)
@@ -331,13 +336,13 @@ def gradient_of_states(g: Any, output: Tensor, lengths: Any) -> Any:
     total = zeros_of(output) if g_output is None else where(unsqueeze(padding_mask(lengths, steps), -1), 0.0, g_output)
     if g_last is None:
         return total
-    is_last = eq(unsqueeze(count(start=0, stop=steps, step=1, dtype=_INT64), 1), lengths - 1)
+    is_last = eq(_times(steps), lengths - 1)
     return total + where(unsqueeze(is_last, -1), g_last, 0.0)
 
 
 def padding_mask(lengths: Tensor, steps: int) -> Tensor:
     """Returns (T, N) bools, True from each sequence's length on, computed with ops."""
-    return ge(unsqueeze(count(start=0, stop=steps, step=1, dtype=_INT64), 1), lengths)
+    return ge(_times(steps), lengths)
 
 
 def padding(lengths: Array, steps: int) -> Array:

@@ -91,7 +91,7 @@ def sum_to(x: Array, /, shape: tuple[int, ...]) -> Array:
     tensor([2., 2., 2.])
     """
     extra = x.ndim - len(shape)
-    if x.shape[extra:] == shape:
+    if extra and x.shape[extra:] == shape:
         return _add_up_leading(x, extra) if x.size >= _MANY else np.asarray(add_up(x, axis=tuple(range(extra))))
     summed = (*range(extra), *[i + extra for i, n in enumerate(shape) if n == 1 and x.shape[i + extra] != 1])
     return add_up(x, axis=summed, keepdims=True).reshape(shape)

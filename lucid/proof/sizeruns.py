@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 
 from .. import traced  # noqa: F401 - symbolic traces need it, and the size rules of all ops
-from ..errors import ShapeError, TraceError
+from ..errors import TraceError
 from ..ops import sizes_of_layers  # noqa: F401
 from ..tracer.agreement import require_agreement
 from ..tracer.dim import Guard
 from ..tracer.graph import Graph
-from ..tracer.node import Value
-from ..tracer.size import Size, evaluate
-from ..tracer.symbolic import resolved
+from ..tracer.replay import Replay
+from ..tracer.size import Size
 from .example import Arrays, Axis, Example
 from .isolation import isolated
 from .naming import listed
@@ -153,7 +152,7 @@ class SizeRuns(Runs):
             except Exception:  # the user's code may reject numbers that are made up
                 return None
             try:
-                return _close(_computed(graph, arrays, sizes), expected)
+                return _close(Replay(graph).run([arrays[name] for name in graph.inputs], sizes), expected)
             except Exception:  # ops may raise anything where the graph is wrong
                 return False
 
@@ -168,34 +167,6 @@ def _signed(arrays: Arrays) -> Iterator[Arrays]:
                 numbers = rng.standard_normal(array.shape) * scale
                 made[name] = np.asarray(np.where(rng.random(array.shape) < 0.1, 0, numbers), array.dtype)
         yield made
-
-
-def _computed(graph: Graph, arrays: Mapping[str, Any], sizes: Mapping[str, int]) -> list[Any]:
-    """Computes the outputs of a graph with NumPy."""
-    known: dict[Any, int] = dict(sizes)
-    measured: dict[Value, list[tuple[Any, int]]] = {}
-    for atom, (value, axis) in graph.measured.items():
-        measured.setdefault(value, []).append((atom, axis))
-    values: dict[Value, Any] = {value: tensor._data for value, tensor in graph.captured.items()}
-    values.update({value: arrays[name] for name, value in graph.inputs.items()})
-
-    def number(tree: Any) -> Any:
-        return resolved(tree, known) if isinstance(tree, Graph) else evaluate(tree, known)
-
-    for node in graph.nodes:
-        operands = [values[x] if type(x) is Value else number(x) for x in node.inputs]
-        result = node.op.forward(*operands, **{name: number(attr) for name, attr in node.attrs.items()})
-        for i, part in enumerate(result if type(result) is tuple else (result,)):
-            value = node.value(i)
-            values[value] = np.asarray(part)
-            actual = values[value].shape
-            if actual != tuple(
-                [m if n is None else evaluate(n, known) for n, m in zip(value.shape, actual, strict=True)]
-            ):
-                raise ShapeError(f"{node.op.name}: a result has a shape that its formula does not give")
-            for atom, axis in measured.get(value, ()):
-                known[atom] = values[value].shape[axis]
-    return [values[value] for value in graph.outputs.values()]
 
 
 def _close(found: list[Any], expected: list[Any]) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..malloc import before_backward
+from .graph import walk
 from .mode import GradMode, current_trace
 from .node import FREED, Node, TensorLike, Value
 from .op import OPS
@@ -44,7 +45,7 @@ def backward(
         GradientError: the graph was freed by an earlier backward, or a tensor that it needs has since been overwritten.
     """
     before_backward()
-    order = _order([value for value, _ in roots])
+    order = walk((value for value, _ in roots), _flows)
     wanted = None if targets is None else set(targets)
     live = None if wanted is None else _reaching(order, wanted)
     recorded = create_graph or current_trace() is not None
@@ -114,29 +115,8 @@ def _run_recorded(
     return found
 
 
-def _order(roots: Sequence[Value]) -> list[Node]:
-    """Returns the nodes through which gradients flow from `roots`, each after those that it depends on: what `walk`
-    would return, in a third of the time."""
-    order: list[Node] = []
-    seen: set[Node] = set()
-    # A node is pushed twice: first to visit its inputs, then, below None, to be appended to the order.
-    stack: list[Any] = []
-    for value in roots[::-1]:
-        if value.requires_grad and (node := value.node) is not None and node.needs_grad:
-            stack.append(node)
-    while stack:
-        node = stack.pop()
-        if node is None:
-            order.append(stack.pop())
-        elif node not in seen:
-            seen.add(node)
-            stack += node, None
-            for value in node.inputs[::-1]:
-                if type(value) is not Value or not value.requires_grad or (made := value.node) is None:
-                    continue
-                if made.needs_grad and made not in seen:
-                    stack.append(made)
-    return order
+def _flows(value: Value) -> bool:
+    return value.requires_grad and value.node is not None and value.node.needs_grad
 
 
 def _reaching(order: list[Node], wanted: set[Value]) -> set[Node]:

@@ -59,9 +59,9 @@ def _pull(_node, g):
 {take}
     if {alike}:
         _result = _rule({given})
-        if _type(_result) is _tuple and len(_result) == {count}:
+        if _type(_result) is _tuple and _len(_result) == {count}:
             return _result
-        return _checked(_op, _result)
+        return _checked(_op, _result, {count})
     return _on_tensors(_node, _given)
 """
 """Names with a leading underscore belong to the template; all others are parameters of the rule."""
@@ -107,6 +107,7 @@ def _generated(op: Op[Any, Any]) -> Pull:
         "_floats": _FLOATS,
         "_common": _common,
         "_Value": Value,
+        "_len": len,
         "_list": list,
         "_tuple": tuple,
         "_type": type,
@@ -115,7 +116,7 @@ def _generated(op: Op[Any, Any]) -> Pull:
         take="\n".join(f"    {line}" for line in take) or "    pass",
         alike=" and ".join(["_dtype in _floats", *[_SAME.format(x=x) for x in arrays]]),
         given=", ".join(given),
-        count=len(op.inputs) if len(op.inputs) > 1 else -1,
+        count=len(op.inputs),
     )
     exec(compile(source, f"{__file__}:{op.name}", "exec"), names)
     pull: Pull = names["_pull"]
@@ -134,7 +135,9 @@ def _common(arrays: Iterable[Any]) -> Any:
 def on_arrays(rule: Callable[..., Any]) -> Callable[..., Any] | None:
     """Returns a rule as a function of arrays: the same code, in which each op is its forward.
 
-    None if the code does anything else than to compute with operators, ops, sizes and functions that do the same.
+    None if the code does anything else than to compute with operators, ops, sizes and functions that do the same. What
+    names stand for is looked up once, so a rule that reads names of the user's, which may come to stand for something
+    else, is none either.
 
     Example:
         >>> from lucid.ops.elementwise import tanh
@@ -153,6 +156,8 @@ def _made(rule: Any, callers: tuple[Any, ...]) -> Callable[..., Any] | None:
         if name is None:
             return None
         if name in rule.__globals__:
+            if not rule.__module__.startswith("lucid."):
+                return None
             names[name] = value = _equal(rule.__globals__[name], (*callers, rule))
             if value is None:
                 return None
@@ -198,7 +203,7 @@ _FORWARDS = _Forwards()
 _DEEP = 3
 """How many functions a rule may go through to an op."""
 
-_FORBIDDEN = frozenset({"IMPORT_NAME", "STORE_ATTR", "STORE_GLOBAL", "STORE_SUBSCR"})
+_FORBIDDEN = frozenset({"IMPORT_NAME", "STORE_ATTR", "STORE_GLOBAL", "STORE_SLICE", "STORE_SUBSCR"})
 _ATTRIBUTE = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
 
 
@@ -273,9 +278,7 @@ def _check_saved(node: Node) -> None:
         )
 
 
-def _check_result(
-    op: Op[Any, Any], result: Any, count: int | None = None, refused: frozenset[type] = frozenset()
-) -> tuple[Any, ...]:
+def _check_result(op: Op[Any, Any], result: Any, count: int, refused: frozenset[type] = frozenset()) -> tuple[Any, ...]:
     """Returns what a gradient rule returned as a tuple.
 
     Args:
@@ -288,10 +291,9 @@ def _check_result(
         GradientError: it is not one gradient for each input, or one that no graph records.
     """
     given = result if type(result) is tuple else (result,)
-    expected = len(op.inputs) if count is None else count
-    if len(given) != expected:
+    if len(given) != count:
         raise GradientError(
-            f"backward: the gradient rule of {op.name} gave {len(given)} gradients for {expected} inputs "
+            f"backward: the gradient rule of {op.name} gave {len(given)} gradients for {count} inputs "
             f"({', '.join(op.inputs)}); return one each, None where there is none"
         )
     for g in given:

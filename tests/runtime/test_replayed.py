@@ -245,7 +245,7 @@ def test_it_frees_what_is_read_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = served.exported._graph
     assert graph is not None
     replayed = Replayed(graph, served.session)
-    freed = [value for _, values in replayed._steps for value in values]
+    freed = [value for _, values in replayed._replay.steps for value in values]
     assert len(freed) == len(set(freed))
     read = {x for node in graph.nodes for x in node.inputs if x in graph.read and x.node is not None}
     assert set(freed) == read - set(graph.outputs.values())

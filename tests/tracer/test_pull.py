@@ -21,7 +21,7 @@ TABLE = {"a": 1.0}
 
 
 def operators(g: Any, x: Any, y: Any) -> Any:
-    return g * (1 - x * x) / SCALE, -g if y else None
+    return g * (1 - x * x) / 2.0, -g if y else None
 
 
 def ops_and_functions(g: Any, x: Any) -> Any:
@@ -38,6 +38,10 @@ def a_method(g: Any, x: Any) -> Any:
 
 def a_type(g: Any, x: Any) -> Any:
     return g * x if isinstance(x, Tensor) else g
+
+
+def a_number(g: Any) -> Any:
+    return g * SCALE
 
 
 def a_table(g: Any) -> Any:
@@ -60,7 +64,8 @@ def a_write(g: Any) -> Any:
 
 
 @pytest.mark.parametrize("rule", [operators, ops_and_functions, comprehensions])
-def test_rules_of_ops_and_operators_run_on_arrays(rule: Any) -> None:
+def test_rules_of_ops_and_operators_run_on_arrays(monkeypatch: pytest.MonkeyPatch, rule: Any) -> None:
+    monkeypatch.setattr(rule, "__module__", "lucid.ops.some")
     rng = np.random.default_rng(0)
     arrays = [rng.standard_normal((3, 3)) for _ in range(rule.__code__.co_argcount)]
     arrays = [*arrays[:2], 1] if len(arrays) == 3 else arrays
@@ -73,9 +78,39 @@ def test_rules_of_ops_and_operators_run_on_arrays(rule: Any) -> None:
         np.testing.assert_allclose(one, other.numpy(), rtol=1e-12)
 
 
-@pytest.mark.parametrize("rule", [a_method, a_type, a_table, numpy_itself, an_import, a_write, len, lambda g: g.sum()])
+@pytest.mark.parametrize(
+    "rule",
+    [a_method, a_type, a_number, a_table, numpy_itself, ops_and_functions, an_import, a_write, len, lambda g: g.sum()],
+)
 def test_rules_that_do_anything_else_do_not(rule: Any) -> None:
     assert on_arrays(rule) is None
+
+
+def test_a_users_names_are_looked_up_at_each_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    op = declared("scaled", a_number)
+    for scale in (2.0, 5.0):
+        monkeypatch.setitem(globals(), "SCALE", scale)
+        x = lucid.ones(2, requires_grad=True)
+        op(x).sum().backward()
+        assert x.grad is not None
+        assert x.grad.tolist() == [scale, scale]
+
+
+def test_an_op_may_name_its_parameters_as_python_names_functions() -> None:
+    def forward(len: Any, list: Any, /, tuple: float = 3.0) -> Any:
+        return len * list * tuple
+
+    def rule(g: Any, len: Any, list: Any, tuple: float) -> Any:
+        return g * list * tuple, g * len * tuple
+
+    forward.__name__ = "named"
+    op: Any = lucid.op(forward)
+    op.vjp(rule)
+    x, y = lucid.tensor([2.0], requires_grad=True), lucid.tensor([5.0], requires_grad=True)
+    op(x, y).backward()
+    assert x.grad is not None
+    assert y.grad is not None
+    assert (x.grad.item(), y.grad.item()) == (15.0, 6.0)
 
 
 def test_a_rule_with_a_closure_does_not() -> None:

@@ -9,8 +9,7 @@ import numpy as np
 
 from ...errors import LucidError
 from ...tracer.graph import Graph
-from ...tracer.node import Node, Value
-from ...tracer.size import evaluate
+from ...tracer.replay import Replay
 from ..session.session import Session
 from .parts import Shapes
 
@@ -39,12 +38,7 @@ class Replayed:
     def __init__(self, graph: Graph, session: Session) -> None:
         self._graph = graph
         self._session = session
-        last = {x: node for node in graph.nodes for x in node.inputs if type(x) is Value}
-        kept = {*graph.outputs.values(), *graph.inputs.values(), *graph.captured}
-        self._steps: list[tuple[Node, list[Value]]] = [
-            (node, [x for x in dict.fromkeys(node.inputs) if type(x) is Value and last[x] is node and x not in kept])
-            for node in graph.nodes
-        ]
+        self._replay = Replay(graph)
 
     def run(self, arrays: Sequence[Array], shapes: Shapes) -> list[Array]:
         """Runs the graph.
@@ -66,26 +60,10 @@ class Replayed:
             raise LucidError(f"NumPy failed on inputs of shapes {list(shapes)}: {error}") from error
 
     def _run(self, arrays: Sequence[Array], sizes: dict[Any, int]) -> list[Array]:
-        graph = self._graph
-        known: dict[Value, Any] = dict(zip(graph.inputs.values(), arrays, strict=True))
-        known.update((value, tensor._data) for value, tensor in graph.captured.items())
-        given = list(known.values())
-        for node, done in self._steps:
-            operands = [known[x] if type(x) is Value else evaluate(x, sizes) for x in node.inputs]
-            attrs = {name: evaluate(attr, sizes) for name, attr in node.attrs.items()}
-            results = node.op.forward(*operands, **attrs)
-            for i, result in enumerate(results if isinstance(results, tuple) else (results,)):
-                if (value := node.value(i)) in graph.read:
-                    known[value] = result
-            for atom, (value, axis) in graph.measured.items():
-                if value.node is node:
-                    sizes[atom] = known[value].shape[axis]
-            for value in done:
-                del known[value]
-            del operands, results
+        given = [*arrays, *[tensor._data for tensor in self._graph.captured.values()]]
         found: list[Array] = []
-        for value, spec in zip(graph.outputs.values(), self._session.outputs, strict=True):
-            array = np.asarray(known[value], spec.dtype)
+        for result, spec in zip(self._replay.run(arrays, sizes), self._session.outputs, strict=True):
+            array = np.asarray(result, spec.dtype)
             # As in onnxruntime, a result is the caller's alone, who may write to it.
             shared = any(np.may_share_memory(array, other) for other in (*given, *found))
             found.append(array.copy() if shared or not array.flags.writeable else array)

@@ -17,7 +17,7 @@ from ...tensor import Tensor, around
 from ...tracer.writes import touch
 from ..session.buffer import Buffer, caller
 from ..session.device import Device, turn
-from ..session.fork import watch, watch_fork
+from ..session.fork import watch
 from ..session.session import Session
 from .parts import Shapes
 
@@ -112,7 +112,6 @@ class Memory:
         self.lock = threading.RLock()
         self._places: dict[str, Place] = {}
         watch(self)
-        watch_fork(self)
 
     def enter(self, name: str, tensor: Tensor) -> Place:
         """Returns the place of a part, which holds the elements that the part's tensor has now."""

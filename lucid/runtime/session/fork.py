@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import os
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 from weakref import WeakSet
 
-__all__ = ["Unloaded", "keep", "unload", "watch", "watch_fork"]
+__all__ = ["Unloaded", "keep", "unload", "watch"]
 
 
 class Forked(Protocol):
@@ -30,24 +30,18 @@ def _after_fork() -> None:
         thing._forked()
 
 
+@runtime_checkable
 class Forking(Protocol):
-    """Something that a forked child cannot reach."""
+    """Something of this kind that a forked child cannot reach."""
 
     def _forking(self) -> None:
         """Saves what a child needs, in the parent, before the fork."""
 
 
-_SAVED: WeakSet[Forking] = WeakSet()
-
-
-def watch_fork(thing: Forking) -> None:
-    """Has something save what a forked child needs."""
-    _SAVED.add(thing)
-
-
 def _before_fork() -> None:
-    for thing in list(_SAVED):
-        thing._forking()
+    for thing in list(_WATCHED):
+        if isinstance(thing, Forking):
+            thing._forking()
 
 
 if hasattr(os, "register_at_fork"):
